@@ -1,0 +1,3 @@
+module narrow
+
+go 1.26
