@@ -1,0 +1,102 @@
+package calibrate
+
+import (
+	"context"
+
+	"narrow/graph"
+)
+
+// TapDomain and TapOp name the operator that marks a point where a tensor is
+// watched: one input, one output of the same type and shape. A network to be
+// simulated is the network with such nodes inserted, each consumer reading the
+// tap's output in the place of its input. Taps stand in the top-level graph
+// only, and carry float32.
+const (
+	TapDomain = "narrow"
+	TapOp     = "Tap"
+)
+
+// A Runner is an engine that runs networks with taps. It may be used by
+// several goroutines at once.
+type Runner interface {
+	// Load readies m, which may hold taps, for running. The session keeps what
+	// it needs: m may be changed, and its tensors dropped, after Load returned.
+	//
+	// The error names the model (its graph's name) and, where the engine
+	// tells, the node or tensor at fault.
+	Load(ctx context.Context, m *graph.Model, opts LoadOptions) (Session, error)
+}
+
+// LoadOptions say how a network is to be run.
+type LoadOptions struct {
+	// Threads is how many threads share one run's work; 0 means one per core.
+	Threads int
+	// Outputs are the values that Run returns, in any order; inner values and
+	// graph inputs too. Nil means the graph's outputs, empty means none (all
+	// taps run all the same).
+	Outputs []string
+	// AnyOrder reports whether the hook treats the elements of a tap alike,
+	// wherever they stand (one scale for the tensor; a minimum, a histogram).
+	// The engine may then hand the elements over in the order it computes in,
+	// such as channels in blocks of 16, which spares it copies. The number of
+	// elements and the shape stay as they are. Nil means C order everywhere.
+	AnyOrder func(tap int) bool
+}
+
+// A Session is a network ready to run. Run may be called by several goroutines
+// at once; Close waits for them and may be called twice.
+type Session interface {
+	// Run runs the network once over the named inputs and returns the values
+	// asked for in [LoadOptions], by name. The dimensions that the model leaves
+	// open may differ from run to run.
+	//
+	// Inputs are read during the call only and never written. The tensors
+	// returned are the caller's: no later run touches them.
+	//
+	// When ctx is done the run is broken off between two nodes and Run returns
+	// ctx's error, wrapped. An error of the hook breaks it off too and comes
+	// back wrapped with the tap's name. Hook may be nil when the network holds
+	// no taps; otherwise nil lets the values pass unchanged.
+	Run(ctx context.Context, in map[string]Tensor, hook Hook) (map[string]Tensor, error)
+	// Close frees the session. Errors do not need handling beyond reporting.
+	Close() error
+}
+
+// A Hook is called for each tap, in the graph's order of taps, one call at a
+// time within one run (concurrent runs call concurrently). tap counts the tap
+// nodes of the graph from 0. src holds the values that arrive, and the hook
+// must fill all of dst, of the same length, with those to pass on.
+//
+// dst and src may be the same memory (and are, wherever the engine can), never
+// overlapping otherwise. All three slices belong to the engine and are valid
+// until the hook returns: copy what is to be kept. shape is not to be written.
+// A tensor without elements calls the hook with empty slices.
+type Hook func(tap int, dst, src []float32, shape []int64) error
+
+// Tensor is a value that enters or leaves a run, in C order.
+type Tensor struct {
+	Type graph.DataType
+	// Shape has no entry for a scalar; every dimension is >= 0.
+	Shape []int64
+	// Floats holds the elements when Type is [graph.Float32].
+	Floats []float32
+	// Raw holds the elements of every other type of fixed size, little-endian.
+	Raw []byte
+	// Strings holds the elements when Type is [graph.String].
+	Strings []string
+}
+
+// Len returns the number of elements that the shape tells.
+func (t Tensor) Len() int {
+	n := 1
+	for _, d := range t.Shape {
+		n *= int(d)
+	}
+	return n
+}
+
+// SameMemory reports whether a hook's dst and src are the same memory, so that
+// a hook which changes nothing has nothing to do.
+func SameMemory(dst, src []float32) bool {
+	return len(dst) == len(src) && (len(dst) == 0 || &dst[0] == &src[0])
+}
