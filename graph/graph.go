@@ -275,9 +275,10 @@ func NewIndex(g *Graph) *Index {
 			ix.Consumers[in] = append(ix.Consumers[in], n)
 		}
 		switch {
+		case len(n.Outputs) == 0:
 		case n.Is("Constant"):
-			if a := n.Attr("value"); a != nil && a.Tensor != nil {
-				ix.Constant[n.Outputs[0]] = a.Tensor
+			if t := n.ConstantTensor(); t != nil {
+				ix.Constant[n.Outputs[0]] = t
 			}
 		case n.Is("Identity"):
 			if t := ix.Constant[n.Input(0)]; t != nil {
@@ -286,6 +287,29 @@ func NewIndex(g *Graph) *Index {
 		}
 	}
 	return ix
+}
+
+// ConstantTensor returns what a Constant node puts out (under whatever name
+// the tensor was stored, often none), or nil where n is no such node or its value is sparse or of strings.
+func (n *Node) ConstantTensor() *Tensor {
+	if !n.Is("Constant") || len(n.Outputs) == 0 {
+		return nil
+	}
+	for _, a := range n.Attrs {
+		switch {
+		case a.Name == "value" && a.Kind == AttrTensor && a.Tensor != nil:
+			return a.Tensor
+		case a.Name == "value_float" && a.Kind == AttrFloat:
+			return NewFloats(n.Outputs[0], nil, []float32{a.Float})
+		case a.Name == "value_floats" && a.Kind == AttrFloats:
+			return NewFloats(n.Outputs[0], []int64{int64(len(a.Floats))}, a.Floats)
+		case a.Name == "value_int" && a.Kind == AttrInt:
+			return NewInts(n.Outputs[0], nil, []int64{a.Int})
+		case a.Name == "value_ints" && a.Kind == AttrInts:
+			return NewInts(n.Outputs[0], []int64{int64(len(a.Ints))}, a.Ints)
+		}
+	}
+	return nil
 }
 
 // IsInput reports whether the value enters the graph (and is no constant).

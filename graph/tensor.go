@@ -11,29 +11,42 @@ type DataType int32
 
 // The element types that narrow names; others pass through by number.
 const (
-	Undefined DataType = 0
-	Float32   DataType = 1
-	Uint8     DataType = 2
-	Int8      DataType = 3
-	Uint16    DataType = 4
-	Int16     DataType = 5
-	Int32     DataType = 6
-	Int64     DataType = 7
-	String    DataType = 8
-	Bool      DataType = 9
-	Float16   DataType = 10
-	Float64   DataType = 11
-	Uint32    DataType = 12
-	Uint64    DataType = 13
-	BFloat16  DataType = 16
-	Uint4     DataType = 21
-	Int4      DataType = 22
+	Undefined      DataType = 0
+	Float32        DataType = 1
+	Uint8          DataType = 2
+	Int8           DataType = 3
+	Uint16         DataType = 4
+	Int16          DataType = 5
+	Int32          DataType = 6
+	Int64          DataType = 7
+	String         DataType = 8
+	Bool           DataType = 9
+	Float16        DataType = 10
+	Float64        DataType = 11
+	Uint32         DataType = 12
+	Uint64         DataType = 13
+	Complex64      DataType = 14
+	Complex128     DataType = 15
+	BFloat16       DataType = 16
+	Float8E4M3FN   DataType = 17
+	Float8E4M3FNUZ DataType = 18
+	Float8E5M2     DataType = 19
+	Float8E5M2FNUZ DataType = 20
+	Uint4          DataType = 21
+	Int4           DataType = 22
+	Float4E2M1     DataType = 23
+	Float8E8M0     DataType = 24
+	Uint2          DataType = 25
+	Int2           DataType = 26
 )
 
 var typeNames = map[DataType]string{
 	Undefined: "undefined", Float32: "float32", Uint8: "uint8", Int8: "int8", Uint16: "uint16", Int16: "int16",
 	Int32: "int32", Int64: "int64", String: "string", Bool: "bool", Float16: "float16", Float64: "float64",
 	Uint32: "uint32", Uint64: "uint64", BFloat16: "bfloat16", Uint4: "uint4", Int4: "int4",
+	Complex64: "complex64", Complex128: "complex128", Float8E4M3FN: "float8e4m3fn", Float8E4M3FNUZ: "float8e4m3fnuz",
+	Float8E5M2: "float8e5m2", Float8E5M2FNUZ: "float8e5m2fnuz", Float4E2M1: "float4e2m1", Float8E8M0: "float8e8m0",
+	Uint2: "uint2", Int2: "int2",
 }
 
 // String returns the type's name as in numpy.
@@ -47,16 +60,20 @@ func (t DataType) String() string {
 // Bits returns the size of one element in bits, or 0 where that is not fixed.
 func (t DataType) Bits() int {
 	switch t {
-	case Uint4, Int4:
+	case Uint2, Int2:
+		return 2
+	case Uint4, Int4, Float4E2M1:
 		return 4
-	case Uint8, Int8, Bool:
+	case Uint8, Int8, Bool, Float8E4M3FN, Float8E4M3FNUZ, Float8E5M2, Float8E5M2FNUZ, Float8E8M0:
 		return 8
 	case Uint16, Int16, Float16, BFloat16:
 		return 16
 	case Float32, Int32, Uint32:
 		return 32
-	case Float64, Int64, Uint64:
+	case Float64, Int64, Uint64, Complex64:
 		return 64
+	case Complex128:
+		return 128
 	}
 	return 0
 }
@@ -68,8 +85,8 @@ type Tensor struct {
 	Type DataType
 	// Dims has no entry for a scalar.
 	Dims []int64
-	// Raw holds the elements, little-endian, 4-bit types packed two a byte, low
-	// half first. Nil for types that have no fixed size: those stay in Source.
+	// Raw holds the elements, little-endian; 4-bit types are packed two a byte
+	// and 2-bit types four a byte, lowest bits first. Nil for types that have no fixed size: those stay in Source.
 	Raw []byte
 	// Source is what the tensor was decoded from, for the encoder's use.
 	Source any
@@ -82,6 +99,21 @@ func (t *Tensor) Len() int {
 		n *= int(d)
 	}
 	return n
+}
+
+// ByteSize returns how many bytes n elements of type t take, or an error where
+// the type has no fixed size. It does not overflow for any n that a slice can
+// have.
+func (t DataType) ByteSize(n int) (int, error) {
+	bits := t.Bits()
+	if bits == 0 {
+		return 0, fmt.Errorf("elements of type %v have no fixed size", t)
+	}
+	if bits >= 8 {
+		return n * (bits / 8), nil
+	}
+	per := 8 / bits
+	return n/per + (n%per+per-1)/per, nil
 }
 
 // NewFloats returns a float32 tensor.

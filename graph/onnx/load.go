@@ -1,0 +1,64 @@
+package onnx
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"narrow/graph"
+)
+
+// Load reads the model in the file path, external data from beside it. Beyond
+// what [Decode] asks it refuses operator sets that are older or newer than
+// narrow knows. Every error names the file.
+func Load(path string) (*graph.Model, error) {
+	data, err := readModelFile(path)
+	if err != nil {
+		return nil, err
+	}
+	m, err := Decode(data, filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", path, err)
+	}
+	if err := CheckOpsets(m); err != nil {
+		return nil, fmt.Errorf("model %s: %w", path, err)
+	}
+	return m, nil
+}
+
+func readModelFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("model %s: no such file; give the path of an .onnx file: %w", path, fs.ErrNotExist)
+	case err != nil:
+		return nil, fmt.Errorf("model %s: %w", path, rootCause(err))
+	case info.IsDir():
+		return nil, fmt.Errorf("model %s: is a folder; give the path of the .onnx file in it", path)
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("model %s: is no regular file; give the path of an .onnx file", path)
+	case info.Size() > maxMessage:
+		return nil, fmt.Errorf("model %s: takes %d MB, and an ONNX file holds less than 2048; store its tensors as external data", path, info.Size()>>20)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("model %s: cannot be read: %w", path, rootCause(err))
+	}
+	return data, nil
+}
+
+// rootCause strips the operation and path that package os adds: the messages
+// here name the file already.
+func rootCause(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	var le *os.LinkError
+	if errors.As(err, &le) {
+		return le.Err
+	}
+	return err
+}
