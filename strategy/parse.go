@@ -1,0 +1,510 @@
+package strategy
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"narrow/diag"
+	"narrow/scheme"
+)
+
+// Parse reads a strategy file. file is its name, for messages.
+//
+// The list holds all mistakes of the file, sorted by place: see
+// [diag.List.HasErrors]. The Strategy is never nil; where the file has
+// errors, it holds what could be understood, for looking at, not for
+// calibrating. Parse takes time linear in the length of the file, and it
+// keeps src: do not write into it.
+func Parse(file string, src []byte) (*Strategy, diag.List) {
+	s := Default()
+	s.File, s.Source = file, src
+	if s.Source == nil {
+		s.Source = []byte{}
+	}
+	t := newText(file, src)
+	root, list, whole := readJSON(t)
+	p := &parser{t: t, list: list, whole: whole, s: s}
+	p.file(root)
+	c := checker{parser: p}
+	c.conflicts()
+	c.shadows()
+	c.effects()
+	p.list.Sort()
+	return s, p.list
+}
+
+// parser turns a JSON tree into a Strategy.
+type parser struct {
+	t    *text
+	list diag.List
+	s    *Strategy
+	// whole is false when part of the file could not be read: what is
+	// missing then may be there.
+	whole bool
+	// bad is set when the file has a mistake in its form, so that what
+	// settings mean together cannot be told for sure.
+	bad bool
+}
+
+func (p *parser) add(f diag.Finding) { p.list = append(p.list, f) }
+
+func (p *parser) error(code string, r diag.Range, path, msg, fix string) *diag.Finding {
+	p.bad = true
+	p.add(diag.Finding{Severity: diag.Error, Code: code, Range: r, Path: path, Message: msg, Fix: fix})
+	return &p.list[len(p.list)-1]
+}
+
+// didYouMean writes a fix out of suggestions.
+func didYouMean(names []string) string {
+	q := make([]string, len(names))
+	for i, n := range names {
+		q[i] = strconv.Quote(n)
+	}
+	switch len(q) {
+	case 0:
+		return ""
+	case 1:
+		return "did you mean " + q[0] + "?"
+	}
+	return "did you mean " + strings.Join(q[:len(q)-1], ", ") + " or " + q[len(q)-1] + "?"
+}
+
+// join adds a key to a JSON path.
+func join(path, key string) string {
+	for i, c := range key {
+		if c != '_' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (i == 0 || c < '0' || c > '9') {
+			return path + "[" + strconv.Quote(key) + "]"
+		}
+	}
+	if key == "" {
+		return path + `[""]`
+	}
+	return path + "." + key
+}
+
+// wrongType reports that a value has another JSON type than its key takes.
+func (p *parser) wrongType(n *node, path, name, want, fix string) {
+	if n.typ == badNode {
+		p.bad = true
+		return // the reader said what is wrong
+	}
+	found := n.typ.String()
+	switch n.typ {
+	case boolNode, numberNode:
+		found += " (" + clip(string(p.t.src[n.span.start:n.span.end])) + ")"
+	case stringNode:
+		found += " (" + clip(strconv.Quote(n.str)) + ")"
+	case nullNode:
+		if fix == "" {
+			fix = "leave the key out to take what it inherits"
+		}
+	}
+	p.error("wrong-type", p.t.rng(n.span), path, fmt.Sprintf("%s takes %s, not %s", name, want, found), fix)
+}
+
+// object walks the members of an object by a table of fields. It reports
+// duplicate, unknown and missing keys, and calls visit for the others.
+func (p *parser) object(n *node, path, what string, table []field, visit func(f *field, m *member, pl place)) {
+	if n.typ != objectNode {
+		p.wrongType(n, path, what, "an object, { ... }", "")
+		return
+	}
+	first := make(map[string]*member, len(n.members))
+	for _, m := range n.members {
+		name := m.key
+		f := find(table, name)
+		if f == nil && name == aliasDatatype {
+			if f = find(table, settingTable[KeyDatatype].name); f != nil {
+				name = f.name
+			}
+		}
+		mpath := join(path, m.key)
+		if f == nil {
+			p.unknownKey(m, mpath, what, table)
+		}
+		if old := first[name]; old != nil {
+			msg := fmt.Sprintf("the key %s appears twice in one object", clip(strconv.Quote(m.key)))
+			if old.key != m.key {
+				msg = fmt.Sprintf("%q and %q are two spellings of one key", old.key, m.key)
+			}
+			fd := p.error("duplicate-key", p.t.rng(m.keySpan), mpath, msg, "delete one of the two")
+			fd.Related = []diag.Related{{Range: p.t.rng(old.keySpan), Message: "it is here first"}}
+		} else {
+			first[name] = m
+		}
+		if f != nil {
+			visit(f, m, place{key: p.t.rng(m.keySpan), val: p.t.rng(m.val.span), path: mpath})
+		}
+	}
+	if !p.whole {
+		return
+	}
+	for i := range table {
+		if f := &table[i]; f.required && first[f.name] == nil {
+			fix := fmt.Sprintf("add %q: {} to inherit everything", f.name)
+			if f.typ == kindsValue {
+				fix = fmt.Sprintf(`add %q: ["weights", "bias", "activation"], or those of the three that the rule is for`, f.name)
+			}
+			p.error("missing-key", p.t.rng(span{n.span.start, n.span.start + 1}), path, fmt.Sprintf("%s lacks the key %q", what, f.name), fix)
+		}
+	}
+}
+
+func find(table []field, name string) *field {
+	for i := range table {
+		if table[i].name == name && name != "" {
+			return &table[i]
+		}
+	}
+	return nil
+}
+
+func fieldNames(table []field) []string {
+	var names []string
+	for _, f := range table {
+		if f.name != "" {
+			names = append(names, f.name)
+		}
+	}
+	return names
+}
+
+func (p *parser) unknownKey(m *member, path, what string, table []field) {
+	f := p.error("unknown-key", p.t.rng(m.keySpan), path, fmt.Sprintf("%s has no key %s", what, clip(strconv.Quote(m.key))), "")
+	// A key in the wrong place is another mistake than a misspelled one.
+	if home := homeOf(m.key); home != "" {
+		f.Fix = fmt.Sprintf("%q belongs %s", m.key, home)
+		return
+	}
+	f.Suggestions = suggest(m.key, fieldNames(table))
+	f.Fix = didYouMean(f.Suggestions)
+	if f.Fix == "" {
+		f.Fix = "delete it; the keys are " + strings.Join(fieldNames(table), ", ")
+	}
+}
+
+// homeOf says where a key of the format belongs.
+func homeOf(key string) string {
+	switch {
+	case find(settingTable[:], key) != nil || key == aliasDatatype:
+		return "into overall_quantize_config, or under a kind of tensor in tensor_quantize_config"
+	case slices.Contains(scheme.KindNames(), key):
+		return "into tensor_quantize_config"
+	case find(ruleTable[:2], key) != nil:
+		return "into an element of layer_quantize_config"
+	case find(fileTable, key) != nil:
+		return "to the top level of the file"
+	}
+	return ""
+}
+
+func (p *parser) file(root *node) {
+	s := p.s
+	if root.typ != objectNode {
+		if root.typ != badNode {
+			p.wrongType(root, "$", "a strategy file", "an object, { ... }", "")
+		}
+		p.bad = true
+		return
+	}
+	p.object(root, "$", "a strategy file", fileTable, func(f *field, m *member, pl place) {
+		n := m.val
+		s.where[f.name] = pl
+		switch f.name {
+		case keyReLU6:
+			p.bool(f, n, pl, &s.ConvertReLU6)
+		case keySiLU:
+			p.bool(f, n, pl, &s.ConvertSiLU)
+		case keyCLE:
+			p.bool(f, n, pl, &s.IncludeCLE)
+		case keyBiasCorr:
+			p.bool(f, n, pl, &s.IncludeBiasCorr)
+		case keyFirstLast:
+			p.bool(f, n, pl, &s.KeepFirstLast)
+		case keyAdd:
+			p.bool(f, n, pl, &s.KeepAdd)
+		case keyConcatFix:
+			p.bool(f, n, pl, &s.ChangeConcatInputFix)
+		case keyPoolFix:
+			p.bool(f, n, pl, &s.ChangePoolInputFix)
+		case keyTarget:
+			if i, ok := p.enum(f, n, pl); ok {
+				s.Target = scheme.Target(i + 1)
+			}
+		case keyOpset:
+			if v, ok := p.number(f, n, pl); ok {
+				s.OpsetVersion = int(v)
+			}
+		case keyKinds:
+			s.Kinds = p.kinds(n, pl, AllKinds)
+		case keyOverall:
+			s.overall = p.settings(n, pl, keyOverall)
+		case keyTensor:
+			p.tensors(n, pl, keyTensor+" ", &s.tensor)
+		case keyLayers:
+			p.rules(n, pl)
+		}
+	})
+}
+
+func (p *parser) bool(f *field, n *node, pl place, dst *bool) bool {
+	if n.typ != boolNode {
+		fix := ""
+		switch strings.ToLower(n.str) {
+		case "true", "false":
+			fix = "write " + strings.ToLower(n.str) + " without quotes"
+		default:
+			if n.typ == numberNode && (n.num == 0 || n.num == 1) {
+				fix = "write " + strconv.FormatBool(n.num == 1)
+			}
+		}
+		p.wrongType(n, pl.path, f.name, "true or false", fix)
+		return false
+	}
+	*dst = n.b
+	return true
+}
+
+// number reads an integer or a number within the field's bounds.
+func (p *parser) number(f *field, n *node, pl place) (float64, bool) {
+	want := "a number"
+	if f.typ == intValue {
+		want = "an integer"
+	}
+	bounds := fmt.Sprintf("from %g to %g", f.min, f.max)
+	if f.openMin {
+		bounds = fmt.Sprintf("above %g and up to %g", f.min, f.max)
+	}
+	if n.typ != numberNode {
+		fix := ""
+		if _, err := strconv.ParseFloat(n.str, 64); n.typ == stringNode && err == nil && isNumber(n.str) {
+			fix = "write " + n.str + " without quotes"
+		}
+		p.wrongType(n, pl.path, f.name, want+" "+bounds, fix)
+		return 0, false
+	}
+	v := n.num
+	switch {
+	case f.typ == intValue && v != math.Trunc(v):
+		p.error("bad-value", p.t.rng(n.span), pl.path, fmt.Sprintf("%s takes an integer %s, not %s", f.name, bounds, clip(n.raw)), "")
+		return 0, false
+	case v < f.min || v > f.max || f.openMin && v == f.min:
+		fix := ""
+		switch {
+		case f == &settingTable[KeyBitWidth] && v > f.max:
+			fix = `write at most 32, or "datatype": "float32" to leave the tensor alone`
+		case f == &settingTable[KeyBitWidth]:
+			fix = "write at least 2"
+		}
+		p.error("bad-value", p.t.rng(n.span), pl.path, fmt.Sprintf("%s takes %s %s, not %s", f.name, want, bounds, clip(n.raw)), fix)
+		return 0, false
+	}
+	return v, true
+}
+
+// enum reads one of the field's names and returns its index.
+func (p *parser) enum(f *field, n *node, pl place) (int, bool) {
+	oneOf := "one of " + strings.Join(f.names, ", ")
+	if n.typ != stringNode {
+		p.wrongType(n, pl.path, f.name, oneOf, "")
+		return 0, false
+	}
+	if i := slices.Index(f.names, n.str); i >= 0 {
+		return i, true
+	}
+	if i := slices.IndexFunc(f.names, func(s string) bool { return strings.EqualFold(s, n.str) }); i >= 0 {
+		p.add(diag.Finding{Severity: diag.Note, Code: "spelling", Range: p.t.rng(n.span), Path: pl.path,
+			Message: fmt.Sprintf("%q is read as %q", n.str, f.names[i]), Fix: fmt.Sprintf("write %q: vai_q_pytorch takes no other spelling", f.names[i]),
+			Suggestions: []string{f.names[i]}})
+		return i, true
+	}
+	fd := p.error("unknown-value", p.t.rng(n.span), pl.path, fmt.Sprintf("%s has no value %s: it takes %s", f.name, clip(strconv.Quote(n.str)), oneOf), "")
+	fd.Suggestions = suggest(n.str, f.names)
+	fd.Fix = didYouMean(fd.Suggestions)
+	if bits, ok := intBits(n.str); ok && f == &settingTable[KeyDatatype] {
+		fd.Fix = fmt.Sprintf(`write "datatype": "int" and "bit_width": %s`, bits)
+		fd.Suggestions = []string{"int"}
+	}
+	return 0, false
+}
+
+// intBits takes the width out of a name such as int8 or uint4.
+func intBits(s string) (string, bool) {
+	digits, ok := strings.CutPrefix(strings.TrimPrefix(strings.ToLower(s), "u"), "int")
+	if _, err := strconv.ParseUint(digits, 10, 8); !ok || err != nil {
+		return "", false
+	}
+	return digits, true
+}
+
+// kinds reads quantizable_data_type; def stands in where it cannot be read.
+func (p *parser) kinds(n *node, pl place, def Kinds) Kinds {
+	names := scheme.KindNames()
+	if n.typ != arrayNode {
+		fix := ""
+		if n.typ == stringNode && slices.Contains(names, n.str) {
+			fix = fmt.Sprintf("write [%q]", n.str)
+		}
+		p.wrongType(n, pl.path, keyKinds, "a list of "+strings.Join(names, ", "), fix)
+		return def
+	}
+	var set Kinds
+	bad := false
+	f := &field{name: keyKinds, names: names}
+	for i, e := range n.elems {
+		epath := fmt.Sprintf("%s[%d]", pl.path, i)
+		k, ok := p.enum(f, e, place{path: epath})
+		if !ok {
+			bad = true
+			continue
+		}
+		kind := scheme.Kind(k + 1)
+		if set.Has(kind) {
+			p.add(diag.Finding{Severity: diag.Warning, Code: "no-effect", Range: p.t.rng(e.span), Path: epath,
+				Message: fmt.Sprintf("%q is in this list already", kind), Fix: "delete one of the two"})
+		}
+		set |= KindsOf(kind)
+	}
+	if bad && set == 0 {
+		return def
+	}
+	return set
+}
+
+// settings reads an object of settings.
+func (p *parser) settings(n *node, pl place, text string) layer {
+	l := layer{text: text, place: pl}
+	what := clip(pl.path[strings.LastIndexByte(pl.path, '.')+1:])
+	p.object(n, pl.path, what, settingTable[:], func(f *field, m *member, mpl place) {
+		k := KeyDatatype
+		for ; k < keyEnd && settingTable[k].name != f.name; k++ {
+		}
+		f = &settingTable[k]
+		ok := false
+		switch f.typ {
+		case boolValue:
+			var v bool
+			if ok = p.bool(f, m.val, mpl, &v); ok {
+				setBool(&l.vals, k, v)
+			}
+		case enumValue:
+			var i int
+			if i, ok = p.enum(f, m.val, mpl); ok {
+				setEnum(&l.vals, k, i)
+			}
+		default:
+			var v float64
+			if v, ok = p.number(f, m.val, mpl); ok && k == KeyBitWidth {
+				l.vals.BitWidth = int(v)
+			} else if ok {
+				l.vals.Percentage = v
+			}
+		}
+		if ok {
+			l.at[k] = &mpl
+		}
+	})
+	return l
+}
+
+// kindTable has a field for each kind of tensor.
+func kindTable() []field {
+	var table []field
+	for _, k := range scheme.KindNames() {
+		table = append(table, field{name: k, typ: settingsValue, doc: "Settings for " + k + "."})
+	}
+	return table
+}
+
+// tensors reads tensor_quantize_config.
+func (p *parser) tensors(n *node, pl place, text string, dst *[scheme.Activation + 1]layer) {
+	p.object(n, pl.path, keyTensor, kindTable(), func(f *field, m *member, mpl place) {
+		k := scheme.Kind(slices.Index(scheme.KindNames(), f.name) + 1)
+		dst[k] = p.settings(m.val, mpl, text+f.name)
+	})
+}
+
+// rules reads layer_quantize_config.
+func (p *parser) rules(n *node, pl place) {
+	if n.typ != arrayNode {
+		fix := ""
+		if n.typ == objectNode {
+			fix = "write [ ] around the object: it is a list of layer rules"
+		}
+		p.wrongType(n, pl.path, keyLayers, "a list of layer rules, [ {...}, ... ]", fix)
+		return
+	}
+	p.s.Rules = nil
+	for i, e := range n.elems {
+		if r := p.rule(i, e, fmt.Sprintf("%s[%d]", pl.path, i)); r != nil {
+			p.s.Rules = append(p.s.Rules, r)
+		}
+	}
+}
+
+// rule reads one layer rule, nil if it is no object.
+func (p *parser) rule(i int, n *node, path string) *Rule {
+	r := &Rule{Index: i + 1, Range: p.t.rng(n.span), NameRange: p.t.rng(n.span), Path: path, NamePath: path}
+	what := fmt.Sprintf("layer rule %d", r.Index)
+	if n.typ != objectNode {
+		p.wrongType(n, path, what, "an object, { ... }", "")
+		return nil
+	}
+	// What settings say about themselves needs the rule's name, which may
+	// stand behind them: read it first.
+	var at [2]*member
+	unsure := false
+	for _, m := range n.members {
+		for j, key := range []string{keyLayerType, keyLayerName} {
+			if m.key != key {
+				continue
+			}
+			switch m.val.typ {
+			case nullNode:
+			case stringNode:
+				if m.val.str == "" {
+					p.add(diag.Finding{Severity: diag.Note, Code: "spelling", Range: p.t.rng(m.val.span), Path: join(path, key),
+						Message: `"" is read as null`, Fix: "write null"})
+					continue
+				}
+				at[j] = m
+			default:
+				unsure = true
+				p.wrongType(m.val, join(path, key), key, "a string or null", "")
+			}
+		}
+	}
+	if at[0] != nil {
+		r.LayerType = at[0].val.str
+		r.NameRange, r.NamePath = p.t.rng(at[0].val.span), join(path, keyLayerType)
+	}
+	if at[1] != nil {
+		r.LayerName = at[1].val.str
+		r.NameRange, r.NamePath = p.t.rng(at[1].val.span), join(path, keyLayerName)
+	}
+	open := p.t.rng(span{n.span.start, n.span.start + 1})
+	switch {
+	case at[0] != nil && at[1] != nil:
+		f := p.error("both-type-and-name", p.t.rng(at[1].val.span), join(path, keyLayerName),
+			fmt.Sprintf("%s sets both layer_type and layer_name", what), "set one of the two to null, or write two rules")
+		f.Related = []diag.Related{{Range: p.t.rng(at[0].val.span), Message: "layer_type is set here"}}
+	case at[0] == nil && at[1] == nil && !unsure && p.whole:
+		p.error("no-type-or-name", open, path, what+" sets neither layer_type nor layer_name, so it is for no layer", "set one of the two")
+	}
+	text := r.String()
+	p.object(n, path, what, ruleTable, func(f *field, m *member, pl place) {
+		switch f.name {
+		case keyKinds:
+			r.kindsPlace = pl
+			r.Kinds = p.kinds(m.val, pl, 0)
+		case keyOverall:
+			r.overall = p.settings(m.val, pl, text+", "+keyOverall)
+		case keyTensor:
+			p.tensors(m.val, pl, text+", tensor ", &r.tensor)
+		}
+	})
+	return r
+}

@@ -1,0 +1,160 @@
+package strategy
+
+import (
+	"narrow/diag"
+	"narrow/scheme"
+)
+
+// Origin is where a setting comes from.
+type Origin struct {
+	// Range is the place of the key in the file; zero for a default and for
+	// what narrow decides itself.
+	Range diag.Range `json:"range,omitzero"`
+	// Path is the JSON path of the key, "" where Range is zero.
+	Path string `json:"path,omitempty"`
+	// Text names the object that sets it: "overall_quantize_config",
+	// "tensor_quantize_config weights", "layer rule 1 (by type Conv2d), tensor
+	// activation", "default for the DPU", or a reason.
+	Text string `json:"text"`
+}
+
+// String returns the place, where there is one, and the text.
+func (o Origin) String() string {
+	if o.Range.IsZero() {
+		return o.Text
+	}
+	return o.Range.String() + " " + o.Text
+}
+
+// Because is one setting with the reason for it.
+type Because struct {
+	Key    Key    `json:"key"`
+	Value  string `json:"value"`
+	Origin        // of the value that holds
+	// Overridden are the values that were set on the way, from the weakest
+	// (the default) on; each was overridden by the next one's origin, the last
+	// by Origin.
+	Overridden []Overridden `json:"overridden,omitempty"`
+}
+
+// Overridden is a value that does not hold.
+type Overridden struct {
+	Value string `json:"value"`
+	Origin
+	// By says who overrode it.
+	By Origin `json:"by"`
+}
+
+// Resolved is how one kind of tensor is quantized, and why.
+type Resolved struct {
+	Kind scheme.Kind
+	// Rule is the layer rule that took part, nil at the model's level and
+	// where the rule does not list the kind.
+	Rule *Rule
+	// Settings are the settings that hold.
+	Settings scheme.Settings
+	// Quantize is false when the kind is left alone by quantizable_data_type;
+	// QuantizeOrigin says which list decided.
+	Quantize       bool
+	QuantizeOrigin Origin
+
+	because [keyEnd]Because
+}
+
+// Because returns the reason for one setting.
+func (r *Resolved) Because(k Key) Because { return r.because[k] }
+
+// All returns the reasons of all settings, in order.
+func (r *Resolved) All() []Because { return r.because[KeyDatatype:] }
+
+// Applies reports whether a setting counts: all but the datatype count only
+// for int, the percentage only for the method percentile, and the statistic
+// only for input and activation.
+func (r *Resolved) Applies(k Key) bool {
+	switch {
+	case k == KeyDatatype:
+		return true
+	case r.Settings.Datatype != scheme.Int:
+		return false
+	case k == KeyPercentage:
+		return r.Settings.Method == scheme.Percentile
+	case k == KeyStatistic:
+		return r.Kind == scheme.Input || r.Kind == scheme.Activation
+	}
+	return true
+}
+
+// defaultText names the settings that hold where nobody said anything.
+const defaultText = "default for the DPU"
+
+// Resolve returns how tensors of a kind are quantized in a layer for which
+// rule won, or at the model's level where rule is nil. Spec: section 2, "Layering".
+//
+// One layer has at most one rule: one by name beats one by type, and among
+// those of one sort the later one wins. Kinds that the rule does not list
+// keep the model's settings.
+func (s *Strategy) Resolve(kind scheme.Kind, rule *Rule) Resolved {
+	r := Resolved{Kind: kind, Settings: Defaults(kind)}
+	for _, k := range Keys() {
+		r.because[k] = Because{Key: k, Value: Value(r.Settings, k), Origin: Origin{Text: defaultText}}
+	}
+	r.lay(&s.overall)
+	r.lay(&s.tensor[kind])
+	r.Quantize = s.Kinds.Has(kind)
+	r.QuantizeOrigin = Origin{Text: "default"}
+	if p, ok := s.where[keyKinds]; ok {
+		r.QuantizeOrigin = Origin{Range: p.key, Path: p.path, Text: keyKinds}
+	}
+	if rule != nil && rule.Kinds.Has(kind) {
+		r.Rule = rule
+		r.lay(&rule.overall)
+		r.lay(&rule.tensor[kind])
+		r.Quantize = true
+		r.QuantizeOrigin = Origin{Range: rule.kindsPlace.key, Path: rule.kindsPlace.path, Text: rule.String() + ", " + keyKinds}
+	}
+	if kind == scheme.Bias && r.Settings.Datatype == scheme.Int && !r.Settings.Symmetry {
+		// A bias is added to an integer sum: it has no place for a zero point.
+		// Without one, the asymmetric range [0, 2^b-1] would cut off all
+		// negative values, so the bias is signed as well.
+		forced := scheme.Settings{Symmetry: true, Signed: true}
+		r.force(KeySymmetry, &forced, "a bias has no zero point")
+		if !r.Settings.Signed {
+			r.force(KeySigned, &forced, "a bias that would have been asymmetric is quantized signed")
+		}
+	}
+	return r
+}
+
+// lay puts the settings of l over those of r.
+func (r *Resolved) lay(l *layer) {
+	for k := KeyDatatype; k < keyEnd; k++ {
+		if p := l.at[k]; p != nil {
+			r.override(k, &l.vals, Origin{Range: p.key, Path: p.path, Text: l.text})
+		}
+	}
+}
+
+func (r *Resolved) force(k Key, v *scheme.Settings, why string) {
+	r.override(k, v, Origin{Text: why})
+}
+
+func (r *Resolved) override(k Key, v *scheme.Settings, by Origin) {
+	copyKey(&r.Settings, v, k)
+	b := &r.because[k]
+	b.Overridden = append(b.Overridden, Overridden{Value: b.Value, Origin: b.Origin, By: by})
+	b.Value, b.Origin = Value(r.Settings, k), by
+}
+
+// Winner returns the index of the rule that decides about a layer that all of
+// the given rules match, -1 where there are none: a rule by name beats one by
+// type, and the later beats the earlier.
+func Winner(rules []*Rule) int {
+	best := -1
+	for i, r := range rules {
+		if best < 0 || r.ByName() && !rules[best].ByName() ||
+			r.ByName() == rules[best].ByName() && r.Index > rules[best].Index {
+			best = i
+		}
+	}
+	return best
+}

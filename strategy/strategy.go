@@ -1,0 +1,144 @@
+package strategy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"narrow/diag"
+	"narrow/scheme"
+)
+
+// Strategy is what a strategy file says. Make one with [Parse] or [Default];
+// ask it with [Strategy.Resolve].
+type Strategy struct {
+	// File is the file's name as it was given, "" where there is no file.
+	File string
+	// Source is the file's content, nil where there is no file.
+	Source []byte
+
+	Target scheme.Target
+	// ConvertReLU6 and ConvertSiLU ask for rewrites before calibration.
+	ConvertReLU6, ConvertSiLU bool
+	// IncludeCLE asks for cross-layer equalization, IncludeBiasCorr for bias
+	// correction.
+	IncludeCLE, IncludeBiasCorr bool
+	// KeepFirstLast leaves the first and last weighted layers in float32,
+	// KeepAdd the outputs of Add.
+	KeepFirstLast, KeepAdd bool
+	// OpsetVersion is the opset to export, 0 where the file does not say.
+	OpsetVersion int
+	// ChangeConcatInputFix and ChangePoolInputFix give the inputs of Concat
+	// and pooling the scale of its output.
+	ChangeConcatInputFix, ChangePoolInputFix bool
+	// Kinds are the kinds of tensors that are quantized.
+	Kinds Kinds
+	// Rules are the layer rules in file order, but for those that are so
+	// broken that nobody can tell which layers they are for.
+	Rules []*Rule
+
+	overall layer
+	tensor  [scheme.Activation + 1]layer
+	// where has the place of each top-level key that the file sets.
+	where map[string]place
+}
+
+// Rule is one layer rule. Exactly one of LayerType and LayerName is set,
+// unless the file has errors.
+type Rule struct {
+	// Index counts the rules of the file from 1.
+	Index int
+	// LayerType and LayerName are as the file writes them.
+	LayerType, LayerName string
+	// Kinds are the kinds of tensors that the rule is for.
+	Kinds Kinds
+	// Range is the whole rule; NameRange the value of layer_type or layer_name.
+	Range, NameRange diag.Range
+	// Path and NamePath are the JSON paths of the two.
+	Path, NamePath string
+
+	overall layer
+	tensor  [scheme.Activation + 1]layer
+	// kindsPlace is the value of quantizable_data_type.
+	kindsPlace place
+}
+
+// ByName reports whether the rule is for a layer of a given name.
+func (r *Rule) ByName() bool { return r.LayerName != "" }
+
+// String returns the rule as messages name it: layer rule 1 (by type Conv2d).
+func (r *Rule) String() string {
+	switch {
+	case r.LayerName != "":
+		return fmt.Sprintf("layer rule %d (by name %s)", r.Index, clip(r.LayerName))
+	case r.LayerType != "":
+		return fmt.Sprintf("layer rule %d (by type %s)", r.Index, clip(BareType(r.LayerType)))
+	}
+	return fmt.Sprintf("layer rule %d", r.Index)
+}
+
+// BareType returns a layer type without the package of a torch class:
+// torch.nn.Conv2d and nn.Conv2d become Conv2d. Types of other packages, and
+// types that merely look alike, stay as they are.
+func BareType(t string) string {
+	for _, prefix := range torchPackages {
+		if rest, ok := strings.CutPrefix(t, prefix); ok && rest != "" {
+			return rest[strings.LastIndexByte(rest, '.')+1:]
+		}
+	}
+	return t
+}
+
+// torchPackages are the ways to write where torch's own classes live.
+var torchPackages = []string{"torch.nn.", "nn."}
+
+// place is where a key and its value stand.
+type place struct {
+	key, val diag.Range
+	path     string
+}
+
+// layer is one object of settings: the ones it sets, and where.
+type layer struct {
+	// text is what messages call this object.
+	text  string
+	place place
+	vals  scheme.Settings
+	at    [keyEnd]*place
+}
+
+// Default returns the strategy that holds where there is no file.
+func Default() *Strategy {
+	s := &Strategy{
+		Target: scheme.DPU, IncludeCLE: true, IncludeBiasCorr: true, Kinds: AllKinds,
+		where: map[string]place{},
+	}
+	s.overall.text = keyOverall
+	for _, k := range AllKinds.List() {
+		s.tensor[k].text = keyTensor + " " + k.String()
+	}
+	return s
+}
+
+// Where returns the place of a top-level key, such as "include_cle"; the
+// zero Range where the file does not set it.
+func (s *Strategy) Where(key string) diag.Range { return s.where[key].key }
+
+// SourceSHA256 returns the SHA-256 of the file's bytes in hex, "" where there
+// is no file.
+func (s *Strategy) SourceSHA256() string {
+	if s.Source == nil {
+		return ""
+	}
+	return hexSum(s.Source)
+}
+
+// SHA256 returns the SHA-256 of [Strategy.MarshalResolved] in hex. Files that
+// mean the same have the same sum, however they are written.
+func (s *Strategy) SHA256() string { return hexSum(s.MarshalResolved()) }
+
+func hexSum(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
