@@ -1,0 +1,302 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"narrow/graph"
+	"narrow/scheme"
+	"narrow/strategy"
+)
+
+// makeLayers gives every group its layer and the rule that applies to it: the
+// winner among the rules that match any of its units.
+func (b *builder) makeLayers() {
+	for _, u := range b.flow.units {
+		if b.layers[u.group] != nil {
+			continue
+		}
+		first := u.group.units[0]
+		l := &Layer{Op: first.op, Node: first.main}
+		var rules []*strategy.Rule
+		for _, m := range u.group.units {
+			l.Nodes = append(l.Nodes, m.nodes...)
+			if n := len(m.outs); n > 0 {
+				l.Output = m.outs[0]
+			}
+			if r := b.rules[m.main]; r != nil {
+				rules = append(rules, r)
+			}
+		}
+		if i := strategy.Winner(rules); i >= 0 {
+			l.Rule = rules[i]
+		}
+		if first.main != nil {
+			l.Name = first.main.Label()
+		} else {
+			l.Name = first.outs[0]
+		}
+		b.layers[u.group] = l
+		b.p.Layers = append(b.p.Layers, l)
+	}
+}
+
+// settings returns what applies to one kind of tensor of a layer.
+func (b *builder) settings(l *Layer, kind scheme.Kind) strategy.Resolved {
+	if l == nil {
+		return b.s.Resolve(kind, nil)
+	}
+	return b.s.Resolve(kind, l.Rule)
+}
+
+// quantizes reports whether a quantizer may stand behind u, whose settings are
+// st: an integer one only behind operators that integer hardware has, a float
+// one behind every operator that computes.
+func quantizes(u *unit, st strategy.Resolved) bool {
+	switch {
+	case !st.Quantize || st.Settings.Datatype == scheme.Float32:
+		return false
+	case u.main != nil && u.main.Domain != "":
+		return false
+	case u.op == opInput:
+		return true
+	case u.comp == nil && passive[u.op]:
+		return false
+	case len(u.main.Subgraphs()) > 0:
+		return false
+	case st.Settings.Datatype == scheme.Int:
+		return quantizable[u.op]
+	}
+	return true
+}
+
+// findPoints decides behind which units an activation quantizer stands.
+func (b *builder) findPoints() {
+	for _, u := range b.flow.units {
+		l := b.layers[u.group]
+		st := b.settings(l, b.kindOf(u))
+		if quantizes(u, st) {
+			b.place(u, "the result of "+u.op)
+			continue
+		}
+	}
+	// What a quantized operator reads is quantized too, whoever made it; a
+	// Concat takes its inputs as they come, since its own result's quantizer
+	// serves them.
+	for _, u := range b.flow.units {
+		l := b.layers[u.group]
+		st := b.settings(l, scheme.Activation)
+		if u.op == opInput || u.op == "Concat" || !quantizes(u, st) {
+			continue
+		}
+		for _, p := range b.flow.parents(u) {
+			b.place(p, fmt.Sprintf("read by %s, which is quantized", u.op))
+		}
+	}
+}
+
+func (b *builder) kindOf(u *unit) scheme.Kind {
+	if u.op == opInput {
+		return scheme.Input
+	}
+	return scheme.Activation
+}
+
+// place puts the quantizer of u's group where it belongs, once.
+func (b *builder) place(u *unit, where string) {
+	at := b.flow.point(u)
+	if at == nil || b.points[at] != nil || len(at.outs) == 0 || at.main != nil && (at.main.Domain != "" || len(at.main.Subgraphs()) > 0) {
+		return
+	}
+	l := b.layers[at.group]
+	kind := b.kindOf(at)
+	st := b.settings(l, kind)
+	if !st.Quantize || st.Settings.Datatype == scheme.Float32 || b.spared(at) != "" {
+		return
+	}
+	b.points[at] = &Tensor{
+		Name: at.outs[0], Kind: kind, Layer: l, Settings: st, Axis: -1,
+		NetworkInput: at.op == opInput, Where: where,
+	}
+}
+
+// spared returns why an asked-for accuracy option keeps u's result float, or "".
+func (b *builder) spared(u *unit) string {
+	l := b.layers[u.group]
+	switch {
+	case b.s.KeepAdd && l.Op == "Add":
+		return "keep_add_layer_accuracy is set"
+	case b.s.KeepFirstLast && b.edge(l):
+		return "keep_first_last_layer_accuracy is set"
+	}
+	return ""
+}
+
+// edge reports whether l is the first or the last layer with weights.
+func (b *builder) edge(l *Layer) bool {
+	var first, last *Layer
+	for _, u := range b.flow.units {
+		if len(b.constants(u)) > 0 {
+			if first == nil {
+				first = b.layers[u.group]
+			}
+			last = b.layers[u.group]
+		}
+	}
+	return l == first || l == last
+}
+
+// constantUse is a weighted operator's constant.
+type constantUse struct {
+	kind  scheme.Kind
+	use   Use
+	value string
+}
+
+// constants returns the weights and bias of u, if it has any.
+func (b *builder) constants(u *unit) []constantUse {
+	if u.main == nil {
+		return nil
+	}
+	w, bias, ok := weightInputs(u.main)
+	if !ok || u.comp != nil && u.comp.op != compositeLinear {
+		return nil
+	}
+	var cs []constantUse
+	add := func(kind scheme.Kind, n *graph.Node, i int) {
+		if i < 0 {
+			return
+		}
+		name := n.Input(i)
+		if t := b.flow.ix.Constant[name]; t != nil && t.Type == graph.Float32 {
+			cs = append(cs, constantUse{kind, Use{n, i}, name})
+		}
+	}
+	add(scheme.Weights, u.main, w)
+	if len(cs) == 0 && u.main.Is("MatMul") {
+		add(scheme.Weights, u.main, 0)
+	}
+	if len(cs) == 0 {
+		return nil // two activations are multiplied: each has its producer's quantizer
+	}
+	add(scheme.Bias, u.main, bias)
+	if u.comp != nil && u.comp.biasN != nil {
+		add(scheme.Bias, u.comp.biasN, slices.Index(u.comp.biasN.Inputs, u.comp.bias))
+	}
+	return cs
+}
+
+// emit lists the tensors in topological order, and those that are left alone.
+func (b *builder) emit() {
+	type constKey struct {
+		value string
+		s     scheme.Settings
+	}
+	seen := map[constKey]*Tensor{}
+	for _, u := range b.flow.units {
+		l := b.layers[u.group]
+		b.layerInput(u, l)
+		for _, c := range b.constants(u) {
+			own := *l
+			own.Rule = b.rules[u.main]
+			st := b.settings(&own, c.kind)
+			if why := b.leftConstant(st, c.kind, l); why != "" {
+				b.p.Left = append(b.p.Left, Left{c.value, c.kind, l, why})
+				continue
+			}
+			if t := seen[constKey{c.value, st.Settings}]; t != nil {
+				t.Uses = append(t.Uses, c.use)
+				continue
+			}
+			t := &Tensor{
+				Name: c.value, Kind: c.kind, Layer: l, Settings: st, Axis: -1,
+				Constant: b.flow.ix.Constant[c.value], Uses: []Use{c.use},
+				Where: fmt.Sprintf("the %v of %s", c.kind, u.op),
+			}
+			if st.Settings.PerChannel && st.Settings.Datatype == scheme.Int && c.kind == scheme.Weights {
+				t.Axis = weightAxis(c.use.Node, c.use.Input, len(t.Constant.Dims))
+			}
+			seen[constKey{c.value, st.Settings}] = t
+			b.p.Tensors = append(b.p.Tensors, t)
+		}
+		if t := b.points[u]; t != nil {
+			b.p.Tensors = append(b.p.Tensors, t)
+			continue
+		}
+		for _, o := range u.outs {
+			b.p.Left = append(b.p.Left, Left{o, b.kindOf(u), l, b.why(u)})
+		}
+	}
+}
+
+func (b *builder) leftConstant(st strategy.Resolved, kind scheme.Kind, l *Layer) string {
+	switch {
+	case !st.Quantize:
+		return fmt.Sprintf("%v is not in quantizable_data_type", kind)
+	case st.Settings.Datatype == scheme.Float32:
+		return "its datatype is float32"
+	case b.s.KeepFirstLast && b.edge(l):
+		return "keep_first_last_layer_accuracy is set"
+	}
+	return ""
+}
+
+// why says why no quantizer stands behind u.
+func (b *builder) why(u *unit) string {
+	l := b.layers[u.group]
+	st := b.settings(l, b.kindOf(u))
+	at := b.flow.point(u)
+	switch {
+	case b.spared(u) != "":
+		return b.spared(u)
+	case !st.Quantize:
+		return fmt.Sprintf("%v is not in quantizable_data_type", b.kindOf(u))
+	case st.Settings.Datatype == scheme.Float32:
+		return "its datatype is float32"
+	case at != u && at != nil && b.points[at] != nil && at.op == "Concat":
+		return fmt.Sprintf("it feeds only the Concat %s, whose quantizer serves it", b.layers[at.group].Name)
+	case at != u && at != nil && b.points[at] != nil && at.pos > u.pos:
+		return fmt.Sprintf("one group with %s, whose quantizer stands behind %s", at.op, at.main.Label())
+	case at != u && at != nil && b.points[at] != nil:
+		return fmt.Sprintf("%s only moves values that are quantized at %s", u.op, at.outs[0])
+	case u.main != nil && u.main.Domain != "":
+		return fmt.Sprintf("%s is an operator of the domain %s, which passes through untouched", u.main.OpType, u.main.Domain)
+	case u.main != nil && len(u.main.Subgraphs()) > 0:
+		return "control flow passes through untouched"
+	}
+	return fmt.Sprintf("%s has no integer form, and no quantized layer reads it", u.op)
+}
+
+// layerInput adds the quantizer of what enters u, where its rule lists the
+// kind input and asks for other settings than the producer's quantizer has.
+func (b *builder) layerInput(u *unit, l *Layer) {
+	if u.main == nil {
+		return
+	}
+	rule := b.rules[u.main]
+	if rule == nil || !rule.Kinds.Has(scheme.Input) {
+		return
+	}
+	st := b.s.Resolve(scheme.Input, rule)
+	if !quantizes(u, st) {
+		return
+	}
+	for _, in := range u.ins {
+		src := b.flow.producer[in]
+		if at := b.flow.point(src); at != nil && b.points[at] != nil && b.points[at].Settings.Settings == st.Settings {
+			continue
+		}
+		t := &Tensor{
+			Name: in, Kind: scheme.Input, Layer: l, Settings: st, Axis: -1,
+			NetworkInput: src.op == opInput, Where: "layer rule lists the kind input",
+		}
+		for _, n := range u.nodes {
+			for i, x := range n.Inputs {
+				if x == in {
+					t.Uses = append(t.Uses, Use{n, i})
+				}
+			}
+		}
+		b.p.Tensors = append(b.p.Tensors, t)
+	}
+}

@@ -1,0 +1,117 @@
+package plan
+
+import (
+	"narrow/diag"
+	"narrow/graph"
+	"narrow/scheme"
+	"narrow/strategy"
+)
+
+// Plan says which tensors of Model are quantized and how.
+type Plan struct {
+	// Model is the float network, as the exact rules left it.
+	Model    *graph.Model
+	Strategy *strategy.Strategy
+	// Layers are the network's layers in topological order.
+	Layers []*Layer
+	// Tensors are the quantized tensors in topological order: a layer's own
+	// input quantizers, its weights, its bias, its activation.
+	Tensors []*Tensor
+	// Left are the tensors that are left alone, in topological order.
+	Left []Left
+	// Align are the scales to be made equal after calibration, in order.
+	Align []Align
+}
+
+// Layer is one operation of the network with the activation functions that
+// belong to it.
+type Layer struct {
+	// Name is the node's name, or the graph input's.
+	Name string
+	// Op is the ONNX operator, or the name of a composite ("Linear", "Gelu").
+	Op string
+	// Node is the node that names the layer; nil for a graph input.
+	Node *graph.Node
+	// Nodes are the layer's nodes in graph order, the functions that were
+	// joined to it included.
+	Nodes []*graph.Node
+	// Output is the value behind the last of Nodes.
+	Output string
+	// Rule is the layer rule that applies, or nil.
+	Rule *strategy.Rule
+}
+
+// Tensor is one quantized tensor.
+type Tensor struct {
+	// Name is the value's name in the model: a graph input, an inner value, or
+	// the constant.
+	Name string
+	Kind scheme.Kind
+	// Layer is whose settings apply.
+	Layer    *Layer
+	Settings strategy.Resolved
+	// Axis is the channel axis with per-channel settings, else -1.
+	Axis int
+	// Constant is the float tensor of weights and bias; nil otherwise.
+	Constant *graph.Tensor
+	// Uses are the node inputs that read a constant, or, for a layer's own
+	// input quantizer, the inputs that it serves. Nil for other tensors: there
+	// everyone who reads the value reads it quantized.
+	Uses []Use
+	// NetworkInput says that the value enters the network: power-of-two scales
+	// of such tensors are not searched beyond maxmin.
+	NetworkInput bool
+	// Where says why a quantizer stands here.
+	Where string
+}
+
+// Use is one input of one node.
+type Use struct {
+	Node  *graph.Node
+	Input int
+}
+
+// Left is a tensor that stays as it is, with the reason.
+type Left struct {
+	Name  string
+	Kind  scheme.Kind
+	Layer *Layer
+	Why   string
+}
+
+// Align says that after calibration To takes the scale of From.
+type Align struct {
+	To, From *Tensor
+	Why      string
+}
+
+// Build plans the quantization of m by s. Findings are the layer rules that
+// match nothing or too much (errors) and settings that a tensor cannot hold
+// (warnings).
+func Build(m *graph.Model, s *strategy.Strategy) (*Plan, diag.List, error) {
+	types := roughTypes(m.Graph)
+	b := &builder{
+		rules:  map[*graph.Node]*strategy.Rule{},
+		p:      &Plan{Model: m, Strategy: s},
+		s:      s,
+		flow:   newFlow(m.Graph, types),
+		layers: map[*group]*Layer{},
+		points: map[*unit]*Tensor{},
+	}
+	b.matchRules()
+	b.makeLayers()
+	b.findPoints()
+	b.emit()
+	return b.p, b.list, nil
+}
+
+// builder holds what Build works on.
+type builder struct {
+	p      *Plan
+	s      *strategy.Strategy
+	flow   *flow
+	list   diag.List
+	rules  map[*graph.Node]*strategy.Rule
+	layers map[*group]*Layer
+	points map[*unit]*Tensor // the quantizer behind a unit
+}
