@@ -1,0 +1,41 @@
+// Package observe turns the values of one tensor into the encoding it is
+// quantized with, and quantizes with it.
+//
+// In come batches of float32 values, out comes a scheme.Encoding: each batch
+// gives a scale and a zero point by the tensor's method, and the tensor's
+// statistic joins those of all batches. The rule of the house: an observer
+// keeps what each batch gave as a sorted multiset, so the order of batches, of
+// merges and the number of workers never reach an encoding.
+package observe
+
+import (
+	"narrow/internal/kernel"
+	"narrow/scheme"
+)
+
+// Config says what is observed and how.
+type Config struct {
+	// Name is the tensor's name, for errors.
+	Name     string
+	Settings scheme.Settings
+	Kind     scheme.Kind
+	// GraphInput marks what enters the network: there diffs means maxmin, as in
+	// the reference.
+	GraphInput bool
+	// Axis is the channel axis; it counts only where Settings.PerChannel holds.
+	Axis int
+	// Pool shares the work on large tensors; nil means the caller's goroutine
+	// only. Results do not depend on it.
+	Pool *kernel.Pool
+}
+
+// PerChannel reports whether there is one scale per channel.
+func (c Config) PerChannel() bool { return c.Settings.PerChannel }
+
+// axis returns the channel axis, or -1 per tensor.
+func (c Config) axis() int {
+	if c.Settings.PerChannel {
+		return c.Axis
+	}
+	return -1
+}

@@ -1,0 +1,309 @@
+package observe
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+
+	"narrow/internal/kernel"
+	"narrow/scheme"
+)
+
+// Observer gathers what the batches of one tensor give. It may be used by one
+// goroutine at a time.
+//
+// Merging is commutative and associative and equals observing all batches with
+// one observer, for every method: what a batch gives depends on that batch
+// only, and the statistic on the multiset of what all gave. Regrouping values
+// into other batches changes the result, except for the method maxmin with the
+// statistic max.
+type Observer struct {
+	cfg      Config
+	channels []samples
+	batches  int
+}
+
+// New returns an observer that has seen nothing, or an error when the settings
+// cannot be calibrated: an enum without a value, a bit width outside 2..32, a
+// method or statistic that the scale type does not have. For datatypes other
+// than int it observes finiteness only.
+func New(cfg Config) (*Observer, error) {
+	if err := check(&cfg); err != nil {
+		return nil, fmt.Errorf("tensor %q: %w", cfg.Name, err)
+	}
+	return &Observer{cfg: cfg}, nil
+}
+
+func check(cfg *Config) error {
+	s := &cfg.Settings
+	if s.Datatype < scheme.Int || s.Datatype > scheme.Float32 {
+		return fmt.Errorf("%v is no datatype", s.Datatype)
+	}
+	if s.Datatype != scheme.Int {
+		return nil
+	}
+	if cfg.Kind == scheme.Bias {
+		s.Symmetry = true // a bias has no zero point
+	}
+	if cfg.Kind == scheme.Weights || cfg.Kind == scheme.Bias {
+		s.Statistic = scheme.Modal // calibrated once
+	}
+	switch {
+	case s.BitWidth < 2 || s.BitWidth > 32:
+		return fmt.Errorf("bit width %d is not in 2..32", s.BitWidth)
+	case s.RoundMode < scheme.HalfEven || s.RoundMode > scheme.StdRound:
+		return fmt.Errorf("%v is no round mode", s.RoundMode)
+	case s.Statistic < scheme.Modal || s.Statistic > scheme.Median:
+		return fmt.Errorf("%v is no statistic", s.Statistic)
+	case s.Method == scheme.Percentile && !(s.Percentage > 0 && s.Percentage <= 100):
+		return fmt.Errorf("percentage %v is not in (0, 100]", s.Percentage)
+	case s.PerChannel && cfg.Axis < 0:
+		return errors.New("per_channel without a channel axis")
+	}
+	switch s.ScaleType {
+	case scheme.FloatScale:
+		if s.Method < scheme.MaxMin || s.Method > scheme.MSE {
+			return fmt.Errorf("method %v does not go with a float scale", s.Method)
+		}
+		if !s.Symmetry && (s.Method == scheme.Entropy || s.Method == scheme.MSE) {
+			return fmt.Errorf("method %v does not go with symmetry false", s.Method)
+		}
+	case scheme.PowerOfTwo:
+		if s.Method != scheme.Diffs && s.Method != scheme.MaxMin {
+			return fmt.Errorf("method %v does not go with a poweroftwo scale", s.Method)
+		}
+		if !s.Symmetry || !s.Signed {
+			return errors.New("a poweroftwo scale goes with signed and symmetric only")
+		}
+		if s.Statistic == scheme.Mean || s.Statistic == scheme.Median {
+			return fmt.Errorf("statistic %v does not go with a poweroftwo scale", s.Statistic)
+		}
+	default:
+		return fmt.Errorf("%v is no scale type", s.ScaleType)
+	}
+	return nil
+}
+
+// Config returns what the observer was made with.
+func (o *Observer) Config() Config { return o.cfg }
+
+// Observe takes one batch x of that shape. An error is an [*InvalidError] for
+// NaN or Inf, or a [*NegativeError]; the observer is then as before.
+func (o *Observer) Observe(x []float32, shape []int64) error {
+	units, err := o.cfg.measure(x, shape)
+	if err != nil {
+		return err
+	}
+	return o.add(units)
+}
+
+// ObserveSamples takes n samples that lie one after the other in x, each as a
+// batch of its own: the same as n calls of Observe, whatever n is. shape is
+// that of all of x, its first axis a multiple of n. Samples are shared among
+// the pool's workers. The error of the first bad sample is returned, counted
+// from the first of x, and the observer is then as before.
+func (o *Observer) ObserveSamples(x []float32, shape []int64, n int) error {
+	if n < 1 || len(shape) == 0 || shape[0]%int64(n) != 0 || len(x)%n != 0 {
+		return fmt.Errorf("tensor %q of shape %v does not hold %d samples", o.cfg.Name, shape, n)
+	}
+	one := append([]int64{shape[0] / int64(n)}, shape[1:]...)
+	size := len(x) / n
+	units, errs := make([][]unit, n), make([]error, n)
+	cfg := o.cfg
+	if n > 1 {
+		cfg.Pool = nil
+	}
+	o.cfg.Pool.Run(n, func(i int) {
+		units[i], errs[i] = cfg.measure(x[i*size:(i+1)*size], one)
+	})
+	for i, err := range errs {
+		var bad *InvalidError
+		if errors.As(err, &bad) {
+			bad.Index, bad.Sample = bad.Index+i*size, bad.Sample+i*int(one[0])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, u := range units {
+		if err := o.add(u); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *Observer) add(units []unit) error {
+	if o.channels == nil {
+		o.channels = make([]samples, len(units))
+	}
+	if len(units) != len(o.channels) {
+		return fmt.Errorf("tensor %q has %d channels, before it had %d", o.cfg.Name, len(units), len(o.channels))
+	}
+	for c, u := range units {
+		o.channels[c].add(u)
+	}
+	o.batches++
+	return nil
+}
+
+// Batches returns how many batches were observed.
+func (o *Observer) Batches() int { return o.batches }
+
+// Merge adds what other saw. Their configurations must agree in all but pool.
+func (o *Observer) Merge(other *Observer) error {
+	a, b := o.cfg, other.cfg
+	a.Pool, b.Pool = nil, nil
+	if a != b {
+		return fmt.Errorf("tensor %q: observers with different settings do not merge", o.cfg.Name)
+	}
+	if other.batches == 0 {
+		return nil
+	}
+	if o.channels == nil {
+		o.channels = make([]samples, len(other.channels))
+	}
+	if len(o.channels) != len(other.channels) {
+		return fmt.Errorf("tensor %q: observers of %d and %d channels do not merge", o.cfg.Name, len(o.channels), len(other.channels))
+	}
+	for c := range o.channels {
+		o.channels[c].merge(other.channels[c])
+	}
+	o.batches += other.batches
+	return nil
+}
+
+// Encoding returns the encoding of the statistic so far, or an error when
+// nothing was observed. For datatypes other than int it is empty but for Axis -1
+// and Batches.
+func (o *Observer) Encoding() (scheme.Encoding, error) {
+	e := scheme.Encoding{Axis: o.cfg.axis(), Batches: o.batches}
+	s := o.cfg.Settings
+	if s.Datatype != scheme.Int {
+		e.Axis = -1
+		return e, nil
+	}
+	if o.batches == 0 {
+		return e, fmt.Errorf("tensor %q was never observed", o.cfg.Name)
+	}
+	e.Min, e.Max = s.Range()
+	for _, c := range o.channels {
+		u := c.statistic(s.Statistic)
+		e.Scale = append(e.Scale, usable(u.scale))
+		e.ZeroPoint = append(e.ZeroPoint, u.zero)
+		if s.ScaleType == scheme.PowerOfTwo {
+			e.FixPosition = append(e.FixPosition, -math.Ilogb(u.scale))
+		}
+	}
+	return e, nil
+}
+
+// measure returns what one batch gives, per channel.
+func (c Config) measure(x []float32, shape []int64) ([]unit, error) {
+	if c.Settings.Datatype != scheme.Int {
+		if !c.Pool.MinMax(x).Finite {
+			return nil, c.invalid(x, shape)
+		}
+		return nil, nil
+	}
+	if !c.PerChannel() {
+		e := c.Pool.MinMax(x)
+		if !e.Finite {
+			return nil, c.invalid(x, shape)
+		}
+		u, err := c.one(x, e, c.Pool)
+		return []unit{u}, err
+	}
+	if c.Axis >= len(shape) {
+		return nil, fmt.Errorf("tensor %q of shape %v has no axis %d", c.Name, shape, c.Axis)
+	}
+	l := kernel.NewLayout(shape, c.Axis)
+	if l.Len() != len(x) {
+		return nil, fmt.Errorf("tensor %q of shape %v has %d elements", c.Name, shape, len(x))
+	}
+	extents := c.Pool.MinMaxChannels(x, l)
+	units, errs := make([]unit, l.Channels), make([]error, l.Channels)
+	for _, e := range extents {
+		if !e.Finite {
+			return nil, c.invalid(x, shape)
+		}
+	}
+	c.Pool.Run(l.Channels, func(ch int) {
+		units[ch], errs[ch] = c.one(gather(x, l, ch), extents[ch], nil)
+	})
+	return units, errors.Join(errs...)
+}
+
+// gather returns channel ch of x in one piece.
+func gather(x []float32, l kernel.Layout, ch int) []float32 {
+	if l.Outer == 1 {
+		return x[ch*l.Inner : (ch+1)*l.Inner]
+	}
+	out := make([]float32, 0, l.Outer*l.Inner)
+	for o := range l.Outer {
+		at := (o*l.Channels + ch) * l.Inner
+		out = append(out, x[at:at+l.Inner]...)
+	}
+	return out
+}
+
+// one returns what one channel's values x, with extent e, give.
+func (c Config) one(x []float32, e kernel.Extent, pool *kernel.Pool) (unit, error) {
+	s := c.Settings
+	if s.Symmetry && !s.Signed && e.Min < 0 {
+		return unit{}, &NegativeError{Tensor: c.Name, Min: e.Min, Max: e.Max}
+	}
+	if s.ScaleType == scheme.PowerOfTwo {
+		search := s.Method == scheme.Diffs && !c.GraphInput
+		return fixUnit(fixPosition(e, s, search, func(first, n int, lo, hi int64) [kernel.MaxDiffs]float64 {
+			return pool.SquaredDiffs(x, first, n, lo, hi)
+		})), nil
+	}
+	if s.Method == scheme.MaxMin || e.AbsMax() == 0 {
+		return extentUnit(e, s), nil
+	}
+	h := histograms.Get().(*kernel.Histogram)
+	defer histograms.Put(h)
+	if !s.Symmetry {
+		lo, hi := min(e.Min, 0), max(e.Max, 0)
+		kernel.RangeHistogram(h, x, lo, hi)
+		return histogramUnit(h, kernel.Extent{Min: lo, Max: hi, Finite: true}, s), nil
+	}
+	pool.AbsHistogram(h, x, e.AbsMax())
+	return histogramUnit(h, e, s), nil
+}
+
+// histograms spares an allocation per batch; its contents never matter.
+var histograms = sync.Pool{New: func() any { return new(kernel.Histogram) }}
+
+// extentUnit is the method maxmin with a float scale.
+func extentUnit(e kernel.Extent, s scheme.Settings) unit {
+	lo, hi := s.Range()
+	if s.Symmetry {
+		return symmetricScale(e.AbsMax(), hi)
+	}
+	return asymmetricScale(float64(e.Min), float64(e.Max), hi-lo)
+}
+
+// histogramUnit is the methods percentile, entropy and mse. h is the histogram
+// of magnitudes, or where symmetry is false of the values over e.
+func histogramUnit(h *kernel.Histogram, e kernel.Extent, s scheme.Settings) unit {
+	lo, hi := s.Range()
+	limit := e.AbsMax()
+	switch s.Method {
+	case scheme.Entropy:
+		levels := int64(1) << s.BitWidth
+		if s.Signed {
+			levels >>= 1
+		}
+		return symmetricScale(edge(limit, entropyBin(h, levels)), hi)
+	case scheme.MSE:
+		return symmetricScale(mseCenter(h, limit, hi, s.RoundMode), hi)
+	}
+	if !s.Symmetry {
+		from, to := twoSided(h, float64(e.Min), float64(e.Max), s.Percentage)
+		return asymmetricScale(from, to, hi-lo)
+	}
+	return symmetricScale(percentile(h, limit, s.Percentage), hi)
+}

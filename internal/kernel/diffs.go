@@ -1,0 +1,100 @@
+package kernel
+
+import "math"
+
+// MaxDiffs is how many fix positions SquaredDiffs takes at once.
+const MaxDiffs = 5
+
+// lanes is how many partial sums a block's sum is kept in: element i adds to
+// partial sum i mod lanes. Eight is what one vector of doubles of AVX-512 or
+// two of AVX2 hold.
+const lanes = 8
+
+// SquaredDiffs returns, for the n <= 5 fix positions first, first+1, ..., the
+// sum of squared differences between x and its fake-quantized self with scale
+// 2^-p and integers lo..hi. x is read once. Fix positions are in -126..126.
+//
+// The round mode does not matter: at a tie both neighbours are half a step away.
+//
+// A difference is rounded to float32, its square and the sums are float64, eight
+// partial sums per block of 2^15 elements, so that the result depends on x only.
+func (p *Pool) SquaredDiffs(x []float32, first, n int, lo, hi int64) [MaxDiffs]float64 {
+	f := squaredDiffs
+	if lo < -exactInt || hi > exactInt {
+		f = squaredDiffsWide
+	}
+	k := blocks(len(x))
+	if k <= 1 {
+		return f(x, first, n, lo, hi)
+	}
+	parts := make([][MaxDiffs]float64, k)
+	p.Run(k, func(b int) {
+		from, to := block(b, len(x))
+		parts[b] = f(x[from:to], first, n, lo, hi)
+	})
+	var sums [MaxDiffs]float64
+	for i := range n {
+		for _, s := range parts {
+			sums[i] += s[i]
+		}
+	}
+	return sums
+}
+
+// SquaredDiffs is [Pool.SquaredDiffs] in the caller's goroutine.
+func SquaredDiffs(x []float32, first, n int, lo, hi int64) [MaxDiffs]float64 {
+	return (*Pool)(nil).SquaredDiffs(x, first, n, lo, hi)
+}
+
+// laneSums are the partial sums of each fix position.
+type laneSums [MaxDiffs][lanes]float64
+
+// total joins the partial sums in the order vector code adds them.
+func (l *laneSums) total() (out [MaxDiffs]float64) {
+	for i := range l {
+		s := &l[i]
+		out[i] = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]))
+	}
+	return out
+}
+
+// squaredDiffsGo is the definition for one block.
+func squaredDiffsGo(x []float32, first, n int, lo, hi int64) [MaxDiffs]float64 {
+	var l laneSums
+	l.add(x, 0, first, n, float32(lo), float32(hi))
+	return l.total()
+}
+
+// add adds x[from:], element by element.
+func (l *laneSums) add(x []float32, from, first, n int, lo, hi float32) {
+	for c := range n {
+		amp, scale := float32(math.Ldexp(1, first+c)), float32(math.Ldexp(1, -first-c))
+		s := &l[c]
+		for i := from; i < len(x); i++ {
+			v := x[i]
+			q := float32(math.RoundToEven(float64(v * amp)))
+			if q < lo {
+				q = lo
+			}
+			if q > hi {
+				q = hi
+			}
+			d := float64(v - float32(q*scale))
+			s[i%lanes] += float64(d * d)
+		}
+	}
+}
+
+// squaredDiffsWide is the definition where float32 does not hold the integers.
+func squaredDiffsWide(x []float32, first, n int, lo, hi int64) [MaxDiffs]float64 {
+	var l laneSums
+	for c := range n {
+		amp, scale := math.Ldexp(1, first+c), math.Ldexp(1, -first-c)
+		for i, v := range x {
+			q := min(max(math.RoundToEven(float64(v)*amp), float64(lo)), float64(hi))
+			d := float64(v) - float64(q*scale)
+			l[c][i%lanes] += float64(d * d)
+		}
+	}
+	return l.total()
+}
