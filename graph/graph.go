@@ -208,7 +208,8 @@ func (n *Node) Subgraphs() []*Graph {
 	return gs
 }
 
-// Initializer returns the stored constant of that name, or nil.
+// Initializer returns the stored constant of that name, or nil. It walks the
+// list: ask an [Index] or an [Editor] where there is more than one to find.
 func (g *Graph) Initializer(name string) *Tensor {
 	for _, t := range g.Initializers {
 		if t.Name == name {
@@ -371,7 +372,8 @@ func outerReads(g *Graph) []string {
 }
 
 // Clone returns a copy of m whose nodes, attributes and lists can be changed
-// without touching m. Tensors are shared: replace them, do not write into them.
+// without touching m, inner graphs included. Tensors, values and attributes
+// without a graph are shared: replace them, do not write into them.
 func (m *Model) Clone() *Model {
 	c := *m
 	c.Graph = m.Graph.Clone()
@@ -400,6 +402,13 @@ func (n *Node) Clone() *Node {
 	c.Inputs = slices.Clone(n.Inputs)
 	c.Outputs = slices.Clone(n.Outputs)
 	c.Attrs = slices.Clone(n.Attrs)
+	for i, a := range c.Attrs {
+		if a.Graph != nil {
+			inner := *a
+			inner.Graph = a.Graph.Clone()
+			c.Attrs[i] = &inner
+		}
+	}
 	c.Metadata = maps.Clone(n.Metadata)
 	return &c
 }
