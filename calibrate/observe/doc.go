@@ -22,6 +22,10 @@ type Config struct {
 	// GraphInput marks what enters the network: there diffs means maxmin, as in
 	// the reference.
 	GraphInput bool
+	// Target breaks ties of the modal statistic between fix positions: for the
+	// CPU and the GPU the smaller scale wins, as for float scales; otherwise the
+	// smaller fix position does. Both are what the reference does there.
+	Target scheme.Target
 	// Axis is the channel axis; it counts only where Settings.PerChannel holds.
 	Axis int
 	// Pool shares the work on large tensors; nil means the caller's goroutine

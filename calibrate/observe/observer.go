@@ -188,8 +188,9 @@ func (o *Observer) Encoding() (scheme.Encoding, error) {
 		return e, fmt.Errorf("tensor %q was never observed", o.cfg.Name)
 	}
 	e.Min, e.Max = s.Range()
+	smallestFix := s.ScaleType == scheme.PowerOfTwo && o.cfg.Target != scheme.CPU && o.cfg.Target != scheme.GPU
 	for _, c := range o.channels {
-		u := c.statistic(s.Statistic)
+		u := c.statistic(s.Statistic, smallestFix)
 		e.Scale = append(e.Scale, usable(u.scale))
 		e.ZeroPoint = append(e.ZeroPoint, u.zero)
 		if s.ScaleType == scheme.PowerOfTwo {

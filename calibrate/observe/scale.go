@@ -36,7 +36,7 @@ func usable(scale float64) float32 {
 	case scale < minScale:
 		return minScale
 	}
-	return float32(scale)
+	return kernel.Scale32(scale)
 }
 
 // symmetricScale is the scale that maps limit to the largest integer.

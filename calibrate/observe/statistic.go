@@ -35,8 +35,9 @@ func mergeSorted[T cmp.Ordered](a, b []T) []T {
 	return out
 }
 
-// mode returns the commonest value of the sorted s, the smallest on a tie.
-func mode[T cmp.Ordered](s []T) T {
+// mode returns the commonest value of the sorted s; on a tie the smallest, or
+// the largest.
+func mode[T cmp.Ordered](s []T, largest bool) T {
 	var best T
 	most := 0
 	for i := 0; i < len(s); {
@@ -44,7 +45,7 @@ func mode[T cmp.Ordered](s []T) T {
 		for j < len(s) && s[j] == s[i] {
 			j++
 		}
-		if j-i > most {
+		if j-i > most || largest && j-i == most {
 			best, most = s[i], j-i
 		}
 		i = j
@@ -52,10 +53,11 @@ func mode[T cmp.Ordered](s []T) T {
 	return best
 }
 
-// statistic joins the scales; the zero point is always modal.
-func (s *samples) statistic(st scheme.Statistic) unit {
+// statistic joins the scales; the zero point is always modal. Where scales tie
+// for modal, the smallest wins, or the largest.
+func (s *samples) statistic(st scheme.Statistic, largest bool) unit {
 	n := len(s.scales)
-	u := unit{zero: mode(s.zeros)}
+	u := unit{zero: mode(s.zeros, false)}
 	switch st {
 	case scheme.Max:
 		u.scale = s.scales[n-1]
@@ -71,7 +73,7 @@ func (s *samples) statistic(st scheme.Statistic) unit {
 			u.scale = (s.scales[n/2-1] + s.scales[n/2]) / 2
 		}
 	default:
-		u.scale = mode(s.scales)
+		u.scale = mode(s.scales, largest)
 	}
 	return u
 }

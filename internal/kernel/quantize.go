@@ -23,6 +23,18 @@ type Affine struct {
 // multiplied by.
 func Reciprocal(scale float32) float32 { return 1 / scale }
 
+// Scale32 returns the float32 that a scale found in float64 is kept as: the
+// reciprocal, rounded to float32, of its reciprocal rounded to float32. That
+// is what the reference multiplies by when it dequantizes; it differs from
+// float32(scale) by at most one unit in the last place.
+func Scale32(scale float64) float32 {
+	inv := float32(1 / scale)
+	if inv < minNormal || inv > 1/minNormal {
+		return float32(scale)
+	}
+	return 1 / inv
+}
+
 // exactInt is the largest magnitude up to which float32 holds every integer.
 const exactInt = 1 << 24
 
