@@ -19,8 +19,9 @@ type Plan struct {
 	Tensors []*Tensor
 	// Left are the tensors that are left alone, in topological order.
 	Left []Left
-	// Align are the scales to be made equal after calibration, in order.
-	Align []Align
+	// Operations are the network's operations in topological order, with the
+	// quantizers around them.
+	Operations []*Operation
 }
 
 // Layer is one operation of the network with the activation functions that
@@ -79,12 +80,6 @@ type Left struct {
 	Why   string
 }
 
-// Align says that after calibration To takes the scale of From.
-type Align struct {
-	To, From *Tensor
-	Why      string
-}
-
 // Build plans the quantization of m by s. Findings are the layer rules that
 // match nothing or too much (errors) and settings that a tensor cannot hold
 // (warnings).
@@ -102,6 +97,7 @@ func Build(m *graph.Model, s *strategy.Strategy) (*Plan, diag.List, error) {
 	b.makeLayers()
 	b.findPoints()
 	b.emit()
+	b.p.Operations = b.operations()
 	return b.p, b.list, nil
 }
 

@@ -14,18 +14,53 @@ const (
 	tapOp     = "Tap"
 )
 
+// Role says what a tap is for. The zero value is invalid.
+type Role int
+
+const (
+	// Quantize taps hold a quantized input or activation.
+	Quantize Role = iota + 1
+	// Side taps hold what the other version of an operation puts out: the
+	// operation with its float constants, where the network computes with
+	// replaced ones, or the other way round.
+	Side
+	// Correct taps hold the operation's own result, behind its Side tap.
+	Correct
+)
+
+// Tap is one Tap node of a simulation.
+type Tap struct {
+	Role Role
+	// Tensor is the quantized tensor of a Quantize tap.
+	Tensor *Tensor
+	// Operation is that of a Side or Correct tap.
+	Operation *Operation
+}
+
 // Simulation is the network with a tap at every quantized activation.
 type Simulation struct {
 	Model *graph.Model
-	// Taps are the tensors of Model's Tap nodes, in graph order.
-	Taps []*Tensor
+	// Taps describe Model's Tap nodes, in graph order.
+	Taps []Tap
+}
+
+// SimulationOptions say how constants are replaced.
+type SimulationOptions struct {
+	// Replace holds the constants to compute with in the place of the float
+	// ones, in the main network.
+	Replace map[*Tensor]*graph.Tensor
+	// Compare are the operations that run twice: besides the network's own
+	// with Replace's constants, a side version with Other's; both with the
+	// same inputs. A Side tap and a Correct tap follow.
+	Compare []*Operation
+	// Other holds the side versions' constants; the float ones where it has none.
+	Other map[*Tensor]*graph.Tensor
 }
 
 // Simulation returns the network of the plan with a Tap node at every
-// quantized input and activation, each reader reading the tap's output, and
-// with the constants that replace holds in the place of the float ones. Values
+// quantized input and activation, each reader reading the tap's output. Values
 // keep their names behind the tap; a network input keeps its name before it.
-func (p *Plan) Simulation(replace map[*Tensor]*graph.Tensor) (*Simulation, error) {
+func (p *Plan) Simulation(o SimulationOptions) (*Simulation, error) {
 	m := p.Model.Clone()
 	g := m.Graph
 	clone := make(map[*graph.Node]*graph.Node, len(g.Nodes))
@@ -64,25 +99,32 @@ func (p *Plan) Simulation(replace map[*Tensor]*graph.Tensor) (*Simulation, error
 	after := map[*graph.Node][]*graph.Node{}  // taps behind a node
 	before := map[*graph.Node][]*graph.Node{} // taps before a node
 	var first []*graph.Node
-	tensorOf := map[*graph.Node]*Tensor{}
-	tap := func(t *Tensor, in, out string) *graph.Node {
-		n := &graph.Node{Name: fresh("narrow.tap." + t.Name), Domain: tapDomain, OpType: tapOp, Inputs: []string{in}, Outputs: []string{out}, Rule: "quantize-activation"}
-		tensorOf[n] = t
+	tapOf := map[*graph.Node]Tap{}
+	newTap := func(t Tap, name, in, out string) *graph.Node {
+		n := &graph.Node{Name: fresh("narrow.tap." + name), Domain: tapDomain, OpType: tapOp, Inputs: []string{in}, Outputs: []string{out}, Rule: "tap"}
+		tapOf[n] = t
 		return n
+	}
+	tap := func(t *Tensor, in, out string) *graph.Node {
+		return newTap(Tap{Role: Quantize, Tensor: t}, t.Name, in, out)
+	}
+	store := func(t *Tensor, c *graph.Tensor, suffix string) string {
+		nc := *c
+		nc.Name = fresh(t.Name + suffix)
+		g.Initializers = append(g.Initializers, &nc)
+		return nc.Name
 	}
 
 	for _, t := range p.Tensors {
 		switch {
 		case t.Constant != nil:
-			c := replace[t]
+			c := o.Replace[t]
 			if c == nil {
 				continue
 			}
-			nc := *c
-			nc.Name = fresh(t.Name + ".quantized")
-			g.Initializers = append(g.Initializers, &nc)
+			name := store(t, c, ".quantized")
 			for _, u := range t.Uses {
-				clone[u.Node].Inputs[u.Input] = nc.Name
+				clone[u.Node].Inputs[u.Input] = name
 			}
 		case t.Uses != nil:
 			// One tap for the layer's own quantizer, read by its uses only.
@@ -117,6 +159,40 @@ func (p *Plan) Simulation(replace map[*Tensor]*graph.Tensor) (*Simulation, error
 			after[producer] = append(after[producer], tap(t, raw, t.Name))
 		}
 	}
+	for _, op := range o.Compare {
+		last := clone[op.Nodes[len(op.Nodes)-1]]
+		side := make([]*graph.Node, len(op.Nodes))
+		rename := map[string]string{}
+		for i, n := range op.Nodes {
+			c := clone[n].Clone()
+			c.Name = fresh(n.Name + ".side")
+			for j, in := range c.Inputs {
+				if r := rename[in]; r != "" {
+					c.Inputs[j] = r
+				}
+			}
+			for j, out := range c.Outputs {
+				rename[out] = fresh(n.Outputs[j] + ".side")
+				c.Outputs[j] = rename[out]
+			}
+			for _, t := range []*Tensor{op.Weights, op.Bias} {
+				for _, u := range usesOf(t, n) {
+					c.Inputs[u.Input] = n.Inputs[u.Input]
+					if other := o.Other[t]; other != nil {
+						c.Inputs[u.Input] = store(t, other, ".side")
+					}
+				}
+			}
+			side[i] = c
+		}
+		out := last.Outputs[0]
+		raw := fresh(out + ".uncorrected")
+		last.Outputs[0] = raw
+		sideOut := side[len(side)-1].Outputs[0]
+		after[last] = append(append(side,
+			newTap(Tap{Role: Side, Operation: op}, sideOut, sideOut, fresh(sideOut+".seen")),
+			newTap(Tap{Role: Correct, Operation: op}, raw, raw, out)), after[last]...)
+	}
 	// A layer's own input quantizer reads the value behind the network input's
 	// quantizer, if there is one.
 	quantizedInput := map[string]string{}
@@ -142,11 +218,25 @@ func (p *Plan) Simulation(replace map[*Tensor]*graph.Tensor) (*Simulation, error
 	m.Opsets[tapDomain] = 1
 	s := &Simulation{Model: m}
 	for _, n := range nodes {
-		if t := tensorOf[n]; t != nil {
+		if t, ok := tapOf[n]; ok {
 			s.Taps = append(s.Taps, t)
 		}
 	}
 	return s, nil
+}
+
+// usesOf returns the inputs of n that read constant t, which may be nil.
+func usesOf(t *Tensor, n *graph.Node) []Use {
+	if t == nil {
+		return nil
+	}
+	var us []Use
+	for _, u := range t.Uses {
+		if u.Node == n {
+			us = append(us, u)
+		}
+	}
+	return us
 }
 
 // Activations returns the quantized inputs and activations of the plan, in

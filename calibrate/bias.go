@@ -1,0 +1,285 @@
+package calibrate
+
+import (
+	"math"
+
+	"narrow/graph"
+	"narrow/internal/kernel"
+	"narrow/plan"
+	"narrow/scheme"
+)
+
+// corrector does bias correction: what quantizing a layer's weights adds to
+// its output on the average, per output channel, is taken from its bias.
+//
+// In progressive propagation it follows vai_q_pytorch 3.5 (quant_noise.py, and
+// the forward functions of its convolutions): after every batch a small part
+// of the batch's mean error is taken off, until the layer's signal to noise
+// ratio has settled; the noise includes that of the output's own quantizer
+// where no activation function stands between. In float propagation the
+// difference between the layer with quantized and with float weights is
+// averaged over all samples and taken off as a whole (Nagel et al. 2019,
+// section 4.2, from data), which does not depend on the order of the samples.
+type corrector struct {
+	c      *calibration
+	layers []*correction
+	byOp   map[*plan.Operation]*correction
+	byEnd  map[*plan.Tensor]*correction
+	ref    []float32 // the last Side tap's values
+}
+
+// correction is the state of one layer.
+type correction struct {
+	op *plan.Operation
+	// axis is the channel axis of the output.
+	axis int
+	// float is the bias before quantization, now the one that holds, baked the
+	// one that the loaded network adds.
+	float, now, baked []float32
+	// sum is the summed mean error of each sample so far (float propagation).
+	sum     []float64
+	samples int
+
+	efficiency, deviation float64
+	stopped               bool
+}
+
+// Constants of the reference's schedule.
+const (
+	biasRate     = 0.05
+	qualityGood  = 4.0
+	qualityEnd   = 4.3
+	settledShare = 0.05
+)
+
+// newCorrector prepares the layers whose bias is to be corrected.
+func newCorrector(c *calibration) (*corrector, error) {
+	k := &corrector{c: c, byOp: map[*plan.Operation]*correction{}, byEnd: map[*plan.Tensor]*correction{}}
+	if !c.plan.Strategy.IncludeBiasCorr {
+		return k, nil
+	}
+	for _, op := range c.plan.Operations {
+		axis := 1
+		switch op.Op {
+		case "Conv", "ConvTranspose":
+		case "Gemm", "Linear":
+			axis = -1
+		default:
+			continue
+		}
+		if op.Weights == nil || op.Bias == nil || op.Weights.Settings.Settings.Datatype != scheme.Int {
+			continue
+		}
+		float, err := op.Bias.Constant.Floats()
+		if err != nil {
+			return nil, err
+		}
+		l := &correction{op: op, axis: axis, float: float}
+		l.now = append(l.now, float...)
+		if c.opts.Propagate == Progressive {
+			q, err := c.out.quantizedConstant(c.pool, op.Bias)
+			if err != nil {
+				return nil, err
+			}
+			l.now = q
+		}
+		k.layers = append(k.layers, l)
+		k.byOp[op] = l
+		if op.Ends && c.opts.Propagate == Progressive {
+			k.byEnd[op.Output] = l
+		}
+	}
+	return k, nil
+}
+
+// active returns the operations whose correction goes on.
+func (k *corrector) active() []*plan.Operation {
+	var ops []*plan.Operation
+	for _, l := range k.layers {
+		if !l.stopped {
+			ops = append(ops, l.op)
+		}
+	}
+	return ops
+}
+
+// bake puts the biases of the moment into the network's constants.
+func (k *corrector) bake(replace map[*plan.Tensor]*graph.Tensor) {
+	for _, l := range k.layers {
+		l.baked = append([]float32(nil), l.now...)
+		replace[l.op.Bias] = graph.NewFloats(l.op.Bias.Name, l.op.Bias.Constant.Dims, l.baked)
+	}
+}
+
+// endOf returns the active operation whose result's own quantizer is t.
+func (k *corrector) endOf(t *plan.Tensor) *plan.Operation {
+	if l := k.byEnd[t]; l != nil && !l.stopped {
+		return l.op
+	}
+	return nil
+}
+
+// side keeps what the side version of an operation put out.
+func (k *corrector) side(_ *plan.Operation, x []float32) {
+	k.ref = append(k.ref[:0], x...)
+}
+
+// correct handles the operation's own result: it adds what the bias changed
+// since the network was loaded, and measures the error unless the quantizer
+// right behind does.
+func (k *corrector) correct(op *plan.Operation, b *Batch, dst, src []float32, shape []int64) {
+	l := k.byOp[op]
+	if !SameMemory(dst, src) {
+		copy(dst, src)
+	}
+	if k.c.opts.Propagate == Float {
+		l.average(k.ref, src, shape, b.Count)
+		return
+	}
+	l.shift(k.c.pool, dst, shape)
+	if k.byEnd[op.Output] != l {
+		k.judge(op, dst, shape)
+	}
+}
+
+// layout returns where the channels of an output lie.
+func (l *correction) layout(shape []int64) kernel.Layout {
+	axis := l.axis
+	if axis < 0 {
+		axis += len(shape)
+	}
+	return kernel.NewLayout(shape, axis)
+}
+
+// shift adds now-baked to every channel of x.
+func (l *correction) shift(pool *kernel.Pool, x []float32, shape []int64) {
+	lay := l.layout(shape)
+	delta := make([]float32, lay.Channels)
+	changed := false
+	for i := range delta {
+		delta[i] = l.now[i] - l.baked[i]
+		changed = changed || delta[i] != 0
+	}
+	if !changed {
+		return
+	}
+	pool.Run(lay.Outer*lay.Channels, func(i int) {
+		d := delta[i%lay.Channels]
+		row := x[i*lay.Inner : (i+1)*lay.Inner]
+		for j := range row {
+			row[j] += d
+		}
+	})
+}
+
+// judge compares the result out with the float version's, and corrects the
+// bias or stops.
+func (k *corrector) judge(op *plan.Operation, out []float32, shape []int64) {
+	l := k.byOp[op]
+	if l.stopped || len(out) == 0 {
+		return
+	}
+	lay := l.layout(shape)
+	means, noise, signal := channelErrors(k.c.pool, lay, out, k.ref)
+	rate, stop := l.settle(noise, signal)
+	if stop {
+		l.stopped = true
+		return
+	}
+	for i := range l.now {
+		l.now[i] -= float32(rate * means[i])
+	}
+}
+
+// settle follows the layer's quality (vai_q_pytorch: eval_qnoise) and returns
+// the rate of the correction, or that it is over.
+func (l *correction) settle(noise, signal float64) (rate float64, stop bool) {
+	if !(noise > 0) {
+		return 0, true
+	}
+	e := 1.25 * math.Log10(signal/noise)
+	d := math.Abs(e - l.efficiency)
+	if !(d > 0) {
+		return 0, true
+	}
+	l.efficiency = (l.efficiency*4 + e) * 0.2
+	l.deviation = (l.deviation*4 + d) * 0.2
+	rate = biasRate
+	if l.efficiency > qualityGood {
+		rate *= 0.5
+	}
+	stop = l.efficiency > qualityEnd || l.deviation/l.efficiency < settledShare || math.Abs(d-l.deviation/d) < settledShare
+	return rate, stop
+}
+
+// channelErrors returns each channel's mean of out-ref, and the means of
+// (out-ref)^2 and ref^2 over all. Sums run in float64, row by row.
+func channelErrors(pool *kernel.Pool, lay kernel.Layout, out, ref []float32) (means []float64, noise, signal float64) {
+	rows := lay.Outer * lay.Channels
+	parts := make([][3]float64, rows)
+	pool.Run(rows, func(i int) {
+		var s [3]float64
+		a, b := out[i*lay.Inner:(i+1)*lay.Inner], ref[i*lay.Inner:(i+1)*lay.Inner]
+		for j, r := range b {
+			e := a[j] - r // float32, as the reference subtracts
+			s[0] += float64(e)
+			s[1] += float64(e) * float64(e)
+			s[2] += float64(r) * float64(r)
+		}
+		parts[i] = s
+	})
+	means = make([]float64, lay.Channels)
+	for i, s := range parts {
+		means[i%lay.Channels] += s[0]
+		noise += s[1]
+		signal += s[2]
+	}
+	per := float64(lay.Outer * lay.Inner)
+	for i := range means {
+		means[i] /= per
+	}
+	n := float64(len(ref))
+	return means, noise / n, signal / n
+}
+
+// average adds each sample's mean error (float propagation). quantized is the
+// side version's result, float the network's own.
+func (l *correction) average(quantized, float []float32, shape []int64, count int) {
+	if len(shape) == 0 || int(shape[0]) < count || count == 0 {
+		return
+	}
+	per := len(float) / int(shape[0])
+	one := append([]int64{1}, shape[1:]...)
+	if l.sum == nil {
+		l.sum = make([]float64, len(l.float))
+	}
+	for i := range count {
+		means, _, _ := channelErrors(nil, l.layout(one), quantized[i*per:(i+1)*per], float[i*per:(i+1)*per])
+		for ch, m := range means {
+			l.sum[ch] += m
+		}
+	}
+	l.samples += count
+}
+
+// settled reports whether layers stopped since the network was loaded, enough
+// of them that loading it anew without their side versions pays.
+func (k *corrector) settled(loaded int) bool {
+	left := len(k.active())
+	return left < loaded && (left == 0 || left <= loaded/2)
+}
+
+// finish returns the corrected biases.
+func (k *corrector) finish(bias map[*plan.Tensor][]float32) {
+	for _, l := range k.layers {
+		if k.c.opts.Propagate == Float {
+			if l.samples == 0 {
+				continue
+			}
+			for i := range l.now {
+				l.now[i] = l.float[i] - float32(l.sum[i]/float64(l.samples))
+			}
+		}
+		bias[l.op.Bias] = l.now
+	}
+}

@@ -1,0 +1,379 @@
+package calibrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+
+	"narrow/calibrate/observe"
+	"narrow/graph"
+	"narrow/internal/kernel"
+	"narrow/plan"
+	"narrow/scheme"
+)
+
+// Propagation says what a layer sees while calibrating. The zero value is
+// invalid.
+type Propagation int
+
+const (
+	// Progressive hands every tensor on quantized with the statistic so far,
+	// as vai_q_pytorch does. The unit of observation is the batch.
+	Progressive Propagation = iota + 1
+	// Float hands float values on. The unit of observation is the sample, so
+	// the scales do not depend on how the samples are cut into batches.
+	Float
+)
+
+// String returns "progressive" or "float".
+func (p Propagation) String() string {
+	switch p {
+	case Progressive:
+		return "progressive"
+	case Float:
+		return "float"
+	}
+	return fmt.Sprintf("Propagation(%d)", int(p))
+}
+
+// ParsePropagation reads "progressive" or "float".
+func ParsePropagation(s string) (Propagation, error) {
+	switch s {
+	case "progressive":
+		return Progressive, nil
+	case "float":
+		return Float, nil
+	}
+	return 0, fmt.Errorf("propagation is %q: it must be progressive or float", s)
+}
+
+// Options say how to calibrate.
+type Options struct {
+	// Propagate is Progressive unless set.
+	Propagate Propagation
+	// Threads is how many threads share the work; 0 means one per core.
+	Threads int
+	// SkipInvalid passes over tensors that hold NaN or Inf in a batch, and
+	// counts them, where they would otherwise be an error.
+	SkipInvalid bool
+	// Progress, when set, is called after every batch with the number of
+	// samples done.
+	Progress func(samples int)
+}
+
+func (o Options) threads() int {
+	if o.Threads > 0 {
+		return o.Threads
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// Calibrated is a plan with an encoding for every tensor. Only [Calibrate] and
+// [Restore] make one.
+type Calibrated struct {
+	Plan *plan.Plan
+	// Encodings has one entry per tensor of the plan.
+	Encodings map[*plan.Tensor]scheme.Encoding
+	// Bias holds the corrected float values of the biases that bias correction
+	// changed.
+	Bias map[*plan.Tensor][]float32
+	// Aligned tells, for tensors whose scale alignment changed, why.
+	Aligned   map[*plan.Tensor]string
+	Samples   int
+	Batches   int
+	Propagate Propagation
+	// Invalid counts the tensors that were passed over since they held NaN or
+	// Inf, over all batches.
+	Invalid int
+}
+
+// calibration is the state of one run of Calibrate.
+type calibration struct {
+	plan *plan.Plan
+	opts Options
+	pool *kernel.Pool
+	out  *Calibrated
+	obs  map[*plan.Tensor]*observe.Observer
+	bias *corrector
+}
+
+// Calibrate runs the plan's network over the batches and returns the encodings
+// of all tensors. Errors name the tensor and the sample.
+func Calibrate(ctx context.Context, p *plan.Plan, r Runner, in Batches, opts Options) (*Calibrated, error) {
+	if opts.Propagate == 0 {
+		opts.Propagate = Progressive
+	}
+	c := &calibration{
+		plan: p, opts: opts, pool: kernel.NewPool(opts.threads()),
+		out: &Calibrated{
+			Plan: p, Propagate: opts.Propagate,
+			Encodings: map[*plan.Tensor]scheme.Encoding{}, Bias: map[*plan.Tensor][]float32{}, Aligned: map[*plan.Tensor]string{},
+		},
+		obs: map[*plan.Tensor]*observe.Observer{},
+	}
+	if err := c.observers(); err != nil {
+		return nil, err
+	}
+	if err := c.constants(); err != nil {
+		return nil, err
+	}
+	var err error
+	if c.bias, err = newCorrector(c); err != nil {
+		return nil, err
+	}
+	if err := c.run(ctx, r, in); err != nil {
+		return nil, err
+	}
+	if err := c.finish(); err != nil {
+		return nil, err
+	}
+	return c.out, nil
+}
+
+// observers makes one observer per integer tensor.
+func (c *calibration) observers() error {
+	for _, t := range c.plan.Tensors {
+		if t.Settings.Settings.Datatype != scheme.Int {
+			continue
+		}
+		s := t.Settings.Settings
+		if t.Axis < 0 {
+			s.PerChannel = false // per_channel is for weights alone
+		}
+		o, err := observe.New(observe.Config{
+			Name: t.Name, Settings: s, Kind: t.Kind, GraphInput: t.NetworkInput, Axis: t.Axis, Pool: c.pool,
+		})
+		if err != nil {
+			return fmt.Errorf("layer %s: %w", t.Layer.Name, err)
+		}
+		c.obs[t] = o
+	}
+	return nil
+}
+
+// constants observes weights and biases, once.
+func (c *calibration) constants() error {
+	for _, t := range c.plan.Tensors {
+		if t.Constant == nil {
+			continue
+		}
+		x, err := t.Constant.Floats()
+		if err != nil {
+			return fmt.Errorf("layer %s: %w", t.Layer.Name, err)
+		}
+		o := c.obs[t]
+		if o == nil {
+			if !c.pool.MinMax(x).Finite {
+				return fmt.Errorf("layer %s: the %v %q hold NaN or Inf: repair the model", t.Layer.Name, t.Kind, t.Name)
+			}
+			c.out.Encodings[t] = scheme.Encoding{Axis: -1, Batches: 1}
+			continue
+		}
+		if err := o.Observe(x, t.Constant.Dims); err != nil {
+			return fmt.Errorf("layer %s: %v: %w", t.Layer.Name, t.Kind, err)
+		}
+		if c.out.Encodings[t], err = o.Encoding(); err != nil {
+			return fmt.Errorf("layer %s: %w", t.Layer.Name, err)
+		}
+	}
+	return nil
+}
+
+// QuantizedConstants returns the weights and biases as quantization leaves
+// them, dequantized: what the simulated network computes with.
+func (c *Calibrated) QuantizedConstants(pool *kernel.Pool) (map[*plan.Tensor]*graph.Tensor, error) {
+	out := map[*plan.Tensor]*graph.Tensor{}
+	for _, t := range c.Plan.Tensors {
+		if t.Constant == nil {
+			continue
+		}
+		x, err := c.quantizedConstant(pool, t)
+		if err != nil {
+			return nil, err
+		}
+		out[t] = graph.NewFloats(t.Name, t.Constant.Dims, x)
+	}
+	return out, nil
+}
+
+func (c *Calibrated) quantizedConstant(pool *kernel.Pool, t *plan.Tensor) ([]float32, error) {
+	x, err := c.FloatConstant(t)
+	if err != nil {
+		return nil, err
+	}
+	if err := observe.Apply(pool, x, x, t.Settings.Settings, c.Encodings[t], t.Constant.Dims); err != nil {
+		return nil, fmt.Errorf("layer %s: %v %q: %w", t.Layer.Name, t.Kind, t.Name, err)
+	}
+	return x, nil
+}
+
+// FloatConstant returns a copy of a constant's float values, with bias
+// correction applied.
+func (c *Calibrated) FloatConstant(t *plan.Tensor) ([]float32, error) {
+	if b := c.Bias[t]; b != nil {
+		return append([]float32(nil), b...), nil
+	}
+	x, err := t.Constant.Floats()
+	if err != nil {
+		return nil, fmt.Errorf("layer %s: %w", t.Layer.Name, err)
+	}
+	return x, nil
+}
+
+// floatChunk is how many samples run at once in float propagation, whatever
+// the batch size: an engine may sum in another order for another batch size,
+// and the scales must not show it.
+const floatChunk = 8
+
+func (c *calibration) run(ctx context.Context, r Runner, in Batches) error {
+	fixed := FixedBatch(c.plan.Model)
+	switch {
+	case fixed > 0:
+		in = Rebatch(in, fixed)
+	case c.opts.Propagate == Float:
+		in = Rebatch(in, floatChunk)
+	}
+	var n *network
+	var session Session
+	defer func() {
+		if session != nil {
+			session.Close()
+		}
+	}()
+	loaded := 0
+	load := func() error {
+		var err error
+		if session != nil {
+			if err := session.Close(); err != nil {
+				return err
+			}
+			session = nil
+		}
+		if n, err = c.network(); err != nil {
+			return err
+		}
+		loaded = len(c.bias.active())
+		session, err = r.Load(ctx, n.model, LoadOptions{Threads: c.opts.Threads, Outputs: []string{}, AnyOrder: n.anyOrder})
+		return err
+	}
+	for b, err := range in {
+		if err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if n == nil || c.bias.settled(loaded) {
+			if err := load(); err != nil {
+				return err
+			}
+		}
+		if fixed > 0 {
+			b = b.pad(fixed)
+		}
+		if _, err := session.Run(ctx, b.Inputs, func(tap int, dst, src []float32, shape []int64) error {
+			return n.hook(tap, b, dst, src, shape)
+		}); err != nil {
+			return err
+		}
+		c.out.Samples += b.Count
+		c.out.Batches++
+		if c.opts.Progress != nil {
+			c.opts.Progress(c.out.Samples)
+		}
+	}
+	if c.out.Samples == 0 {
+		return errors.New("there are no samples to calibrate with")
+	}
+	return nil
+}
+
+// tap observes one tensor of one batch, and quantizes it in progressive
+// propagation.
+func (c *calibration) tap(t *plan.Tensor, b *Batch, dst, src []float32, shape []int64) error {
+	if len(src) == 0 {
+		return nil
+	}
+	err := c.observe(t, b, src, shape)
+	var bad *observe.InvalidError
+	switch {
+	case errors.As(err, &bad):
+		if !c.opts.SkipInvalid {
+			return fmt.Errorf("layer %s: tensor %q holds %v in %s: mend the sample or the model, or pass --skip-invalid", t.Layer.Name, t.Name, bad.Value, b.Name(bad.Sample))
+		}
+		c.out.Invalid++
+		copy(dst, src)
+		return nil
+	case err != nil:
+		return fmt.Errorf("layer %s, batch from %s: %w", t.Layer.Name, b.Name(0), err)
+	}
+	if c.opts.Propagate == Float {
+		if !SameMemory(dst, src) {
+			copy(dst, src)
+		}
+		return nil
+	}
+	var e scheme.Encoding
+	if o := c.obs[t]; o != nil {
+		if e, err = o.Encoding(); err != nil {
+			return err
+		}
+	}
+	return observe.Apply(c.pool, dst, src, t.Settings.Settings, e, shape)
+}
+
+func (c *calibration) observe(t *plan.Tensor, b *Batch, x []float32, shape []int64) error {
+	o := c.obs[t]
+	if o == nil {
+		if !c.pool.MinMax(x).Finite {
+			i := kernel.FirstNonFinite(x)
+			return &observe.InvalidError{Tensor: t.Name, Index: i, Value: x[i], Sample: i * max(b.Count, 1) / len(x)}
+		}
+		return nil
+	}
+	rows := 0
+	if len(shape) > 0 {
+		rows = int(shape[0])
+	}
+	if c.opts.Propagate == Float && rows >= b.Count && rows%b.Count == 0 && rows > 0 {
+		// A padded batch has more rows than samples: only the real ones count.
+		n := b.Count
+		if rows%padded(b) == 0 && padded(b) > n {
+			per := len(x) / padded(b)
+			x = x[:per*n]
+			shape = append([]int64{int64(rows / padded(b) * n)}, shape[1:]...)
+		}
+		return o.ObserveSamples(x, shape, n)
+	}
+	return o.Observe(x, shape)
+}
+
+// padded returns how many rows the batch's inputs have.
+func padded(b *Batch) int {
+	for _, t := range b.Inputs {
+		if len(t.Shape) > 0 {
+			return int(t.Shape[0])
+		}
+	}
+	return b.Count
+}
+
+// finish takes the encodings of inputs and activations and aligns scales.
+func (c *calibration) finish() error {
+	for _, t := range c.plan.Activations() {
+		o := c.obs[t]
+		if o == nil {
+			c.out.Encodings[t] = scheme.Encoding{Axis: -1, Batches: c.out.Batches}
+			continue
+		}
+		e, err := o.Encoding()
+		if err != nil {
+			return fmt.Errorf("layer %s: %w: no sample reached it with valid values", t.Layer.Name, err)
+		}
+		c.out.Encodings[t] = e
+	}
+	c.bias.finish(c.out.Bias)
+	c.out.align()
+	return nil
+}

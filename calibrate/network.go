@@ -1,0 +1,71 @@
+package calibrate
+
+import (
+	"fmt"
+
+	"narrow/graph"
+	"narrow/plan"
+)
+
+// network is the simulated network of a calibration and what its taps do.
+type network struct {
+	c     *calibration
+	model *graph.Model
+	taps  []plan.Tap
+}
+
+// network builds the network that the next batches run through: constants
+// quantized (in progressive propagation), with the operations whose bias is
+// still being corrected running twice.
+func (c *calibration) network() (*network, error) {
+	quantized, err := c.out.QuantizedConstants(c.pool)
+	if err != nil {
+		return nil, err
+	}
+	o := plan.SimulationOptions{Compare: c.bias.active()}
+	switch c.opts.Propagate {
+	case Progressive:
+		o.Replace = quantized
+		c.bias.bake(o.Replace)
+	case Float:
+		// The network stays float; the side versions have quantized weights.
+		o.Other = map[*plan.Tensor]*graph.Tensor{}
+		for _, op := range o.Compare {
+			o.Other[op.Weights] = quantized[op.Weights]
+		}
+	}
+	s, err := c.plan.Simulation(o)
+	if err != nil {
+		return nil, fmt.Errorf("building the network to calibrate: %w", err)
+	}
+	return &network{c: c, model: s.Model, taps: s.Taps}, nil
+}
+
+// anyOrder reports whether a tap treats all elements alike.
+func (n *network) anyOrder(tap int) bool {
+	t := n.taps[tap]
+	return t.Role == plan.Quantize && n.c.opts.Propagate == Progressive && n.c.bias.endOf(t.Tensor) == nil
+}
+
+func (n *network) hook(tap int, b *Batch, dst, src []float32, shape []int64) error {
+	t := n.taps[tap]
+	switch t.Role {
+	case plan.Side:
+		n.c.bias.side(t.Operation, src)
+	case plan.Correct:
+		n.c.bias.correct(t.Operation, b, dst, src, shape)
+		return nil
+	default:
+		if err := n.c.tap(t.Tensor, b, dst, src, shape); err != nil {
+			return err
+		}
+		if op := n.c.bias.endOf(t.Tensor); op != nil {
+			n.c.bias.judge(op, dst, shape)
+		}
+		return nil
+	}
+	if !SameMemory(dst, src) {
+		copy(dst, src)
+	}
+	return nil
+}

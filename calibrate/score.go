@@ -1,0 +1,124 @@
+package calibrate
+
+import (
+	"encoding/json"
+	"math"
+
+	"narrow/calibrate/observe"
+)
+
+// Accuracy is the share of samples, in 0..1, whose label is the highest
+// (Top1) or among the five highest (Top5) of the network's first output.
+type Accuracy struct {
+	Top1 float64 `json:"top1"`
+	Top5 float64 `json:"top5"`
+}
+
+// Decibel is a ratio of powers in dB. +Inf (no difference at all) is written
+// as null in JSON.
+type Decibel float64
+
+// MarshalJSON writes the number, or null where it is infinite.
+func (d Decibel) MarshalJSON() ([]byte, error) {
+	if math.IsInf(float64(d), 0) || math.IsNaN(float64(d)) {
+		return []byte("null"), nil
+	}
+	return json.Marshal(float64(d))
+}
+
+// Result compares the quantized with the float network over the same samples.
+type Result struct {
+	Samples int `json:"samples"`
+	// Float and Quantized are nil where there are no labels.
+	Float     *Accuracy `json:"float,omitempty"`
+	Quantized *Accuracy `json:"quantized,omitempty"`
+	// Agreement is the share of samples for which the largest element of the
+	// first output stands in the same place in both.
+	Agreement float64 `json:"agreement"`
+	// SQNR is 10*log10(sum(f^2) / sum((f-q)^2)) over all float outputs.
+	SQNR Decibel `json:"sqnr_db"`
+}
+
+// scorer adds up a [Result].
+type scorer struct {
+	labels   []int
+	n, agree int
+	hits     [2][2]int // float, quantized; top-1, top-5
+	quality  observe.Quality
+	labelled int
+}
+
+// add counts a batch's outputs. count is the number of real samples in it.
+func (s *scorer) add(first, count int, f, q []Tensor) {
+	for i := range f {
+		if f[i].Floats == nil || q[i].Floats == nil || len(f[i].Floats) != len(q[i].Floats) {
+			continue
+		}
+		s.quality.Add(nil, f[i].Floats, q[i].Floats)
+	}
+	if len(f) == 0 || len(f[0].Shape) == 0 || int(f[0].Shape[0]) < count || f[0].Floats == nil {
+		s.n += count
+		return
+	}
+	per := len(f[0].Floats) / int(f[0].Shape[0])
+	for i := range count {
+		fr, qr := f[0].Floats[i*per:(i+1)*per], q[0].Floats[i*per:(i+1)*per]
+		if argmax(fr) == argmax(qr) {
+			s.agree++
+		}
+		if s.labels == nil {
+			continue
+		}
+		s.labelled++
+		for k, row := range [2][]float32{fr, qr} {
+			r := rank(row, s.labels[first+i])
+			if r < 1 {
+				s.hits[k][0]++
+			}
+			if r < 5 {
+				s.hits[k][1]++
+			}
+		}
+	}
+	s.n += count
+}
+
+// result returns what add counted.
+func (s *scorer) result() *Result {
+	r := &Result{Samples: s.n, SQNR: Decibel(s.quality.SQNR())}
+	if s.n > 0 {
+		r.Agreement = float64(s.agree) / float64(s.n)
+	}
+	if s.labels != nil && s.labelled > 0 {
+		share := func(hits int) float64 { return float64(hits) / float64(s.labelled) }
+		r.Float = &Accuracy{share(s.hits[0][0]), share(s.hits[0][1])}
+		r.Quantized = &Accuracy{share(s.hits[1][0]), share(s.hits[1][1])}
+	}
+	return r
+}
+
+// argmax returns the index of the first largest element.
+func argmax(x []float32) int {
+	best := 0
+	for i, v := range x {
+		if v > x[best] {
+			best = i
+		}
+	}
+	return best
+}
+
+// rank returns how many elements of x come before element label: those that
+// are larger, and equal ones of lower index. A label outside x ranks last.
+func rank(x []float32, label int) int {
+	if label < 0 || label >= len(x) {
+		return len(x)
+	}
+	n := 0
+	for i, v := range x {
+		if v > x[label] || v == x[label] && i < label {
+			n++
+		}
+	}
+	return n
+}

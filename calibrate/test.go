@@ -1,0 +1,161 @@
+package calibrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"narrow/calibrate/observe"
+	"narrow/graph"
+	"narrow/internal/kernel"
+	"narrow/plan"
+	"narrow/scheme"
+)
+
+// TestOptions say how to test.
+type TestOptions struct {
+	// Threads is how many threads share the work; 0 means one per core.
+	Threads int
+	// Float is the network to compare with; nil runs the quantized one alone,
+	// and the result then holds only what that tells.
+	Float *graph.Model
+	// Labels are the samples' classes, from the first sample of all; nil where
+	// there are none.
+	Labels []int
+	// Output, when set, is called with the quantized network's outputs of
+	// every batch, in the graph's order, cut to the samples that are real.
+	Output func(first int, outputs []Tensor) error
+	// Progress, when set, is called after every batch with the number of
+	// samples done.
+	Progress func(samples int)
+}
+
+// Test runs the float and the quantized network over the batches.
+func (c *Calibrated) Test(ctx context.Context, r Runner, in Batches, opts TestOptions) (*Result, error) {
+	threads := Options{Threads: opts.Threads}.threads()
+	pool := kernel.NewPool(threads)
+	sim, err := c.Simulation(pool)
+	if err != nil {
+		return nil, err
+	}
+	quantized, err := r.Load(ctx, sim.Model, LoadOptions{Threads: opts.Threads, AnyOrder: func(int) bool { return true }})
+	if err != nil {
+		return nil, err
+	}
+	defer quantized.Close()
+	var float Session
+	if opts.Float != nil {
+		if float, err = r.Load(ctx, opts.Float, LoadOptions{Threads: opts.Threads}); err != nil {
+			return nil, err
+		}
+		defer float.Close()
+	}
+	fixed := FixedBatch(c.Plan.Model)
+	if fixed > 0 {
+		in = Rebatch(in, fixed)
+	}
+	outputs := c.Plan.Model.Graph.Outputs
+	hook := c.hook(sim, pool)
+	score := &scorer{labels: opts.Labels}
+	for b, err := range in {
+		if err != nil {
+			return nil, err
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if opts.Labels != nil && b.First+b.Count > len(opts.Labels) {
+			return nil, fmt.Errorf("there are %d labels, but at least %d samples", len(opts.Labels), b.First+b.Count)
+		}
+		if fixed > 0 {
+			b = b.pad(fixed)
+		}
+		q, err := quantized.Run(ctx, b.Inputs, hook)
+		if err != nil {
+			return nil, err
+		}
+		qs, err := inOrder(q, outputs, b)
+		if err != nil {
+			return nil, err
+		}
+		if opts.Output != nil {
+			if err := opts.Output(b.First, qs); err != nil {
+				return nil, err
+			}
+		}
+		fs := qs
+		if float != nil {
+			f, err := float.Run(ctx, b.Inputs, nil)
+			if err != nil {
+				return nil, err
+			}
+			if fs, err = inOrder(f, outputs, b); err != nil {
+				return nil, err
+			}
+		}
+		score.add(b.First, b.Count, fs, qs)
+		if opts.Progress != nil {
+			opts.Progress(score.n)
+		}
+	}
+	if score.n == 0 {
+		return nil, errors.New("there are no samples to test with")
+	}
+	res := score.result()
+	if float == nil {
+		res.Float = nil
+	}
+	return res, nil
+}
+
+// Simulation returns the quantized network as it is tested: constants
+// quantized, a tap at every quantized input and activation.
+func (c *Calibrated) Simulation(pool *kernel.Pool) (*plan.Simulation, error) {
+	replace, err := c.QuantizedConstants(pool)
+	if err != nil {
+		return nil, err
+	}
+	sim, err := c.Plan.Simulation(plan.SimulationOptions{Replace: replace})
+	if err != nil {
+		return nil, fmt.Errorf("building the quantized network: %w", err)
+	}
+	return sim, nil
+}
+
+// hook quantizes at every tap of sim.
+func (c *Calibrated) hook(sim *plan.Simulation, pool *kernel.Pool) Hook {
+	type quantizer struct {
+		s scheme.Settings
+		e scheme.Encoding
+		t *plan.Tensor
+	}
+	qs := make([]quantizer, len(sim.Taps))
+	for i, t := range sim.Taps {
+		qs[i] = quantizer{t.Tensor.Settings.Settings, c.Encodings[t.Tensor], t.Tensor}
+	}
+	return func(tap int, dst, src []float32, shape []int64) error {
+		q := &qs[tap]
+		if err := observe.Apply(pool, dst, src, q.s, q.e, shape); err != nil {
+			return fmt.Errorf("layer %s: tensor %q: %w", q.t.Layer.Name, q.t.Name, err)
+		}
+		return nil
+	}
+}
+
+// inOrder returns a run's outputs in the graph's order, without the rows that
+// pad a batch.
+func inOrder(out map[string]Tensor, order []*graph.Value, b *Batch) ([]Tensor, error) {
+	ts := make([]Tensor, len(order))
+	rows := padded(b)
+	for i, v := range order {
+		t, ok := out[v.Name]
+		if !ok {
+			return nil, fmt.Errorf("the engine did not return the output %q", v.Name)
+		}
+		if rows > b.Count && len(t.Shape) > 0 && int(t.Shape[0]) == rows {
+			t = t.rows(0, b.Count)
+		}
+		ts[i] = t
+	}
+	return ts, nil
+}
