@@ -1,0 +1,147 @@
+package ort
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"narrow/calibrate"
+	"narrow/graph"
+)
+
+// tapIndex is the attribute that carries a tap's number to its kernel.
+const tapIndex = "tap"
+
+// prepared is a model made ready for ONNX Runtime.
+type prepared struct {
+	// model is a changed clone: taps numbered, outputs as asked for.
+	model *graph.Model
+	// taps are the tap nodes of model, in order.
+	taps []*graph.Node
+	// outputs are the values that ONNX Runtime returns; never empty.
+	outputs []string
+	// wanted are the values that Run returns.
+	wanted []string
+	// constants are the wanted values that are stored in the model.
+	constants map[string]*graph.Tensor
+	// inputs are all the graph's input names, types and shapes.
+	inputs map[string]*graph.Value
+}
+
+// prepare numbers the taps of m and sets its outputs.
+func prepare(m *graph.Model, opts calibrate.LoadOptions) (*prepared, error) {
+	p := &prepared{model: m.Clone(), constants: map[string]*graph.Tensor{}, inputs: map[string]*graph.Value{}}
+	g := p.model.Graph
+	for _, n := range g.Nodes {
+		for _, sub := range n.Subgraphs() {
+			if t := findTap(sub); t != nil {
+				return nil, fmt.Errorf("tap %q stands inside of node %q; taps belong into the top-level graph", t.Label(), n.Label())
+			}
+		}
+		if !isTap(n) {
+			continue
+		}
+		if len(n.Inputs) != 1 || len(n.Outputs) != 1 || n.Inputs[0] == "" || n.Outputs[0] == "" {
+			return nil, fmt.Errorf("tap %q has inputs %q and outputs %q, not one of each", n.Label(), n.Inputs, n.Outputs)
+		}
+		n.SetAttr(&graph.Attr{Name: tapIndex, Kind: graph.AttrInt, Int: int64(len(p.taps))})
+		p.taps = append(p.taps, n)
+	}
+	if len(p.taps) > 0 && p.model.Opsets[calibrate.TapDomain] == 0 {
+		if p.model.Opsets == nil {
+			p.model.Opsets = map[string]int64{}
+		}
+		p.model.Opsets[calibrate.TapDomain] = 1
+	}
+	for _, v := range g.Inputs {
+		p.inputs[v.Name] = v
+	}
+	return p, p.setOutputs(opts.Outputs)
+}
+
+func isTap(n *graph.Node) bool {
+	return n.Domain == calibrate.TapDomain && n.OpType == calibrate.TapOp
+}
+
+func findTap(g *graph.Graph) *graph.Node {
+	for _, n := range g.Nodes {
+		if isTap(n) {
+			return n
+		}
+		for _, sub := range n.Subgraphs() {
+			if t := findTap(sub); t != nil {
+				return t
+			}
+		}
+	}
+	return nil
+}
+
+// setOutputs makes the wanted values the graph's outputs. What a node does not
+// produce (inputs, stored constants) Run hands over itself: such outputs are
+// legal in a file but not in every version of ONNX Runtime.
+func (p *prepared) setOutputs(wanted []string) error {
+	g := p.model.Graph
+	known := maps.Clone(g.Values)
+	if known == nil {
+		known = map[string]*graph.Value{}
+	}
+	for _, v := range g.Outputs {
+		known[v.Name] = v
+	}
+	if wanted == nil {
+		for _, v := range g.Outputs {
+			wanted = append(wanted, v.Name)
+		}
+	}
+	produced := map[string]bool{}
+	for _, n := range g.Nodes {
+		for _, o := range n.Outputs {
+			produced[o] = true
+		}
+	}
+	delete(produced, "")
+	original := g.Outputs
+	g.Outputs = nil
+	output := func(name string) {
+		v := known[name]
+		if v == nil {
+			v = &graph.Value{Name: name} // ONNX Runtime infers the type
+		}
+		g.Outputs = append(g.Outputs, v)
+		p.outputs = append(p.outputs, name)
+	}
+	for _, name := range wanted {
+		if slices.Contains(p.wanted, name) {
+			continue
+		}
+		switch {
+		case produced[name]:
+			output(name)
+		case p.model.Graph.Initializer(name) != nil:
+			p.constants[name] = g.Initializer(name)
+		case p.inputs[name] == nil:
+			return fmt.Errorf("there is no value %q to put out", name)
+		}
+		p.wanted = append(p.wanted, name)
+	}
+	if len(p.outputs) > 0 {
+		return nil
+	}
+	// ONNX Runtime wants at least one output to be asked for.
+	for _, v := range original {
+		if produced[v.Name] {
+			output(v.Name)
+			return nil
+		}
+	}
+	for _, n := range slices.Backward(g.Nodes) {
+		for _, o := range n.Outputs {
+			if o != "" {
+				output(o)
+				return nil
+			}
+		}
+	}
+	return nil
+}
