@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"narrow/diag"
+)
+
+// The exit codes.
+const (
+	exitDone  = 0
+	exitOther = 1
+	// exitUsage is for a mistake in the strategy file or the command line.
+	exitUsage = 2
+)
+
+// exitError is an error with the exit code that it leads to.
+type exitError struct {
+	code int
+	// err is printed; nil where everything has been printed already.
+	err error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// usagef makes an error for a mistake in the command line.
+func usagef(format string, args ...any) error {
+	return &exitError{code: exitUsage, err: fmt.Errorf(format, args...)}
+}
+
+// exit prints err, if anything is left to print, and returns the exit code.
+func (a *app) exit(c *cobra.Command, err error) int {
+	if err == nil {
+		return exitDone
+	}
+	code, quiet := exitOther, false
+	var ee *exitError
+	if errors.As(err, &ee) {
+		code, quiet = ee.code, ee.err == nil
+	}
+	if quiet {
+		return code
+	}
+	if list, ok := diag.AsFindings(err); ok {
+		a.printFindings(a.stderr, list, nil)
+		return code
+	}
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintln(a.stderr, "narrow: interrupted")
+		return exitOther
+	}
+	fmt.Fprintf(a.stderr, "narrow: %s\n", strings.TrimSpace(err.Error()))
+	if code == exitUsage && c != nil {
+		fmt.Fprintf(a.stderr, "Run \"%s --help\" for the ways to call it.\n", c.CommandPath())
+	}
+	return code
+}
+
+// verdict returns the error of a list of findings about a strategy that has
+// been printed: nil, or one with the exit code for it.
+func (a *app) verdict(list diag.List) error {
+	if list.HasErrors() || a.strict && list.Count(diag.Warning) > 0 {
+		return &exitError{code: exitUsage}
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"narrow/strategy"
+)
+
+// app is what every subcommand has at hand.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	// strict makes warnings count for the exit code.
+	strict bool
+}
+
+// commands are the subcommands, in the order of the help text.
+func commands() []func(*app) *cobra.Command {
+	return []func(*app) *cobra.Command{
+		newLintCommand,
+		newFmtCommand,
+		newInitCommand,
+		newSchemaCommand,
+		newVersionCommand,
+	}
+}
+
+func newRootCommand(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "narrow",
+		Short: "Quantize trained networks by a strategy file",
+		Long: `narrow quantizes trained ONNX networks after training, by a strategy file in
+the format of vai_q_pytorch 3.5.
+
+Exit codes: 0 done; 2 a mistake in the strategy file or the command line;
+1 anything else. Warnings count only under --strict.`,
+		// The command prints its own errors, with its own exit codes.
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return unknownCommand(c, args[0])
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetGlobalNormalizationFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		// vai_q_pytorch's scripts write --config_file.
+		return pflag.NormalizedName(strings.ReplaceAll(name, "_", "-"))
+	})
+	root.SetFlagErrorFunc(flagError)
+	root.PersistentFlags().BoolVar(&a.strict, "strict", false, "make warnings count for the exit code")
+	for _, add := range commands() {
+		root.AddCommand(add(a))
+	}
+	return root
+}
+
+// unknownCommand says which subcommand may be meant.
+func unknownCommand(c *cobra.Command, name string) error {
+	var names []string
+	for _, sub := range c.Root().Commands() {
+		if !sub.Hidden {
+			names = append(names, sub.Name())
+		}
+	}
+	return usagef("there is no command %q%s", name, didYouMean("", strategy.Nearest(name, names)))
+}
+
+// flagError makes a mistake in the flags a usage error with a way out.
+func flagError(c *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) {
+		return &exitError{code: exitUsage, err: err}
+	}
+	name := unknown.GetSpecifiedName()
+	var names []string
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, f.Name)
+		}
+	})
+	if short := unknown.GetSpecifiedShortnames(); short != "" {
+		// -model is read as -m -o -d...: most likely a dash is missing.
+		word, _, _ := strings.Cut(short, "=")
+		return usagef("there is no flag -%s%s", word, didYouMean("--", strategy.Nearest(word, names)))
+	}
+	return usagef("there is no flag --%s%s", name, didYouMean("--", strategy.Nearest(name, names)))
+}
+
+// didYouMean writes suggestions behind a message.
+func didYouMean(prefix string, names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	for i, n := range names {
+		names[i] = prefix + n
+	}
+	if n := len(names); n > 1 {
+		names = []string{strings.Join(names[:n-1], ", ") + " or " + names[n-1]}
+	}
+	return fmt.Sprintf(": did you mean %s?", names[0])
+}
+
+// noArgs refuses arguments with a usage error.
+func noArgs(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("%s takes no argument %q", c.CommandPath(), args[0])
+	}
+	return nil
+}
