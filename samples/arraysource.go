@@ -1,0 +1,230 @@
+package samples
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// arraySource feeds each input from an array.
+type arraySource struct {
+	c      *container
+	count  int
+	arrays []*arrayFile // one per plan
+	fits   []*plan
+	fixed  []bool // the array is the same for all samples
+}
+
+// openArrays matches the arrays of a file with the network's inputs.
+func openArrays(path string, specs []InputSpec, r recipe) (s *arraySource, err error) {
+	c, err := openContainer(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			c.close()
+		}
+	}()
+	s = &arraySource{c: c}
+	for _, spec := range specs {
+		a, err := c.find(spec, len(specs))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		s.arrays = append(s.arrays, a)
+	}
+	if err := s.fit(specs, r); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}
+
+// find picks the array for an input.
+func (c *container) find(spec InputSpec, inputs int) (*arrayFile, error) {
+	for _, a := range c.arrays {
+		if c.npz && a.key == spec.Name {
+			return a, nil
+		}
+	}
+	if inputs == 1 && len(c.arrays) == 1 {
+		return c.arrays[0], nil
+	}
+	if !c.npz {
+		return nil, fmt.Errorf("the network has %d inputs: give an .npz with one array for each (np.savez(file, **{name: array}))", inputs)
+	}
+	var have []string
+	for _, a := range c.arrays {
+		have = append(have, fmt.Sprintf("%q", a.key))
+	}
+	return nil, fmt.Errorf("it has no array for input %q: it holds %s", spec.Name, strings.Join(have, ", "))
+}
+
+// candidate is one way to read an array.
+type candidate struct {
+	rows int64 // -1: the same for any number
+	plan *plan
+}
+
+// fit decides for each array whether its first axis is the sample.
+func (s *arraySource) fit(specs []InputSpec, r recipe) error {
+	options := make([][]candidate, len(specs))
+	votes := map[int64]int{}
+	for i, spec := range specs {
+		a := s.arrays[i]
+		var why error
+		if len(a.shape) > 0 {
+			p, err := fitArray(spec, r, a.typ, a.rowShape())
+			why = err
+			if err == nil && len(a.shape) > 1 && len(a.shape) == len(spec.Dims)-1 && a.shape[0] > 1 && spec.Dims[1] > 0 && accepts(spec.Dims[1:], a.shape) {
+				// Three images of one channel, or one image of three?
+				err = fmt.Errorf("shape %s is that of one sample; give it a first axis for samples (x[None])", shapeString(a.shape))
+				p, why = nil, err
+			}
+			if p != nil {
+				options[i] = append(options[i], candidate{a.rows(), p})
+			} else if p := fitWhole(spec, a.typ, a.rowShape()); p != nil {
+				options[i] = append(options[i], candidate{a.rows(), p})
+			}
+		}
+		if p := fitWhole(spec, a.typ, a.shape); p != nil && (s.c.npz || len(specs) > 1) {
+			options[i] = append(options[i], candidate{-1, p})
+		}
+		if len(options[i]) == 0 {
+			if why == nil {
+				why = fmt.Errorf("it has shape (), without a first axis for samples, but %s", describe(spec))
+			}
+			if s.c.npz {
+				return fmt.Errorf("array %q: %w", a.key, why)
+			}
+			return why
+		}
+		for _, o := range options[i] {
+			if o.rows >= 0 {
+				votes[o.rows]++
+			}
+		}
+	}
+	counts := make([]int64, 0, len(votes))
+	for n := range votes {
+		counts = append(counts, n)
+	}
+	slices.SortFunc(counts, func(a, b int64) int { return cmp.Or(cmp.Compare(votes[b], votes[a]), cmp.Compare(b, a)) })
+	for _, n := range counts {
+		var chosen []candidate
+		for _, list := range options {
+			for _, o := range list {
+				if o.rows == n || o.rows < 0 {
+					chosen = append(chosen, o)
+					break
+				}
+			}
+		}
+		if len(chosen) < len(specs) {
+			continue
+		}
+		if n > 1<<31-1 {
+			return fmt.Errorf("%d samples are more than narrow counts", n)
+		}
+		s.count = int(n)
+		for _, o := range chosen {
+			s.fits = append(s.fits, o.plan)
+			s.fixed = append(s.fixed, o.rows < 0)
+		}
+		return nil
+	}
+	var lengths []string
+	for i, a := range s.arrays {
+		lengths = append(lengths, fmt.Sprintf("%q %s", specs[i].Name, shapeString(a.shape)))
+	}
+	return fmt.Errorf("its arrays have different numbers of samples (the first axis): %s", strings.Join(lengths, ", "))
+}
+
+// fitWhole plans for a sample that is all of an input, which has no batch axis
+// in front; nil when it does not fit so.
+func fitWhole(spec InputSpec, from ElementType, shape []int64) *plan {
+	if spec.Dims == nil || !accepts(spec.Dims, shape) || spec.Type.size() == 0 {
+		return nil
+	}
+	p := &plan{spec: spec, from: from, shape: shape, whole: true}
+	if from == Uint8 && spec.Type.isFloat() || p.types(recipe{scale: 1}) != nil {
+		return nil
+	}
+	return p
+}
+
+func (s *arraySource) total() int        { return s.count }
+func (s *arraySource) name(i int) string { return strconv.Itoa(i) }
+func (s *arraySource) where(i int) string {
+	return fmt.Sprintf("%s, sample %d", s.c.path, i)
+}
+func (s *arraySource) plans() []*plan { return s.fits }
+func (s *arraySource) close() error   { return s.c.close() }
+func (s *arraySource) choose([]int) error {
+	for i, p := range s.fits {
+		if p.width() == 0 {
+			return fmt.Errorf("%s: samples of shape %s have no elements", filepath.Base(s.c.path), shapeString(s.arrays[i].shape))
+		}
+	}
+	return nil
+}
+
+// check reports whether the file is still the one that was opened.
+func (s *arraySource) check() error { return s.c.seen.check(s.c.path) }
+
+// chunk is how many samples make a piece of work worth handing over.
+func (s *arraySource) chunk() int {
+	bytes := int64(0)
+	for _, p := range s.fits {
+		bytes += 4 * p.width()
+	}
+	return int(max(1, 1<<18/max(bytes, 1)))
+}
+
+// read fetches sample i of the k-th array.
+func (s *arraySource) read(k, i int, sc *scratch) ([]byte, []int64, error) {
+	a := s.arrays[k]
+	shape, at := a.shape, int64(0)
+	if !s.fixed[k] {
+		shape, at = a.rowShape(), int64(i)
+	}
+	raw := sc.bytes(product(shape) * int64(a.typ.size()))
+	if err := a.readRow(at, raw); err != nil {
+		if changed := s.check(); changed != nil {
+			return nil, nil, changed
+		}
+		return nil, nil, fmt.Errorf("%s: %w", s.where(i), err)
+	}
+	return raw, shape, nil
+}
+
+func (s *arraySource) load(i int, dst []row, sc *scratch) error {
+	for k, p := range s.fits {
+		raw, shape, err := s.read(k, i, sc)
+		if err != nil {
+			return err
+		}
+		if err := p.fromElements(dst[k], raw, shape, sc); err != nil {
+			return fmt.Errorf("%s: input %q: %w", s.where(i), p.spec.Name, err)
+		}
+	}
+	return nil
+}
+
+func (s *arraySource) digest(i int, sc *scratch) (sum [sha256.Size]byte, err error) {
+	h := sha256.New()
+	for k, p := range s.fits {
+		raw, shape, err := s.read(k, i, sc)
+		if err != nil {
+			return sum, err
+		}
+		fmt.Fprintf(h, "%q %v %v\n", p.spec.Name, s.arrays[k].typ, shape)
+		h.Write(raw)
+	}
+	h.Sum(sum[:0])
+	return sum, nil
+}

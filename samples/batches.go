@@ -1,0 +1,219 @@
+package samples
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// pending is a batch that workers fill.
+type pending struct {
+	batch *Batch
+	rows  [][]row // by sample, by input
+	left  atomic.Int64
+	ready chan struct{}
+
+	mu  sync.Mutex
+	err error
+	at  int // the sample that err is about
+}
+
+// fail keeps the error of the earliest sample, whoever comes first.
+func (p *pending) fail(at int, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err == nil || at < p.at {
+		p.err, p.at = err, at
+	}
+}
+
+type job struct {
+	p        *pending
+	from, to int // rows
+}
+
+// Batches yields the samples in order, size at a time (see [Set.BatchSize]),
+// the last batch holding what is left. Workers decode and preprocess a few
+// batches ahead; they have stopped when the loop ends, however it ends.
+//
+// An error is yielded once, with a nil batch, and ends the sequence: ctx's
+// when that is done, else one that names the file and the sample.
+func (s *Set) Batches(ctx context.Context, size int) iter.Seq2[*Batch, error] {
+	return func(yield func(*Batch, error) bool) {
+		size := s.BatchSize(size)
+		if size < 1 {
+			yield(nil, fmt.Errorf("a batch of %d samples is impossible: give 1 or more", size))
+			return
+		}
+		size = s.cap(size)
+		work, stop := context.WithCancel(ctx)
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer stop()
+
+		jobs := make(chan job)
+		// As many batches ahead as keep all workers busy, and one to spare.
+		chunk := min(s.src.chunk(), size)
+		perBatch := (size + chunk - 1) / chunk
+		queue := make(chan *pending, 1+(s.workers+perBatch-1)/perBatch)
+		wg.Go(func() {
+			defer close(jobs)
+			defer close(queue)
+			for first := 0; first < len(s.use); first += size {
+				p := s.newPending(first, size)
+				n := p.batch.Count
+				p.left.Store(int64((n + chunk - 1) / chunk))
+				select {
+				case queue <- p:
+				case <-work.Done():
+					return
+				}
+				for from := 0; from < n; from += chunk {
+					select {
+					case jobs <- job{p, from, min(from+chunk, n)}:
+					case <-work.Done():
+						return
+					}
+				}
+			}
+		})
+		for range s.workers {
+			wg.Go(func() {
+				sc := &scratch{}
+				for j := range jobs {
+					s.fill(work, j, sc)
+				}
+			})
+		}
+
+		for p := range queue {
+			select {
+			case <-p.ready:
+			case <-ctx.Done():
+			}
+			err := ctx.Err()
+			if err != nil {
+				err = fmt.Errorf("reading samples: %w", err)
+			} else if err = p.err; err == nil {
+				err = s.src.check()
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			p.pad()
+			if !yield(p.batch, nil) {
+				return
+			}
+		}
+		if err := ctx.Err(); err != nil { // the producer may have stopped between two batches
+			yield(nil, fmt.Errorf("reading samples: %w", err))
+		}
+	}
+}
+
+// cap keeps an asked-for size that is larger than the set from reserving
+// memory for samples that do not exist.
+func (s *Set) cap(size int) int {
+	if s.fixed > 0 {
+		return size
+	}
+	return min(size, len(s.use))
+}
+
+// fill loads a job's samples.
+func (s *Set) fill(ctx context.Context, j job, sc *scratch) {
+	for k := j.from; k < j.to && ctx.Err() == nil; k++ {
+		if err := s.src.load(s.use[j.p.batch.First+k], j.p.rows[k], sc); err != nil {
+			j.p.fail(k, err)
+			break
+		}
+	}
+	if j.p.left.Add(-1) == 0 {
+		close(j.p.ready)
+	}
+}
+
+// newPending makes room for the batch that begins at first.
+func (s *Set) newPending(first, size int) *pending {
+	count := min(size, len(s.use)-first)
+	length := count
+	if s.fixed > 0 {
+		length = size
+	}
+	var b *Batch
+	select {
+	case b = <-s.free:
+	default:
+		b = &Batch{}
+	}
+	plans := s.src.plans()
+	arrays, _ := s.src.(*arraySource)
+	old := b.Inputs
+	*b = Batch{First: first, Count: count, Names: make([]string, count), Inputs: make(map[string]Array, len(plans)), free: s.free}
+	p := &pending{batch: b, ready: make(chan struct{}), rows: make([][]row, length)}
+	for k := range count {
+		b.Names[k] = s.src.name(s.use[first+k])
+	}
+	backing := make([]row, length*len(plans))
+	for k := range p.rows {
+		p.rows[k] = backing[k*len(plans):][:len(plans)]
+	}
+	for k, pl := range plans {
+		width := int(pl.width())
+		lead := length
+		shape := append([]int64{int64(length)}, pl.shape...)
+		single := pl.whole || arrays != nil && arrays.fixed[k]
+		if single {
+			lead, shape = 1, slices.Clone(pl.shape)
+		}
+		a := Array{Type: pl.spec.Type, Shape: shape}
+		was := old[pl.spec.Name]
+		if a.Type == Float32 {
+			a.Floats = resized(was.Floats, lead*width)
+		} else {
+			width *= a.Type.size()
+			a.Raw = resized(was.Raw, lead*width)
+		}
+		for n := range p.rows {
+			at := n * width
+			if single {
+				at = 0
+			}
+			if n > 0 && single {
+				// All samples of a batch would write the same values to the
+				// same place: only the first may.
+				p.rows[n][k] = row{floats: make([]float32, min(width, len(a.Floats))), raw: make([]byte, min(width, len(a.Raw)))}
+				continue
+			}
+			if a.Type == Float32 {
+				p.rows[n][k].floats = a.Floats[at : at+width]
+			} else {
+				p.rows[n][k].raw = a.Raw[at : at+width]
+			}
+		}
+		b.Inputs[pl.spec.Name] = a
+	}
+	return p
+}
+
+func resized[T any](s []T, n int) []T {
+	if cap(s) >= n {
+		return s[:n]
+	}
+	return make([]T, n)
+}
+
+// pad repeats the last sample in the rows beyond Count.
+func (p *pending) pad() {
+	for _, r := range p.rows[p.batch.Count:] {
+		last := p.rows[p.batch.Count-1]
+		for k := range r {
+			copy(r[k].floats, last[k].floats)
+			copy(r[k].raw, last[k].raw)
+		}
+	}
+}

@@ -1,0 +1,142 @@
+package samples
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+)
+
+// get reads element i of little-endian raw as a float64, exact for all types
+// but 64-bit integers, which getInt reads.
+func get(raw []byte, t ElementType, i int) float64 {
+	switch t {
+	case Float32:
+		return float64(math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:])))
+	case Float64:
+		return math.Float64frombits(binary.LittleEndian.Uint64(raw[8*i:]))
+	case Float16:
+		return float64(fromHalf(binary.LittleEndian.Uint16(raw[2*i:])))
+	}
+	v, neg := getInt(raw, t, i)
+	if neg {
+		return float64(int64(v))
+	}
+	return float64(v)
+}
+
+// getInt reads element i of an integer type; with neg, v is an int64's bits.
+func getInt(raw []byte, t ElementType, i int) (v uint64, neg bool) {
+	var s int64
+	switch t {
+	case Uint8, Bool:
+		return uint64(raw[i]), false
+	case Uint16:
+		return uint64(binary.LittleEndian.Uint16(raw[2*i:])), false
+	case Uint32:
+		return uint64(binary.LittleEndian.Uint32(raw[4*i:])), false
+	case Uint64:
+		return binary.LittleEndian.Uint64(raw[8*i:]), false
+	case Int8:
+		s = int64(int8(raw[i]))
+	case Int16:
+		s = int64(int16(binary.LittleEndian.Uint16(raw[2*i:])))
+	case Int32:
+		s = int64(int32(binary.LittleEndian.Uint32(raw[4*i:])))
+	case Int64:
+		s = int64(binary.LittleEndian.Uint64(raw[8*i:]))
+	}
+	return uint64(s), s < 0
+}
+
+// fits reports whether an integer lies in the range of t.
+func fits(v uint64, neg bool, t ElementType) bool {
+	bits := 8 * t.size()
+	switch t {
+	case Uint8, Uint16, Uint32, Uint64:
+		return !neg && (bits == 64 || v>>bits == 0)
+	}
+	if neg {
+		return int64(v) >= -1<<(bits-1)
+	}
+	return v>>(bits-1) == 0
+}
+
+// toFloats converts float elements to float32, rounding to nearest even.
+func toFloats(dst []float32, raw []byte, t ElementType) {
+	if t == Float32 {
+		for i := range dst {
+			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
+		}
+		return
+	}
+	for i := range dst {
+		dst[i] = float32(get(raw, t, i))
+	}
+}
+
+// putFloats writes float32 values as float16 or float64.
+func putFloats(dst []byte, t ElementType, v []float32) {
+	for i, x := range v {
+		putFloat(dst, t, i, float64(x))
+	}
+}
+
+func putFloat(dst []byte, t ElementType, i int, x float64) {
+	if t == Float64 {
+		binary.LittleEndian.PutUint64(dst[8*i:], math.Float64bits(x))
+		return
+	}
+	binary.LittleEndian.PutUint16(dst[2*i:], toHalf(x))
+}
+
+// toInts converts integers, or tells the first that does not fit.
+func toInts(dst []byte, to ElementType, raw []byte, from ElementType) error {
+	if to == from {
+		copy(dst, raw)
+		return nil
+	}
+	width := to.size()
+	var b [8]byte
+	for i := range len(dst) / width {
+		v, neg := getInt(raw, from, i)
+		if !fits(v, neg, to) {
+			return fmt.Errorf("element %d is %v, out of %s's range", i, get(raw, from, i), to)
+		}
+		binary.LittleEndian.PutUint64(b[:], v)
+		copy(dst[i*width:], b[:width])
+	}
+	return nil
+}
+
+// fromHalf widens a float16.
+func fromHalf(h uint16) float32 {
+	sign := uint32(h>>15) << 31
+	exp := uint32(h>>10) & 31
+	frac := uint32(h) & 1023
+	switch exp {
+	case 31:
+		return math.Float32frombits(sign | 0xff<<23 | frac<<13)
+	case 0:
+		v := float32(frac) * (1.0 / (1 << 24))
+		return math.Float32frombits(sign | math.Float32bits(v))
+	}
+	return math.Float32frombits(sign | (exp+112)<<23 | frac<<13)
+}
+
+// toHalf rounds to the nearest float16, ties to even.
+func toHalf(x float64) uint16 {
+	b := math.Float64bits(x)
+	sign := uint16(b>>48) & 0x8000
+	abs := math.Abs(x)
+	switch {
+	case x != x:
+		return sign | 0x7e00
+	case abs >= 65520: // halfway between the largest float16 and the next step
+		return sign | 0x7c00
+	case abs < 1.0/(1<<14): // subnormal: steps of 2^-24, and rounding up to 2^-14 carries into the exponent
+		return sign | uint16(math.RoundToEven(abs*(1<<24)))
+	}
+	frac, exp := math.Frexp(abs) // abs = frac * 2^exp, frac in [0.5, 1)
+	m := math.RoundToEven(frac * (1 << 11))
+	return sign | uint16(int(m)-1<<10+(exp+14)<<10)
+}

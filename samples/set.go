@@ -1,0 +1,303 @@
+package samples
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+
+	"narrow/diag"
+)
+
+// Options say which samples to use and how.
+type Options struct {
+	// Labels is the path of a file of labels; "" for none but those that class
+	// folders give.
+	Labels string
+	// SubsetLen is how many samples to use at most; 0 for all.
+	SubsetLen int
+	// Shuffle draws the samples in a random order that depends on Seed and
+	// their number only; otherwise they come in the order of the array or of
+	// their sorted names.
+	Shuffle bool
+	Seed    uint64
+	// Preprocess applies to images and uint8 arrays.
+	Preprocess Preprocess
+	// Workers is how many goroutines decode; 0 means one per core.
+	Workers int
+}
+
+// source is where samples come from.
+type source interface {
+	total() int
+	name(i int) string  // for Batch.Names
+	where(i int) string // for messages
+	plans() []*plan
+	choose(use []int) error
+	chunk() int
+	load(i int, dst []row, sc *scratch) error
+	digest(i int, sc *scratch) ([sha256.Size]byte, error)
+	check() error
+	close() error
+}
+
+// Set is the samples chosen from a path. It may be used by several goroutines
+// at once.
+type Set struct {
+	path     string
+	src      source
+	use      []int // indices into the source
+	labels   []int // of the samples in use; nil for none
+	fixed    int   // batch size that the network fixes; 0 for any
+	recipe   recipe
+	workers  int
+	findings diag.List
+	free     chan *Batch
+}
+
+// Open opens a folder of images, an .npy, .npz or IDX file (.gz too) as
+// samples for a network with the given inputs. Constants that the model lists
+// among its inputs do not belong there.
+//
+// Errors are one line that names the file, what is wrong and the way out.
+func Open(path string, inputs []InputSpec, opts Options) (set *Set, err error) {
+	if len(inputs) == 0 {
+		return nil, fmt.Errorf("%s: the network has no inputs to feed", path)
+	}
+	if opts.SubsetLen < 0 {
+		return nil, fmt.Errorf("a subset of %d samples is impossible: give 1 or more", opts.SubsetLen)
+	}
+	r, err := opts.Preprocess.recipe()
+	if err != nil {
+		return nil, err
+	}
+	fi, err := os.Stat(path)
+	if os.IsNotExist(err) {
+		return nil, fmt.Errorf("%s: no such file or folder: give a folder of images, an .npy, .npz or IDX file", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: cannot be read: %w", path, bare(err))
+	}
+	s := &Set{path: path, recipe: r, workers: opts.Workers}
+	if s.workers <= 0 {
+		s.workers = runtime.GOMAXPROCS(0)
+	}
+	var dir *folder
+	switch {
+	case fi.IsDir():
+		if len(inputs) > 1 {
+			return nil, fmt.Errorf("%s: a folder of images feeds one input, but the network has %d (%s): give an .npz with one array for each", path, len(inputs), names(inputs))
+		}
+		if dir, err = openFolder(path); err != nil {
+			return nil, err
+		}
+		if dir.plan, err = fitPixels(inputs[0], r); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		s.src = dir
+	case isImage(path):
+		return nil, fmt.Errorf("%s: is one image: give the folder that holds it", path)
+	case !fi.Mode().IsRegular():
+		return nil, fmt.Errorf("%s: is neither a folder nor a plain file", path)
+	default:
+		if s.src, err = openArrays(path, inputs, r); err != nil {
+			return nil, err
+		}
+	}
+	defer func() {
+		if err != nil {
+			s.src.close()
+		}
+	}()
+	if s.src.total() == 0 {
+		return nil, fmt.Errorf("%s: holds no samples", path)
+	}
+	s.pick(opts)
+	if err := s.src.choose(s.use); err != nil {
+		return nil, err
+	}
+	if err := s.batchAxis(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if err := s.findLabels(opts.Labels, dir); err != nil {
+		return nil, err
+	}
+	s.warnOneClass(opts)
+	s.free = make(chan *Batch, 4)
+	return s, nil
+}
+
+// pick chooses the samples.
+func (s *Set) pick(opts Options) {
+	n := s.src.total()
+	count := n
+	if opts.SubsetLen > 0 {
+		count = min(n, opts.SubsetLen)
+	}
+	s.use = make([]int, n)
+	for i := range s.use {
+		s.use[i] = i
+	}
+	if opts.Shuffle {
+		// Fisher and Yates over a generator whose stream is specified: the
+		// order must not change with the version of Go. The bias of the
+		// remainder is below n/2^64.
+		gen := rand.NewPCG(opts.Seed, 0x6e6172726f77)
+		for i := range count {
+			j := i + int(gen.Uint64()%uint64(n-i))
+			s.use[i], s.use[j] = s.use[j], s.use[i]
+		}
+	}
+	s.use = slices.Clip(slices.Clone(s.use[:count]))
+}
+
+// batchAxis finds the batch size that the inputs fix.
+func (s *Set) batchAxis() error {
+	by := ""
+	limit := func(n int64, name string) error {
+		if s.fixed != 0 && int64(s.fixed) != n {
+			return fmt.Errorf("inputs %q and %q ask for batches of %d and %d samples", by, name, s.fixed, n)
+		}
+		s.fixed, by = int(n), name
+		return nil
+	}
+	for k, p := range s.src.plans() {
+		a, isArray := s.src.(*arraySource)
+		if isArray && a.fixed[k] {
+			if len(p.shape) > 0 && slices.ContainsFunc(p.spec.Dims, func(d int64) bool { return d < 0 }) {
+				// One of the open axes may be the batch, which has the length
+				// that the array says; it fits one sample for certain.
+				if err := limit(1, p.spec.Name); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		n := int64(-1)
+		switch {
+		case p.whole:
+			n = 1
+		case len(p.spec.Dims) > 0:
+			n = p.spec.Dims[0]
+		}
+		if n == 0 || n > 1<<20 {
+			return fmt.Errorf("input %q fixes an impossible batch of %d samples", p.spec.Name, n)
+		}
+		if n > 0 {
+			if err := limit(n, p.spec.Name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// warnOneClass notices the classic mistake with sorted class folders.
+func (s *Set) warnOneClass(opts Options) {
+	if len(s.use) < 2 || len(s.use) == s.src.total() || opts.Shuffle || s.labels == nil {
+		return
+	}
+	for _, l := range s.labels {
+		if l != s.labels[0] {
+			return
+		}
+	}
+	s.findings = append(s.findings, diag.Finding{
+		Severity: diag.Warning,
+		Code:     "one-class",
+		Range:    diag.Range{File: s.path},
+		Message:  fmt.Sprintf("all of the first %d samples are of class %d", len(s.use), s.labels[0]),
+		Fix:      "--shuffle draws from all classes",
+	})
+}
+
+// Len returns the number of samples in use.
+func (s *Set) Len() int { return len(s.use) }
+
+// Path returns the path that was opened.
+func (s *Set) Path() string { return s.path }
+
+// Labels returns the classes of the samples in use, in order, and false where
+// there are none.
+func (s *Set) Labels() ([]int, bool) { return slices.Clone(s.labels), s.labels != nil }
+
+// Findings are warnings about the choice of samples.
+func (s *Set) Findings() diag.List { return slices.Clone(s.findings) }
+
+// BatchSize returns the number of samples per batch that Batches would use
+// when asked for want: the network's own where it fixes one.
+func (s *Set) BatchSize(want int) int {
+	if s.fixed > 0 {
+		return s.fixed
+	}
+	return want
+}
+
+// Inputs returns the inputs with the dimensions that every batch has; those of
+// the batch axis are -1 unless the network fixes it.
+func (s *Set) Inputs() []InputSpec {
+	var out []InputSpec
+	for k, p := range s.src.plans() {
+		spec := p.spec
+		if a, ok := s.src.(*arraySource); p.whole || ok && a.fixed[k] {
+			spec.Dims = slices.Clone(p.shape)
+		} else {
+			n := int64(-1)
+			if s.fixed > 0 {
+				n = int64(s.fixed)
+			}
+			spec.Dims = append([]int64{n}, p.shape...)
+		}
+		out = append(out, spec)
+	}
+	return out
+}
+
+// Close closes the files. Batches that were handed out stay valid.
+func (s *Set) Close() error { return s.src.close() }
+
+// Hash returns the SHA-256, in hexadecimal, of the samples in use, in their
+// order, and of the preprocessing. It does not depend on names, times, batch
+// size or the number of workers.
+func (s *Set) Hash(ctx context.Context) (string, error) {
+	sums := make([][sha256.Size]byte, len(s.use))
+	errs := make([]error, s.workers)
+	var wg sync.WaitGroup
+	for w := range s.workers {
+		wg.Go(func() {
+			sc := &scratch{}
+			for k := w; k < len(s.use); k += s.workers {
+				if errs[w] = ctx.Err(); errs[w] != nil {
+					return
+				}
+				if sums[k], errs[w] = s.src.digest(s.use[k], sc); errs[w] != nil {
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return "", fmt.Errorf("hashing the samples: %w", err)
+		}
+	}
+	h := sha256.New()
+	fmt.Fprintf(h, "narrow.samples/1 %d\n", len(s.use))
+	for _, p := range s.src.plans() {
+		how := "as they are"
+		if p.tables != nil {
+			how = p.recipe.String()
+		}
+		fmt.Fprintf(h, "%q %v %v %s\n", p.spec.Name, p.spec.Type, p.shape, how)
+	}
+	for _, sum := range sums {
+		h.Write(sum[:])
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
