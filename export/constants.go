@@ -1,0 +1,245 @@
+package export
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"narrow/diag"
+	"narrow/graph"
+	"narrow/internal/kernel"
+	"narrow/plan"
+	"narrow/scheme"
+)
+
+// constants stores the quantized weights and biases, and the corrected biases
+// that stay float.
+func (q *qdq) constants() error {
+	var nodes []*graph.Node
+	for _, t := range q.in.Plan.Tensors {
+		if t.Constant == nil {
+			continue
+		}
+		values, err := t.Constant.Floats()
+		if err != nil {
+			return fmt.Errorf("%s: %w", describe(t), err)
+		}
+		if b, ok := q.in.Bias[t]; ok {
+			if len(b) != len(values) {
+				return fmt.Errorf("%s has %d elements, its corrected values %d", describe(t), len(values), len(b))
+			}
+			values = b
+		}
+		ns, err := q.constant(t, values, q.replaced[t])
+		if err != nil {
+			return fmt.Errorf("%s: %w", describe(t), err)
+		}
+		nodes = append(nodes, ns...)
+	}
+	q.m.Graph.Nodes = append(nodes, q.m.Graph.Nodes...)
+	return q.floatBiases()
+}
+
+// constant stores values as t's settings say, and returns the nodes that make
+// the float32 value out of them.
+func (q *qdq) constant(t *plan.Tensor, values []float32, out string) ([]*graph.Node, error) {
+	dims := t.Constant.Dims
+	switch t.Settings.Settings.Datatype {
+	case scheme.BFloat16:
+		return q.half(t.Name, out, dims, graph.BFloat16, values, kernel.ToBFloat16), nil
+	case scheme.Float16:
+		return q.half(t.Name, out, dims, graph.Float16, values, kernel.ToFloat16), nil
+	}
+	e := q.in.Encodings[t]
+	as := affines(e, t.Settings.Settings.RoundMode)
+	layout := kernel.NewLayout(dims, e.Axis)
+	ints := make([]int64, len(values))
+	kernel.QuantizeChannels(ints, values, layout, as)
+
+	if t.Kind == scheme.Bias && !q.opts.KeepBias {
+		exact := make([]float32, len(values))
+		kernel.Dequantize(exact, ints, as[0])
+		if n, ok := q.accumulatorBias(t, exact, out); ok {
+			return []*graph.Node{n}, nil
+		}
+	}
+	st, ok := storageFor(e.Min, e.Max, q.opset)
+	zeros := slices.Clone(e.ZeroPoint)
+	if !ok {
+		// int32 takes no zero point: the integers are stored without it.
+		st = storage{graph.Int32, math.MinInt32, math.MaxInt32}
+		for i := range ints {
+			ints[i] -= e.ZeroPoint[i/layout.Inner%layout.Channels]
+			if ints[i] < st.lo || ints[i] > st.hi {
+				q.find(diag.Note, "stored-as-float", "", "%s: its integers without the zero point need more than 32 bits; its values are stored as float32", describe(t))
+				return q.floats(t, values, as, layout, out), nil
+			}
+		}
+		zeros = nil
+	}
+	return []*graph.Node{q.dequantize(t.Name, pack(t.Name+"_quantized", st.typ, dims, ints), e.Scale, zeros, e.Axis, out)}, nil
+}
+
+// dequantize stores integers with their scales and returns the node that makes
+// floats of them. Without zero points there is no such input.
+func (q *qdq) dequantize(name string, ints *graph.Tensor, scales []float32, zeros []int64, axis int, out string) *graph.Node {
+	var dims []int64
+	var attrs []*graph.Attr
+	if axis >= 0 {
+		dims = []int64{int64(len(scales))}
+		attrs = append(attrs, intAttr("axis", int64(axis)))
+	}
+	inputs := []string{q.store(ints), q.store(graph.NewFloats(name+"_scale", dims, scales))}
+	if zeros != nil {
+		inputs = append(inputs, q.store(pack(name+"_zero_point", ints.Type, dims, zeros)))
+	}
+	return q.node(ruleQDQ, "DequantizeLinear", name+"/DequantizeLinear", out, inputs, attrs...)
+}
+
+// floats stores the fake-quantized values themselves, under the name out.
+func (q *qdq) floats(t *plan.Tensor, values []float32, as []kernel.Affine, l kernel.Layout, out string) []*graph.Node {
+	exact := make([]float32, len(values))
+	(*kernel.Pool)(nil).FakeQuantizeChannels(exact, values, l, as)
+	q.m.Graph.Initializers = append(q.m.Graph.Initializers, graph.NewFloats(out, t.Constant.Dims, exact))
+	return nil
+}
+
+// half stores values in a 16-bit float type and returns the node that widens
+// them.
+func (q *qdq) half(name, out string, dims []int64, typ graph.DataType, values []float32, round func(float32) uint16) []*graph.Node {
+	bits := make([]int64, len(values))
+	for i, v := range values {
+		bits[i] = int64(round(v))
+	}
+	stored := q.store(pack(name+"_"+typ.String(), typ, dims, bits))
+	return []*graph.Node{q.node(ruleCast, "Cast", name+"/Cast", out, []string{stored}, intAttr("to", int64(graph.Float32)))}
+}
+
+// accumulatorBias stores a bias as int32 in units of the products that it is
+// added to. ok is false where the bias has no such units, or they do not hold
+// it: the input or the weights are no integers, or the bias is too large.
+func (q *qdq) accumulatorBias(t *plan.Tensor, values []float32, out string) (n *graph.Node, ok bool) {
+	var scales []float32
+	for _, u := range t.Uses {
+		s, ok := q.productScales(u, len(values))
+		if !ok || scales != nil && !slices.Equal(s, scales) {
+			return nil, false
+		}
+		scales = s
+	}
+	ints := make([]int64, len(values))
+	for i, v := range values {
+		s := scales[min(i, len(scales)-1)]
+		if s < 0x1p-126 {
+			return nil, false
+		}
+		r := math.RoundToEven(float64(v) / float64(s))
+		if !(math.Abs(r) <= math.MaxInt32) {
+			return nil, false
+		}
+		ints[i] = int64(r)
+	}
+	axis := -1
+	if len(scales) > 1 {
+		axis = 0
+	}
+	zeros := make([]int64, len(scales))
+	return q.dequantize(t.Name, pack(t.Name+"_quantized", graph.Int32, t.Constant.Dims, ints), scales, zeros, axis, out), true
+}
+
+// productScales returns the scales of the products that the bias of n elements
+// read at u is added to: one, or one per channel. The operator must be a Conv,
+// ConvTranspose or Gemm whose input and weights are integers of at most 8 bits:
+// wider ones have no integer kernels.
+func (q *qdq) productScales(u plan.Use, n int) ([]float32, bool) {
+	node := u.Node
+	if !node.Is("Conv", "ConvTranspose", "Gemm") || u.Input != 2 {
+		return nil, false
+	}
+	in, ok := q.inputEncoding(q.nodes[node].Input(0))
+	if !ok || in.Max-in.Min > 255 {
+		return nil, false
+	}
+	w, ok := q.weightEncoding(plan.Use{Node: node, Input: 1})
+	if !ok || w.Max-w.Min > 255 || len(w.Scale) > 1 && len(w.Scale) != n {
+		return nil, false
+	}
+	if node.OpType == "ConvTranspose" && node.Int("group", 1) != 1 && len(w.Scale) > 1 {
+		return nil, false // channels of the weights are those of one group
+	}
+	scales := make([]float32, len(w.Scale))
+	for i, s := range w.Scale {
+		scales[i] = s * in.Scale[0]
+	}
+	return scales, true
+}
+
+// weightEncoding returns the encoding of the constant that u reads.
+func (q *qdq) weightEncoding(u plan.Use) (scheme.Encoding, bool) {
+	for _, t := range q.in.Plan.Tensors {
+		if t.Constant != nil && slices.Contains(t.Uses, u) {
+			e, ok := q.in.Encodings[t]
+			return e, ok
+		}
+	}
+	return scheme.Encoding{}, false
+}
+
+// inputEncoding returns the encoding of the tap that a value comes from,
+// through operators that move values only.
+func (q *qdq) inputEncoding(value string) (scheme.Encoding, bool) {
+	for range len(q.m.Graph.Nodes) {
+		n := q.producer(value)
+		switch {
+		case n == nil:
+			return scheme.Encoding{}, false
+		case q.tensor[n] != nil:
+			e, ok := q.in.Encodings[q.tensor[n]]
+			return e, ok
+		case !n.Is("Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Split", "Identity", "Dropout", "Expand", "Tile", "DepthToSpace", "SpaceToDepth"):
+			return scheme.Encoding{}, false
+		}
+		value = n.Input(0)
+	}
+	return scheme.Encoding{}, false
+}
+
+// producer returns the node that puts out a value, or nil.
+func (q *qdq) producer(value string) *graph.Node {
+	for _, n := range q.m.Graph.Nodes {
+		if slices.Contains(n.Outputs, value) {
+			return n
+		}
+	}
+	return nil
+}
+
+// floatBiases puts the corrected biases that are not quantized in place.
+func (q *qdq) floatBiases() error {
+	// In graph order, since maps have none.
+	for _, n := range q.in.Plan.Model.Graph.Nodes {
+		for i := range max(len(n.Inputs), 3) {
+			values, ok := q.in.FloatBias[plan.Use{Node: n, Input: i}]
+			if !ok {
+				continue
+			}
+			x := q.nodes[n]
+			for len(x.Inputs) <= i {
+				x.Inputs = append(x.Inputs, "")
+			}
+			dims := []int64{int64(len(values))}
+			if old := graph.NewIndex(q.in.Plan.Model.Graph).Constant[n.Input(i)]; old != nil {
+				if old.Len() != len(values) {
+					return fmt.Errorf("bias %q of node %q has %d elements, its corrected values %d", n.Input(i), n.Label(), old.Len(), len(values))
+				}
+				dims = old.Dims
+			}
+			name := n.Input(i)
+			if name == "" {
+				name = n.Label() + ".bias"
+			}
+			x.Inputs[i] = q.store(graph.NewFloats(name+"_corrected", dims, values))
+		}
+	}
+	return nil
+}

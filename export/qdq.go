@@ -1,0 +1,252 @@
+package export
+
+import (
+	"fmt"
+	"slices"
+
+	"narrow/diag"
+	"narrow/graph"
+	"narrow/plan"
+	"narrow/scheme"
+)
+
+// Options say how [QDQ] writes a network.
+type Options struct {
+	// Strict turns warnings about what the export cannot hold into errors.
+	Strict bool
+	// ExactRounding expresses round modes other than half_even, and the
+	// multiplication by the reciprocal of a scale, in standard operators before
+	// QuantizeLinear: bit for bit what the simulation computes, and slower.
+	ExactRounding bool
+	// KeepBias stores biases as they were calibrated. Otherwise a bias of a
+	// Conv or Gemm whose input and weights are integers is stored as int32 with
+	// the scale input scale * weight scale, which integer kernels need.
+	KeepBias bool
+	// Plain leaves out the QuantizeLinear/DequantizeLinear pairs that change no
+	// number and only let runtimes fuse.
+	Plain bool
+	// Opset is the standard operator set to write, 0 for the one that the
+	// strategy asks for, or else the smallest that holds the result.
+	Opset int64
+}
+
+// Metadata keys of an exported model.
+const (
+	MetaVersion  = "narrow.version"
+	MetaStrategy = "narrow.strategy_sha256"
+	MetaModel    = "narrow.model_sha256"
+)
+
+// Rules, as [graph.Node.Rule] of the nodes that the export makes.
+const (
+	ruleQDQ   = "insert-qdq"
+	ruleFuse  = "insert-qdq-to-fuse"
+	ruleRound = "exact-rounding"
+	ruleCast  = "insert-cast"
+	ruleOpset = "raise-opset"
+)
+
+// QDQ returns the network of in with QuantizeLinear and DequantizeLinear
+// wherever the plan quantizes. Findings say what the network could not hold;
+// where they hold errors, the network is nil. Inputs, outputs and nodes of the
+// model keep their names. in is not changed.
+//
+// Weights are stored as the integers that the simulation used, and dequantize
+// to the same float32 values. The error is for plans without encodings and the
+// like, not for what a target cannot hold.
+func QDQ(in Input, opts Options) (*graph.Model, diag.List, error) {
+	q := &qdq{in: in, opts: opts, replaced: map[*plan.Tensor]string{}}
+	if err := q.run(); err != nil {
+		return nil, q.list, fmt.Errorf("export qdq: %w", err)
+	}
+	if q.list.HasErrors() {
+		return nil, q.list, nil
+	}
+	return q.m, q.list, nil
+}
+
+// qdq is one export at work.
+type qdq struct {
+	in    Input
+	opts  Options
+	list  diag.List
+	opset int64
+
+	m     *graph.Model
+	names *namer
+	// tensor is what a Tap node of m quantizes.
+	tensor map[*graph.Node]*plan.Tensor
+	// nodes maps the plan's nodes to those of m.
+	nodes map[*graph.Node]*graph.Node
+	// replaced names the value that stands for a constant.
+	replaced map[*plan.Tensor]string
+}
+
+func (q *qdq) run() error {
+	for _, t := range q.in.Plan.Tensors {
+		if t.Settings.Settings.Datatype != scheme.Int {
+			continue
+		}
+		e, ok := q.in.Encodings[t]
+		if !ok {
+			return fmt.Errorf("%s has no encoding", describe(t))
+		}
+		if err := checkEncoding(t, e); err != nil {
+			return fmt.Errorf("%s: %w", describe(t), err)
+		}
+	}
+	q.auditTies()
+	if !q.chooseOpset() {
+		return nil
+	}
+	if err := q.clone(); err != nil {
+		return err
+	}
+	if list := RaiseOpset(q.m, q.opset); len(list) > 0 {
+		q.list = append(q.list, list...)
+		if list.HasErrors() {
+			return nil
+		}
+	}
+	raiseIR(q.m, irVersion(q.opset))
+	if err := q.constants(); err != nil {
+		return err
+	}
+	q.activations()
+	prune(q.m.Graph)
+	if err := q.m.Graph.Sort(); err != nil {
+		return err
+	}
+	delete(q.m.Opsets, tapDomain)
+	q.m.Metadata[MetaVersion] = q.in.Version
+	q.m.Metadata[MetaStrategy] = q.in.Plan.Strategy.SHA256()
+	if q.in.ModelSHA256 != "" {
+		q.m.Metadata[MetaModel] = q.in.ModelSHA256
+	}
+	return nil
+}
+
+// tapDomain is the domain of the nodes that plan.Simulation inserts.
+const tapDomain = "narrow"
+
+// mark, as the Source of a constant's stand-in, tells whose place it takes.
+type mark struct{ t *plan.Tensor }
+
+// clone makes q.m: the simulated network, whose taps and stand-ins are then
+// replaced, so that what is exported is what was simulated.
+func (q *qdq) clone() error {
+	p := q.in.Plan
+	standIns := map[*plan.Tensor]*graph.Tensor{}
+	for _, t := range p.Tensors {
+		if t.Constant != nil {
+			standIns[t] = &graph.Tensor{Name: t.Name, Source: mark{t}}
+		}
+	}
+	sim, err := p.Simulation(plan.SimulationOptions{Replace: standIns})
+	if err != nil {
+		return err
+	}
+	q.m = sim.Model
+	q.names = newNamer(q.m)
+	q.tensor = map[*graph.Node]*plan.Tensor{}
+	g := q.m.Graph
+	i := 0
+	for _, n := range g.Nodes {
+		if n.Domain == tapDomain && n.OpType == "Tap" && i < len(sim.Taps) {
+			q.tensor[n] = sim.Taps[i].Tensor
+			i++
+		}
+	}
+	if i != len(sim.Taps) {
+		return fmt.Errorf("the simulated network has %d taps, not %d", i, len(sim.Taps))
+	}
+	g.Initializers = slices.DeleteFunc(g.Initializers, func(t *graph.Tensor) bool {
+		m, ok := t.Source.(mark)
+		if ok {
+			q.replaced[m.t] = t.Name
+		}
+		return ok
+	})
+	// The plan's nodes are a subsequence of the simulated ones.
+	q.nodes = map[*graph.Node]*graph.Node{}
+	at := 0
+	for _, n := range p.Model.Graph.Nodes {
+		for at < len(g.Nodes) && (g.Nodes[at].Domain != n.Domain || g.Nodes[at].OpType != n.OpType || g.Nodes[at].Name != n.Name) {
+			at++
+		}
+		if at == len(g.Nodes) {
+			return fmt.Errorf("the simulated network has no node %q", n.Label())
+		}
+		q.nodes[n] = g.Nodes[at]
+		at++
+	}
+	if q.m.Metadata == nil {
+		q.m.Metadata = map[string]string{}
+	}
+	return nil
+}
+
+// find adds a finding.
+func (q *qdq) find(s diag.Severity, code, fix, format string, args ...any) {
+	if s == diag.Warning && q.opts.Strict {
+		s = diag.Error
+	}
+	q.list = append(q.list, diag.Finding{Severity: s, Code: code, Message: fmt.Sprintf(format, args...), Fix: fix})
+}
+
+// store adds an initializer and returns its name.
+func (q *qdq) store(t *graph.Tensor) string {
+	t.Name = q.names.fresh(t.Name)
+	q.m.Graph.Initializers = append(q.m.Graph.Initializers, t)
+	return t.Name
+}
+
+// scalar stores one float and returns its name.
+func (q *qdq) scalar(name string, v float32) string {
+	return q.store(graph.NewFloats(name, nil, []float32{v}))
+}
+
+// node makes a node of the export with one output, out, or a fresh one where
+// out is "".
+func (q *qdq) node(rule, op, name, out string, inputs []string, attrs ...*graph.Attr) *graph.Node {
+	if out == "" {
+		out = q.names.fresh(name + "_output")
+	}
+	return &graph.Node{
+		Name: q.names.fresh(name), OpType: op, Inputs: inputs, Outputs: []string{out}, Attrs: attrs, Rule: rule,
+	}
+}
+
+func intAttr(name string, v int64) *graph.Attr {
+	return &graph.Attr{Name: name, Kind: graph.AttrInt, Int: v}
+}
+
+// prune removes constants that nobody reads any more.
+func prune(g *graph.Graph) {
+	for {
+		read := map[string]bool{}
+		for _, v := range g.Outputs {
+			read[v.Name] = true
+		}
+		for _, n := range g.Nodes {
+			for _, in := range graph.Reads(n) {
+				read[in] = true
+			}
+		}
+		dead := func(n *graph.Node) bool {
+			return n.Is("Constant", "Identity") && !slices.ContainsFunc(n.Outputs, func(o string) bool { return read[o] })
+		}
+		before := len(g.Nodes)
+		g.Nodes = slices.DeleteFunc(g.Nodes, dead)
+		if len(g.Nodes) < before {
+			continue // what they read may be dead now
+		}
+		gone := map[string]bool{}
+		g.Initializers = slices.DeleteFunc(g.Initializers, func(t *graph.Tensor) bool {
+			gone[t.Name] = !read[t.Name]
+			return gone[t.Name]
+		})
+		g.Inputs = slices.DeleteFunc(g.Inputs, func(v *graph.Value) bool { return gone[v.Name] })
+		return
+	}
+}

@@ -1,0 +1,188 @@
+package export_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"narrow/calibrate"
+	"narrow/calibrate/ort"
+	"narrow/diag"
+	"narrow/export"
+	"narrow/graph"
+	"narrow/graph/onnx"
+	"narrow/plan"
+	"narrow/strategy"
+)
+
+// engine opens ONNX Runtime once.
+var engine = sync.OnceValues(func() (*ort.Runner, error) { return ort.Open(os.Getenv("NARROW_ORT_LIB")) })
+
+// inOrder loads networks without blocked layouts, so that float sums are those
+// of the exported network.
+type inOrder struct{ *ort.Runner }
+
+func (r inOrder) Load(ctx context.Context, m *graph.Model, o calibrate.LoadOptions) (calibrate.Session, error) {
+	o.AnyOrder = nil
+	return r.Runner.Load(ctx, m, o)
+}
+
+func runner(t *testing.T) calibrate.Runner {
+	t.Helper()
+	r, err := engine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return inOrder{r}
+}
+
+// settings parses a strategy.
+func settings(t *testing.T, text string) *strategy.Strategy {
+	t.Helper()
+	s, list := strategy.Parse("test.json", []byte(text))
+	if err := list.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// samples makes n reproducible samples for the inputs of m.
+func samples(m *graph.Model, n int, seed uint64) map[string]calibrate.Tensor {
+	r := rand.New(rand.NewPCG(seed, 1))
+	in := map[string]calibrate.Tensor{}
+	ix := graph.NewIndex(m.Graph)
+	for _, v := range m.Graph.Inputs {
+		if !ix.IsInput(v.Name) {
+			continue
+		}
+		shape := make([]int64, len(v.Shape))
+		count := 1
+		for i, d := range v.Shape {
+			shape[i] = d.Size
+			if d.Size < 0 {
+				shape[i] = int64(n)
+			}
+			count *= int(shape[i])
+		}
+		x := make([]float32, count)
+		for i := range x {
+			x[i] = float32(r.NormFloat64())
+		}
+		in[v.Name] = calibrate.Tensor{Type: graph.Float32, Shape: shape, Floats: x}
+	}
+	return in
+}
+
+func load(t *testing.T, file string) *graph.Model {
+	t.Helper()
+	m, err := onnx.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// calibrated is a plan with encodings and what the simulation makes of samples.
+type calibrated struct {
+	export.Input
+	c  *calibrate.Calibrated
+	in map[string]calibrate.Tensor
+}
+
+// calibrateOn plans m by s and calibrates it on samples.
+func calibrateOn(t *testing.T, m *graph.Model, s *strategy.Strategy) calibrated {
+	t.Helper()
+	p, list, err := plan.Build(m, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := list.Err(); err != nil {
+		t.Fatal(err)
+	}
+	c, err := calibrate.Calibrate(context.Background(), p, runner(t), func(yield func(*calibrate.Batch, error) bool) {
+		for i := range 2 {
+			in := samples(m, 4, uint64(i))
+			count := 4
+			for _, x := range in {
+				count = int(x.Shape[0])
+			}
+			if !yield(&calibrate.Batch{First: count * i, Count: count, Inputs: in}, nil) {
+				return
+			}
+		}
+	}, calibrate.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return calibrated{
+		Input: export.Input{
+			Plan: p, Encodings: c.Encodings, Bias: c.Bias, ModelPath: "net.onnx", ModelSHA256: "0123",
+			Samples: export.Samples{Count: c.Samples, Batches: c.Batches, SHA256: "4567"}, Propagate: c.Propagate.String(), Version: "test",
+		},
+		c: c, in: samples(m, 4, 99),
+	}
+}
+
+// simulate returns the outputs of the simulated network, in order.
+func (c calibrated) simulate(t *testing.T) [][]float32 {
+	t.Helper()
+	var out [][]float32
+	_, err := c.c.Test(context.Background(), runner(t), func(yield func(*calibrate.Batch, error) bool) {
+		count := 0
+		for _, x := range c.in {
+			count = int(x.Shape[0])
+		}
+		yield(&calibrate.Batch{Count: count, Inputs: c.in}, nil)
+	}, calibrate.TestOptions{Output: func(first int, ts []calibrate.Tensor) error {
+		for _, x := range ts {
+			out = append(out, x.Floats)
+		}
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// run saves m, loads it again and runs it.
+func run(t *testing.T, m *graph.Model, in map[string]calibrate.Tensor) [][]float32 {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "m.onnx")
+	if dir := os.Getenv("KEEP"); dir != "" {
+		file = filepath.Join(dir, filepath.Base(t.Name())+".onnx")
+	}
+	if err := onnx.Save(m, file); err != nil {
+		t.Fatal(err)
+	}
+	m = load(t, file)
+	s, err := runner(t).Load(context.Background(), m, calibrate.LoadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	got, err := s.Run(context.Background(), in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out [][]float32
+	for _, v := range m.Graph.Outputs {
+		out = append(out, got[v.Name].Floats)
+	}
+	return out
+}
+
+func qdq(t *testing.T, in export.Input, o export.Options) (*graph.Model, diag.List) {
+	t.Helper()
+	m, list, err := export.QDQ(in, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := list.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return m, list
+}
