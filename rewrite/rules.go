@@ -1,0 +1,53 @@
+package rewrite
+
+// Options say which changes a network gets before calibration.
+type Options struct {
+	// ConvertRelu6 replaces ReLU6 by Relu (convert_relu6_to_relu).
+	ConvertRelu6 bool
+	// ConvertSilu replaces SiLU by HardSwish (convert_silu_to_hswish).
+	ConvertSilu bool
+	// Equalize equalizes convolutions in a row (include_cle).
+	Equalize bool
+	// Relu6 says what equalization does about ReLU6 that ConvertRelu6 left.
+	// Zero means [Relu6Stops]. (vai_q_pytorch converts every ReLU6 whenever it
+	// equalizes: set ConvertRelu6 for the same numbers.)
+	Relu6 Relu6Way
+	// Rounds is how often equalization goes through the network; 0 means once.
+	Rounds int
+}
+
+// Before returns the rules to apply before calibration, in their order. It is
+// vai_q_pytorch's: activations are exchanged first, then BatchNormalization is
+// folded, then weights are equalized. Pads are folded into convolutions only
+// after that, since there a Pad ends a chain of convolutions.
+func Before(o Options) []Rule {
+	rules := []Rule{
+		RemoveIdentity(),
+		RemoveDropout(),
+		FoldConstants(),
+		RemoveNoopCast(),
+		RemoveNoopPad(),
+		RemoveNoopReshape(),
+		FoldPadIntoPool(),
+	}
+	if o.ConvertRelu6 {
+		rules = append(rules, ConvertRelu6())
+	}
+	if o.ConvertSilu {
+		rules = append(rules, ConvertSilu())
+	}
+	rules = append(rules, FoldBatchNorm(), NormalizeBatchNorm())
+	if o.Equalize {
+		way := o.Relu6
+		if way == 0 {
+			way = Relu6Stops
+		}
+		rules = append(rules, Equalize(Equalizing{Relu6: way, Rounds: max(o.Rounds, 1)}))
+	}
+	return append(rules, FoldPad())
+}
+
+// All returns every rule once, with the settings of vai_q_pytorch, for listings.
+func All() []Rule {
+	return Before(Options{ConvertRelu6: true, ConvertSilu: true, Equalize: true})
+}
