@@ -236,14 +236,16 @@ func fakeQuantize(v isa, mode string) {
 	RET()
 }
 
-// squaredDiffs compares five fix positions. amp and scale hold each one's
-// 2^p and 2^-p, sums its eight partial sums, element i adding to sum i mod 8.
+// squaredDiffs compares five fix positions. amp holds each one's 2^p, sums its
+// eight partial sums in steps squared, element i adding to sum i mod 8. The
+// square of a float32 is exact in float64, so that fusing it with the addition
+// changes nothing.
 func squaredDiffs(v isa) {
-	TEXT("squaredDiffs"+v.name, NOSPLIT, "func(x *float32, n int, amp, scale *[5]float32, lo, hi float32, sums *[5][8]float64)")
+	TEXT("squaredDiffs"+v.name, NOSPLIT, "func(x *float32, n int, amp *[5]float32, lo, hi float32, sums *[5][8]float64)")
 	Pragma("noescape")
 	const k = 5
 	x, n := ptr("x"), ptr("n")
-	amps, scales, sums := ptr("amp"), ptr("scale"), ptr("sums")
+	amps, sums := ptr("amp"), ptr("sums")
 	loAddr, err := Param("lo").Resolve()
 	if err != nil {
 		panic(err)
@@ -256,52 +258,44 @@ func squaredDiffs(v isa) {
 		lo, hi := ZMM(), ZMM()
 		VBROADCASTSS(loAddr.Addr, lo)
 		VBROADCASTSS(hiAddr.Addr, hi)
-		var amp, scale, acc [k]reg.VecVirtual
+		var amp, acc [k]reg.VecVirtual
 		for c := range k {
-			amp[c], scale[c], acc[c] = ZMM(), ZMM(), ZMM()
+			amp[c], acc[c] = ZMM(), ZMM()
 			VBROADCASTSS(Mem{Base: amps, Disp: 4 * c}, amp[c])
-			VBROADCASTSS(Mem{Base: scales, Disp: 4 * c}, scale[c])
 			VMOVUPD(Mem{Base: sums, Disp: 64 * c}, acc[c])
 		}
 		loop(v, 1, n, []step{{x, 64}}, func(int) {
 			y := ZMM()
 			VMOVUPS(Mem{Base: x}, y)
 			for c := range k {
-				t, d := ZMM(), ZMM()
-				VMULPS(amp[c], y, t)
-				VRNDSCALEPS(U8(0), t, t)
+				s, t, d := ZMM(), ZMM(), ZMM()
+				VMULPS(amp[c], y, s)
+				VRNDSCALEPS(U8(0), s, t)
 				VMAXPS(lo, t, t)
 				VMINPS(hi, t, t)
-				VMULPS(scale[c], t, t)
-				VSUBPS(t, y, t)
+				VSUBPS(t, s, t)
 				VCVTPS2PD(t.AsY(), d)
-				VMULPD(d, d, d)
-				VADDPD(d, acc[c], acc[c])
+				VFMADD231PD(d, d, acc[c])
 				h, e := YMM(), ZMM()
 				VEXTRACTF64X4(U8(1), t, h)
 				VCVTPS2PD(h, e)
-				VMULPD(e, e, e)
-				VADDPD(e, acc[c], acc[c])
+				VFMADD231PD(e, e, acc[c])
 			}
 		})
 		for c := range k {
 			VMOVUPD(acc[c], Mem{Base: sums, Disp: 64 * c})
 		}
 	} else {
-		// Sixteen registers: ten sums, and the constants from the stack.
-		wide := AllocLocal(32 * (2*k + 2))
+		// Sixteen registers: ten sums, and the factors from the stack.
+		wide := AllocLocal(32 * k)
 		slot := func(i int) Mem { return wide.Offset(32 * i) }
-		t := YMM()
+		t, lo, hi := YMM(), YMM(), YMM()
 		for c := range k {
 			VBROADCASTSS(Mem{Base: amps, Disp: 4 * c}, t)
 			VMOVUPS(t, slot(c))
-			VBROADCASTSS(Mem{Base: scales, Disp: 4 * c}, t)
-			VMOVUPS(t, slot(k+c))
 		}
-		VBROADCASTSS(loAddr.Addr, t)
-		VMOVUPS(t, slot(2*k))
-		VBROADCASTSS(hiAddr.Addr, t)
-		VMOVUPS(t, slot(2*k+1))
+		VBROADCASTSS(loAddr.Addr, lo)
+		VBROADCASTSS(hiAddr.Addr, hi)
 		var acc [k][2]reg.VecVirtual
 		for c := range k {
 			for h := range 2 {
@@ -313,21 +307,18 @@ func squaredDiffs(v isa) {
 			y := YMM()
 			VMOVUPS(Mem{Base: x}, y)
 			for c := range k {
-				t, d := YMM(), YMM()
-				VMULPS(slot(c), y, t)
-				VROUNDPS(U8(0), t, t)
-				VMAXPS(slot(2*k), t, t)
-				VMINPS(slot(2*k+1), t, t)
-				VMULPS(slot(k+c), t, t)
-				VSUBPS(t, y, t)
+				s, t, d := YMM(), YMM(), YMM()
+				VMULPS(slot(c), y, s)
+				VROUNDPS(U8(0), s, t)
+				VMAXPS(lo, t, t)
+				VMINPS(hi, t, t)
+				VSUBPS(t, s, t)
 				VCVTPS2PD(t.AsX(), d)
-				VMULPD(d, d, d)
-				VADDPD(d, acc[c][0], acc[c][0])
+				VFMADD231PD(d, d, acc[c][0])
 				h, e := XMM(), YMM()
 				VEXTRACTF128(U8(1), t, h)
 				VCVTPS2PD(h, e)
-				VMULPD(e, e, e)
-				VADDPD(e, acc[c][1], acc[c][1])
+				VFMADD231PD(e, e, acc[c][1])
 			}
 		})
 		for c := range k {

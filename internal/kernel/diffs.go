@@ -16,8 +16,10 @@ const lanes = 8
 //
 // The round mode does not matter: at a tie both neighbours are half a step away.
 //
-// A difference is rounded to float32, its square and the sums are float64, eight
-// partial sums per block of 2^15 elements, so that the result depends on x only.
+// A difference is taken in steps, in float32; its square and the sums are
+// float64, eight partial sums per block of 2^15 elements, so that the result
+// depends on x only. Scaling by 2^p is exact where |x|*2^p stays in float32's
+// normal range.
 func (p *Pool) SquaredDiffs(x []float32, first, n int, lo, hi int64) [MaxDiffs]float64 {
 	f := squaredDiffs
 	if lo < -exactInt || hi > exactInt {
@@ -46,14 +48,16 @@ func SquaredDiffs(x []float32, first, n int, lo, hi int64) [MaxDiffs]float64 {
 	return (*Pool)(nil).SquaredDiffs(x, first, n, lo, hi)
 }
 
-// laneSums are the partial sums of each fix position.
+// laneSums are the partial sums of each fix position, in steps squared.
 type laneSums [MaxDiffs][lanes]float64
 
-// total joins the partial sums in the order vector code adds them.
-func (l *laneSums) total() (out [MaxDiffs]float64) {
+// total joins the partial sums and gives them the unit of x, first being the
+// first fix position.
+func (l *laneSums) total(first int) (out [MaxDiffs]float64) {
 	for i := range l {
 		s := &l[i]
-		out[i] = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]))
+		sum := ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]))
+		out[i] = math.Ldexp(sum, -2*(first+i))
 	}
 	return out
 }
@@ -62,24 +66,24 @@ func (l *laneSums) total() (out [MaxDiffs]float64) {
 func squaredDiffsGo(x []float32, first, n int, lo, hi int64) [MaxDiffs]float64 {
 	var l laneSums
 	l.add(x, 0, first, n, float32(lo), float32(hi))
-	return l.total()
+	return l.total(first)
 }
 
 // add adds x[from:], element by element.
 func (l *laneSums) add(x []float32, from, first, n int, lo, hi float32) {
 	for c := range n {
-		amp, scale := float32(math.Ldexp(1, first+c)), float32(math.Ldexp(1, -first-c))
+		amp := float32(math.Ldexp(1, first+c))
 		s := &l[c]
 		for i := from; i < len(x); i++ {
-			v := x[i]
-			q := float32(math.RoundToEven(float64(v * amp)))
+			v := float32(x[i] * amp)
+			q := float32(math.RoundToEven(float64(v)))
 			if q < lo {
 				q = lo
 			}
 			if q > hi {
 				q = hi
 			}
-			d := float64(v - float32(q*scale))
+			d := float64(v - q)
 			s[i%lanes] += float64(d * d)
 		}
 	}
@@ -89,12 +93,12 @@ func (l *laneSums) add(x []float32, from, first, n int, lo, hi float32) {
 func squaredDiffsWide(x []float32, first, n int, lo, hi int64) [MaxDiffs]float64 {
 	var l laneSums
 	for c := range n {
-		amp, scale := math.Ldexp(1, first+c), math.Ldexp(1, -first-c)
-		for i, v := range x {
-			q := min(max(math.RoundToEven(float64(v)*amp), float64(lo)), float64(hi))
-			d := float64(v) - float64(q*scale)
+		amp := math.Ldexp(1, first+c)
+		for i, f := range x {
+			v := float64(f) * amp
+			d := v - min(max(math.RoundToEven(v), float64(lo)), float64(hi))
 			l[c][i%lanes] += float64(d * d)
 		}
 	}
-	return l.total()
+	return l.total(first)
 }

@@ -49,7 +49,7 @@ type vectors struct {
 	width          int
 	minMax         func(x *float32, n int, lo, hi *float32, mag *uint32)
 	fakeQuantize   [StdRound + 1]fakeQuantizeLoop
-	squaredDiffs   func(x *float32, n int, amp, scale *[5]float32, lo, hi float32, sums *[5][8]float64)
+	squaredDiffs   func(x *float32, n int, amp *[5]float32, lo, hi float32, sums *[5][8]float64)
 	histogramIndex func(index *uint32, x *float32, n int, limit float32)
 	roundBFloat16  func(dst, src *float32, n int)
 	roundFloat16   func(dst, src *float32, n int)
@@ -92,14 +92,14 @@ func (v vectors) squaredDiffsAll(x []float32, first, k int, lo, hi int64) [MaxDi
 	if k != MaxDiffs || n == 0 || first+MaxDiffs-1 > 126 {
 		return squaredDiffsGo(x, first, k, lo, hi)
 	}
-	var amp, scale [MaxDiffs]float32
+	var amp [MaxDiffs]float32
 	for c := range amp {
-		amp[c], scale[c] = float32(math.Ldexp(1, first+c)), float32(math.Ldexp(1, -first-c))
+		amp[c] = float32(math.Ldexp(1, first+c))
 	}
 	var l laneSums
-	v.squaredDiffs(&x[0], n, &amp, &scale, float32(lo), float32(hi), (*[MaxDiffs][lanes]float64)(&l))
+	v.squaredDiffs(&x[0], n, &amp, float32(lo), float32(hi), (*[MaxDiffs][lanes]float64)(&l))
 	l.add(x, n, first, k, float32(lo), float32(hi))
-	return l.total()
+	return l.total(first)
 }
 
 func (v vectors) histogramAll(h *Histogram, x []float32, limit float32) {

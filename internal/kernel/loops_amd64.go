@@ -22,7 +22,7 @@ func fakeQuantizeHalfDownAVX2(dst *float32, src *float32, n int, inv float32, sc
 func fakeQuantizeStdRoundAVX2(dst *float32, src *float32, n int, inv float32, scale float32, lo float32, hi float32, zp float32)
 
 //go:noescape
-func squaredDiffsAVX2(x *float32, n int, amp *[5]float32, scale *[5]float32, lo float32, hi float32, sums *[5][8]float64)
+func squaredDiffsAVX2(x *float32, n int, amp *[5]float32, lo float32, hi float32, sums *[5][8]float64)
 
 //go:noescape
 func histogramIndexAVX2(index *uint32, x *float32, n int, limit float32)
@@ -51,7 +51,7 @@ func fakeQuantizeHalfDownAVX512(dst *float32, src *float32, n int, inv float32, 
 func fakeQuantizeStdRoundAVX512(dst *float32, src *float32, n int, inv float32, scale float32, lo float32, hi float32, zp float32)
 
 //go:noescape
-func squaredDiffsAVX512(x *float32, n int, amp *[5]float32, scale *[5]float32, lo float32, hi float32, sums *[5][8]float64)
+func squaredDiffsAVX512(x *float32, n int, amp *[5]float32, lo float32, hi float32, sums *[5][8]float64)
 
 //go:noescape
 func histogramIndexAVX512(index *uint32, x *float32, n int, limit float32)
