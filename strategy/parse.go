@@ -28,10 +28,12 @@ func Parse(file string, src []byte) (*Strategy, diag.List) {
 	root, list, whole := readJSON(t)
 	p := &parser{t: t, list: list, whole: whole, s: s}
 	p.file(root)
-	c := checker{parser: p}
-	c.conflicts()
-	c.shadows()
-	c.effects()
+	if whole {
+		c := checker{parser: p, shadowed: map[*Rule]bool{}}
+		c.conflicts()
+		c.shadows()
+		c.effects()
+	}
 	p.list.Sort()
 	return s, p.list
 }
@@ -44,15 +46,11 @@ type parser struct {
 	// whole is false when part of the file could not be read: what is
 	// missing then may be there.
 	whole bool
-	// bad is set when the file has a mistake in its form, so that what
-	// settings mean together cannot be told for sure.
-	bad bool
 }
 
 func (p *parser) add(f diag.Finding) { p.list = append(p.list, f) }
 
 func (p *parser) error(code string, r diag.Range, path, msg, fix string) *diag.Finding {
-	p.bad = true
 	p.add(diag.Finding{Severity: diag.Error, Code: code, Range: r, Path: path, Message: msg, Fix: fix})
 	return &p.list[len(p.list)-1]
 }
@@ -88,7 +86,6 @@ func join(path, key string) string {
 // wrongType reports that a value has another JSON type than its key takes.
 func (p *parser) wrongType(n *node, path, name, want, fix string) {
 	if n.typ == badNode {
-		p.bad = true
 		return // the reader said what is wrong
 	}
 	found := n.typ.String()
@@ -106,12 +103,15 @@ func (p *parser) wrongType(n *node, path, name, want, fix string) {
 }
 
 // object walks the members of an object by a table of fields. It reports
-// duplicate, unknown and missing keys, and calls visit for the others.
-func (p *parser) object(n *node, path, what string, table []field, visit func(f *field, m *member, pl place)) {
+// duplicate, unknown and missing keys, and calls visit for the others, and
+// miss with the keys that an unknown one may have been meant to be. It
+// returns false if n is no object.
+func (p *parser) object(n *node, path, what string, table []field, visit func(f *field, m *member, pl place), miss func(key string)) bool {
 	if n.typ != objectNode {
 		p.wrongType(n, path, what, "an object, { ... }", "")
-		return
+		return false
 	}
+	meant := map[string]bool{}
 	first := make(map[string]*member, len(n.members))
 	for _, m := range n.members {
 		name := m.key
@@ -123,7 +123,10 @@ func (p *parser) object(n *node, path, what string, table []field, visit func(f 
 		}
 		mpath := join(path, m.key)
 		if f == nil {
-			p.unknownKey(m, mpath, what, table)
+			for _, name := range p.unknownKey(m, mpath, what, table) {
+				meant[name] = true
+				miss(name)
+			}
 		}
 		if old := first[name]; old != nil {
 			msg := fmt.Sprintf("the key %s appears twice in one object", clip(strconv.Quote(m.key)))
@@ -131,6 +134,9 @@ func (p *parser) object(n *node, path, what string, table []field, visit func(f 
 				msg = fmt.Sprintf("%q and %q are two spellings of one key", old.key, m.key)
 			}
 			fd := p.error("duplicate-key", p.t.rng(m.keySpan), mpath, msg, "delete one of the two")
+			if old.key != m.key && old.val.typ == stringNode && m.val.typ == stringNode && old.val.str == m.val.str {
+				fd.Severity = diag.Warning // vai_q_pytorch's guide and examples differ in the spelling
+			}
 			fd.Related = []diag.Related{{Range: p.t.rng(old.keySpan), Message: "it is here first"}}
 		} else {
 			first[name] = m
@@ -140,10 +146,10 @@ func (p *parser) object(n *node, path, what string, table []field, visit func(f 
 		}
 	}
 	if !p.whole {
-		return
+		return true
 	}
 	for i := range table {
-		if f := &table[i]; f.required && first[f.name] == nil {
+		if f := &table[i]; f.required && first[f.name] == nil && !meant[f.name] {
 			fix := fmt.Sprintf("add %q: {} to inherit everything", f.name)
 			if f.typ == kindsValue {
 				fix = fmt.Sprintf(`add %q: ["weights", "bias", "activation"], or those of the three that the rule is for`, f.name)
@@ -151,6 +157,7 @@ func (p *parser) object(n *node, path, what string, table []field, visit func(f 
 			p.error("missing-key", p.t.rng(span{n.span.start, n.span.start + 1}), path, fmt.Sprintf("%s lacks the key %q", what, f.name), fix)
 		}
 	}
+	return true
 }
 
 func find(table []field, name string) *field {
@@ -172,18 +179,21 @@ func fieldNames(table []field) []string {
 	return names
 }
 
-func (p *parser) unknownKey(m *member, path, what string, table []field) {
+// unknownKey reports a key that the table does not have, and returns those of
+// the table that it may have been meant to be.
+func (p *parser) unknownKey(m *member, path, what string, table []field) []string {
 	f := p.error("unknown-key", p.t.rng(m.keySpan), path, fmt.Sprintf("%s has no key %s", what, clip(strconv.Quote(m.key))), "")
 	// A key in the wrong place is another mistake than a misspelled one.
 	if home := homeOf(m.key); home != "" {
 		f.Fix = fmt.Sprintf("%q belongs %s", m.key, home)
-		return
+		return nil
 	}
 	f.Suggestions = suggest(m.key, fieldNames(table))
 	f.Fix = didYouMean(f.Suggestions)
 	if f.Fix == "" {
 		f.Fix = "delete it; the keys are " + strings.Join(fieldNames(table), ", ")
 	}
+	return f.Suggestions
 }
 
 // homeOf says where a key of the format belongs.
@@ -203,13 +213,6 @@ func homeOf(key string) string {
 
 func (p *parser) file(root *node) {
 	s := p.s
-	if root.typ != objectNode {
-		if root.typ != badNode {
-			p.wrongType(root, "$", "a strategy file", "an object, { ... }", "")
-		}
-		p.bad = true
-		return
-	}
 	p.object(root, "$", "a strategy file", fileTable, func(f *field, m *member, pl place) {
 		n := m.val
 		s.where[f.name] = pl
@@ -231,15 +234,21 @@ func (p *parser) file(root *node) {
 		case keyPoolFix:
 			p.bool(f, n, pl, &s.ChangePoolInputFix)
 		case keyTarget:
-			if i, ok := p.enum(f, n, pl); ok {
+			i, ok := p.enum(f, n, pl)
+			if ok {
 				s.Target = scheme.Target(i + 1)
 			}
+			s.unsure[keyTarget] = !ok
 		case keyOpset:
 			if v, ok := p.number(f, n, pl); ok {
 				s.OpsetVersion = int(v)
 			}
 		case keyKinds:
-			s.Kinds = p.kinds(n, pl, AllKinds)
+			var ok bool
+			if s.Kinds, ok = p.kinds(n, pl); !ok {
+				s.Kinds = AllKinds
+			}
+			s.unsure[keyKinds] = !ok
 		case keyOverall:
 			s.overall = p.settings(n, pl, keyOverall)
 		case keyTensor:
@@ -247,7 +256,22 @@ func (p *parser) file(root *node) {
 		case keyLayers:
 			p.rules(n, pl)
 		}
+	}, func(key string) {
+		s.unsure[key] = true
+		switch key {
+		case keyOverall:
+			s.overall.doubt()
+		case keyTensor:
+			doubtAll(&s.tensor)
+		}
 	})
+}
+
+// doubtAll marks all settings of all kinds as unsure.
+func doubtAll(tensor *[scheme.Activation + 1]layer) {
+	for k := range tensor {
+		tensor[k].doubt()
+	}
 }
 
 func (p *parser) bool(f *field, n *node, pl place, dst *bool) bool {
@@ -340,8 +364,9 @@ func intBits(s string) (string, bool) {
 	return digits, true
 }
 
-// kinds reads quantizable_data_type; def stands in where it cannot be read.
-func (p *parser) kinds(n *node, pl place, def Kinds) Kinds {
+// kinds reads quantizable_data_type. ok is false where not all of it can be
+// read.
+func (p *parser) kinds(n *node, pl place) (set Kinds, ok bool) {
 	names := scheme.KindNames()
 	if n.typ != arrayNode {
 		fix := ""
@@ -349,16 +374,15 @@ func (p *parser) kinds(n *node, pl place, def Kinds) Kinds {
 			fix = fmt.Sprintf("write [%q]", n.str)
 		}
 		p.wrongType(n, pl.path, keyKinds, "a list of "+strings.Join(names, ", "), fix)
-		return def
+		return 0, false
 	}
-	var set Kinds
-	bad := false
+	ok = true
 	f := &field{name: keyKinds, names: names}
 	for i, e := range n.elems {
 		epath := fmt.Sprintf("%s[%d]", pl.path, i)
-		k, ok := p.enum(f, e, place{path: epath})
-		if !ok {
-			bad = true
+		k, known := p.enum(f, e, place{path: epath})
+		if !known {
+			ok = false
 			continue
 		}
 		kind := scheme.Kind(k + 1)
@@ -368,20 +392,15 @@ func (p *parser) kinds(n *node, pl place, def Kinds) Kinds {
 		}
 		set |= KindsOf(kind)
 	}
-	if bad && set == 0 {
-		return def
-	}
-	return set
+	return set, ok
 }
 
 // settings reads an object of settings.
 func (p *parser) settings(n *node, pl place, text string) layer {
 	l := layer{text: text, place: pl}
 	what := clip(pl.path[strings.LastIndexByte(pl.path, '.')+1:])
-	p.object(n, pl.path, what, settingTable[:], func(f *field, m *member, mpl place) {
-		k := KeyDatatype
-		for ; k < keyEnd && settingTable[k].name != f.name; k++ {
-		}
+	isObject := p.object(n, pl.path, what, settingTable[:], func(f *field, m *member, mpl place) {
+		k := keyOf(f.name)
 		f = &settingTable[k]
 		ok := false
 		switch f.typ {
@@ -406,8 +425,21 @@ func (p *parser) settings(n *node, pl place, text string) layer {
 		if ok {
 			l.at[k] = &mpl
 		}
-	})
+		l.unsure[k] = !ok
+	}, func(key string) { l.unsure[keyOf(key)] = true })
+	if !isObject {
+		l.doubt()
+	}
 	return l
+}
+
+// keyOf returns the setting of that name, which must exist.
+func keyOf(name string) Key {
+	k := KeyDatatype
+	for settingTable[k].name != name {
+		k++
+	}
+	return k
 }
 
 // kindTable has a field for each kind of tensor.
@@ -421,10 +453,18 @@ func kindTable() []field {
 
 // tensors reads tensor_quantize_config.
 func (p *parser) tensors(n *node, pl place, text string, dst *[scheme.Activation + 1]layer) {
-	p.object(n, pl.path, keyTensor, kindTable(), func(f *field, m *member, mpl place) {
-		k := scheme.Kind(slices.Index(scheme.KindNames(), f.name) + 1)
+	kindOf := func(name string) scheme.Kind { return scheme.Kind(slices.Index(scheme.KindNames(), name) + 1) }
+	isObject := p.object(n, pl.path, keyTensor, kindTable(), func(f *field, m *member, mpl place) {
+		k := kindOf(f.name)
+		doubt := dst[k].unsure
 		dst[k] = p.settings(m.val, mpl, text+f.name)
-	})
+		for i := range doubt {
+			dst[k].unsure[i] = dst[k].unsure[i] || doubt[i]
+		}
+	}, func(key string) { dst[kindOf(key)].doubt() })
+	if !isObject {
+		doubtAll(dst)
+	}
 }
 
 // rules reads layer_quantize_config.
@@ -486,25 +526,72 @@ func (p *parser) rule(i int, n *node, path string) *Rule {
 		r.NameRange, r.NamePath = p.t.rng(at[1].val.span), join(path, keyLayerName)
 	}
 	open := p.t.rng(span{n.span.start, n.span.start + 1})
-	switch {
-	case at[0] != nil && at[1] != nil:
+	misspelled := false
+	if at[0] != nil && at[1] != nil {
 		f := p.error("both-type-and-name", p.t.rng(at[1].val.span), join(path, keyLayerName),
 			fmt.Sprintf("%s sets both layer_type and layer_name", what), "set one of the two to null, or write two rules")
 		f.Related = []diag.Related{{Range: p.t.rng(at[0].val.span), Message: "layer_type is set here"}}
-	case at[0] == nil && at[1] == nil && !unsure && p.whole:
-		p.error("no-type-or-name", open, path, what+" sets neither layer_type nor layer_name, so it is for no layer", "set one of the two")
 	}
 	text := r.String()
 	p.object(n, path, what, ruleTable, func(f *field, m *member, pl place) {
 		switch f.name {
 		case keyKinds:
+			var ok bool
 			r.kindsPlace = pl
-			r.Kinds = p.kinds(m.val, pl, 0)
+			r.Kinds, ok = p.kinds(m.val, pl)
+			r.unsure = !ok
 		case keyOverall:
 			r.overall = p.settings(m.val, pl, text+", "+keyOverall)
 		case keyTensor:
 			p.tensors(m.val, pl, text+", tensor ", &r.tensor)
 		}
+	}, func(key string) {
+		switch key {
+		case keyKinds:
+			r.unsure = true
+		case keyOverall:
+			r.overall.doubt()
+		case keyTensor:
+			doubtAll(&r.tensor)
+		case keyLayerType, keyLayerName:
+			misspelled = true
+		}
 	})
+	if at[0] == nil && at[1] == nil && !unsure && !misspelled && p.whole {
+		p.error("no-type-or-name", open, path, what+" sets neither layer_type nor layer_name, so it is for no layer", "set one of the two")
+	}
+	if at[0] != nil {
+		p.layerType(r)
+	}
+	if r.kindsPlace.path == "" {
+		r.unsure = true
+	}
 	return r
+}
+
+// layerType checks that a rule's type is one that a layer can have.
+func (p *parser) layerType(r *Rule) {
+	t := r.LayerType
+	bare := BareType(t)
+	isTorch := bare != t
+	switch {
+	case knownClass(bare), !isTorch && knownOp(bare):
+		return
+	case !isTorch && strings.Contains(bare, "."):
+		p.add(diag.Finding{Severity: diag.Warning, Code: "foreign-type", Range: r.NameRange, Path: r.NamePath,
+			Message: fmt.Sprintf("%s is a class of another package: it matches only in models whose exporter wrote class names down", clip(strconv.Quote(t))),
+			Fix:     "check with --model, or use a torch.nn class or an ONNX operator"})
+		return
+	}
+	f := p.error("unknown-layer-type", r.NameRange, r.NamePath,
+		fmt.Sprintf("%s is neither a torch.nn class nor an ONNX operator", clip(strconv.Quote(t))), "")
+	prefix := t[:len(t)-len(bare)]
+	candidates := slices.Concat(torchClassNames, onnxOpNames)
+	if isTorch {
+		candidates = torchClassNames
+	}
+	for _, n := range suggest(bare, candidates) {
+		f.Suggestions = append(f.Suggestions, prefix+n)
+	}
+	f.Fix = didYouMean(f.Suggestions)
 }

@@ -59,6 +59,12 @@ type Resolved struct {
 	QuantizeOrigin Origin
 
 	because [keyEnd]Because
+	// src is where each setting that holds stands, nil for a default; depth is
+	// how specific the object is that sets it, see [Strategy.resolve]; unsure
+	// marks those about which nothing can be concluded.
+	src    [keyEnd]*place
+	depth  [keyEnd]int
+	unsure [keyEnd]bool
 }
 
 // Because returns the reason for one setting.
@@ -94,24 +100,7 @@ const defaultText = "default for the DPU"
 // those of one sort the later one wins. Kinds that the rule does not list
 // keep the model's settings.
 func (s *Strategy) Resolve(kind scheme.Kind, rule *Rule) Resolved {
-	r := Resolved{Kind: kind, Settings: Defaults(kind)}
-	for _, k := range Keys() {
-		r.because[k] = Because{Key: k, Value: Value(r.Settings, k), Origin: Origin{Text: defaultText}}
-	}
-	r.lay(&s.overall)
-	r.lay(&s.tensor[kind])
-	r.Quantize = s.Kinds.Has(kind)
-	r.QuantizeOrigin = Origin{Text: "default"}
-	if p, ok := s.where[keyKinds]; ok {
-		r.QuantizeOrigin = Origin{Range: p.key, Path: p.path, Text: keyKinds}
-	}
-	if rule != nil && rule.Kinds.Has(kind) {
-		r.Rule = rule
-		r.lay(&rule.overall)
-		r.lay(&rule.tensor[kind])
-		r.Quantize = true
-		r.QuantizeOrigin = Origin{Range: rule.kindsPlace.key, Path: rule.kindsPlace.path, Text: rule.String() + ", " + keyKinds}
-	}
+	r := s.resolve(kind, rule, true)
 	if kind == scheme.Bias && r.Settings.Datatype == scheme.Int && !r.Settings.Symmetry {
 		// A bias is added to an integer sum: it has no place for a zero point.
 		// Without one, the asymmetric range [0, 2^b-1] would cut off all
@@ -125,11 +114,48 @@ func (s *Strategy) Resolve(kind scheme.Kind, rule *Rule) Resolved {
 	return r
 }
 
+// resolve is Resolve without narrow's own decisions; the reasons are written
+// only if explain is set, because they are most of the work.
+func (s *Strategy) resolve(kind scheme.Kind, rule *Rule, explain bool) Resolved {
+	r := Resolved{Kind: kind, Settings: Defaults(kind)}
+	if explain {
+		for k := KeyDatatype; k < keyEnd; k++ {
+			r.because[k] = Because{Key: k, Value: Value(r.Settings, k), Origin: Origin{Text: defaultText}}
+		}
+	}
+	r.lay(&s.overall, 1, explain)
+	r.lay(&s.tensor[kind], 2, explain)
+	r.Quantize = s.Kinds.Has(kind)
+	r.QuantizeOrigin = Origin{Text: "default"}
+	if p, ok := s.where[keyKinds]; ok {
+		r.QuantizeOrigin = Origin{Range: p.key, Path: p.path, Text: keyKinds}
+	}
+	if rule != nil && rule.Kinds.Has(kind) {
+		r.Rule = rule
+		r.lay(&rule.overall, 3, explain)
+		r.lay(&rule.tensor[kind], 4, explain)
+		r.Quantize = true
+		if explain {
+			r.QuantizeOrigin = Origin{Range: rule.kindsPlace.key, Path: rule.kindsPlace.path, Text: rule.String() + ", " + keyKinds}
+		}
+	}
+	return r
+}
+
 // lay puts the settings of l over those of r.
-func (r *Resolved) lay(l *layer) {
+func (r *Resolved) lay(l *layer, depth int, explain bool) {
 	for k := KeyDatatype; k < keyEnd; k++ {
-		if p := l.at[k]; p != nil {
-			r.override(k, &l.vals, Origin{Range: p.key, Path: p.path, Text: l.text})
+		p := l.at[k]
+		if p != nil {
+			r.src[k], r.depth[k], r.unsure[k] = p, depth, false
+			if explain {
+				r.override(k, &l.vals, Origin{Range: p.key, Path: p.path, Text: l.text})
+			} else {
+				copyKey(&r.Settings, &l.vals, k)
+			}
+		}
+		if l.unsure[k] {
+			r.unsure[k] = true
 		}
 	}
 }

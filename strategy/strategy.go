@@ -42,6 +42,9 @@ type Strategy struct {
 	tensor  [scheme.Activation + 1]layer
 	// where has the place of each top-level key that the file sets.
 	where map[string]place
+	// unsure holds the top-level keys that the file tries to set in a way that
+	// cannot be read.
+	unsure map[string]bool
 }
 
 // Rule is one layer rule. Exactly one of LayerType and LayerName is set,
@@ -60,8 +63,10 @@ type Rule struct {
 
 	overall layer
 	tensor  [scheme.Activation + 1]layer
-	// kindsPlace is the value of quantizable_data_type.
+	// kindsPlace is where quantizable_data_type stands.
 	kindsPlace place
+	// unsure is set when Kinds could not be read.
+	unsure bool
 }
 
 // ByName reports whether the rule is for a layer of a given name.
@@ -84,14 +89,17 @@ func (r *Rule) String() string {
 func BareType(t string) string {
 	for _, prefix := range torchPackages {
 		if rest, ok := strings.CutPrefix(t, prefix); ok && rest != "" {
-			return rest[strings.LastIndexByte(rest, '.')+1:]
+			if own, ok := strings.CutPrefix(rest, "modules."); ok { // torch.nn.modules.conv.Conv2d
+				rest = own[strings.LastIndexByte(own, '.')+1:]
+			}
+			return rest
 		}
 	}
 	return t
 }
 
 // torchPackages are the ways to write where torch's own classes live.
-var torchPackages = []string{"torch.nn.", "nn."}
+var torchPackages = []string{"torch.nn.", "nn.", "py_nndct.nn."}
 
 // place is where a key and its value stand.
 type place struct {
@@ -106,13 +114,23 @@ type layer struct {
 	place place
 	vals  scheme.Settings
 	at    [keyEnd]*place
+	// unsure marks settings that the file tries to set in a way that cannot
+	// be read, or under a misspelled key: nothing is concluded from them.
+	unsure [keyEnd]bool
+}
+
+// doubt marks all settings of l as unsure.
+func (l *layer) doubt() {
+	for k := range l.unsure {
+		l.unsure[k] = true
+	}
 }
 
 // Default returns the strategy that holds where there is no file.
 func Default() *Strategy {
 	s := &Strategy{
 		Target: scheme.DPU, IncludeCLE: true, IncludeBiasCorr: true, Kinds: AllKinds,
-		where: map[string]place{},
+		where: map[string]place{}, unsure: map[string]bool{},
 	}
 	s.overall.text = keyOverall
 	for _, k := range AllKinds.List() {
