@@ -91,7 +91,8 @@ func (s *arraySource) fit(specs []InputSpec, r recipe) error {
 				options[i] = append(options[i], candidate{a.rows(), p})
 			}
 		}
-		if p := fitWhole(spec, a.typ, a.shape); p != nil && (s.c.npz || len(specs) > 1) {
+		// One value for all samples: never where the first axis may be the batch.
+		if p := fitWhole(spec, a.typ, a.shape); p != nil && s.c.npz && (len(spec.Dims) == 0 || spec.Dims[0] > 0) {
 			options[i] = append(options[i], candidate{-1, p})
 		}
 		if len(options[i]) == 0 {
