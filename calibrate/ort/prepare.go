@@ -125,6 +125,25 @@ func (p *prepared) setOutputs(wanted []string) error {
 		}
 		p.wanted = append(p.wanted, name)
 	}
+	// A tap runs even when nothing that is wanted depends on it: ONNX Runtime
+	// drops what leads to no output. The ends of the original network and of
+	// every loose tap are kept as outputs that Run does not return.
+	read := map[string]bool{}
+	for _, n := range g.Nodes {
+		for _, in := range graph.Reads(n) {
+			read[in] = true
+		}
+	}
+	for _, v := range original {
+		if produced[v.Name] && !slices.Contains(p.outputs, v.Name) && len(p.taps) > 0 {
+			output(v.Name)
+		}
+	}
+	for _, t := range p.taps {
+		if o := t.Outputs[0]; !read[o] && !slices.Contains(p.outputs, o) {
+			output(o)
+		}
+	}
 	if len(p.outputs) > 0 {
 		return nil
 	}

@@ -1,0 +1,75 @@
+package narrow
+
+import (
+	"context"
+	"fmt"
+
+	"narrow/calibrate"
+	"narrow/diag"
+	"narrow/export"
+	"narrow/graph"
+	"narrow/scheme"
+)
+
+// Calibrated is a resolved model with an encoding for every tensor. Only
+// [Resolved.Calibrate] and [Load] make one.
+type Calibrated struct {
+	*Resolved
+	// Result holds the encodings.
+	Result *calibrate.Calibrated
+	// SamplesSHA256 is the hash of the samples, "" where nobody told it.
+	SamplesSHA256 string
+}
+
+// Calibrate runs the batches through the network and finds the scales.
+func (r *Resolved) Calibrate(ctx context.Context, run calibrate.Runner, in calibrate.Batches, opts calibrate.Options) (*Calibrated, error) {
+	c, err := calibrate.Calibrate(ctx, r.Plan, run, in, opts)
+	if err != nil {
+		return nil, fmt.Errorf("calibrating %s: %w", r.Model.Path, err)
+	}
+	return &Calibrated{Resolved: r, Result: c}, nil
+}
+
+// Encoding returns how a tensor of the plan is quantized.
+func (c *Calibrated) Encoding(name string, kind scheme.Kind) (scheme.Encoding, bool) {
+	for _, t := range c.Plan.Tensors {
+		if t.Name == name && t.Kind == kind {
+			return c.Result.Encodings[t], true
+		}
+	}
+	return scheme.Encoding{}, false
+}
+
+// Test compares the quantized with the float network over the batches. The
+// float network is the model as it was read; opts.Float is set by this method
+// unless quantizedOnly is asked for.
+func (c *Calibrated) Test(ctx context.Context, run calibrate.Runner, in calibrate.Batches, opts calibrate.TestOptions, quantizedOnly bool) (*calibrate.Result, error) {
+	if !quantizedOnly && opts.Float == nil {
+		opts.Float = c.Model.Graph
+	}
+	res, err := c.Result.Test(ctx, run, in, opts)
+	if err != nil {
+		return nil, fmt.Errorf("testing %s: %w", c.Model.Path, err)
+	}
+	return res, nil
+}
+
+// Export returns the quantized network with QuantizeLinear and
+// DequantizeLinear around what the plan quantizes. The findings say what the
+// format could not hold.
+func (c *Calibrated) Export(opts export.Options) (*graph.Model, diag.List, error) {
+	m, list, err := export.QDQ(c.exportInput(), opts)
+	if err != nil {
+		return nil, list, fmt.Errorf("exporting %s: %w", c.Model.Path, err)
+	}
+	return m, list, nil
+}
+
+func (c *Calibrated) exportInput() export.Input {
+	return export.Input{
+		Plan: c.Plan, Encodings: c.Result.Encodings, Bias: c.Result.Bias,
+		ModelPath: c.Model.Path, ModelSHA256: c.Model.SHA256,
+		Samples:   export.Samples{Count: c.Result.Samples, Batches: c.Result.Batches, SHA256: c.SamplesSHA256},
+		Propagate: c.Result.Propagate.String(), Version: Version(),
+	}
+}

@@ -1,0 +1,109 @@
+package narrow
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+
+	"narrow/calibrate"
+	"narrow/diag"
+	"narrow/graph"
+	"narrow/graph/onnx"
+	"narrow/plan"
+	"narrow/rewrite"
+	"narrow/samples"
+	"narrow/strategy"
+)
+
+// Model is a float network read from a file.
+type Model struct {
+	// Graph is the network as the file holds it.
+	Graph *graph.Model
+	// Path is the file's name as given, SHA256 the hash of its bytes in hex.
+	Path, SHA256 string
+}
+
+// Open reads an ONNX model, external data included. The error names the file
+// and what is wrong with it.
+func Open(path string) (*Model, error) {
+	m, err := onnx.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the model: %w", err)
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return nil, fmt.Errorf("reading the model %s: %w", path, err)
+	}
+	return &Model{Graph: m, Path: path, SHA256: hex.EncodeToString(h.Sum(nil))}, nil
+}
+
+// Inputs describes the network's inputs to package samples.
+func (m *Model) Inputs() []samples.InputSpec {
+	var specs []samples.InputSpec
+	ix := graph.NewIndex(m.Graph.Graph)
+	for _, v := range m.Graph.Graph.Inputs {
+		if !ix.IsInput(v.Name) {
+			continue
+		}
+		s := samples.InputSpec{Name: v.Name, Type: samples.ElementType(v.Type)}
+		for _, d := range v.Shape {
+			s.Dims = append(s.Dims, d.Size)
+		}
+		specs = append(specs, s)
+	}
+	return specs
+}
+
+// Resolved is a model with a strategy laid over it: which tensors are
+// quantized, how, and why.
+type Resolved struct {
+	Model *Model
+	Plan  *plan.Plan
+	// Rewrites tells which rules changed the network before calibration.
+	Rewrites *rewrite.Report
+}
+
+// Resolve rewrites the model as the strategy asks and plans its quantization.
+// The findings are layer rules that match nothing or too much (errors) and
+// settings that a tensor cannot hold (warnings); the error tells of a network
+// that cannot be planned at all.
+func (m *Model) Resolve(s *strategy.Strategy) (*Resolved, diag.List, error) {
+	g, report, err := rewrite.Apply(m.Graph, rules(s)...)
+	if err != nil {
+		return nil, nil, fmt.Errorf("model %s: %w", m.Path, err)
+	}
+	p, list, err := plan.Build(g, s)
+	if err != nil {
+		return nil, list, fmt.Errorf("model %s: %w", m.Path, err)
+	}
+	return &Resolved{Model: m, Plan: p, Rewrites: report}, list, nil
+}
+
+// Batches yields the samples of a set in batches of size.
+func Batches(ctx context.Context, set *samples.Set, size int) calibrate.Batches {
+	return func(yield func(*calibrate.Batch, error) bool) {
+		for b, err := range set.Batches(ctx, size) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			out := &calibrate.Batch{First: b.First, Count: b.Count, Names: b.Names, Inputs: make(map[string]calibrate.Tensor, len(b.Inputs))}
+			for name, a := range b.Inputs {
+				out.Inputs[name] = calibrate.Tensor{Type: graph.DataType(a.Type), Shape: a.Shape, Floats: a.Floats, Raw: a.Raw}
+			}
+			more := yield(out, nil)
+			b.Release()
+			if !more {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,17 @@
+// Package narrow quantizes trained networks after training.
+//
+// The path is short. [Open] reads an ONNX model; a strategy file, in the format
+// of vai_q_pytorch 3.5, says how to quantize (package strategy reads it);
+// [Model.Resolve] applies the exact rewrites and decides for every tensor how
+// it is quantized, and why; [Resolved.Calibrate] runs samples through the
+// network and finds the scales; [Calibrated.Test] compares the quantized with
+// the float network; [Calibrated.Export] returns a model that other runtimes
+// load; [Calibrated.Save] and [Load] keep a calibration in a folder.
+//
+// Samples come as [calibrate.Batches], from anywhere: [Batches] makes them from
+// a set that package samples opened. The engine is a [calibrate.Runner]:
+// package calibrate/ort has the one on ONNX Runtime. This package itself
+// contains no cgo.
+//
+// The same inputs give the same bytes, whatever the number of threads.
+package narrow
