@@ -9,6 +9,8 @@
 package infer
 
 import (
+	"slices"
+
 	"narrow/graph"
 )
 
@@ -55,6 +57,11 @@ func Infer(m *graph.Model, inputs map[string][]graph.Dim) *Result {
 	}
 	for name, shape := range inputs {
 		f.shapes[name] = shape
+	}
+	for name, shape := range f.shapes {
+		if slices.ContainsFunc(shape, absurd) {
+			delete(f.shapes, name)
+		}
 	}
 	f.run()
 	return &Result{Types: f.types, Shapes: f.shapes}
@@ -149,7 +156,7 @@ func (f *frame) refine(v *graph.Value) {
 	}
 	for i, d := range have {
 		if d.Size < 0 && (v.Shape[i].Size >= 0 || d.Param == "" && v.Shape[i].Param != "") {
-			if len(have) > 0 && &have[0] != &v.Shape[0] {
+			if &have[0] != &v.Shape[0] {
 				have = append([]graph.Dim(nil), have...)
 			}
 			have[i] = v.Shape[i]
@@ -209,11 +216,25 @@ func (f *frame) setType(n *graph.Node, i int, t graph.DataType) {
 	}
 }
 
+// setShape notes an output's shape. Absurd sizes, which broken files lead to,
+// become open here, so that no operator needs to look out for them: sizes that
+// come out are at most maxDim, and sums and products of two do not overflow.
 func (f *frame) setShape(n *graph.Node, i int, shape []graph.Dim) {
-	if i < len(n.Outputs) && n.Outputs[i] != "" && shape != nil {
-		f.shapes[n.Outputs[i]] = shape
+	if i >= len(n.Outputs) || n.Outputs[i] == "" || shape == nil || len(shape) > maxRank {
+		return
 	}
+	if slices.ContainsFunc(shape, absurd) {
+		shape = slices.Clone(shape)
+		for k, d := range shape {
+			if absurd(d) {
+				shape[k] = open
+			}
+		}
+	}
+	f.shapes[n.Outputs[i]] = shape
 }
+
+func absurd(d graph.Dim) bool { return d.Size < -1 || d.Size > maxDim }
 
 // control handles the operators with inner graphs.
 func (f *frame) control(n *graph.Node) {

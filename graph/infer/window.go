@@ -31,12 +31,20 @@ func windows(n *graph.Node, kernel []int64) []window {
 	return out
 }
 
+// sane reports whether all numbers are such that sums and products of them
+// with a size do not overflow.
+func (w window) sane() bool {
+	const most = 1 << 20
+	return w.kernel > 0 && w.kernel < most && w.stride < most && w.dilation < most &&
+		max(w.padBegin, w.padEnd) < most && min(w.padBegin, w.padEnd) > -most
+}
+
 // extent is how many elements the kernel reaches over.
 func (w window) extent() int64 { return (w.kernel-1)*w.dilation + 1 }
 
 // over returns the output's size over a dimension.
 func (w window) over(in graph.Dim) graph.Dim {
-	if w.kernel < 0 {
+	if !w.sane() {
 		return open
 	}
 	if in.Size < 0 {
@@ -59,8 +67,8 @@ func (w window) over(in graph.Dim) graph.Dim {
 		return open
 	}
 	out := room/w.stride + 1
-	if w.ceil && room%w.stride != 0 {
-		out++
+	if w.ceil {
+		out = (room+w.stride-1)/w.stride + 1
 		// A window that would start in the padding at the end is left out.
 		if (out-1)*w.stride >= size+w.padBegin {
 			out--
@@ -118,7 +126,7 @@ func (f *frame) convTranspose(n *graph.Node, x, w []graph.Dim) []graph.Dim {
 	}
 	out := []graph.Dim{x[0], open}
 	if len(w) > 1 && w[1].Size >= 0 {
-		out[1] = graph.Dim{Size: w[1].Size * n.Int("group", 1)}
+		out[1] = times(w[1], graph.Dim{Size: max(n.Int("group", 1), -1)})
 	}
 	asked, extra := n.Ints("output_shape"), n.Ints("output_padding")
 	for i, win := range windows(n, kernel) {
@@ -130,7 +138,7 @@ func (f *frame) convTranspose(n *graph.Node, x, w []graph.Dim) []graph.Dim {
 				continue
 			}
 		}
-		if in < 0 || win.kernel < 0 {
+		if in < 0 || !win.sane() {
 			out = append(out, open)
 			continue
 		}
