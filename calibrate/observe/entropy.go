@@ -2,6 +2,7 @@ package observe
 
 import (
 	"math"
+	"math/bits"
 
 	"narrow/internal/kernel"
 )
@@ -15,7 +16,8 @@ const (
 // entropyBin returns the bin whose lower edge is the clipping range with the
 // smallest Kullback-Leibler divergence between the magnitudes, those beyond it put
 // in the last bin, and their quantized distribution; the last such bin on a
-// tie. levels is how many integers the magnitudes map to.
+// tie. levels is how many integers the magnitudes map to,
+// a power of two.
 //
 // Algorithm: Migacz, 8-bit inference with TensorRT (2017), in the reference's
 // form: bin 0 is given bin 1's count, and the quantized distribution is not
@@ -26,9 +28,9 @@ func entropyBin(h *kernel.Histogram, levels int64) int {
 	// Counts, bins that are not empty, and sum of c*ln(c), below each bin.
 	var count, filled [n + 1]float64
 	var plogp [n + 1]float64
-	bins := *h
-	bins[0] = bins[1]
-	for i, c := range bins {
+	counts := *h
+	counts[0] = counts[1]
+	for i, c := range counts {
 		v := float64(c)
 		count[i+1], filled[i+1], plogp[i+1] = count[i]+v, filled[i], plogp[i]
 		if c > 0 {
@@ -37,32 +39,32 @@ func entropyBin(h *kernel.Histogram, levels int64) int {
 		}
 	}
 	total := count[n]
+	// Above 2048 levels every bin has a cell of its own; both are powers of two.
+	shift := bits.TrailingZeros64(uint64(min(levels, n)))
 	best, bestAt := math.Inf(1), n
 	for i := searchStart; i <= n; i += searchStride {
 		outliers := total - count[i]
-		last := float64(bins[i-1])
+		last := float64(counts[i-1])
 		if last == 0 && outliers > 0 {
 			continue // infinite: the quantized distribution has nothing there
 		}
-		// sum of p*ln(p) - p*ln(q), both not yet divided by their totals.
-		sum := plogp[i]
-		if outliers > 0 {
-			p := last + outliers
-			sum += float64(p*math.Log(p)) - float64(last*math.Log(last))
-		}
-		cells := min(levels, n)
-		from := 0
-		for c := int64(1); c <= cells; c++ {
-			to := int((c*int64(i) + cells - 1) / cells) // bins b with b*cells/i < c
-			s := count[to] - count[from]
-			if s > 0 {
-				logq := math.Log(s / (filled[to] - filled[from]))
-				if to == i {
-					s += outliers
-				}
-				sum -= float64(s * logq)
+		// sum of p*ln(p) - p*ln(q), neither divided by its total yet; q is the same
+		// for all bins of a cell that are not empty.
+		sum, logq, from := 0.0, 0.0, 0
+		for c := 1; c <= 1<<shift; c++ {
+			to := (c*i + 1<<shift - 1) >> shift // the bins b with b*cells/i < c
+			if f := filled[to] - filled[from]; f > 1 {
+				s := count[to] - count[from]
+				logq = math.Log(s / f)
+				sum += plogp[to] - plogp[from] - float64(s*logq)
+			} else if to == i {
+				logq = math.Log(count[to] - count[from])
 			}
 			from = to
+		}
+		if outliers > 0 {
+			p := last + outliers
+			sum += float64(p*math.Log(p)) - float64(last*math.Log(last)) - float64(outliers*logq)
 		}
 		kl := sum/total - math.Log(total) + math.Log(count[i])
 		if kl <= best {
