@@ -296,7 +296,11 @@ func encodeValue(v *graph.Value) *pb.ValueInfoProto {
 			t.Shape.Dim = append(t.Shape.Dim, encodeDim(d, old.GetShape().GetDim(), i))
 		}
 	}
-	e.w().Type = &pb.TypeProto{Value: &pb.TypeProto_TensorType{TensorType: t}, Denotation: e.src.GetType().Denotation}
+	typ := &pb.TypeProto{Value: &pb.TypeProto_TensorType{TensorType: t}}
+	if was := e.src.GetType(); was != nil {
+		typ.Denotation = was.Denotation
+	}
+	e.w().Type = typ
 	return e.out
 }
 
