@@ -7,6 +7,7 @@ import (
 	"narrow/graph"
 )
 
+// axisOf counts negative axes from the end; ok tells whether the axis exists.
 func axisOf(axis int64, rank int) (int, bool) {
 	if axis < 0 {
 		axis += int64(rank)
@@ -14,6 +15,8 @@ func axisOf(axis int64, rank int) (int, bool) {
 	return int(axis), axis >= 0 && axis < int64(rank)
 }
 
+// join puts shapes together. Unlike slices.Concat it never returns nil, which
+// would mean that the rank is unknown.
 func join(parts ...[]graph.Dim) []graph.Dim {
 	out := []graph.Dim{}
 	for _, p := range parts {
@@ -30,6 +33,7 @@ func openShape(rank int) []graph.Dim {
 	return out
 }
 
+// dims turns elements into a shape.
 func dims(v []elem) []graph.Dim {
 	if len(v) > maxRank {
 		return nil
@@ -41,6 +45,7 @@ func dims(v []elem) []graph.Dim {
 	return out
 }
 
+// total returns the number of elements, where all dimensions are known.
 func total(shape []graph.Dim) (int64, bool) {
 	if shape == nil {
 		return 0, false
@@ -49,6 +54,7 @@ func total(shape []graph.Dim) (int64, bool) {
 	return p.Size, p.Size >= 0
 }
 
+// product multiplies dimensions. A single open one among ones keeps its name.
 func product(shape []graph.Dim) graph.Dim {
 	p := graph.Dim{Size: 1}
 	for _, d := range shape {
@@ -83,6 +89,7 @@ func (f *frame) broadcastInputs(n *graph.Node) []graph.Dim {
 	return out
 }
 
+// broadcast joins two shapes as numpy does, nil where they do not fit.
 func broadcast(a, b []graph.Dim) []graph.Dim {
 	if a == nil || b == nil {
 		return nil

@@ -7,6 +7,7 @@ import (
 	"narrow/graph"
 )
 
+// reshape applies the wanted shape: 0 copies, one -1 takes what is left.
 func (f *frame) reshape(n *graph.Node, x []graph.Dim) []graph.Dim {
 	v, ok := f.valueOf(n.Input(1))
 	if !ok {
@@ -51,6 +52,8 @@ func (f *frame) reshape(n *graph.Node, x []graph.Dim) []graph.Dim {
 	return out
 }
 
+// quotient divides the number of elements of one shape by that of another,
+// cancelling open dimensions by name.
 func quotient(a, b []graph.Dim) graph.Dim {
 	size := int64(1)
 	names := map[string]int{}
@@ -96,6 +99,8 @@ func quotient(a, b []graph.Dim) graph.Dim {
 	return open
 }
 
+// flatten makes a matrix of what stands before an axis and from it on. The axis
+// may be the rank, with nothing after it.
 func flatten(n *graph.Node, x []graph.Dim) []graph.Dim {
 	if x == nil {
 		return openShape(2)
@@ -191,6 +196,7 @@ func (f *frame) squeeze(n *graph.Node, x []graph.Dim) []graph.Dim {
 	return drop(x, axes, false)
 }
 
+// drop removes axes, or makes them 1 with keep.
 func drop(x []graph.Dim, axes []int64, keep bool) []graph.Dim {
 	if x == nil {
 		return nil

@@ -7,6 +7,7 @@ import (
 	"narrow/graph"
 )
 
+// resize reads scales and sizes from where the operator set has them.
 func (f *frame) resize(n *graph.Node, x []graph.Dim) []graph.Dim {
 	if x == nil {
 		return nil
@@ -69,6 +70,7 @@ func (f *frame) resize(n *graph.Node, x []graph.Dim) []graph.Dim {
 	return out
 }
 
+// keepAspect shrinks or grows the asked sizes to one common scale.
 func keepAspect(x, asked []graph.Dim, axes []int64, policy string) []graph.Dim {
 	out := slices.Clone(asked)
 	scale := math.Inf(1)

@@ -8,7 +8,6 @@ import (
 )
 
 // elementwise operators broadcast their inputs.
-
 var elementwise = []string{
 	"Add", "Sub", "Mul", "Div", "Pow", "Mod", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual",
 	"And", "Or", "Xor", "Min", "Max", "Sum", "Mean", "Where", "PRelu", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor",
@@ -16,7 +15,6 @@ var elementwise = []string{
 }
 
 // likeFirst operators put out the shape of their first input.
-
 var likeFirst = []string{
 	"Identity", "Relu", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Elu", "Selu", "Celu", "Softplus",
 	"Softsign", "Mish", "Gelu", "FastGelu", "QuickGelu", "BiasGelu", "Swish", "ThresholdedRelu", "Shrink", "Erf", "Exp",
@@ -30,7 +28,6 @@ var likeFirst = []string{
 }
 
 // Bounds that keep absurd numbers in a file from becoming large loops.
-
 const (
 	maxRank = 64
 	maxDim  = 1 << 40
@@ -189,7 +186,6 @@ func (f *frame) nodeShapes(n *graph.Node) {
 }
 
 // extraOutputs shapes the outputs of likeFirst operators beyond the first.
-
 func (f *frame) extraOutputs(n *graph.Node, x []graph.Dim) {
 	switch n.OpType {
 	case "Dropout":
@@ -215,20 +211,6 @@ func (f *frame) extraOutputs(n *graph.Node, x []graph.Dim) {
 	}
 }
 
-// axisOf counts negative axes from the end; ok tells whether the axis exists.
-
-// join puts shapes together. Unlike slices.Concat it never returns nil, which
-
-// would mean that the rank is unknown.
-
-// dims turns elements into a shape.
-
-// total returns the number of elements, where all dimensions are known.
-
-// product multiplies dimensions. A single open one among ones keeps its name.
-
-// broadcast joins two shapes as numpy does, nil where they do not fit.
-
 func matMul(a, b []graph.Dim) []graph.Dim {
 	if len(a) == 0 || len(b) == 0 {
 		return nil
@@ -252,33 +234,3 @@ func matMul(a, b []graph.Dim) []graph.Dim {
 	}
 	return batch
 }
-
-// reshape applies the wanted shape: 0 copies, one -1 takes what is left.
-
-// quotient divides the number of elements of one shape by that of another,
-
-// cancelling open dimensions by name.
-
-// flatten makes a matrix of what stands before an axis and from it on. The axis
-
-// may be the rank, with nothing after it.
-
-// cut is one axis of a Slice.
-
-// over returns the first element and how many are taken of size.
-
-// clampRange holds a range from start to end within 0..size, counting negative
-
-// ones from the end.
-
-// sliceArgs reads a Slice's arguments, from attributes before opset 10. ok is
-
-// false where not even the axes are known.
-
-// resize reads scales and sizes from where the operator set has them.
-
-// keepAspect shrinks or grows the asked sizes to one common scale.
-
-// drop removes axes, or makes them 1 with keep.
-
-// attention shapes the output of the standard Attention operator.

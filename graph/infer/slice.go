@@ -32,12 +32,14 @@ func (f *frame) split(n *graph.Node, x []graph.Dim) {
 	}
 }
 
+// cut is one axis of a Slice.
 type cut struct {
 	axis             int64
 	start, end, step int64
 	open             bool // start or end is not known
 }
 
+// over returns the first element and how many are taken of size.
 func (c cut) over(size int64) (start, count int64) {
 	clamp := func(v, low, high int64) int64 {
 		if v < 0 {
@@ -48,6 +50,9 @@ func (c cut) over(size int64) (start, count int64) {
 	if c.step > 0 {
 		start = clamp(c.start, 0, size)
 		end := clamp(c.end, 0, size)
+		if c.step > size { // as below
+			return start, truthInt(end > start)
+		}
 		return start, max(0, (end-start+c.step-1)/c.step)
 	}
 	start = clamp(c.start, 0, size-1)
@@ -65,6 +70,8 @@ func truthInt(b bool) int64 {
 	return 0
 }
 
+// clampRange holds a range from start to end within 0..size, counting negative
+// ones from the end.
 func clampRange(start, end, size int64) (int64, int64) {
 	clamp := func(v int64) int64 {
 		if v < 0 {
@@ -75,6 +82,8 @@ func clampRange(start, end, size int64) (int64, int64) {
 	return clamp(start), clamp(end)
 }
 
+// sliceArgs reads a Slice's arguments, from attributes before opset 10. ok is
+// false where not even the axes are known.
 func (f *frame) sliceArgs(n *graph.Node) ([]cut, bool) {
 	starts, _, okStart := f.attrOrInput(n, "starts", 1)
 	ends, _, okEnd := f.attrOrInput(n, "ends", 2)

@@ -84,6 +84,7 @@ func (f *frame) recurrent(n *graph.Node, x []graph.Dim) {
 	f.setShape(n, 2, []graph.Dim{directions, batch, hidden})
 }
 
+// attention shapes the output of the standard Attention operator.
 func (f *frame) attention(n *graph.Node, q []graph.Dim) {
 	v := f.shapeOf(n.Input(2))
 	switch {
