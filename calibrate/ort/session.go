@@ -19,6 +19,8 @@ type session struct {
 	runner *Runner
 	model  string
 	*prepared
+	threads int  // of one run
+	blocked bool // loaded in two steps, taps may see channels in blocks
 
 	mu     sync.RWMutex
 	ort    *capi.Session // nil where the graph has no nodes, and when closed
@@ -184,3 +186,8 @@ func clone(t calibrate.Tensor) calibrate.Tensor {
 	t.Shape, t.Floats, t.Raw, t.Strings = slices.Clone(t.Shape), slices.Clone(t.Floats), slices.Clone(t.Raw), slices.Clone(t.Strings)
 	return t
 }
+
+// Parallel calls f(i) once for each i in 0..n-1 and returns when all are done.
+// From within a hook, on its goroutine, ONNX Runtime's threads share the work;
+// from elsewhere the caller does it alone. See [calibrate.Parallel].
+func (s *session) Parallel(n int, f func(i int)) { capi.Share(s.threads, n, f) }

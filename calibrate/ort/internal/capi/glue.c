@@ -15,6 +15,9 @@
 // which belongs to a session, finds the run it serves.
 static NW_THREAD uintptr_t nw_hook;
 static NW_THREAD int nw_running;
+// The kernel that this thread is in, and its API; NULL outside of a tap.
+static NW_THREAD OrtKernelContext* nw_ctx;
+static NW_THREAD const OrtApi* nw_ctx_api;
 
 #define TRY(call)            \
   do {                       \
@@ -89,9 +92,26 @@ static OrtStatus* tap_run(nw_kernel* k, OrtKernelContext* ctx, OrtTensorTypeAndS
     if (dst != src && count > 0) memcpy(dst, src, count * sizeof(float));
     return NULL;
   }
-  if (narrowTap(nw_hook, k->tap, (float*)dst, (float*)src, count, shape, rank) != 0)
-    return k->api->CreateStatus(ORT_FAIL, "the tap's hook failed");
+  nw_ctx = ctx;
+  nw_ctx_api = k->api;
+  int failed = narrowTap(nw_hook, k->tap, (float*)dst, (float*)src, count, shape, rank);
+  nw_ctx = NULL;
+  if (failed) return k->api->CreateStatus(ORT_FAIL, "the tap's hook failed");
   return NULL;
+}
+
+static void share(void* handle, size_t i) { narrowShare((uintptr_t)handle); }
+
+int nw_in_tap(void) { return nw_ctx != NULL; }
+
+OrtStatus* nw_parallel(size_t n, uintptr_t handle) {
+  // Not reachable from a share of the work: this thread's other runs are over
+  // or have not begun.
+  OrtKernelContext* ctx = nw_ctx;
+  nw_ctx = NULL;
+  OrtStatus* s = nw_ctx_api->KernelContext_ParallelFor(ctx, share, n, 0, (void*)handle);
+  nw_ctx = ctx;
+  return s;
 }
 
 static OrtStatus* ORT_API_CALL tap_compute(void* kernel, OrtKernelContext* ctx) {
@@ -236,11 +256,13 @@ OrtStatus* nw_run(nw_env* e, OrtSession* s, OrtRunOptions* opts, const char* con
   // A hook may itself run another session on this thread.
   uintptr_t outer_hook = nw_hook;
   int outer_running = nw_running;
+  OrtKernelContext* outer_ctx = nw_ctx;
   nw_hook = hook;
   nw_running = 1;
   OrtStatus* st = e->api->Run(s, opts, in_names, in, nin, out_names, nout, out);
   nw_hook = outer_hook;
   nw_running = outer_running;
+  nw_ctx = outer_ctx;
   return st;
 }
 
