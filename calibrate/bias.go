@@ -25,7 +25,6 @@ type corrector struct {
 	layers []*correction
 	byOp   map[*plan.Operation]*correction
 	byEnd  map[*plan.Tensor]*correction
-	ref    []float32 // the last Side tap's values
 }
 
 // correction is the state of one layer.
@@ -39,6 +38,9 @@ type correction struct {
 	// sum is the summed mean error of each sample so far (float propagation).
 	sum     []float64
 	samples int
+	// ref are the float version's values, kept until the quantizer right
+	// behind the layer has run.
+	ref []float32
 
 	efficiency, deviation float64
 	stopped               bool
@@ -119,27 +121,32 @@ func (k *corrector) endOf(t *plan.Tensor) *plan.Operation {
 	return nil
 }
 
-// side keeps what the side version of an operation put out.
-func (k *corrector) side(_ *plan.Operation, x []float32) {
-	k.ref = append(k.ref[:0], x...)
-}
-
-// correct handles the operation's own result: it adds what the bias changed
-// since the network was loaded, and measures the error unless the quantizer
-// right behind does.
-func (k *corrector) correct(op *plan.Operation, b *Batch, dst, src []float32, shape []int64) {
+// compare handles the two results of an operation: it adds what the bias
+// changed since the network was loaded, and measures the error unless the
+// quantizer right behind does.
+func (k *corrector) compare(op *plan.Operation, b *Batch, dst, src []float32, both []int64) {
 	l := k.byOp[op]
 	if !SameMemory(dst, src) {
 		copy(dst, src)
 	}
+	half := len(dst) / 2
+	side, own := dst[:half], dst[half:]
+	shape := append([]int64{both[0] / 2}, both[1:]...)
 	if k.c.opts.Propagate == Float {
-		l.average(k.ref, src, shape, b.Count)
+		l.average(side, own, shape, b.Count)
 		return
 	}
-	l.shift(k.c.pool, dst, shape)
-	if k.byEnd[op.Output] != l {
-		k.judge(op, dst, shape)
+	l.shift(k.c.pool, own, shape)
+	if k.byEnd[op.Output] == l {
+		l.ref = append(l.ref[:0], side...)
+		return
 	}
+	k.judge(op, own, side, shape)
+}
+
+// judgeEnd judges a layer whose result's own quantizer has just run.
+func (k *corrector) judgeEnd(op *plan.Operation, out []float32, shape []int64) {
+	k.judge(op, out, k.byOp[op].ref, shape)
 }
 
 // layout returns where the channels of an output lie.
@@ -172,15 +179,15 @@ func (l *correction) shift(pool *kernel.Pool, x []float32, shape []int64) {
 	})
 }
 
-// judge compares the result out with the float version's, and corrects the
-// bias or stops.
-func (k *corrector) judge(op *plan.Operation, out []float32, shape []int64) {
+// judge compares the result out with the float version's, ref, and corrects
+// the bias or stops.
+func (k *corrector) judge(op *plan.Operation, out, ref []float32, shape []int64) {
 	l := k.byOp[op]
-	if l.stopped || len(out) == 0 {
+	if l.stopped || len(out) == 0 || len(ref) != len(out) {
 		return
 	}
 	lay := l.layout(shape)
-	means, noise, signal := channelErrors(k.c.pool, lay, out, k.ref)
+	means, noise, signal := channelErrors(k.c.pool, lay, out, ref)
 	rate, stop := l.settle(noise, signal)
 	if stop {
 		l.stopped = true

@@ -49,23 +49,15 @@ func (n *network) anyOrder(tap int) bool {
 
 func (n *network) hook(tap int, b *Batch, dst, src []float32, shape []int64) error {
 	t := n.taps[tap]
-	switch t.Role {
-	case plan.Side:
-		n.c.bias.side(t.Operation, src)
-	case plan.Correct:
-		n.c.bias.correct(t.Operation, b, dst, src, shape)
-		return nil
-	default:
-		if err := n.c.tap(t.Tensor, b, dst, src, shape); err != nil {
-			return err
-		}
-		if op := n.c.bias.endOf(t.Tensor); op != nil {
-			n.c.bias.judge(op, dst, shape)
-		}
+	if t.Role == plan.Compare {
+		n.c.bias.compare(t.Operation, b, dst, src, shape)
 		return nil
 	}
-	if !SameMemory(dst, src) {
-		copy(dst, src)
+	if err := n.c.tap(t.Tensor, b, dst, src, shape); err != nil {
+		return err
+	}
+	if op := n.c.bias.endOf(t.Tensor); op != nil {
+		n.c.bias.judgeEnd(op, dst, shape)
 	}
 	return nil
 }

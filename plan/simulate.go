@@ -20,12 +20,10 @@ type Role int
 const (
 	// Quantize taps hold a quantized input or activation.
 	Quantize Role = iota + 1
-	// Side taps hold what the other version of an operation puts out: the
-	// operation with its float constants, where the network computes with
-	// replaced ones, or the other way round.
-	Side
-	// Correct taps hold the operation's own result, behind its Side tap.
-	Correct
+	// Compare taps hold two results of an operation one after the other along
+	// the first axis: of its side version, and its own. Only the second half
+	// is passed on.
+	Compare
 )
 
 // Tap is one Tap node of a simulation.
@@ -33,7 +31,7 @@ type Tap struct {
 	Role Role
 	// Tensor is the quantized tensor of a Quantize tap.
 	Tensor *Tensor
-	// Operation is that of a Side or Correct tap.
+	// Operation is that of a Compare tap.
 	Operation *Operation
 }
 
@@ -51,7 +49,7 @@ type SimulationOptions struct {
 	Replace map[*Tensor]*graph.Tensor
 	// Compare are the operations that run twice: besides the network's own
 	// with Replace's constants, a side version with Other's; both with the
-	// same inputs. A Side tap and a Correct tap follow.
+	// same inputs. A Compare tap follows.
 	Compare []*Operation
 	// Other holds the side versions' constants; the float ones where it has none.
 	Other map[*Tensor]*graph.Tensor
@@ -186,12 +184,20 @@ func (p *Plan) Simulation(o SimulationOptions) (*Simulation, error) {
 			side[i] = c
 		}
 		out := last.Outputs[0]
-		raw := fresh(out + ".uncorrected")
+		raw, both, seen := fresh(out+".uncorrected"), fresh(out+".both"), fresh(out+".seen")
 		last.Outputs[0] = raw
-		sideOut := side[len(side)-1].Outputs[0]
-		after[last] = append(append(side,
-			newTap(Tap{Role: Side, Operation: op}, sideOut, sideOut, fresh(sideOut+".seen")),
-			newTap(Tap{Role: Correct, Operation: op}, raw, raw, out)), after[last]...)
+		// One tap for both: an engine may run two taps in any order.
+		join := &graph.Node{Name: fresh("narrow.join." + out), OpType: "Concat", Outputs: []string{both}, Rule: "tap",
+			Inputs: []string{side[len(side)-1].Outputs[0], raw},
+			Attrs:  []*graph.Attr{{Name: "axis", Kind: graph.AttrInt}}}
+		split := &graph.Node{Name: fresh("narrow.split." + out), OpType: "Split", Inputs: []string{seen}, Rule: "tap",
+			Outputs: []string{fresh(out + ".side"), out},
+			Attrs:   []*graph.Attr{{Name: "axis", Kind: graph.AttrInt}}}
+		if m.Opsets[""] >= 18 {
+			split.Attrs = append(split.Attrs, &graph.Attr{Name: "num_outputs", Kind: graph.AttrInt, Int: 2})
+		}
+		behind := append(side, join, newTap(Tap{Role: Compare, Operation: op}, out, both, seen), split)
+		after[last] = append(behind, after[last]...)
 	}
 	// A layer's own input quantizer reads the value behind the network input's
 	// quantizer, if there is one.
