@@ -104,7 +104,6 @@ func (s *Set) Batches(ctx context.Context, size int) iter.Seq2[*Batch, error] {
 				yield(nil, err)
 				return
 			}
-			p.pad()
 			if !yield(p.batch, nil) {
 				return
 			}
@@ -140,10 +139,6 @@ func (s *Set) fill(ctx context.Context, j job, sc *scratch) {
 // newPending makes room for the batch that begins at first.
 func (s *Set) newPending(first, size int) *pending {
 	count := min(size, len(s.use)-first)
-	length := count
-	if s.fixed > 0 {
-		length = size
-	}
 	var b *Batch
 	select {
 	case b = <-s.free:
@@ -154,18 +149,18 @@ func (s *Set) newPending(first, size int) *pending {
 	arrays, _ := s.src.(*arraySource)
 	old := b.Inputs
 	*b = Batch{First: first, Count: count, Names: make([]string, count), Inputs: make(map[string]Array, len(plans)), free: s.free}
-	p := &pending{batch: b, ready: make(chan struct{}), rows: make([][]row, length)}
+	p := &pending{batch: b, ready: make(chan struct{}), rows: make([][]row, count)}
 	for k := range count {
 		b.Names[k] = s.src.name(s.use[first+k])
 	}
-	backing := make([]row, length*len(plans))
+	backing := make([]row, count*len(plans))
 	for k := range p.rows {
 		p.rows[k] = backing[k*len(plans):][:len(plans)]
 	}
 	for k, pl := range plans {
 		width := int(pl.width())
-		lead := length
-		shape := append([]int64{int64(length)}, pl.shape...)
+		lead := count
+		shape := append([]int64{int64(count)}, pl.shape...)
 		single := pl.whole || arrays != nil && arrays.fixed[k]
 		if single {
 			lead, shape = 1, slices.Clone(pl.shape)
@@ -205,15 +200,4 @@ func resized[T any](s []T, n int) []T {
 		return s[:n]
 	}
 	return make([]T, n)
-}
-
-// pad repeats the last sample in the rows beyond Count.
-func (p *pending) pad() {
-	for _, r := range p.rows[p.batch.Count:] {
-		last := p.rows[p.batch.Count-1]
-		for k := range r {
-			copy(r[k].floats, last[k].floats)
-			copy(r[k].raw, last[k].raw)
-		}
-	}
 }

@@ -112,9 +112,8 @@ type Array struct {
 type Batch struct {
 	// First is the place of the first sample in the set.
 	First int
-	// Count is how many samples the batch holds. A network with a fixed batch
-	// size gets a last batch filled up by repeating the last sample; the rows
-	// beyond Count are such fill.
+	// Count is how many samples the batch holds. The last one may hold fewer
+	// than the others, also where the network fixes the batch size.
 	Count int
 	// Names are the Count samples' names: a file below the folder, or the index
 	// in the array.
