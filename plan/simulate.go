@@ -218,6 +218,7 @@ func (p *Plan) Simulation(o SimulationOptions) (*Simulation, error) {
 		nodes = append(nodes, after[n]...)
 	}
 	g.Nodes = nodes
+	dropUnread(g)
 	if m.Opsets == nil {
 		m.Opsets = map[string]int64{}
 	}
@@ -229,6 +230,20 @@ func (p *Plan) Simulation(o SimulationOptions) (*Simulation, error) {
 		}
 	}
 	return s, nil
+}
+
+// dropUnread removes the initializers that nothing reads any more.
+func dropUnread(g *graph.Graph) {
+	read := map[string]bool{}
+	for _, v := range g.Outputs {
+		read[v.Name] = true
+	}
+	for _, n := range g.Nodes {
+		for _, in := range graph.Reads(n) {
+			read[in] = true
+		}
+	}
+	g.Initializers = slices.DeleteFunc(g.Initializers, func(t *graph.Tensor) bool { return !read[t.Name] })
 }
 
 // usesOf returns the inputs of n that read constant t, which may be nil.
