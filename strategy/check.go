@@ -40,6 +40,8 @@ type clash struct {
 	a     fact
 	b     *fact // nil for the device
 	kinds Kinds
+	// rule is where the settings meet, nil if both are the model's.
+	rule *Rule
 	// text says what is wrong, with %s for the kinds; fix the way out.
 	text, fix string
 	sev       diag.Severity
@@ -124,7 +126,7 @@ func (c *checker) addClash(rule *Rule, kind scheme.Kind, sev diag.Severity, code
 	}
 	cl := c.byCause[id]
 	if cl == nil {
-		cl = &clash{cause: id, a: a, b: b, text: text, fix: fix, sev: sev}
+		cl = &clash{cause: id, a: a, b: b, text: text, fix: fix, sev: sev, rule: rule}
 		c.byCause[id] = cl
 		c.clashes = append(c.clashes, cl)
 	}
@@ -149,7 +151,7 @@ func (c *checker) dpu(rule *Rule, r *Resolved) {
 		want = scheme.HalfUp
 	}
 	if s.RoundMode != want {
-		only(KeyRoundMode, fmt.Sprintf(`round_mode %q`, want))
+		c.clash(rule, r, "dpu-round-mode", KeyRoundMode, 0, `the DPU takes round_mode "std_round", and "half_up" for activation; here %s would have %s`, "")
 	}
 	if !s.Symmetry {
 		only(KeySymmetry, "symmetry true")
@@ -236,11 +238,27 @@ func (c *checker) widths(rule *Rule, act, bias *Resolved) {
 	if c.byCause[id] != nil {
 		return
 	}
-	cl := &clash{cause: id, a: fa, b: &fb, kinds: KindsOf(a.Kind), sev: diag.Error,
+	cl := &clash{cause: id, a: fa, b: &fb, kinds: KindsOf(a.Kind), sev: diag.Error, rule: rule,
 		text: fmt.Sprintf("the DPU takes activation and bias of one bit width: %%s of %%s does not go with %%s of %s", b.Kind),
 		fix:  fmt.Sprintf("give both the same bit_width%s", deviceWay)}
 	c.byCause[id] = cl
 	c.clashes = append(c.clashes, cl)
+}
+
+// roundFix says how to set the DPU's round modes, which differ by kind.
+func (c *checker) roundFix(cl *clash) string {
+	const under = `set "round_mode": "half_up" under "activation" in tensor_quantize_config`
+	switch onlyActivation := cl.kinds == KindsOf(scheme.Activation); {
+	case cl.a.depth%2 == 0 && onlyActivation:
+		return `write "half_up"` + deviceWay
+	case cl.a.depth%2 == 0:
+		return `write "std_round"` + deviceWay
+	case onlyActivation:
+		return under + deviceWay
+	case cl.a.depth == 1:
+		return "delete it: the defaults are these" + deviceWay
+	}
+	return `write "std_round", and ` + under + deviceWay
 }
 
 // reportClash makes a finding of a conflict. It points at the setting in the
@@ -270,6 +288,12 @@ func (c *checker) reportClash(cl *clash) {
 		}
 	}
 	f := diag.Finding{Severity: cl.sev, Code: cl.code, Range: point.val, Path: point.path, Message: msg, Fix: cl.fix}
+	if cl.code == "dpu-round-mode" {
+		f.Fix = c.roundFix(cl)
+	}
+	if cl.rule != nil {
+		f.Message = cl.rule.String() + ": " + f.Message
+	}
 	for _, x := range []*fact{&a, b} {
 		switch {
 		case x == nil || x.src == point:
@@ -286,7 +310,7 @@ func (c *checker) reportClash(cl *clash) {
 		if p, ok := c.s.where[keyTarget]; ok {
 			f.Related = append(f.Related, diag.Related{Range: p.val, Message: "the DPU is chosen here"})
 		} else {
-			f.Message += ` (target_device is "DPU" unless it is set)`
+			f.Message = strings.Replace(f.Message, "the DPU takes", "the DPU, the default target_device, takes", 1)
 		}
 	}
 	c.add(f)

@@ -245,6 +245,9 @@ func (r *reader) value(want string) *node {
 		if !r.dead {
 			r.report("syntax", n.span, fmt.Sprintf("expected a string in double quotes, found %s", clip(r.text(n.span))), fmt.Sprintf("write %s", clip(strconv.Quote(n.str))))
 		}
+	case r.curly() != "":
+		n.typ = stringNode
+		n.str, n.span = r.curlyString()
 	case c == '-' || c == '+' || c == '.' || c >= '0' && c <= '9':
 		r.number(n)
 	case isWord(rune(c)) || c >= utf8.RuneSelf:
@@ -489,6 +492,8 @@ func (r *reader) object(n *node) {
 		case c == ':':
 			r.off++
 			m.val = r.value("a value")
+		case r.fullWidth("：", ":"):
+			m.val = r.value("a value")
 		case c == '=':
 			r.report("syntax", span{r.off, r.off + 1}, fmt.Sprintf("expected : after the key %s, found =", clip(strconv.Quote(m.key))), "write : instead of =")
 			r.off++
@@ -512,9 +517,62 @@ func (r *reader) object(n *node) {
 	}
 }
 
+// curly returns the typographic quote that is next, "" if there is none. Text
+// that went through a word processor or a web page has them.
+func (r *reader) curly() string {
+	for _, q := range []string{"“", "”", "„", "‘", "’"} {
+		if strings.HasPrefix(string(r.t.src[r.off:min(r.off+len(q), len(r.t.src))]), q) {
+			return q
+		}
+	}
+	return ""
+}
+
+// curlyString reads a string in typographic quotes, up to the end of the line
+// at most.
+func (r *reader) curlyString() (string, span) {
+	start := r.off
+	r.off += len(r.curly())
+	from := r.off
+	for r.off < len(r.t.src) && r.t.src[r.off] != '\n' {
+		q := r.curly()
+		if q == "" && r.peek() == '"' {
+			q = `"`
+		}
+		if q != "" {
+			s := string(r.t.src[from:r.off])
+			r.off += len(q)
+			sp := span{start, r.off}
+			r.report("syntax", sp, fmt.Sprintf("expected a string in straight double quotes, found %s", clip(r.text(sp))), fmt.Sprintf("write %s", clip(strconv.Quote(s))))
+			return s, sp
+		}
+		_, n := utf8.DecodeRune(r.t.src[r.off:])
+		r.off += n
+	}
+	sp := span{start, r.off}
+	r.report("syntax", sp, "this string is not closed", "write it in straight double quotes")
+	return strings.TrimSpace(string(r.t.src[from:r.off])), sp
+}
+
+// fullWidth consumes the full-width form of a character, as Chinese and
+// Japanese keyboards type it, and reports it.
+func (r *reader) fullWidth(wide, narrow string) bool {
+	if !strings.HasPrefix(string(r.t.src[r.off:min(r.off+len(wide), len(r.t.src))]), wide) {
+		return false
+	}
+	s := span{r.off, r.off + len(wide)}
+	r.report("syntax", s, fmt.Sprintf("expected %q, found the full-width %q", narrow, wide), "write "+narrow)
+	r.off = s.end
+	return true
+}
+
 // key reads the key of a member.
 func (r *reader) key() *member {
 	m := &member{}
+	if r.curly() != "" {
+		m.key, m.keySpan = r.curlyString()
+		return m
+	}
 	switch c := r.peek(); {
 	case c == '"':
 		m.key, m.keySpan = r.string('"')
@@ -581,6 +639,8 @@ func (r *reader) separator(bracket byte, before, open int) bool {
 			r.space()
 		}
 		return !r.dead
+	case r.fullWidth("，", ","), r.fullWidth("、", ","):
+		return true
 	case r.off > before && (c == '"' || c == '\'' || c == '{' || c == '[' || isWord(rune(c))):
 		// Point behind the element that lacks its comma, where it has to go.
 		r.report("syntax", span{end, end + 1}, fmt.Sprintf("expected , or %c here", bracket), "add a comma")

@@ -123,9 +123,12 @@ func (p *parser) object(n *node, path, what string, table []field, visit func(f 
 		}
 		mpath := join(path, m.key)
 		if f == nil {
-			for _, name := range p.unknownKey(m, mpath, what, table) {
+			for i, name := range p.unknownKey(m, mpath, what, table) {
 				meant[name] = true
 				miss(name)
+				if i == 0 {
+					p.under(find(table, name), m.val, mpath)
+				}
 			}
 		}
 		if old := first[name]; old != nil {
@@ -158,6 +161,20 @@ func (p *parser) object(n *node, path, what string, table []field, visit func(f 
 		}
 	}
 	return true
+}
+
+// under looks for mistakes in what stands under a misspelled key.
+func (p *parser) under(f *field, n *node, path string) {
+	if n.typ != objectNode {
+		return
+	}
+	switch f.typ {
+	case settingsValue:
+		p.settings(n, place{path: path}, "")
+	case tensorsValue:
+		var unused [scheme.Activation + 1]layer
+		p.tensors(n, place{path: path}, "", &unused)
+	}
 }
 
 func find(table []field, name string) *field {
@@ -200,13 +217,13 @@ func (p *parser) unknownKey(m *member, path, what string, table []field) []strin
 func homeOf(key string) string {
 	switch {
 	case find(settingTable[:], key) != nil || key == aliasDatatype:
-		return "into overall_quantize_config, or under a kind of tensor in tensor_quantize_config"
+		return "in overall_quantize_config, or under a kind of tensor in tensor_quantize_config"
 	case slices.Contains(scheme.KindNames(), key):
-		return "into tensor_quantize_config"
+		return "in tensor_quantize_config"
 	case find(ruleTable[:2], key) != nil:
-		return "into an element of layer_quantize_config"
+		return "in an element of layer_quantize_config"
 	case find(fileTable, key) != nil:
-		return "to the top level of the file"
+		return "at the top level of the file"
 	}
 	return ""
 }
@@ -322,6 +339,8 @@ func (p *parser) number(f *field, n *node, pl place) (float64, bool) {
 			fix = `write at most 32, or "datatype": "float32" to leave the tensor alone`
 		case f == &settingTable[KeyBitWidth]:
 			fix = "write at least 2"
+		case f == &settingTable[KeyPercentage]:
+			fix = "write for example 99.99"
 		}
 		p.error("bad-value", p.t.rng(n.span), pl.path, fmt.Sprintf("%s takes %s %s, not %s", f.name, want, bounds, clip(n.raw)), fix)
 		return 0, false
@@ -420,6 +439,11 @@ func (p *parser) settings(n *node, pl place, text string) layer {
 				l.vals.BitWidth = int(v)
 			} else if ok {
 				l.vals.Percentage = v
+				if v <= 1 {
+					p.add(diag.Finding{Severity: diag.Note, Code: "small-percentage", Range: mpl.val, Path: mpl.path,
+						Message: fmt.Sprintf("percentage is in percent: %s clips all but the smallest %s %% of the values", m.val.raw, m.val.raw),
+						Fix:     fmt.Sprintf("write %s if a fraction was meant", strconv.FormatFloat(math.Round(v*1e8)/1e6, 'f', -1, 64))})
+				}
 			}
 		}
 		if ok {

@@ -12,7 +12,8 @@ const maxSuggestions = 3
 // of, the nearest first: by optimal string alignment distance (insertions,
 // deletions, substitutions and swaps of neighbours count one each), case and
 // the characters _-./ and blanks being free. Candidates that begin or end
-// with s, or the other way round, count as near. Equally near ones stay in
+// with s, or the other way round, and those that hold all words of s, count as
+// near. Equally near ones stay in
 // the order given.
 func Nearest(s string, candidates []string) []string {
 	type scored struct {
@@ -36,7 +37,7 @@ func Nearest(s string, candidates []string) []string {
 		if diff := len(fc) - len(fs); diff <= limit && -diff <= limit {
 			d = distance(fs, fc, limit)
 		}
-		if d > limit && min(len(fs), len(fc)) >= 3 && affix(string(fs), string(fc)) {
+		if d > limit && min(len(fs), len(fc)) >= 3 && (affix(string(fs), string(fc)) || wordsOf(s, c)) {
 			d = limit // as far as a misspelling may be, and behind those
 		}
 		if d <= limit {
@@ -50,9 +51,23 @@ func Nearest(s string, candidates []string) []string {
 	slices.SortStableFunc(near, func(a, b scored) int { return a.d - b.d })
 	var names []string
 	for _, n := range near[:min(len(near), maxSuggestions)] {
-		names = append(names, n.name)
+		if n.d <= 2*near[0].d+2 && (near[0].d > 1 || n.d <= 1) { // far behind a near one, it is noise
+			names = append(names, n.name)
+		}
 	}
 	return names
+}
+
+// wordsOf reports whether all words of s are words of c: overall_config of
+// overall_quantize_config.
+func wordsOf(s, c string) bool {
+	words := strings.Split(c, "_")
+	for _, w := range strings.Split(s, "_") {
+		if !slices.Contains(words, w) {
+			return false
+		}
+	}
+	return true
 }
 
 func fold(s string) string {
