@@ -1,6 +1,8 @@
 #include "glue.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "_cgo_export.h"
 
@@ -148,8 +150,28 @@ static size_t ORT_API_CALL tap_alias(int** input, int** output) {
 static void ORT_API_CALL tap_alias_free(int* input, int* output) {}
 
 static OrtStatus* ORT_API_CALL tap_shape_api(const OrtApi* api, OrtShapeInferContext* ctx) {
+  enum { MAX_RANK = 16 };
+  static atomic_ulong fresh;
   OrtTensorTypeAndShapeInfo* info = NULL;
+  size_t rank = 0;
+  int64_t dims[MAX_RANK];
+  const char* names[MAX_RANK];
+  char own[MAX_RANK][32];
   TRY(api->ShapeInferContext_GetInputTypeShape(ctx, 0, &info));
+  TRY(api->GetDimensionsCount(info, &rank));
+  if (rank > 0 && rank <= MAX_RANK) {
+    /* An open dimension without a name would come out as the size -1: it gets
+       a name that no other dimension has. */
+    TRY(api->GetDimensions(info, dims, rank));
+    TRY(api->GetSymbolicDimensions(info, names, rank));
+    for (size_t i = 0; i < rank; i++) {
+      if (dims[i] < 0 && (names[i] == NULL || names[i][0] == 0)) {
+        snprintf(own[i], sizeof own[i], "narrow_tap_%lu", atomic_fetch_add(&fresh, 1));
+        names[i] = own[i];
+      }
+    }
+    TRY(api->SetSymbolicDimensions(info, names, rank));
+  }
   return api->ShapeInferContext_SetOutputTypeShape(ctx, 0, info);
 }
 
