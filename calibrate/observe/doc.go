@@ -33,13 +33,7 @@ type Config struct {
 	Pool *kernel.Pool
 }
 
-// PerChannel reports whether there is one scale per channel.
-func (c Config) PerChannel() bool { return c.Settings.PerChannel }
-
-// axis returns the channel axis, or -1 per tensor.
-func (c Config) axis() int {
-	if c.Settings.PerChannel {
-		return c.Axis
-	}
-	return -1
+// perChannel reports whether there is one scale per channel.
+func (c Config) perChannel() bool {
+	return c.Settings.Datatype == scheme.Int && c.Settings.PerChannel
 }

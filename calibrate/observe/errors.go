@@ -35,9 +35,9 @@ func (e *NegativeError) Error() string {
 	return fmt.Sprintf("tensor %q is to be quantized unsigned and symmetric, but its values go from %v to %v", e.Tensor, e.Min, e.Max)
 }
 
-func (c Config) invalid(x []float32, shape []int64) error {
+func invalid(name string, x []float32, shape []int64) error {
 	i := kernel.FirstNonFinite(x)
-	e := &InvalidError{Tensor: c.Name, Index: i, Value: x[i]}
+	e := &InvalidError{Tensor: name, Index: i, Value: x[i]}
 	if len(shape) > 0 && shape[0] > 0 {
 		e.Sample = i / max(len(x)/int(shape[0]), 1)
 	}

@@ -8,7 +8,15 @@ import (
 )
 
 // center returns the centre of bin i.
-func center(limit float32, i int) float32 { return (edge(limit, i+1) + edge(limit, i)) / 2 }
+func center(limit float32, i int) float32 { return middle(edge(limit, i), edge(limit, i+1)) }
+
+// middle returns (a+b)/2, also where the sum is beyond float32.
+func middle(a, b float32) float32 {
+	if m := (a + b) / 2; m <= math.MaxFloat32 {
+		return m
+	}
+	return a/2 + b/2
+}
 
 // mseDirect is the largest integer up to which a level holds at least two bins
 // of any range searched; beyond, going from level to level saves nothing.
@@ -26,7 +34,7 @@ func mseCenter(h *kernel.Histogram, limit float32, hi int64, mode scheme.RoundMo
 	below := edge(limit, 0)
 	for i, c := range h {
 		above := edge(limit, i+1)
-		s.centers[i], s.count[i] = (above+below)/2, float64(c)
+		s.centers[i], s.count[i] = middle(below, above), float64(c)
 		below = above
 	}
 	s.width = float64(limit) / kernel.HistogramBins

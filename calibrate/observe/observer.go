@@ -178,11 +178,13 @@ func (o *Observer) Merge(other *Observer) error {
 // nothing was observed. For datatypes other than int it is empty but for Axis -1
 // and Batches.
 func (o *Observer) Encoding() (scheme.Encoding, error) {
-	e := scheme.Encoding{Axis: o.cfg.axis(), Batches: o.batches}
+	e := scheme.Encoding{Axis: -1, Batches: o.batches}
 	s := o.cfg.Settings
 	if s.Datatype != scheme.Int {
-		e.Axis = -1
 		return e, nil
+	}
+	if o.cfg.perChannel() {
+		e.Axis = o.cfg.Axis
 	}
 	if o.batches == 0 {
 		return e, fmt.Errorf("tensor %q was never observed", o.cfg.Name)
@@ -202,18 +204,12 @@ func (o *Observer) Encoding() (scheme.Encoding, error) {
 
 // measure returns what one batch gives, per channel.
 func (c Config) measure(x []float32, shape []int64) ([]unit, error) {
-	if c.Settings.Datatype != scheme.Int {
-		if !c.Pool.MinMax(x).Finite {
-			return nil, c.invalid(x, shape)
-		}
-		return nil, nil
-	}
-	if !c.PerChannel() {
+	if !c.perChannel() {
 		e := c.Pool.MinMax(x)
 		if !e.Finite {
-			return nil, c.invalid(x, shape)
+			return nil, invalid(c.Name, x, shape)
 		}
-		u, err := c.one(x, e, c.Pool)
+		u, err := c.reduce(&values{x: x, e: e, pool: c.Pool})
 		return []unit{u}, err
 	}
 	if c.Axis >= len(shape) {
@@ -224,14 +220,14 @@ func (c Config) measure(x []float32, shape []int64) ([]unit, error) {
 		return nil, fmt.Errorf("tensor %q of shape %v has %d elements", c.Name, shape, len(x))
 	}
 	extents := c.Pool.MinMaxChannels(x, l)
-	units, errs := make([]unit, l.Channels), make([]error, l.Channels)
 	for _, e := range extents {
 		if !e.Finite {
-			return nil, c.invalid(x, shape)
+			return nil, invalid(c.Name, x, shape)
 		}
 	}
+	units, errs := make([]unit, l.Channels), make([]error, l.Channels)
 	c.Pool.Run(l.Channels, func(ch int) {
-		units[ch], errs[ch] = c.one(gather(x, l, ch), extents[ch], nil)
+		units[ch], errs[ch] = c.reduce(&values{x: gather(x, l, ch), e: extents[ch]})
 	})
 	return units, errors.Join(errs...)
 }
@@ -249,62 +245,79 @@ func gather(x []float32, l kernel.Layout, ch int) []float32 {
 	return out
 }
 
-// one returns what one channel's values x, with extent e, give.
-func (c Config) one(x []float32, e kernel.Extent, pool *kernel.Pool) (unit, error) {
-	s := c.Settings
+// evidence is what is known of one batch of one channel: its values, or a
+// record of them.
+type evidence interface {
+	extent() kernel.Extent
+	// magnitudes counts them over [0, largest]; only for extents that are not 0.
+	magnitudes(h *kernel.Histogram)
+	// signed is magnitudes with the negative values apart.
+	signed(neg, pos *kernel.Histogram)
+	// diffs is the fix position of the method diffs.
+	diffs(bits int) int
+}
+
+// values are evidence at first hand.
+type values struct {
+	x    []float32
+	e    kernel.Extent
+	pool *kernel.Pool
+}
+
+func (v *values) extent() kernel.Extent          { return v.e }
+func (v *values) magnitudes(h *kernel.Histogram) { v.pool.AbsHistogram(h, v.x, v.e.AbsMax()) }
+func (v *values) signed(neg, pos *kernel.Histogram) {
+	kernel.SignedHistogram(neg, pos, v.x, v.e.AbsMax())
+}
+func (v *values) diffs(bits int) int { return diffsFix(v.pool, v.x, v.e, bits) }
+
+// reduce returns what a batch gives one channel.
+func (c Config) reduce(ev evidence) (unit, error) {
+	s, e := c.Settings, ev.extent()
+	if s.Datatype != scheme.Int {
+		return unit{}, nil
+	}
 	if s.Symmetry && !s.Signed && e.Min < 0 {
 		return unit{}, &NegativeError{Tensor: c.Name, Min: e.Min, Max: e.Max}
 	}
 	if s.ScaleType == scheme.PowerOfTwo {
-		search := s.Method == scheme.Diffs && !c.GraphInput
-		return fixUnit(fixPosition(e, s, search, func(first, n int, lo, hi int64) [kernel.MaxDiffs]float64 {
-			return pool.SquaredDiffs(x, first, n, lo, hi)
-		})), nil
+		if s.Method == scheme.Diffs && !c.GraphInput {
+			return fixUnit(ev.diffs(s.BitWidth)), nil
+		}
+		return fixUnit(maxminFix(e, s.BitWidth)), nil
 	}
-	if s.Method == scheme.MaxMin || e.AbsMax() == 0 {
-		return extentUnit(e, s), nil
-	}
-	h := histograms.Get().(*kernel.Histogram)
-	defer histograms.Put(h)
-	if !s.Symmetry {
-		lo, hi := min(e.Min, 0), max(e.Max, 0)
-		kernel.RangeHistogram(h, x, lo, hi)
-		return histogramUnit(h, kernel.Extent{Min: lo, Max: hi, Finite: true}, s), nil
-	}
-	pool.AbsHistogram(h, x, e.AbsMax())
-	return histogramUnit(h, e, s), nil
-}
-
-// histograms spares an allocation per batch; its contents never matter.
-var histograms = sync.Pool{New: func() any { return new(kernel.Histogram) }}
-
-// extentUnit is the method maxmin with a float scale.
-func extentUnit(e kernel.Extent, s scheme.Settings) unit {
-	lo, hi := s.Range()
-	if s.Symmetry {
-		return symmetricScale(e.AbsMax(), hi)
-	}
-	return asymmetricScale(float64(e.Min), float64(e.Max), hi-lo)
-}
-
-// histogramUnit is the methods percentile, entropy and mse. h is the histogram
-// of magnitudes, or where symmetry is false of the values over e.
-func histogramUnit(h *kernel.Histogram, e kernel.Extent, s scheme.Settings) unit {
 	lo, hi := s.Range()
 	limit := e.AbsMax()
-	switch s.Method {
+	method := s.Method
+	if limit == 0 {
+		method = scheme.MaxMin
+	}
+	if method == scheme.MaxMin {
+		if !s.Symmetry {
+			return asymmetricScale(float64(e.Min), float64(e.Max), hi-lo), nil
+		}
+		return symmetricScale(limit, hi), nil
+	}
+	h := histograms.Get().(*[2]kernel.Histogram)
+	defer histograms.Put(h)
+	if !s.Symmetry {
+		ev.signed(&h[0], &h[1])
+		from, to := twoSided(&h[0], &h[1], e, limit, s.Percentage)
+		return asymmetricScale(from, to, hi-lo), nil
+	}
+	ev.magnitudes(&h[0])
+	switch method {
 	case scheme.Entropy:
 		levels := int64(1) << s.BitWidth
 		if s.Signed {
 			levels >>= 1
 		}
-		return symmetricScale(edge(limit, entropyBin(h, levels)), hi)
+		return symmetricScale(edge(limit, entropyBin(&h[0], levels)), hi), nil
 	case scheme.MSE:
-		return symmetricScale(mseCenter(h, limit, hi, s.RoundMode), hi)
+		return symmetricScale(mseCenter(&h[0], limit, hi, s.RoundMode), hi), nil
 	}
-	if !s.Symmetry {
-		from, to := twoSided(h, float64(e.Min), float64(e.Max), s.Percentage)
-		return asymmetricScale(from, to, hi-lo)
-	}
-	return symmetricScale(percentile(h, limit, s.Percentage), hi)
+	return symmetricScale(percentile(&h[0], limit, s.Percentage), hi), nil
 }
+
+// histograms spares an allocation per batch; its contents never matter.
+var histograms = sync.Pool{New: func() any { return new([2]kernel.Histogram) }}

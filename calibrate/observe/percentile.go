@@ -39,25 +39,35 @@ func percentile(h *kernel.Histogram, limit float32, percentage float64) float32 
 	return edge(limit, percentileBin(h, percentage/100))
 }
 
-// twoSided returns the range that leaves out (100-percentage)/2 percent at
-// either end, in whole bins of 2048 over lo..hi.
-func twoSided(h *kernel.Histogram, lo, hi float64, percentage float64) (from, to float64) {
-	total := uint64(0)
-	for _, c := range h {
-		total += uint64(c)
+// twoSided returns the range that leaves out at most (100-percentage)/2 percent
+// at either end, in whole bins. neg and pos are the histograms of the
+// magnitudes of negative and other values over [0, limit], e their extent.
+func twoSided(neg, pos *kernel.Histogram, e kernel.Extent, limit float32, percentage float64) (lo, hi float64) {
+	const n = kernel.HistogramBins
+	// Bin i of all 4096, from the most negative up.
+	count := func(i int) float64 {
+		if i < n {
+			return float64(neg[n-1-i])
+		}
+		return float64(pos[i-n])
 	}
-	cut := float64(total) * (1 - percentage/100) / 2
-	width := (hi - lo) / kernel.HistogramBins
-	first, last := 0, len(h)-1
-	for below := float64(h[first]); below <= cut && first < last; below += float64(h[first]) {
+	at := func(i int) float64 { // lower edge of bin i
+		if i < n {
+			return -float64(edge(limit, n-i))
+		}
+		return float64(edge(limit, i-n))
+	}
+	total := 0.0
+	for i := range 2 * n {
+		total += count(i)
+	}
+	cut := float64(total*(100-percentage)) / 200
+	first, last := 0, 2*n-1
+	for out := count(first); out <= cut && first < last; out += count(first) {
 		first++
 	}
-	for above := float64(h[last]); above <= cut && last > first; above += float64(h[last]) {
+	for out := count(last); out <= cut && last > first; out += count(last) {
 		last--
 	}
-	from, to = lo+float64(width*float64(first)), lo+float64(width*float64(last+1))
-	if last == len(h)-1 {
-		to = hi
-	}
-	return from, to
+	return max(at(first), float64(e.Min)), min(at(last+1), float64(e.Max))
 }

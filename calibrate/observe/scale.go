@@ -4,7 +4,6 @@ import (
 	"math"
 
 	"narrow/internal/kernel"
-	"narrow/scheme"
 )
 
 // unit is what one batch gave for one channel: scale and zero point before any
@@ -77,16 +76,21 @@ func rangeFix(e kernel.Extent, bits int) int {
 	return int(min(max(p, minFix), -minFix))
 }
 
-// fixPosition returns the fix position of a tensor by the methods maxmin
-// (search false) or diffs. diffs gives the sums of squared differences.
-func fixPosition(e kernel.Extent, s scheme.Settings, search bool, diffs func(first, n int, lo, hi int64) [kernel.MaxDiffs]float64) int {
-	p, limit := rangeFix(e, s.BitWidth), maxFix(s.BitWidth)
-	if !search || p >= limit || e.Min == 0 && e.Max == 0 {
-		return min(p, limit)
+// maxminFix returns the fix position of the method maxmin.
+func maxminFix(e kernel.Extent, bits int) int { return min(rangeFix(e, bits), maxFix(bits)) }
+
+// diffsFix returns the fix position of the method diffs: of the five from
+// maxmin's up, the one with the smallest sum of squared differences, the
+// smallest on a tie. Like the reference it reckons with all of the integers,
+// whether or not the range is to be narrow.
+func diffsFix(pool *kernel.Pool, x []float32, e kernel.Extent, bits int) int {
+	p, limit := rangeFix(e, bits), maxFix(bits)
+	if p >= limit { // nothing left to choose
+		return limit
 	}
-	lo, hi := s.Range()
-	sums := diffs(p, diffsScope, lo, hi)
+	half := int64(1) << (bits - 1)
 	best := 0
+	sums := pool.SquaredDiffs(x, p, diffsScope, -half, half-1)
 	for i, d := range sums {
 		if d < sums[best] {
 			best = i

@@ -1,5 +1,7 @@
 package kernel
 
+import "math"
+
 // HistogramBins is how many bins the histogram methods count in.
 const HistogramBins = 2048
 
@@ -40,19 +42,39 @@ func AbsHistogram(h *Histogram, x []float32, limit float32) { (*Pool)(nil).AbsHi
 // absHistogramGo adds to h.
 func absHistogramGo(h *Histogram, x []float32, limit float32) {
 	for _, v := range x {
-		if v < 0 {
-			v = -v
-		}
-		h[min(int(v/limit*HistogramBins), HistogramBins-1)]++
+		h[bin(v, limit)]++
 	}
 }
 
-// RangeHistogram counts x in 2048 bins of equal width over [lo, hi], lo < hi,
-// in float64; every element lies there.
-func RangeHistogram(h *Histogram, x []float32, lo, hi float32) {
-	*h = Histogram{}
-	base, width := float64(lo), float64(hi)-float64(lo)
-	for _, v := range x {
-		h[min(int((float64(v)-base)/width*HistogramBins), HistogramBins-1)]++
+// SignedHistogram is AbsHistogram with the negative elements counted apart: the
+// two together are what AbsHistogram counts.
+func SignedHistogram(neg, pos *Histogram, x []float32, limit float32) {
+	*neg, *pos = Histogram{}, Histogram{}
+	var index [1024]uint32
+	for len(x) > 0 {
+		part := x[:min(len(x), len(index))]
+		active.histogramIndex(&index, part, limit)
+		for i, v := range part {
+			if v < 0 {
+				neg[index[i]%HistogramBins]++
+			} else {
+				pos[index[i]%HistogramBins]++
+			}
+		}
+		x = x[len(part):]
 	}
+}
+
+// histogramIndexGo sets the first len(x) entries of index, at most 1024, to the
+// bins of x.
+func histogramIndexGo(index *[1024]uint32, x []float32, limit float32) {
+	for i, v := range x {
+		index[i] = uint32(bin(v, limit))
+	}
+}
+
+// bin returns the bin of |v|.
+func bin(v, limit float32) int {
+	v = math.Float32frombits(math.Float32bits(v) & absBits)
+	return min(int(v/limit*HistogramBins), HistogramBins-1)
 }

@@ -60,7 +60,7 @@ func (v vectors) whole(n int) int { return n &^ (v.width - 1) }
 
 // loops gives each assembly loop a plain one for the rest.
 func (v vectors) loops() loops {
-	return loops{v.name, v.minMaxAll, v.histogramAll, v.fakeQuantizeAll, v.squaredDiffsAll,
+	return loops{v.name, v.minMaxAll, v.histogramAll, v.histogramIndexAll, v.fakeQuantizeAll, v.squaredDiffsAll,
 		v.halfAll(v.roundBFloat16, roundBFloat16Go), v.halfAll(v.roundFloat16, roundFloat16Go)}
 }
 
@@ -123,6 +123,16 @@ func (v vectors) histogramAll(h *Histogram, x []float32, limit float32) {
 		h[i] += parts[0][i] + parts[1][i] + parts[2][i]
 	}
 	absHistogramGo(h, x, limit)
+}
+
+func (v vectors) histogramIndexAll(index *[1024]uint32, x []float32, limit float32) {
+	n := v.whole(len(x))
+	if n > 0 {
+		v.histogramIndex(&index[0], &x[0], n, limit)
+	}
+	for i := n; i < len(x); i++ {
+		index[i] = uint32(bin(x[i], limit))
+	}
 }
 
 func (v vectors) halfAll(fast func(dst, src *float32, n int), rest func(dst, src []float32)) func(dst, src []float32) {

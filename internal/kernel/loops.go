@@ -4,18 +4,20 @@ package kernel
 
 // loops is one implementation of the inner loops over a block.
 type loops struct {
-	name          string
-	minMax        func(x []float32) (lo, hi float32, mag uint32)
-	absHistogram  func(h *Histogram, x []float32, limit float32)
-	fakeQuantize  func(dst, src []float32, a Affine)
-	squaredDiffs  func(x []float32, first, n int, lo, hi int64) [MaxDiffs]float64
-	roundBFloat16 func(dst, src []float32)
-	roundFloat16  func(dst, src []float32)
+	name         string
+	minMax       func(x []float32) (lo, hi float32, mag uint32)
+	absHistogram func(h *Histogram, x []float32, limit float32)
+	// histogramIndex sets index[i] to the bin of x[i], of which there are 1024 at most.
+	histogramIndex func(index *[1024]uint32, x []float32, limit float32)
+	fakeQuantize   func(dst, src []float32, a Affine)
+	squaredDiffs   func(x []float32, first, n int, lo, hi int64) [MaxDiffs]float64
+	roundBFloat16  func(dst, src []float32)
+	roundFloat16   func(dst, src []float32)
 }
 
 // plain is the definition of all others.
 func plain() loops {
-	return loops{"go", minMaxGo, absHistogramGo, fakeQuantizeGo, squaredDiffsGo, roundBFloat16Go, roundFloat16Go}
+	return loops{"go", minMaxGo, absHistogramGo, histogramIndexGo, fakeQuantizeGo, squaredDiffsGo, roundBFloat16Go, roundFloat16Go}
 }
 
 // active is the last, fastest implementation that this machine can run.

@@ -144,7 +144,13 @@ func TestHistogramEqualsPlain(t *testing.T) {
 				got, want := Histogram{3: 1}, Histogram{3: 1}
 				l.absHistogram(&got, x, limit)
 				absHistogramGo(&want, x, limit)
-				if got != want {
+				var sneg, spos Histogram
+				SignedHistogram(&sneg, &spos, x, limit)
+				for i := range sneg {
+					sneg[i] += spos[i]
+				}
+				sneg[3]++
+				if got != want || sneg != want {
 					t.Fatalf("n %d scale %v limit %v: histograms differ", n, scale, limit)
 				}
 			}
@@ -323,16 +329,20 @@ func FuzzFakeQuantize(f *testing.F) {
 
 func TestAbsHistogramBins(t *testing.T) {
 	var h Histogram
-	AbsHistogram(&h, []float32{0, -1, 0.5, 1, 0.00048, 0.0005}, 1)
+	AbsHistogram(&h, []float32{0, -1, 0.5, 1, 0.00048, -0.0005}, 1)
 	for bin, want := range map[int]uint32{0: 2, 1: 1, 1024: 1, 2047: 2} {
 		if h[bin] != want {
 			t.Errorf("bin %d holds %d, want %d", bin, h[bin], want)
 		}
 	}
-	RangeHistogram(&h, []float32{-1, 0, 1, 3}, -1, 3)
-	for bin, want := range map[int]uint32{0: 1, 512: 1, 1024: 1, 2047: 1} {
-		if h[bin] != want {
-			t.Errorf("range bin %d holds %d, want %d", bin, h[bin], want)
+	var neg, pos Histogram
+	SignedHistogram(&neg, &pos, []float32{0, -1, 0.5, 1, 0.00048, -0.0005}, 1)
+	if pos[0] != 2 || neg[1] != 1 || neg[2047] != 1 || pos[1024] != 1 || pos[2047] != 1 {
+		t.Error("signs are not told apart")
+	}
+	for i := range h {
+		if neg[i]+pos[i] != h[i] {
+			t.Errorf("bin %d: %d negative, %d positive, together %d", i, neg[i], pos[i], h[i])
 		}
 	}
 }
