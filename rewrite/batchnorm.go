@@ -192,6 +192,15 @@ func spread(b []float32, dims []int64, channels int) ([]float32, bool) {
 	return nil, false
 }
 
+// setBias gives a Conv, ConvTranspose or Gemm its bias; one of zeros is left
+// out where there was none.
+func (w *work) setBias(p *graph.Node, name string, bias []float32) {
+	if p.Input(2) == "" && !slices.ContainsFunc(bias, func(x float32) bool { return x != 0 }) {
+		return
+	}
+	w.setFloats(p, 2, name, []int64{int64(len(bias))}, bias)
+}
+
 // biasName derives the name of a bias that a layer did not have from that of
 // its weights.
 func biasName(weights string) string {
@@ -232,7 +241,7 @@ func (w *work) convSink(p *graph.Node, axis int) (sink, string) {
 		}
 		name := biasName(p.Input(1))
 		w.setFloats(p, 1, p.Label()+".weight", dims, weights)
-		w.setFloats(p, 2, name, []int64{int64(l.out)}, scaled(b, scale, offset))
+		w.setBias(p, name, scaled(b, scale, offset))
 	}}, ""
 }
 
@@ -269,7 +278,7 @@ func (w *work) gemmSink(p *graph.Node, axis int) (sink, string) {
 		}
 		name := biasName(p.Input(1))
 		w.setFloats(p, 1, p.Label()+".weight", dims, weights)
-		w.setFloats(p, 2, name, []int64{int64(out)}, scaled(full, scale, offset))
+		w.setBias(p, name, scaled(full, scale, offset))
 		if beta != 1 {
 			p.SetAttr(&graph.Attr{Name: "beta", Kind: graph.AttrFloat, Float: 1})
 		}
@@ -425,4 +434,40 @@ func (w *work) concatSink(p *graph.Node, axis int) (sink, string) {
 		}
 	}
 	return s, ""
+}
+
+// FoldBias folds a constant that is added per channel into the layer's bias.
+func FoldBias() Rule {
+	return Rule{
+		Name: "fold-bias", Exact: true,
+		Doc: "Folds Add of one constant a channel into the Conv, ConvTranspose or Gemm in front of it, where that has no bias.",
+		find: func(w *work, n *graph.Node) *site {
+			if !n.Is("Add") || len(n.Inputs) != 2 {
+				return nil
+			}
+			for i, v := range n.Inputs {
+				b, dims, ok := w.floats(v)
+				y := n.Inputs[1-i]
+				p := w.ix.Producer[y]
+				if !ok || p == nil || !p.Is("Conv", "ConvTranspose", "Gemm") || p.Input(2) != "" || !w.only(y, n) {
+					continue
+				}
+				into, reason := w.sinkFor(y, 1, n)
+				if reason != "" {
+					return refuse("%s", reason)
+				}
+				r := w.rank(y)
+				if len(b) != into.channels || r < 0 || len(dims) > r || r-len(dims) > 1 || !alongAxis(dims, r, 1, into.channels) {
+					return nil
+				}
+				return &site{apply: func() string {
+					name := biasName(p.Input(1))
+					w.setBias(p, name, b)
+					w.takeOver(p, y, n)
+					return "is the bias of " + p.Label()
+				}}
+			}
+			return nil
+		},
+	}
 }

@@ -48,9 +48,12 @@ func Equalize(e Equalizing) Rule {
 			if !n.Is("Conv", "ConvTranspose") || w.rank(n.Input(1)) < 4 {
 				return nil
 			}
-			second, clips := w.nextConv(n, e.Relu6 == Relu6Bounds)
+			second, clips := w.nextConv(n)
 			if second == nil {
 				return nil
+			}
+			if len(clips) > 0 && e.Relu6 != Relu6Bounds {
+				return refuse("ReLU6 %q is between it and %q, whose channels all have the bound 6", clips[0].Label(), second.Label())
 			}
 			return w.equalizePair(n, second, clips)
 		},
@@ -60,7 +63,7 @@ func Equalize(e Equalizing) Rule {
 // nextConv follows the only readers from n through functions that scale with
 // their input to the next convolution, or returns nil. clips are the ReLU6 and
 // bounded nodes on the way.
-func (w *work) nextConv(n *graph.Node, bounds bool) (second *graph.Node, clips []*graph.Node) {
+func (w *work) nextConv(n *graph.Node) (second *graph.Node, clips []*graph.Node) {
 	for v := n.Outputs[0]; ; {
 		users := w.ix.Consumers[v]
 		if len(users) != 1 || w.ix.IsOutput(v) || w.inner(v) {
@@ -77,7 +80,7 @@ func (w *work) nextConv(n *graph.Node, bounds bool) (second *graph.Node, clips [
 			if len(u.Outputs) > 1 && u.Outputs[1] != "" && w.read(u.Outputs[1]) {
 				return nil, nil
 			}
-		case bounds && w.isRelu6Clip(u), bounds && w.isChannelBound(u, v):
+		case w.isRelu6Clip(u), w.isChannelBound(u, v):
 			clips = append(clips, u)
 		default:
 			return nil, nil

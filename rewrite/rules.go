@@ -36,7 +36,7 @@ func Before(o Options) []Rule {
 	if o.ConvertSilu {
 		rules = append(rules, ConvertSilu())
 	}
-	rules = append(rules, FoldBatchNorm(), NormalizeBatchNorm())
+	rules = append(rules, FoldBias(), FoldBatchNorm(), NormalizeBatchNorm())
 	if o.Equalize {
 		way := o.Relu6
 		if way == 0 {
