@@ -1,0 +1,252 @@
+// Package ortlib finds the ONNX Runtime shared library.
+//
+// In goes what the user named, if anything; out comes a path to open, or an
+// error that lists every place looked at and the command that installs the
+// library. Nothing is opened or loaded here, and what a user named is never
+// passed over in silence for something else.
+package ortlib
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+const (
+	// Version is the ONNX Runtime that narrow is built and tested with, and
+	// that setup installs.
+	Version = "1.30.0"
+	// Env is the environment variable that names the library.
+	Env = "NARROW_ORT_LIB"
+)
+
+// Platform says where the library is inside npm's onnxruntime-node, and what
+// it is called.
+type Platform struct {
+	// Member is the path in the package, with forward slashes.
+	Member string
+	// File is the name that it is installed under.
+	File string
+}
+
+// For returns the platform of a GOOS and GOARCH, and false where the package
+// has no library for it.
+func For(goos, goarch string) (Platform, bool) {
+	arch := map[string]string{"amd64": "x64", "arm64": "arm64"}[goarch]
+	var system, file string
+	switch goos {
+	case "linux":
+		system, file = "linux", "libonnxruntime.so.1"
+	case "darwin":
+		system, file = "darwin", "libonnxruntime.1.dylib"
+	case "windows":
+		system, file = "win32", "onnxruntime.dll"
+	}
+	if arch == "" || system == "" || system == "darwin" && arch == "x64" {
+		return Platform{}, false
+	}
+	return Platform{"bin/napi-v6/" + system + "/" + arch + "/" + file, file}, true
+}
+
+// CacheRoot is the folder below which everything that setup installs lies:
+// narrow in the user's cache folder (XDG_CACHE_HOME, else ~/.cache, on Linux).
+func CacheRoot() (string, error) {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("the user's cache folder is not known: %w", err)
+	}
+	return filepath.Join(dir, "narrow"), nil
+}
+
+// CachePath is where setup puts the library, below the folder root.
+func CachePath(root string) (string, error) {
+	p, ok := For(runtime.GOOS, runtime.GOARCH)
+	if !ok {
+		return "", fmt.Errorf("npm's onnxruntime-node %s has no library for %s/%s", Version, runtime.GOOS, runtime.GOARCH)
+	}
+	return filepath.Join(root, "onnxruntime-"+Version, runtime.GOOS+"-"+runtime.GOARCH, p.File), nil
+}
+
+// names are the file names under which the library may be installed, the most
+// telling first.
+func names() []string {
+	switch runtime.GOOS {
+	case "darwin":
+		return []string{"libonnxruntime.1.dylib", "libonnxruntime.dylib", "libonnxruntime." + Version + ".dylib"}
+	case "windows":
+		return []string{"onnxruntime.dll"}
+	}
+	return []string{"libonnxruntime.so.1", "libonnxruntime.so", "libonnxruntime.so." + Version}
+}
+
+// NotFoundError says that there is no library, and what to do about it.
+type NotFoundError struct {
+	// Looked lists the places, in order, each with what was found there.
+	Looked []string
+}
+
+// Error returns several lines: the places, and the way out.
+func (e *NotFoundError) Error() string {
+	var b strings.Builder
+	b.WriteString("the ONNX Runtime library was not found; narrow looked at\n")
+	for _, l := range e.Looked {
+		fmt.Fprintf(&b, "  %s\n", l)
+	}
+	b.WriteString("install it by `make setup` in narrow's source folder")
+	if p, ok := For(runtime.GOOS, runtime.GOARCH); ok {
+		fmt.Fprintf(&b, ", or by\n  npm pack onnxruntime-node@%[1]s && tar -xzf onnxruntime-node-%[1]s.tgz\nand pass --ort-lib package/%[2]s", Version, p.Member)
+	}
+	return b.String()
+}
+
+// Find returns the path of the library. It looks at flag (the value of
+// --ort-lib), the variable NARROW_ORT_LIB, the executable's folder, the cache
+// that setup fills, and the system's library path, in this order. A flag or
+// variable that is set is the only place looked at; it may name the folder of
+// the library too.
+//
+// The error is a [*NotFoundError].
+func Find(flag string) (string, error) {
+	f := finder{env: os.Getenv}
+	if exe, err := os.Executable(); err == nil {
+		if real, err := filepath.EvalSymlinks(exe); err == nil {
+			exe = real
+		}
+		f.beside = filepath.Dir(exe)
+	}
+	f.cache, f.cacheErr = CacheRoot()
+	f.system = systemDirs(os.Getenv, "/etc/ld.so.conf")
+	return f.find(flag)
+}
+
+// finder is what Find depends on.
+type finder struct {
+	env      func(string) string
+	beside   string
+	cache    string
+	cacheErr error
+	system   []string
+	looked   []string
+}
+
+func (f *finder) find(flag string) (string, error) {
+	for _, named := range []struct{ by, path string }{{"--ort-lib", flag}, {Env, f.env(Env)}} {
+		if named.path == "" {
+			f.looked = append(f.looked, named.by+": not set")
+			continue
+		}
+		what := "no such file"
+		if fi, err := os.Stat(named.path); err == nil {
+			if !fi.IsDir() {
+				return named.path, nil
+			}
+			if p := in(named.path); p != "" {
+				return p, nil
+			}
+			what = "a folder without " + names()[0]
+		}
+		// To fall back to another library than the named one would mislead.
+		return "", &NotFoundError{Looked: []string{fmt.Sprintf("%s %s: %s", named.by, named.path, what)}}
+	}
+	if p := f.dir("beside the program", f.beside); p != "" {
+		return p, nil
+	}
+	if f.cacheErr != nil {
+		f.looked = append(f.looked, "the cache: "+f.cacheErr.Error())
+	} else if p, err := CachePath(f.cache); err != nil {
+		f.looked = append(f.looked, "the cache: "+err.Error())
+	} else if exists(p) {
+		return p, nil
+	} else {
+		f.looked = append(f.looked, "the cache: "+p)
+	}
+	for _, d := range f.system {
+		if p := in(d); p != "" {
+			return p, nil
+		}
+	}
+	f.looked = append(f.looked, "the system's library path: "+strings.Join(f.system, " "))
+	return "", &NotFoundError{Looked: f.looked}
+}
+
+func (f *finder) dir(what, dir string) string {
+	if dir == "" {
+		return ""
+	}
+	p := in(dir)
+	if p == "" {
+		f.looked = append(f.looked, what+": "+filepath.Join(dir, names()[0]))
+	}
+	return p
+}
+
+// in returns the path of the library in dir, or "".
+func in(dir string) string {
+	for _, n := range names() {
+		if p := filepath.Join(dir, n); exists(p) {
+			return p
+		}
+	}
+	return ""
+}
+
+func exists(path string) bool {
+	fi, err := os.Stat(path)
+	return err == nil && fi.Mode().IsRegular()
+}
+
+// systemDirs lists the folders that the system's loader searches, those of its
+// environment variable first.
+func systemDirs(env func(string) string, conf string) []string {
+	var dirs []string
+	add := func(list ...string) {
+		for _, d := range list {
+			if filepath.IsAbs(d) && !slices.Contains(dirs, d) {
+				dirs = append(dirs, d)
+			}
+		}
+	}
+	switch runtime.GOOS {
+	case "windows":
+		add(filepath.SplitList(env("PATH"))...)
+	case "darwin":
+		add(filepath.SplitList(env("DYLD_LIBRARY_PATH"))...)
+		add("/opt/homebrew/lib", "/usr/local/lib", "/usr/lib")
+	default:
+		add(filepath.SplitList(env("LD_LIBRARY_PATH"))...)
+		add(loaderConf(conf, 0)...)
+		add("/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/local/lib")
+	}
+	return dirs
+}
+
+// loaderConf reads the folders named in a file like /etc/ld.so.conf.
+func loaderConf(path string, depth int) []string {
+	f, err := os.Open(path)
+	if err != nil || depth > 4 {
+		return nil
+	}
+	defer f.Close()
+	var dirs []string
+	for sc := bufio.NewScanner(f); sc.Scan(); {
+		line, _, _ := strings.Cut(sc.Text(), "#")
+		line = strings.TrimSpace(line)
+		if rest, ok := strings.CutPrefix(line, "include"); ok && rest != strings.TrimSpace(rest) {
+			pattern := strings.TrimSpace(rest)
+			if !filepath.IsAbs(pattern) {
+				pattern = filepath.Join(filepath.Dir(path), pattern)
+			}
+			files, _ := filepath.Glob(pattern) // a bad pattern names no file
+			for _, name := range files {
+				dirs = append(dirs, loaderConf(name, depth+1)...)
+			}
+		} else if line != "" {
+			dirs = append(dirs, line)
+		}
+	}
+	return dirs
+}
