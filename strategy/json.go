@@ -1,6 +1,7 @@
 package strategy
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"strconv"
@@ -143,7 +144,7 @@ func (r *reader) space() {
 		case c == '/' && r.off+1 < len(src) && src[r.off+1] == '/':
 			r.line()
 		case c == '/' && r.off+1 < len(src) && src[r.off+1] == '*':
-			end := strings.Index(string(src[r.off+2:]), "*/")
+			end := bytes.Index(src[r.off+2:], []byte("*/"))
 			if end < 0 {
 				start := r.off
 				r.off = len(src)

@@ -111,8 +111,9 @@ func (p *parser) object(n *node, path, what string, table []field, visit func(f 
 		p.wrongType(n, path, what, "an object, { ... }", "")
 		return false
 	}
-	meant := map[string]bool{}
-	first := make(map[string]*member, len(n.members))
+	var meant []string
+	var few [16]seen // no object of the format has more keys
+	first := few[:0]
 	for _, m := range n.members {
 		name := m.key
 		f := find(table, name)
@@ -124,14 +125,14 @@ func (p *parser) object(n *node, path, what string, table []field, visit func(f 
 		mpath := join(path, m.key)
 		if f == nil {
 			for i, name := range p.unknownKey(m, mpath, what, table) {
-				meant[name] = true
+				meant = append(meant, name)
 				miss(name)
 				if i == 0 {
 					p.under(find(table, name), m.val, mpath)
 				}
 			}
 		}
-		if old := first[name]; old != nil {
+		if old := lookup(first, name); old != nil {
 			msg := fmt.Sprintf("the key %s appears twice in one object", clip(strconv.Quote(m.key)))
 			if old.key != m.key {
 				msg = fmt.Sprintf("%q and %q are two spellings of one key", old.key, m.key)
@@ -142,7 +143,7 @@ func (p *parser) object(n *node, path, what string, table []field, visit func(f 
 			}
 			fd.Related = []diag.Related{{Range: p.t.rng(old.keySpan), Message: "it is here first"}}
 		} else {
-			first[name] = m
+			first = append(first, seen{name, m})
 		}
 		if f != nil {
 			visit(f, m, place{key: p.t.rng(m.keySpan), val: p.t.rng(m.val.span), path: mpath})
@@ -152,7 +153,7 @@ func (p *parser) object(n *node, path, what string, table []field, visit func(f 
 		return true
 	}
 	for i := range table {
-		if f := &table[i]; f.required && first[f.name] == nil && !meant[f.name] {
+		if f := &table[i]; f.required && lookup(first, f.name) == nil && !slices.Contains(meant, f.name) {
 			fix := fmt.Sprintf("add %q: {} to inherit everything", f.name)
 			if f.typ == kindsValue {
 				fix = fmt.Sprintf(`add %q: ["weights", "bias", "activation"], or those of the three that the rule is for`, f.name)
@@ -161,6 +162,21 @@ func (p *parser) object(n *node, path, what string, table []field, visit func(f 
 		}
 	}
 	return true
+}
+
+// seen is a key of an object that has been read.
+type seen struct {
+	name string
+	m    *member
+}
+
+func lookup(list []seen, name string) *member {
+	for _, s := range list {
+		if s.name == name {
+			return s.m
+		}
+	}
+	return nil
 }
 
 // under looks for mistakes in what stands under a misspelled key.
@@ -467,18 +483,17 @@ func keyOf(name string) Key {
 }
 
 // kindTable has a field for each kind of tensor.
-func kindTable() []field {
-	var table []field
-	for _, k := range scheme.KindNames() {
-		table = append(table, field{name: k, typ: settingsValue, doc: "Settings for " + k + "."})
-	}
-	return table
+var kindTable = []field{
+	{name: scheme.Input.String(), typ: settingsValue, doc: "Settings for what enters the network."},
+	{name: scheme.Weights.String(), typ: settingsValue, doc: "Settings for weights."},
+	{name: scheme.Bias.String(), typ: settingsValue, doc: "Settings for biases."},
+	{name: scheme.Activation.String(), typ: settingsValue, doc: "Settings for what layers put out."},
 }
 
 // tensors reads tensor_quantize_config.
 func (p *parser) tensors(n *node, pl place, text string, dst *[scheme.Activation + 1]layer) {
 	kindOf := func(name string) scheme.Kind { return scheme.Kind(slices.Index(scheme.KindNames(), name) + 1) }
-	isObject := p.object(n, pl.path, keyTensor, kindTable(), func(f *field, m *member, mpl place) {
+	isObject := p.object(n, pl.path, keyTensor, kindTable, func(f *field, m *member, mpl place) {
 		k := kindOf(f.name)
 		doubt := dst[k].unsure
 		dst[k] = p.settings(m.val, mpl, text+f.name)

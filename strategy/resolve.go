@@ -58,7 +58,8 @@ type Resolved struct {
 	Quantize       bool
 	QuantizeOrigin Origin
 
-	because [keyEnd]Because
+	// because is nil unless it was asked for: it is most of the work.
+	because *[keyEnd]Because
 	// src is where each setting that holds stands, nil for a default; depth is
 	// how specific the object is that sets it, see [Strategy.resolve]; unsure
 	// marks those about which nothing can be concluded.
@@ -119,6 +120,7 @@ func (s *Strategy) Resolve(kind scheme.Kind, rule *Rule) Resolved {
 func (s *Strategy) resolve(kind scheme.Kind, rule *Rule, explain bool) Resolved {
 	r := Resolved{Kind: kind, Settings: Defaults(kind)}
 	if explain {
+		r.because = new([keyEnd]Because)
 		for k := KeyDatatype; k < keyEnd; k++ {
 			r.because[k] = Because{Key: k, Value: Value(r.Settings, k), Origin: Origin{Text: defaultText}}
 		}

@@ -31,7 +31,7 @@ func Schema() []byte {
 	defs.add("settings", objectSchema("Settings of a tensor. What is left out is inherited.", settings, nil,
 		`"not":{"required":["datatype","data_type"]}`))
 	var tensors writer
-	for _, f := range kindTable() {
+	for _, f := range kindTable {
 		tensors.add(f.name, f.schema(""))
 	}
 	defs.add("tensors", objectSchema("Settings by kind of tensor.", tensors, nil))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -49,9 +50,9 @@ const snippetWidth = 100
 func snippet(w io.Writer, r diag.Range, src []byte) string {
 	start := min(r.Start.Offset, len(src))
 	end := min(max(r.End.Offset, start), len(src))
-	lineStart := strings.LastIndexByte(string(src[:start]), '\n') + 1
+	lineStart := bytes.LastIndexByte(src[:start], '\n') + 1
 	lineEnd := len(src)
-	if i := strings.IndexByte(string(src[start:]), '\n'); i >= 0 {
+	if i := bytes.IndexByte(src[start:], '\n'); i >= 0 {
 		lineEnd = start + i
 	}
 	line := strings.TrimSuffix(string(src[lineStart:lineEnd]), "\r")
