@@ -142,7 +142,7 @@ func (c *calibration) observers() error {
 			s.PerChannel = false // per_channel is for weights alone
 		}
 		o, err := observe.New(observe.Config{
-			Name: t.Name, Settings: s, Kind: t.Kind, GraphInput: t.NetworkInput, Axis: t.Axis, Pool: c.pool,
+			Name: t.Name, Settings: s, Kind: t.Kind, GraphInput: t.NetworkInput, Axis: t.Axis, Target: c.plan.Strategy.Target, Pool: c.pool,
 		})
 		if err != nil {
 			return fmt.Errorf("layer %s: %w", t.Layer.Name, err)

@@ -24,7 +24,7 @@ func (b *builder) makeLayers() {
 			if n := len(m.outs); n > 0 {
 				l.Output = m.outs[0]
 			}
-			if r := b.rules[m.main]; r != nil {
+			if r := b.rules[m]; r != nil {
 				rules = append(rules, r)
 			}
 		}
@@ -198,7 +198,7 @@ func (b *builder) emit() {
 		b.layerInput(u, l)
 		for _, c := range b.constants(u) {
 			own := *l
-			own.Rule = b.rules[u.main]
+			own.Rule = b.rules[u]
 			st := b.settings(&own, c.kind)
 			if why := b.leftConstant(st, c.kind, l); why != "" {
 				b.p.Left = append(b.p.Left, Left{c.value, c.kind, l, why})
@@ -273,7 +273,7 @@ func (b *builder) layerInput(u *unit, l *Layer) {
 	if u.main == nil {
 		return
 	}
-	rule := b.rules[u.main]
+	rule := b.rules[u]
 	if rule == nil || !rule.Kinds.Has(scheme.Input) {
 		return
 	}

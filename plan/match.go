@@ -1,55 +1,126 @@
 package plan
 
 import (
+	"fmt"
+	"strings"
+
+	"narrow/diag"
 	"narrow/graph"
+	"narrow/graph/names"
 	"narrow/strategy"
 )
 
-// matchRules finds the rule that wins on each node.
+// matchRules finds the rule that wins on each unit, and reports rules that
+// match nothing, or by name more than one layer.
 func (b *builder) matchRules() {
-	for _, n := range b.p.Model.Graph.Nodes {
-		var hit []*strategy.Rule
-		for _, r := range b.s.Rules {
-			if r.LayerName == n.Name && r.LayerName != "" || typeMatches(n, strategy.BareType(r.LayerType)) {
-				hit = append(hit, r)
+	table := names.New(b.p.Model)
+	unitOf := map[*graph.Node]*unit{}
+	inputOf := map[string]*unit{}
+	for _, u := range b.flow.units {
+		for _, n := range u.nodes {
+			unitOf[n] = u
+		}
+		if u.main == nil {
+			inputOf[u.outs[0]] = u
+		}
+	}
+	hits := map[*unit][]*strategy.Rule{}
+	for _, r := range b.s.Rules {
+		var us []*unit
+		add := func(u *unit) {
+			if u != nil {
+				for _, seen := range us {
+					if seen == u {
+						return
+					}
+				}
+				us = append(us, u)
 			}
 		}
-		if i := strategy.Winner(hit); i >= 0 {
-			b.rules[n] = hit[i]
-		}
-	}
-}
-
-func typeMatches(n *graph.Node, t string) bool {
-	return n.OpType == t || t == "Conv2d" && n.Is("Conv") || t == "Linear" && n.Is("Gemm", "MatMul")
-}
-
-// roughTypes stands in until type inference lands.
-func roughTypes(g *graph.Graph) map[string]graph.DataType {
-	types := map[string]graph.DataType{}
-	for _, v := range g.Inputs {
-		types[v.Name] = v.Type
-	}
-	for _, t := range g.Initializers {
-		types[t.Name] = t.Type
-	}
-	for _, n := range g.Nodes {
-		t := types[n.Input(0)]
 		switch {
-		case n.Is("Shape", "Size", "ArgMax", "ArgMin", "NonZero"):
-			t = graph.Int64
-		case n.Is("Cast"):
-			t = graph.DataType(n.Int("to", 1))
-		case n.Is("Constant"):
-			if a := n.Attr("value"); a != nil && a.Tensor != nil {
-				t = a.Tensor.Type
+		case r.ByName():
+			m := table.Find(r.LayerName)
+			add(inputOf[m.Input])
+			for _, n := range m.Nodes {
+				add(unitOf[n])
 			}
-		case n.Is("Where"):
-			t = types[n.Input(1)]
+			switch {
+			case len(us) == 0:
+				b.unmatched(r, m, table.Nearest(r.LayerName))
+			case layers(us) > 1:
+				b.ambiguous(r, us)
+			}
+		case r.LayerType != "":
+			for _, n := range table.OfType(r.LayerType) {
+				add(unitOf[n])
+			}
+			if len(us) == 0 {
+				b.unmatched(r, names.Match{}, table.NearestTypes(r.LayerType))
+			}
 		}
-		for _, o := range n.Outputs {
-			types[o] = t
+		for _, u := range us {
+			hits[u] = append(hits[u], r)
 		}
 	}
-	return types
+	for u, rs := range hits {
+		b.rules[u] = rs[strategy.Winner(rs)]
+	}
+}
+
+// layers counts the layers that units belong to.
+func layers(us []*unit) int {
+	seen := map[*group]bool{}
+	for _, u := range us {
+		seen[u.group] = true
+	}
+	return len(seen)
+}
+
+func (b *builder) unmatched(r *strategy.Rule, m names.Match, near []string) {
+	f := diag.Finding{
+		Severity: diag.Error, Code: "rule-matches-nothing", Range: r.NameRange, Path: r.NamePath,
+		Message:     fmt.Sprintf("%v matches no layer of the model", r),
+		Suggestions: near,
+	}
+	switch {
+	case len(m.Nodes) > 0:
+		f.Message = fmt.Sprintf("%v matches %s, which computes with no float values of the network", r, m.Nodes[0].Label())
+		f.Fix = "name a layer that \"narrow layers\" lists, or delete the rule"
+	case len(near) > 0:
+		f.Fix = "did you mean " + quoteList(near) + "?"
+	default:
+		f.Fix = "\"narrow layers\" lists what a rule can name"
+	}
+	b.list = append(b.list, f)
+}
+
+func (b *builder) ambiguous(r *strategy.Rule, us []*unit) {
+	var labels []string
+	for i, u := range us {
+		if i == 3 {
+			labels = append(labels, fmt.Sprintf("%d more", len(us)-i))
+			break
+		}
+		if u.main != nil {
+			labels = append(labels, u.main.Label())
+		} else {
+			labels = append(labels, u.outs[0])
+		}
+	}
+	b.list = append(b.list, diag.Finding{
+		Severity: diag.Error, Code: "rule-ambiguous", Range: r.NameRange, Path: r.NamePath,
+		Message: fmt.Sprintf("%v matches %d layers: %s", r, layers(us), strings.Join(labels, ", ")),
+		Fix:     "give one layer's node name, or use layer_type",
+	})
+}
+
+func quoteList(names []string) string {
+	q := make([]string, len(names))
+	for i, n := range names {
+		q[i] = fmt.Sprintf("%q", n)
+	}
+	if n := len(q); n > 1 {
+		return strings.Join(q[:n-1], ", ") + " or " + q[n-1]
+	}
+	return q[0]
 }

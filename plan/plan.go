@@ -3,6 +3,7 @@ package plan
 import (
 	"narrow/diag"
 	"narrow/graph"
+	"narrow/graph/infer"
 	"narrow/scheme"
 	"narrow/strategy"
 )
@@ -84,12 +85,11 @@ type Left struct {
 // match nothing or too much (errors) and settings that a tensor cannot hold
 // (warnings).
 func Build(m *graph.Model, s *strategy.Strategy) (*Plan, diag.List, error) {
-	types := roughTypes(m.Graph)
 	b := &builder{
-		rules:  map[*graph.Node]*strategy.Rule{},
+		rules:  map[*unit]*strategy.Rule{},
 		p:      &Plan{Model: m, Strategy: s},
 		s:      s,
-		flow:   newFlow(m.Graph, types),
+		flow:   newFlow(m.Graph, infer.Types(m)),
 		layers: map[*group]*Layer{},
 		points: map[*unit]*Tensor{},
 	}
@@ -107,7 +107,7 @@ type builder struct {
 	s      *strategy.Strategy
 	flow   *flow
 	list   diag.List
-	rules  map[*graph.Node]*strategy.Rule
+	rules  map[*unit]*strategy.Rule
 	layers map[*group]*Layer
 	points map[*unit]*Tensor // the quantizer behind a unit
 }
