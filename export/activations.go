@@ -9,6 +9,7 @@ import (
 // activations puts the pairs that quantize in the place of the taps.
 func (q *qdq) activations() {
 	g := q.m.Graph
+	l := newLinks(g)
 	var nodes []*graph.Node
 	for _, n := range g.Nodes {
 		t := q.tensor[n]
@@ -16,14 +17,23 @@ func (q *qdq) activations() {
 			nodes = append(nodes, n)
 			continue
 		}
-		nodes = append(nodes, q.quantize(t, n.Inputs[0], n.Outputs[0])...)
+		nodes = append(nodes, q.quantize(l, t, n.Inputs[0], n.Outputs[0])...)
+	}
+	for _, x := range q.extra {
+		out := q.names.fresh(x.t.Name + "_early")
+		for i, in := range x.reader.Inputs {
+			if in == x.value {
+				x.reader.Inputs[i] = out
+			}
+		}
+		nodes = append(nodes, q.pair(ruleFuse, x.t, x.e, x.st, q.tieScale(l, x.t, x.e, x.from), x.value, out)...)
 	}
 	g.Nodes = nodes
 }
 
 // quantize returns the nodes that quantize the value in by t's encoding and
 // put out its dequantized self as out.
-func (q *qdq) quantize(t *plan.Tensor, in, out string) []*graph.Node {
+func (q *qdq) quantize(l *links, t *plan.Tensor, in, out string) []*graph.Node {
 	switch t.Settings.Settings.Datatype {
 	case scheme.BFloat16:
 		return q.castPair(t.Name, graph.BFloat16, in, out)
@@ -31,11 +41,15 @@ func (q *qdq) quantize(t *plan.Tensor, in, out string) []*graph.Node {
 		return q.castPair(t.Name, graph.Float16, in, out)
 	}
 	e := q.in.Encodings[t]
+	if q.opts.Unsigned && e.Min < 0 && e.Max-e.Min <= 255 {
+		e = shifted(e, -e.Min)
+	}
 	st, ok := storageFor(e.Min, e.Max, q.opset)
 	if !ok {
 		return q.floatQuantize(t, e, in, out)
 	}
 	var nodes []*graph.Node
+	tapped := in
 	if q.opts.ExactRounding && !dividesAlike(t, e) {
 		round, mid := q.rounding(t, e, in)
 		nodes = append(nodes, round...)
@@ -43,19 +57,42 @@ func (q *qdq) quantize(t *plan.Tensor, in, out string) []*graph.Node {
 		nodes = append(nodes, scaled)
 		in = scaled.Outputs[0]
 	}
-	if e.Min != st.lo || e.Max != st.hi {
+	from := tapped
+	clamped := e.Max != st.hi || e.Min != st.lo && !q.nonNegative(l, in, len(l.producer))
+	source := len(q.extra)
+	q.fuse(l, t, e, st, in, clamped)
+	if clamped {
 		clip := q.clip(t.Name, in, "", float32(e.Min-e.ZeroPoint[0])*e.Scale[0], float32(e.Max-e.ZeroPoint[0])*e.Scale[0])
 		nodes = append(nodes, clip)
 		in = clip.Outputs[0]
+		for i := source; i < len(q.extra); i++ {
+			if q.extra[i].reader == nil {
+				q.extra[i].reader = clip
+			}
+		}
 	}
-	return append(nodes, q.pair(ruleQDQ, t.Name, e, st, in, out)...)
+	scale := e.Scale[0]
+	if early := len(q.extra) > source; !early || l.producer[from].Is("Concat") {
+		scale = q.tieScale(l, t, e, from)
+	}
+	nodes = append(nodes, q.pair(ruleQDQ, t, e, st, scale, in, out)...)
+	if len(q.extra) > source {
+		nodes = append(nodes, q.perReader(t, e, st, in, out)...)
+	}
+	return nodes
 }
 
-// pair returns QuantizeLinear and DequantizeLinear from in to out.
-func (q *qdq) pair(rule, name string, e scheme.Encoding, st storage, in, out string) []*graph.Node {
+// pair returns QuantizeLinear, dividing by the scale to, and DequantizeLinear
+// from in to out.
+func (q *qdq) pair(rule string, t *plan.Tensor, e scheme.Encoding, st storage, to float32, in, out string) []*graph.Node {
+	name := t.Name
 	scale := q.scalar(name+"_scale", e.Scale[0])
 	zero := q.store(pack(name+"_zero_point", st.typ, nil, e.ZeroPoint[:1]))
-	qn := q.node(rule, "QuantizeLinear", name+"/QuantizeLinear", q.names.fresh(name+"_quantized"), []string{in, scale, zero})
+	divisor := scale
+	if to != e.Scale[0] {
+		divisor = q.scalar(name+"_scale_ties", to)
+	}
+	qn := q.node(rule, "QuantizeLinear", name+"/QuantizeLinear", q.names.fresh(name+"_quantized"), []string{in, divisor, zero})
 	dn := q.node(rule, "DequantizeLinear", name+"/DequantizeLinear", out, []string{qn.Outputs[0], scale, zero})
 	return []*graph.Node{qn, dn}
 }
@@ -71,4 +108,16 @@ func (q *qdq) castPair(name string, to graph.DataType, in, out string) []*graph.
 // since rounding keeps order.
 func (q *qdq) clip(name, in, out string, lo, hi float32) *graph.Node {
 	return q.node(ruleQDQ, "Clip", name+"/Clamp", out, []string{in, q.scalar(name+"_min", lo), q.scalar(name+"_max", hi)})
+}
+
+// shifted returns e with all integers, the zero point too, larger by n: the
+// same values.
+func shifted(e scheme.Encoding, n int64) scheme.Encoding {
+	e.Min, e.Max = e.Min+n, e.Max+n
+	zeros := make([]int64, len(e.ZeroPoint))
+	for i, z := range e.ZeroPoint {
+		zeros[i] = z + n
+	}
+	e.ZeroPoint = zeros
+	return e
 }

@@ -63,6 +63,10 @@ func (q *qdq) constant(t *plan.Tensor, values []float32, out string) ([]*graph.N
 			return []*graph.Node{n}, nil
 		}
 	}
+	scales := storedScales(ints, e, layout)
+	if t.Kind == scheme.Weights {
+		q.weightScales[t] = scales
+	}
 	st, ok := storageFor(e.Min, e.Max, q.opset)
 	zeros := slices.Clone(e.ZeroPoint)
 	if !ok {
@@ -77,7 +81,7 @@ func (q *qdq) constant(t *plan.Tensor, values []float32, out string) ([]*graph.N
 		}
 		zeros = nil
 	}
-	return []*graph.Node{q.dequantize(t.Name, pack(t.Name+"_quantized", st.typ, dims, ints), e.Scale, zeros, e.Axis, out)}, nil
+	return []*graph.Node{q.dequantize(t.Name, pack(t.Name+"_quantized", st.typ, dims, ints), scales, zeros, e.Axis, out)}, nil
 }
 
 // dequantize stores integers with their scales and returns the node that makes
@@ -179,10 +183,39 @@ func (q *qdq) weightEncoding(u plan.Use) (scheme.Encoding, bool) {
 	for _, t := range q.in.Plan.Tensors {
 		if t.Constant != nil && slices.Contains(t.Uses, u) {
 			e, ok := q.in.Encodings[t]
-			return e, ok
+			if s := q.weightScales[t]; s != nil {
+				e.Scale = s
+			}
+			return e, ok && t.Settings.Settings.Datatype == scheme.Int
 		}
 	}
 	return scheme.Encoding{}, false
+}
+
+// storedScales returns the scales to store with a constant's integers: those
+// of e, but for channels that hold nothing but zeros the largest one. Zero is
+// zero at any scale, and the tiny scale of a dead channel would leave no room
+// for its bias in int32.
+func storedScales(ints []int64, e scheme.Encoding, l kernel.Layout) []float32 {
+	if len(e.Scale) == 1 {
+		return e.Scale
+	}
+	dead := make([]bool, len(e.Scale))
+	for c := range dead {
+		dead[c] = true
+	}
+	for i, v := range ints {
+		if c := i / l.Inner % l.Channels; v != e.ZeroPoint[c] {
+			dead[c] = false
+		}
+	}
+	scales := slices.Clone(e.Scale)
+	for c := range scales {
+		if dead[c] {
+			scales[c] = slices.Max(e.Scale)
+		}
+	}
+	return scales
 }
 
 // inputEncoding returns the encoding of the tap that a value comes from,
@@ -195,7 +228,7 @@ func (q *qdq) inputEncoding(value string) (scheme.Encoding, bool) {
 			return scheme.Encoding{}, false
 		case q.tensor[n] != nil:
 			e, ok := q.in.Encodings[q.tensor[n]]
-			return e, ok
+			return e, ok && len(e.Scale) == 1
 		case !n.Is("Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Split", "Identity", "Dropout", "Expand", "Tile", "DepthToSpace", "SpaceToDepth"):
 			return scheme.Encoding{}, false
 		}

@@ -23,8 +23,13 @@ type Options struct {
 	// the scale input scale * weight scale, which integer kernels need.
 	KeepBias bool
 	// Plain leaves out the QuantizeLinear/DequantizeLinear pairs that change no
-	// number and only let runtimes fuse.
+	// number and only let runtimes fuse, and gives QuantizeLinear the calibrated
+	// scale to the last bit where it could hold another round mode's ties.
 	Plain bool
+	// Unsigned stores signed activations of up to 8 bits as unsigned ones with
+	// a zero point: the same values, which some kernels take faster, and which
+	// TensorRT does not take.
+	Unsigned bool
 	// Opset is the standard operator set to write, 0 for the one that the
 	// strategy asks for, or else the smallest that holds the result.
 	Opset int64
@@ -55,7 +60,7 @@ const (
 // to the same float32 values. The error is for plans without encodings and the
 // like, not for what a target cannot hold.
 func QDQ(in Input, opts Options) (*graph.Model, diag.List, error) {
-	q := &qdq{in: in, opts: opts, replaced: map[*plan.Tensor]string{}}
+	q := &qdq{in: in, opts: opts, replaced: map[*plan.Tensor]string{}, held: map[*plan.Tensor]bool{}, weightScales: map[*plan.Tensor][]float32{}}
 	if err := q.run(); err != nil {
 		return nil, q.list, fmt.Errorf("export qdq: %w", err)
 	}
@@ -80,6 +85,13 @@ type qdq struct {
 	nodes map[*graph.Node]*graph.Node
 	// replaced names the value that stands for a constant.
 	replaced map[*plan.Tensor]string
+	// extra are the pairs that let runtimes fuse.
+	extra []extraPair
+	// held are the tensors whose ties fall as asked though QuantizeLinear
+	// rounds to even.
+	held map[*plan.Tensor]bool
+	// weightScales are the stored scales of weights.
+	weightScales map[*plan.Tensor][]float32
 }
 
 func (q *qdq) run() error {
@@ -95,7 +107,6 @@ func (q *qdq) run() error {
 			return fmt.Errorf("%s: %w", describe(t), err)
 		}
 	}
-	q.auditTies()
 	if !q.chooseOpset() {
 		return nil
 	}
@@ -113,6 +124,7 @@ func (q *qdq) run() error {
 		return err
 	}
 	q.activations()
+	q.auditTies()
 	prune(q.m.Graph)
 	if err := q.m.Graph.Sort(); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"narrow/export"
@@ -27,7 +28,7 @@ func TestTry(t *testing.T) {
 		t.Run(filepath.Base(filepath.Dir(f))+filepath.Base(f), func(t *testing.T) {
 			c := calibrateOn(t, load(t, f), settings(t, text))
 			want := c.simulate(t)
-			for _, o := range []export.Options{{}, {KeepBias: true}, {Plain: true}, {ExactRounding: true, KeepBias: true}} {
+			for _, o := range []export.Options{{}, {Unsigned: true}, {KeepBias: true}, {Plain: true}, {ExactRounding: true, KeepBias: true}} {
 				m, list := qdq(t, c.Input, o)
 				got := run(t, m, c.in)
 				for i := range want {
@@ -39,6 +40,21 @@ func TestTry(t *testing.T) {
 						}
 						worst = max(worst, d)
 					}
+					all := slices.Clone(want[i])
+					slices.Sort(all)
+					step := math.Inf(1)
+					for j, v := range all[1:] {
+						if d := float64(v - all[j]); d > 1e-6*math.Abs(float64(v)) {
+							step = min(step, d)
+						}
+					}
+					beyond := 0
+					for j := range want[i] {
+						if math.Abs(float64(want[i][j]-got[i][j])) > 1.01*step {
+							beyond++
+						}
+					}
+					t.Logf("step %g beyond %d", step, beyond)
 					t.Logf("%+v output %d: %d of %d differ, worst %g, of %v %v", o, i, n, len(want[i]), worst, want[i][:3], list)
 				}
 			}

@@ -2,6 +2,7 @@ package export
 
 import (
 	"math"
+	"slices"
 
 	"narrow/graph"
 	"narrow/internal/kernel"
@@ -72,4 +73,73 @@ func (q *qdq) floatQuantize(t *plan.Tensor, e scheme.Encoding, in, out string) [
 	clip := q.clip(t.Name, rounded, "", float32(e.Min-e.ZeroPoint[0]), float32(e.Max-e.ZeroPoint[0]))
 	scale := q.node(ruleQDQ, "Mul", t.Name+"/Scale", out, []string{clip.Outputs[0], q.scalar(t.Name+"_scale", e.Scale[0])})
 	return append(nodes, clip, scale)
+}
+
+// tieShift is by how much, relatively, a scale is changed so that ties fall to
+// one side: enough that float32 sees it, and so little that of sums of 8-bit
+// products nothing but ties changes sides.
+const tieShift = 0x1p-22
+
+// tieScale returns the scale to give to QuantizeLinear for t, whose value to
+// round is from.
+//
+// QuantizeLinear rounds ties to even. With power-of-two scales ties are common,
+// since sums of products lie on a grid of which every 2^n-th point is a tie. A
+// scale that is smaller by a hair pushes ties, and ties alone, away from zero
+// (std_round; half_up where no value is negative), a larger one towards zero
+// (half_down).
+func (q *qdq) tieScale(l *links, t *plan.Tensor, e scheme.Encoding, from string) float32 {
+	s, scale := t.Settings.Settings, e.Scale[0]
+	if q.moved(l, e, from) {
+		q.held[t] = true
+		return scale
+	}
+	if q.opts.Plain || q.opts.ExactRounding || e.FixPosition == nil || e.Max-e.Min > 255 {
+		return scale
+	}
+	switch {
+	case s.RoundMode == scheme.StdRound, s.RoundMode == scheme.HalfUp && q.nonNegative(l, from, len(l.producer)):
+		q.held[t] = true
+		return scale * (1 - tieShift)
+	case s.RoundMode == scheme.HalfDown:
+		q.held[t] = true
+		return scale * (1 + tieShift)
+	}
+	return scale
+}
+
+// moved reports whether from holds nothing but values that were quantized by
+// e's scale already: there are no ties then, and runtimes keep the operator in
+// integers only where the scales are equal.
+func (q *qdq) moved(l *links, e scheme.Encoding, from string) bool {
+	n := l.producer[from]
+	if n == nil || !n.Is("MaxPool", "GlobalMaxPool") {
+		return false
+	}
+	in, ok := q.inputEncoding(n.Input(0))
+	return ok && in.Scale[0] == e.Scale[0]
+}
+
+// nonNegative reports whether value is known to be nowhere below zero. depth
+// bounds the search.
+func (q *qdq) nonNegative(l *links, value string, depth int) bool {
+	n := l.producer[value]
+	if n == nil || depth == 0 {
+		return false
+	}
+	switch {
+	case q.tensor[n] != nil || n.Is("MaxPool", "GlobalMaxPool", "AveragePool", "GlobalAveragePool", "Flatten", "Reshape", "Transpose",
+		"Squeeze", "Unsqueeze", "Slice", "Split", "Identity", "Dropout", "Expand", "Tile", "DepthToSpace", "SpaceToDepth"):
+		return q.nonNegative(l, n.Input(0), depth-1)
+	case n.Is("Add", "Concat", "Max"):
+		return len(n.Inputs) > 0 && !slices.ContainsFunc(n.Inputs, func(in string) bool { return !q.nonNegative(l, in, depth-1) })
+	case n.Is("Clip"):
+		if c := q.m.Graph.Initializer(n.Input(1)); c != nil {
+			if v, err := c.Floats(); err == nil && len(v) == 1 {
+				return v[0] >= 0
+			}
+		}
+		return n.Input(1) == "" && n.Float("min", -1) >= 0
+	}
+	return n.Is("Relu", "Sigmoid", "Softmax", "HardSigmoid", "Abs", "Exp", "Sqrt")
 }

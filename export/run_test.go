@@ -2,10 +2,14 @@ package export_test
 
 import (
 	"context"
+	"encoding/binary"
+	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"narrow/calibrate"
@@ -15,6 +19,7 @@ import (
 	"narrow/graph"
 	"narrow/graph/onnx"
 	"narrow/plan"
+	"narrow/rewrite"
 	"narrow/strategy"
 )
 
@@ -71,6 +76,17 @@ func samples(m *graph.Model, n int, seed uint64) map[string]calibrate.Tensor {
 		for i := range x {
 			x[i] = float32(r.NormFloat64())
 		}
+		if dir := os.Getenv("DATA"); dir != "" {
+			if b, err := os.ReadFile(filepath.Join(dir, m.Graph.Name+".f32")); err == nil {
+				at := int(seed) * n * count / int(shape[0])
+				if seed == 99 {
+					at = len(b)/4 - count
+				}
+				for i := range x {
+					x[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*(at+i):]))
+				}
+			}
+		}
 		in[v.Name] = calibrate.Tensor{Type: graph.Float32, Shape: shape, Floats: x}
 	}
 	return in
@@ -95,6 +111,10 @@ type calibrated struct {
 // calibrateOn plans m by s and calibrates it on samples.
 func calibrateOn(t *testing.T, m *graph.Model, s *strategy.Strategy) calibrated {
 	t.Helper()
+	m, _, err := rewrite.Apply(m, rewrite.FoldBatchNorm())
+	if err != nil {
+		t.Fatal(err)
+	}
 	p, list, err := plan.Build(m, s)
 	if err != nil {
 		t.Fatal(err)
@@ -104,7 +124,7 @@ func calibrateOn(t *testing.T, m *graph.Model, s *strategy.Strategy) calibrated 
 	}
 	c, err := calibrate.Calibrate(context.Background(), p, runner(t), func(yield func(*calibrate.Batch, error) bool) {
 		for i := range 2 {
-			in := samples(m, 4, uint64(i))
+			in := samples(m, 8, uint64(i))
 			count := 4
 			for _, x := range in {
 				count = int(x.Shape[0])
@@ -122,7 +142,7 @@ func calibrateOn(t *testing.T, m *graph.Model, s *strategy.Strategy) calibrated 
 			Plan: p, Encodings: c.Encodings, Bias: c.Bias, ModelPath: "net.onnx", ModelSHA256: "0123",
 			Samples: export.Samples{Count: c.Samples, Batches: c.Batches, SHA256: "4567"}, Propagate: c.Propagate.String(), Version: "test",
 		},
-		c: c, in: samples(m, 4, 99),
+		c: c, in: samples(m, 8, 99),
 	}
 }
 
@@ -148,12 +168,14 @@ func (c calibrated) simulate(t *testing.T) [][]float32 {
 	return out
 }
 
+var kept atomic.Int64
+
 // run saves m, loads it again and runs it.
 func run(t *testing.T, m *graph.Model, in map[string]calibrate.Tensor) [][]float32 {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "m.onnx")
 	if dir := os.Getenv("KEEP"); dir != "" {
-		file = filepath.Join(dir, filepath.Base(t.Name())+".onnx")
+		file = filepath.Join(dir, fmt.Sprintf("%s-%d.onnx", filepath.Base(t.Name()), kept.Add(1)))
 	}
 	if err := onnx.Save(m, file); err != nil {
 		t.Fatal(err)

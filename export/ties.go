@@ -13,7 +13,7 @@ func (q *qdq) auditTies() {
 	if q.opts.ExactRounding {
 		return
 	}
-	var tensors, uncounted int
+	var tensors, held, uncounted int
 	var sum Ties
 	var modes [scheme.StdRound + 1]int
 	first := ""
@@ -24,6 +24,10 @@ func (q *qdq) auditTies() {
 		}
 		if _, ok := opsetFor(q.in.Encodings[t].Min, q.in.Encodings[t].Max); !ok {
 			continue // written in operators that round as asked
+		}
+		if q.held[t] {
+			held++
+			continue
 		}
 		tensors++
 		modes[s.RoundMode]++
@@ -49,6 +53,11 @@ func (q *qdq) auditTies() {
 			what += fmt.Sprintf("%v on %d", scheme.RoundMode(m), n)
 		}
 	}
+	if held > 0 {
+		what += fmt.Sprintf(" tensors; on %d more its scale is set so that ties fall as asked", held)
+	} else {
+		what += " tensors"
+	}
 	count := fmt.Sprintf("on the calibration samples %d of %d elements differ by one step", sum.Differing, sum.Elements)
 	if uncounted > 0 {
 		count += fmt.Sprintf(" (%d tensors were not counted)", uncounted)
@@ -59,8 +68,8 @@ func (q *qdq) auditTies() {
 	const fix = "--exact-rounding expresses the mode in standard operators, at a cost in speed"
 	if sum.Differing == 0 && uncounted == 0 {
 		q.list = append(q.list, diag.Finding{Severity: diag.Note, Code: "round-mode", Fix: fix,
-			Message: fmt.Sprintf("QuantizeLinear rounds ties to even, the strategy asks otherwise (%s tensors): %s", what, count)})
+			Message: fmt.Sprintf("QuantizeLinear rounds ties to even, the strategy asks otherwise (%s): %s", what, count)})
 		return
 	}
-	q.find(diag.Warning, "round-mode", fix, "QuantizeLinear rounds ties to even, the strategy asks otherwise (%s tensors): %s", what, count)
+	q.find(diag.Warning, "round-mode", fix, "QuantizeLinear rounds ties to even, the strategy asks otherwise (%s): %s", what, count)
 }

@@ -1,0 +1,142 @@
+package export
+
+import (
+	"slices"
+
+	"narrow/graph"
+	"narrow/plan"
+	"narrow/scheme"
+)
+
+// links are who makes and who reads the values of q.m.
+type links struct {
+	producer map[string]*graph.Node
+	readers  map[string]int
+	outputs  map[string]bool
+}
+
+func newLinks(g *graph.Graph) *links {
+	l := &links{producer: map[string]*graph.Node{}, readers: map[string]int{}, outputs: map[string]bool{}}
+	for _, n := range g.Nodes {
+		for _, o := range n.Outputs {
+			l.producer[o] = n
+		}
+		for _, in := range graph.Reads(n) {
+			l.readers[in]++
+		}
+	}
+	for _, v := range g.Outputs {
+		l.outputs[v.Name] = true
+	}
+	return l
+}
+
+// inner returns the node that puts out value when one node alone reads it.
+func (l *links) inner(value string) *graph.Node {
+	if l.readers[value] != 1 || l.outputs[value] {
+		return nil
+	}
+	return l.producer[value]
+}
+
+// fusable are the operators that runtimes have integer kernels for, when a
+// QuantizeLinear follows directly.
+func fusable(n *graph.Node) bool {
+	return n.Is("Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Mul", "GlobalAveragePool", "AveragePool", "Concat")
+}
+
+// fuse puts a second pair of t's encoding between an operator and the
+// activation function, or the clamp, or the Concat that stands between it and
+// t's own quantizer, in, where runtimes would otherwise compute the operator in
+// float. That changes no number: quantizing keeps order and is idempotent, so
+// it commutes with Relu and Clip, and with moving values.
+//
+// clamped says that a Clip of our own comes before the quantizer.
+func (q *qdq) fuse(l *links, t *plan.Tensor, e scheme.Encoding, st storage, in string, clamped bool) {
+	if q.opts.Plain || q.opts.ExactRounding || st.hi-st.lo != 255 {
+		return
+	}
+	n := l.inner(in)
+	if n == nil {
+		return
+	}
+	if n.Is("Concat") {
+		for i, x := range n.Inputs {
+			if !slices.Contains(n.Inputs[:i], x) && l.producer[x] != nil && q.tensor[l.producer[x]] == nil {
+				q.fuseInput(l, t, e, st, n, i)
+			}
+		}
+		return
+	}
+	switch {
+	case n.Is("Relu"):
+		if !clamped && e.ZeroPoint[0] == st.lo {
+			return // the integers' range says the same: runtimes drop the Relu
+		}
+	case n.Is("Clip"):
+		// The bounds count only in float: always a pair.
+	case clamped && fusable(n):
+		q.extra = append(q.extra, extraPair{t, e, st, in, in, nil})
+		return
+	default:
+		return
+	}
+	if p := l.inner(n.Input(0)); p != nil && fusable(p) {
+		q.fuseInput(l, t, e, st, n, 0)
+	}
+}
+
+// fuseInput puts a pair before input i of n, or, where what is read there is
+// an activation function behind an operator that can fuse, before that.
+func (q *qdq) fuseInput(l *links, t *plan.Tensor, e scheme.Encoding, st storage, n *graph.Node, i int) {
+	if p := l.inner(n.Inputs[i]); p != nil && n.Is("Concat") && p.Is("Relu", "Clip") {
+		if o := l.inner(p.Input(0)); o != nil && fusable(o) && !(p.Is("Relu") && e.ZeroPoint[0] == st.lo) {
+			q.extra = append(q.extra, extraPair{t, e, st, p.Inputs[0], p.Outputs[0], p})
+		}
+	}
+	from := n.Inputs[i]
+	if !n.Is("Concat") {
+		from = n.Outputs[0]
+	}
+	q.extra = append(q.extra, extraPair{t, e, st, n.Inputs[i], from, n})
+}
+
+// extraPair is a pair that reads value, and whose result reader reads in its
+// place; nil means the quantizer's own first node.
+type extraPair struct {
+	t     *plan.Tensor
+	e     scheme.Encoding
+	st    storage
+	value string
+	// from is the value whose rounding counts: behind the activation function.
+	from   string
+	reader *graph.Node
+}
+
+// perReader gives each reader of out but the first a pair of its own. ONNX
+// Runtime on x86 turns int8 pairs into uint8 ones, but only where one reader
+// follows, and fuses nothing where the two types then meet.
+func (q *qdq) perReader(t *plan.Tensor, e scheme.Encoding, st storage, in, out string) []*graph.Node {
+	if st.typ != graph.Int8 {
+		return nil
+	}
+	var nodes []*graph.Node
+	first := true
+	for _, n := range q.m.Graph.Nodes {
+		if !slices.Contains(n.Inputs, out) {
+			continue
+		}
+		if first {
+			first = false
+			continue
+		}
+		own := q.names.fresh(out + "_again")
+		for i, x := range n.Inputs {
+			if x == out {
+				n.Inputs[i] = own
+			}
+		}
+		nodes = append(nodes, q.pair(ruleFuse, t, e, st, e.Scale[0], in, own)...)
+	}
+	return nodes
+}
