@@ -153,7 +153,7 @@ func (w *work) sinkFor(v string, axis int, reader *graph.Node) (sink, string) {
 		return w.addSink(p, axis)
 	case p.Is("Transpose"):
 		perm := p.Ints("perm")
-		if axis >= len(perm) {
+		if axis < 0 || axis >= len(perm) {
 			return sink{}, fmt.Sprintf("%q has no perm for axis %d", p.Label(), axis)
 		}
 		return w.sinkFor(p.Input(0), int(perm[axis]), p)
@@ -236,8 +236,10 @@ func (w *work) convSink(p *graph.Node, axis int) (sink, string) {
 		return sink{}, reason
 	}
 	return sink{what: p.Label(), channels: l.out, fold: func(scale, offset []float32) {
-		for i := range weights {
-			weights[i] *= scale[l.outOf(i)]
+		for i := 0; i < len(weights); i += l.per {
+			for k, s := i, scale[l.outOf(i)]; k < i+l.per; k++ {
+				weights[k] *= s
+			}
 		}
 		name := biasName(p.Input(1))
 		w.setFloats(p, 1, p.Label()+".weight", dims, weights)

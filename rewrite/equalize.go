@@ -70,6 +70,9 @@ func (w *work) nextConv(n *graph.Node) (second *graph.Node, clips []*graph.Node)
 			return nil, nil
 		}
 		u := users[0]
+		if len(u.Outputs) == 0 {
+			return nil, nil
+		}
 		switch {
 		case u.Is("Conv", "ConvTranspose"):
 			if u.Input(0) != v || !w.only(v, u) || w.rank(u.Input(1)) < 4 {
@@ -116,12 +119,20 @@ func (w *work) equalizePair(first, second *graph.Node, clips []*graph.Node) *sit
 	if a.out != b.in {
 		return refuse("it has %d output channels and %q reads %d", a.out, second.Label(), b.in)
 	}
+	for _, x := range [][]float32{a.w, b.w} {
+		if slices.ContainsFunc(x, func(x float32) bool { return !finite(x) }) {
+			return refuse("its weights or those of %q are not all finite", second.Label())
+		}
+	}
 	var bias []float32
 	if first.Input(2) != "" {
 		var dims []int64
 		var ok bool
 		if bias, dims, ok = w.floats(first.Input(2)); !ok || len(bias) != a.out || len(dims) != 1 {
 			return refuse("its bias %q is not a float32 constant of %d elements", first.Input(2), a.out)
+		}
+		if slices.ContainsFunc(bias, func(x float32) bool { return !finite(x) }) {
+			return refuse("its bias %q is not all finite", first.Input(2))
 		}
 	}
 	if len(clips) > 0 && w.opset() < 8 {
@@ -137,11 +148,15 @@ func (w *work) equalizePair(first, second *graph.Node, clips []*graph.Node) *sit
 		return nil
 	}
 	return &site{apply: func() string {
-		for i := range a.w {
-			a.w[i] /= scale[a.outOf(i)]
+		for i := 0; i < len(a.w); i += a.per {
+			for k, s := i, scale[a.outOf(i)]; k < i+a.per; k++ {
+				a.w[k] /= s
+			}
 		}
-		for i := range b.w {
-			b.w[i] *= scale[b.inOf(i)]
+		for i := 0; i < len(b.w); i += b.per {
+			for k, s := i, scale[b.inOf(i)]; k < i+b.per; k++ {
+				b.w[k] *= s
+			}
 		}
 		w.setFloats(first, 1, first.Label()+".weight", a.dims, a.w)
 		w.setFloats(second, 1, second.Label()+".weight", b.dims, b.w)
@@ -180,9 +195,12 @@ func (w *work) convWeights(n *graph.Node) (convWeights, string) {
 // rows gathers the weights by output channel.
 func rows(c convWeights) [][]float32 {
 	out := make([][]float32, c.out)
-	for i, x := range c.w {
+	for o := range out {
+		out[o] = make([]float32, 0, len(c.w)/c.out)
+	}
+	for i := 0; i < len(c.w); i += c.per {
 		o := c.outOf(i)
-		out[o] = append(out[o], x)
+		out[o] = append(out[o], c.w[i:i+c.per]...)
 	}
 	return out
 }
@@ -190,9 +208,11 @@ func rows(c convWeights) [][]float32 {
 // columns returns the largest magnitude of the weights per input channel.
 func columns(c convWeights) []float32 {
 	out := make([]float32, c.in)
-	for i, x := range c.w {
+	for i := 0; i < len(c.w); i += c.per {
 		k := c.inOf(i)
-		out[k] = max(out[k], abs(x))
+		for _, x := range c.w[i : i+c.per] {
+			out[k] = max(out[k], abs(x))
+		}
 	}
 	return out
 }
@@ -293,14 +313,46 @@ func meanOf(xs []float32) float64 {
 	return sum / float64(len(xs))
 }
 
-// medianOf sorts xs and returns the middle, or the mean of the two middle ones.
+// medianOf returns the middle of xs, or the mean of the two middle ones. It
+// moves the elements of xs, none of which is NaN.
 func medianOf(xs []float32) float32 {
-	slices.Sort(xs)
 	m := len(xs) / 2
+	upper := nth(xs, m)
 	if len(xs)%2 == 1 {
-		return xs[m]
+		return upper
 	}
-	return (xs[m-1] + xs[m]) / 2
+	return (slices.Max(xs[:m]) + upper) / 2
+}
+
+// nth moves the n-th smallest element of xs to place n, smaller ones in front
+// of it (Hoare's selection), and returns it.
+func nth(xs []float32, n int) float32 {
+	for lo, hi := 0, len(xs)-1; lo < hi; {
+		pivot := xs[lo+(hi-lo)/2]
+		i, j := lo, hi
+		for i <= j {
+			for xs[i] < pivot {
+				i++
+			}
+			for xs[j] > pivot {
+				j--
+			}
+			if i <= j {
+				xs[i], xs[j] = xs[j], xs[i]
+				i++
+				j--
+			}
+		}
+		switch {
+		case n <= j:
+			hi = j
+		case n >= i:
+			lo = i
+		default:
+			return xs[n]
+		}
+	}
+	return xs[n]
 }
 
 // boundChannels divides the upper bound of a ReLU6 by scale, per channel of a

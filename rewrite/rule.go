@@ -131,7 +131,7 @@ func (w *work) run(r Rule) {
 	for pass := 1; ; pass++ {
 		changed := false
 		for _, n := range slices.Clone(w.g.Nodes) {
-			if w.gone[n] {
+			if w.gone[n] || len(n.Outputs) == 0 || n.Outputs[0] == "" {
 				continue
 			}
 			s := r.find(w, n)
