@@ -55,6 +55,7 @@ func TestBrokenModels(t *testing.T) {
 		{"dimensions that overflow to 2", `no machine holds that many`, func(m *pb.ModelProto) { m.Graph.Initializer[0].Dims = []int64{1 << 32, 1 << 32, 2} }},
 		{"no data type", `tensor "w" does not tell its data type`, func(m *pb.ModelProto) { m.Graph.Initializer[0].DataType = nil }},
 		{"segment", `stored in segments`, func(m *pb.ModelProto) { m.Graph.Initializer[0].Segment = &pb.TensorProto_Segment{} }},
+		{"endless name", `...`, func(m *pb.ModelProto) { m.Graph.Node[1].Input[0] = strings.Repeat("é", 1<<20) }},
 		{"strings missing", `holds 0 strings, not 2`, func(m *pb.ModelProto) {
 			m.Graph.Initializer[0].DataType, m.Graph.Initializer[0].RawData = ptr(int32(8)), nil
 		}},
@@ -74,6 +75,9 @@ func TestBrokenModels(t *testing.T) {
 			}
 			if err != nil && strings.Contains(err.Error(), "\n") {
 				t.Errorf("more than one line: %q", err)
+			}
+			if err != nil && len(err.Error()) > 1000 {
+				t.Errorf("a line of %d bytes", len(err.Error()))
 			}
 		})
 	}
@@ -104,10 +108,13 @@ func TestOpsets(t *testing.T) {
 func TestLoadErrors(t *testing.T) {
 	dir := t.TempDir()
 	whole := mustMarshal(t, small())
+	silent := small()
+	silent.Graph.Output = nil
 	for name, content := range map[string]string{
 		"empty.onnx": "", "text.onnx": "layer { type: conv }\n", "image.onnx": "\x89PNG\r\n\x1a\n....", "torch.onnx": "PK\x03\x04....",
 		"lfs.onnx": "version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "tflite.onnx": "\x1c\x00\x00\x00TFL3....",
 		"cut.onnx": string(whole[:len(whole)-9]), "noise.onnx": "\x08\x96\xff\xff\x00\x17", "good.onnx": string(whole),
+		"silent.onnx":  string(mustMarshal(t, silent)),
 		"chinese.onnx": "不是模型", "json.onnx": "{\"a\": 1}",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
@@ -116,7 +123,7 @@ func TestLoadErrors(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"none.onnx": "no such file", ".": "is a folder", "empty.onnx": "empty", "text.onnx": "this is text", "image.onnx": "a PNG image",
-		"torch.onnx": "torch.onnx.export", "lfs.onnx": "git lfs pull", "tflite.onnx": "TensorFlow Lite", "cut.onnx": "cut off", "noise.onnx": "not an ONNX model",
+		"torch.onnx": "torch.onnx.export", "lfs.onnx": "git lfs pull", "tflite.onnx": "TensorFlow Lite", "cut.onnx": "cut off", "silent.onnx": "no outputs", "noise.onnx": "not an ONNX model",
 		"chinese.onnx": "this is text", "json.onnx": "this is text",
 	} {
 		path := filepath.Join(dir, name)
@@ -193,7 +200,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(mustMarshal(f, small()))
 	f.Add(binary.AppendUvarint([]byte{0x3a}, 1<<40))
 	for _, data := range hostile() {
-		f.Add(data[:min(len(data), 4096)])
+		f.Add(data[:min(len(data), 200)])
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := Decode(data, "")

@@ -19,7 +19,7 @@ func CheckOpsets(m *graph.Model) error {
 	v, ok := m.Opsets[""]
 	switch {
 	case !ok && usesStandard(m.Graph):
-		return fmt.Errorf("the model does not tell which ONNX operator set it is written for (opset_import)")
+		return fmt.Errorf("the model does not tell which ONNX operator set it is written for (opset_import); was the file cut off?")
 	case !ok:
 		return nil
 	case v < MinOpset:

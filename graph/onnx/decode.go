@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"errors"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -16,6 +17,32 @@ import (
 //
 // The model shares no memory with data.
 func Decode(data []byte, dir string) (*graph.Model, error) {
+	m, err := decode(data, dir)
+	if err != nil {
+		return nil, short(err)
+	}
+	return m, nil
+}
+
+// short keeps an error that names something to a line that can be read: names
+// come from the file and may be of any length.
+func short(err error) error {
+	const most = 600
+	if len(err.Error()) <= most {
+		return err
+	}
+	return shortError{err, strings.ToValidUTF8(err.Error()[:most], "") + "..."}
+}
+
+type shortError struct {
+	error
+	text string
+}
+
+func (e shortError) Error() string { return e.text }
+func (e shortError) Unwrap() error { return e.error }
+
+func decode(data []byte, dir string) (*graph.Model, error) {
 	if err := sniff(data); err != nil {
 		return nil, err
 	}

@@ -25,6 +25,9 @@ func Load(path string) (*graph.Model, error) {
 	if err := CheckOpsets(m); err != nil {
 		return nil, fmt.Errorf("model %s: %w", path, err)
 	}
+	if len(m.Graph.Outputs) == 0 {
+		return nil, fmt.Errorf("model %s: the graph has no outputs, so there is nothing to run it for", path)
+	}
 	return m, nil
 }
 
