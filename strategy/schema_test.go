@@ -172,17 +172,17 @@ func TestSchemaIsTheParser(t *testing.T) {
 	}
 
 	keys := map[string]string{} // a file with %s for the value under test
-	for _, k := range append(props(root), "nonsense") {
+	for _, k := range names(t, root, "change_concat_input_fix change_pool_input_fix convert_relu6_to_relu convert_silu_to_hswish include_bias_corr include_cle keep_add_layer_accuracy keep_first_last_layer_accuracy layer_quantize_config onnx_opset_version overall_quantize_config quantizable_data_type target_device tensor_quantize_config") {
 		keys["top "+k] = fmt.Sprintf(`{%q: %%s}`, k)
 	}
-	for _, k := range append(props(s.defs["settings"]), "nonsense") {
+	for _, k := range names(t, s.defs["settings"], "bit_width calib_statistic_method data_type datatype method narrow_range per_channel percentage round_mode scale_type signed symmetry") {
 		keys["overall "+k] = fmt.Sprintf(`{"overall_quantize_config": {%q: %%s}}`, k)
 		keys["weights "+k] = fmt.Sprintf(`{"tensor_quantize_config": {"weights": {%q: %%s}}}`, k)
 	}
-	for _, k := range append(props(s.defs["tensors"]), "nonsense") {
+	for _, k := range names(t, s.defs["tensors"], "activation bias input weights") {
 		keys["tensor "+k] = fmt.Sprintf(`{"tensor_quantize_config": {%q: %%s}}`, k)
 	}
-	for _, k := range append(props(s.defs["rule"]), "nonsense") {
+	for _, k := range names(t, s.defs["rule"], "layer_name layer_type overall_quantize_config quantizable_data_type tensor_quantize_config") {
 		rule := map[string]string{"layer_name": `"fc"`, "quantizable_data_type": `["weights"]`, "overall_quantize_config": "{}"}
 		if k == "layer_type" {
 			delete(rule, "layer_name")
@@ -221,8 +221,15 @@ func TestSchemaIsTheParser(t *testing.T) {
 	}
 }
 
-func props(def any) []string {
-	return slices.Sorted(maps.Keys(def.(map[string]any)["properties"].(map[string]any)))
+// names returns the keys of an object in the schema, which have to be the
+// format's, and one that is none.
+func names(t *testing.T, def any, want string) []string {
+	t.Helper()
+	got := slices.Sorted(maps.Keys(def.(map[string]any)["properties"].(map[string]any)))
+	if !slices.Equal(got, strings.Fields(want)) {
+		t.Errorf("the schema has the keys %q, want %q", got, want)
+	}
+	return append(got, "nonsense")
 }
 
 // TestSchemaTakesGoodFiles: what the parser takes without a word, the schema
