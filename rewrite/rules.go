@@ -12,6 +12,9 @@ type Options struct {
 	// Zero means [Relu6Stops]. (vai_q_pytorch converts every ReLU6 whenever it
 	// equalizes: set ConvertRelu6 for the same numbers.)
 	Relu6 Relu6Way
+	// DeviceArithmetic computes pooling and some activation functions with the
+	// DPU's constants, as vai_q_pytorch does. Not exact.
+	DeviceArithmetic bool
 	// Rounds is how often equalization goes through the network; 0 means once.
 	Rounds int
 }
@@ -44,7 +47,11 @@ func Before(o Options) []Rule {
 		}
 		rules = append(rules, Equalize(Equalizing{Relu6: way, Rounds: max(o.Rounds, 1)}))
 	}
-	return append(rules, FoldPad())
+	rules = append(rules, FoldPad())
+	if o.DeviceArithmetic {
+		rules = append(rules, DeviceArithmetic())
+	}
+	return rules
 }
 
 // All returns every rule once, with the settings of vai_q_pytorch, for listings.
