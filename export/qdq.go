@@ -6,6 +6,7 @@ import (
 
 	"narrow/diag"
 	"narrow/graph"
+	"narrow/graph/infer"
 	"narrow/plan"
 	"narrow/scheme"
 )
@@ -113,7 +114,7 @@ func (q *qdq) run() error {
 	if err := q.clone(); err != nil {
 		return err
 	}
-	if list := RaiseOpset(q.m, q.opset); len(list) > 0 {
+	if list := raiseOpset(q.m, q.opset, infer.Shapes(q.in.Plan.Model, nil)); len(list) > 0 {
 		q.list = append(q.list, list...)
 		if list.HasErrors() {
 			return nil
