@@ -12,5 +12,7 @@ func rules(s *strategy.Strategy) []rewrite.Rule {
 		ConvertRelu6: s.ConvertReLU6 || s.IncludeCLE,
 		ConvertSilu:  s.ConvertSiLU,
 		Equalize:     s.IncludeCLE,
+
+		DeviceArithmetic: true,
 	})
 }

@@ -56,8 +56,18 @@ type Node struct {
 	Metadata map[string]string
 	// Rule names the rewrite rule that made this node; "" for the model's own.
 	Rule string
+	// Whole is the operator that a rule spelled as several nodes, this among
+	// them; nil for nodes that stand for themselves.
+	Whole *Whole
 	// Source is what the node was decoded from, for the encoder's use.
 	Source any
+}
+
+// Whole is one operator in the form of several nodes. Nodes of one whole point
+// to the same value.
+type Whole struct {
+	// OpType is the operator's type.
+	OpType string
 }
 
 // AttrKind says which field of an [Attr] counts.

@@ -36,6 +36,7 @@ type matcher struct {
 func findComposites(ix *graph.Index) map[*graph.Node]*composite {
 	m := &matcher{ix: ix, taken: map[*graph.Node]bool{}}
 	found := map[*graph.Node]*composite{}
+	m.wholes(found)
 	// Longer patterns first: a Gelu holds Mul nodes that a shorter one may want.
 	for _, match := range []func(*graph.Node) *composite{
 		m.layerNorm, m.gelu, m.hardSwish, m.swish, m.linear,
@@ -55,6 +56,34 @@ func findComposites(ix *graph.Index) map[*graph.Node]*composite {
 		}
 	}
 	return found
+}
+
+// wholes finds the operators that a rewrite rule spelled as several nodes.
+func (m *matcher) wholes(found map[*graph.Node]*composite) {
+	byWhole := map[*graph.Whole]*composite{}
+	for _, n := range m.ix.Graph.Nodes {
+		if n.Whole == nil {
+			continue
+		}
+		c := byWhole[n.Whole]
+		if c == nil {
+			c = &composite{op: n.Whole.OpType}
+			byWhole[n.Whole] = c
+		}
+		c.nodes = append(c.nodes, n)
+		if n.Rule == "" || c.main == nil || c.main.Rule != "" {
+			c.main = n // the model's own node, or the last
+		}
+	}
+	for _, c := range byWhole {
+		if !m.closed(c) {
+			continue // a later rule took a piece: the nodes stand for themselves
+		}
+		for _, n := range c.nodes {
+			m.taken[n] = true
+			found[n] = c
+		}
+	}
 }
 
 // closed reports whether nobody outside reads the values between c's nodes,

@@ -54,6 +54,11 @@ func (b *builder) matchRules() {
 			for _, n := range table.OfType(r.LayerType) {
 				add(unitOf[n])
 			}
+			for _, u := range b.flow.units {
+				if u.main != nil && u.main.Whole != nil && strings.EqualFold(u.op, strategy.BareType(r.LayerType)) {
+					add(u)
+				}
+			}
 			if len(us) == 0 {
 				b.unmatched(r, names.Match{}, table.NearestTypes(r.LayerType))
 			}

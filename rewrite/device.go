@@ -102,7 +102,7 @@ func (w *work) deviceMean(n *graph.Node) *site {
 		n.Outputs[0] = mean
 		n.Whole = whole
 		w.ix.Producer[mean] = n
-		c := w.scalar(n.Label()+"/device_scale", float32(scale))
+		c := w.storeScalar(n.Label()+"/device_scale", float32(scale))
 		w.insertAfter(n, &graph.Node{Name: w.fresh(n.Label() + "/device_scale"), OpType: "Mul", Inputs: []string{mean, c}, Outputs: []string{out}, Whole: whole})
 		return fmt.Sprintf("mean times %.9g", scale)
 	}}
@@ -196,7 +196,7 @@ func (w *work) deviceHardSigmoid(n *graph.Node) *site {
 		whole := &graph.Whole{OpType: "HardSigmoid"}
 		c := &chain{w: w, anchor: n, whole: whole, base: n.Label()}
 		v := c.relu6(n.Input(0))
-		w.replace(n, &graph.Node{Name: n.Name, OpType: "Mul", Inputs: []string{v, w.scalar(c.base+"/sixth", sixth)}, Outputs: n.Outputs, Metadata: n.Metadata, Whole: whole})
+		w.replace(n, &graph.Node{Name: n.Name, OpType: "Mul", Inputs: []string{v, w.storeScalar(c.base+"/sixth", sixth)}, Outputs: n.Outputs, Metadata: n.Metadata, Whole: whole})
 		return "relu6(x+3) * 2731/16384"
 	}}
 }
@@ -243,7 +243,7 @@ func (c *chain) put(op string, inputs []string, attrs ...*graph.Attr) string {
 func (c *chain) unary(op, v string) string { return c.put(op, []string{v}) }
 
 func (c *chain) step(op, v string, by float32) string {
-	return c.put(op, []string{v, c.w.scalar(fmt.Sprintf("%s/device_%d_by", c.base, c.n+1), by)})
+	return c.put(op, []string{v, c.w.storeScalar(fmt.Sprintf("%s/device_%d_by", c.base, c.n+1), by)})
 }
 
 // clip writes Clip in the form of the model's opset.
@@ -253,15 +253,15 @@ func (c *chain) clip(v string, lo, hi float32) string {
 			&graph.Attr{Name: "min", Kind: graph.AttrFloat, Float: lo}, &graph.Attr{Name: "max", Kind: graph.AttrFloat, Float: hi})
 	}
 	return c.put("Clip", []string{v,
-		c.w.scalar(fmt.Sprintf("%s/device_%d_min", c.base, c.n+1), lo),
-		c.w.scalar(fmt.Sprintf("%s/device_%d_max", c.base, c.n+1), hi)})
+		c.w.storeScalar(fmt.Sprintf("%s/device_%d_min", c.base, c.n+1), lo),
+		c.w.storeScalar(fmt.Sprintf("%s/device_%d_max", c.base, c.n+1), hi)})
 }
 
 // relu6 is min(max(x+3, 0), 6).
 func (c *chain) relu6(x string) string { return c.clip(c.step("Add", x, 3), 0, 6) }
 
-// scalar stores a constant without dimensions and returns its name.
-func (w *work) scalar(base string, v float32) string {
+// storeScalar stores a constant without dimensions and returns its name.
+func (w *work) storeScalar(base string, v float32) string {
 	name := w.fresh(base)
 	w.setInitializer(graph.NewFloats(name, []int64{}, []float32{v}))
 	return name
