@@ -262,7 +262,7 @@ func (s *Installer) Data(ctx context.Context) (string, error) {
 	from := filepath.Join(tmp, "x", filepath.FromSlash(debFolder))
 	have, err = s.complete(from)
 	if err == nil && !have {
-		err = fmt.Errorf("Debian's %s does not hold the four files", debPackage)
+		err = fmt.Errorf("package %s does not hold the four files", debPackage)
 	}
 	if err != nil {
 		return "", err

@@ -1,0 +1,48 @@
+# narrow's everyday commands. `make setup` is part of those that need it, and
+# costs nothing once done.
+
+GO    ?= go
+FUZZ  ?= 20000x
+BENCH ?= .
+
+# ONNX Runtime is opened at run time; its binding needs cgo.
+export CGO_ENABLED = 1
+
+.PHONY: setup build test check demo bench fuzz clean
+
+## setup: ONNX Runtime and Fashion-MNIST into the user's cache
+setup:
+	$(GO) run ./tools/setup
+
+## build: the program, as bin/narrow
+build:
+	$(GO) build -trimpath -o bin/narrow ./cmd/narrow
+
+## test: all tests, ONNX Runtime's included
+test: setup
+	NARROW_ORT_LIB="$$($(GO) run ./tools/setup ort)" $(GO) test ./...
+
+## check: formatting, vet, staticcheck, the table of imports
+check:
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not gofmt'ed:"; echo "$$out"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool -modfile=tools/lint.mod staticcheck ./...
+	$(GO) test -count=1 ./internal/archtest
+
+## demo: five strategies on the bundled network; results in ./demo
+demo: setup
+	$(GO) run ./tools/demo
+
+## bench: BENCH is a regular expression; compare runs with benchstat
+bench: setup
+	NARROW_ORT_LIB="$$($(GO) run ./tools/setup ort)" $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+## fuzz: every fuzz target, FUZZ inputs each (a count, or a time such as 1m)
+fuzz:
+	@for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZ) $$p || exit 1; \
+	  done; done
+
+clean:
+	rm -rf bin demo

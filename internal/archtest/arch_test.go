@@ -1,0 +1,243 @@
+// Package archtest holds the table of packages: who may import whom. It reads
+// the sources themselves, so that a wrong import fails a test and not a review.
+package archtest
+
+import (
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// house is the table. Packages below an "internal" folder of a package belong
+// to it and may import what it may.
+var house = map[string]struct {
+	level int
+	may   []string // packages of lower levels
+}{
+	"diag":            {0, nil},
+	"scheme":          {0, nil},
+	"internal/kernel": {0, nil},
+	"internal/ortlib": {0, nil},
+
+	"strategy":          {1, []string{"diag", "scheme"}},
+	"graph":             {1, nil},
+	"calibrate/observe": {1, []string{"internal/kernel", "scheme"}},
+	"internal/setup":    {1, []string{"internal/ortlib"}},
+
+	"graph/onnx":  {2, []string{"graph", "diag"}},
+	"graph/infer": {2, []string{"graph"}},
+	"graph/names": {2, []string{"graph", "strategy", "diag", "scheme"}},
+
+	"plan": {3, []string{"diag", "scheme", "strategy", "graph", "graph/infer", "graph/names"}},
+
+	"rewrite":       {4, []string{"diag", "graph", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme"}},
+	"calibrate":     {4, []string{"diag", "graph", "graph/infer", "plan", "calibrate/observe", "internal/kernel", "scheme"}},
+	"samples":       {4, []string{"diag"}},
+	"export":        {4, []string{"diag", "graph", "graph/onnx", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme", "strategy"}},
+	"report":        {4, []string{"diag", "graph", "plan", "calibrate/observe", "scheme"}},
+	"calibrate/ort": {5, []string{"graph", "graph/onnx", "calibrate"}},
+
+	// The root strings all together but the engine: importing it brings no cgo.
+	".": {6, []string{
+		"diag", "scheme", "strategy", "graph", "graph/onnx", "graph/infer", "graph/names", "plan", "rewrite", "calibrate",
+		"calibrate/observe", "samples", "export", "report",
+	}},
+	"internal/parity": {6, nil},
+}
+
+// programs are above the table and may import anything.
+var programs = []string{"cmd", "tools", "examples"}
+
+// outside says who may import which module that is not of the standard
+// library.
+var outside = map[string][]string{
+	"google.golang.org/protobuf":      {"graph/onnx", "calibrate/ort"},
+	"github.com/tailscale/hujson":     {"strategy"},
+	"github.com/spf13/cobra":          {"cmd"},
+	"github.com/spf13/pflag":          {"cmd"},
+	"golang.org/x/image":              {"samples"},
+	"golang.org/x/sys":                {"internal/kernel", "calibrate/ort", "cmd"},
+	"golang.org/x/term":               {"cmd", "tools"},
+	"github.com/yalue/onnxruntime_go": {"calibrate/ort"},
+	"github.com/rogpeppe/go-internal": {"cmd"},
+	"github.com/mmcloughlin/avo":      nil,
+}
+
+// cgo is the only package that may import C.
+const cgo = "calibrate/ort/internal/capi"
+
+type file struct {
+	pkg     string // folder, with forward slashes
+	name    string
+	test    bool
+	imports []string
+	syntax  *ast.File
+}
+
+// sources parses every Go file of the module that holds this test.
+func sources(t *testing.T) (module string, files []file) {
+	t.Helper()
+	root := "../.."
+	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	module, _, _ = strings.Cut(strings.TrimPrefix(string(mod), "module "), "\n")
+	set := token.NewFileSet()
+	err = filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, p)
+		if err != nil {
+			return err
+		}
+		rel = filepath.ToSlash(rel)
+		if d.IsDir() {
+			if rel == "." {
+				return nil
+			}
+			base := path.Base(rel)
+			_, err := os.Stat(filepath.Join(p, "go.mod"))
+			if base == "testdata" || base == "bin" || base == "demo" || base[0] == '.' || base[0] == '_' || err == nil {
+				return fs.SkipDir // a module of its own, or no package
+			}
+			if !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			return nil
+		}
+		if !strings.HasSuffix(rel, ".go") {
+			return nil
+		}
+		src, err := parser.ParseFile(set, p, nil, parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		f := file{pkg: path.Dir(rel), name: rel, test: strings.HasSuffix(rel, "_test.go"), syntax: src}
+		for _, spec := range src.Imports {
+			name, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			f.imports = append(f.imports, name)
+		}
+		files = append(files, f)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) < 50 {
+		t.Fatalf("only %d files found", len(files))
+	}
+	return module, files
+}
+
+// owner returns the package of the table that pkg is or belongs to.
+func owner(pkg string) string {
+	if _, ok := house[pkg]; ok {
+		return pkg
+	}
+	if at := strings.LastIndex(pkg, "/internal/"); at >= 0 {
+		return owner(pkg[:at])
+	}
+	return ""
+}
+
+func isProgram(pkg string) bool {
+	first, _, _ := strings.Cut(pkg, "/")
+	return slices.Contains(programs, first)
+}
+
+func TestTableGoesDownward(t *testing.T) {
+	for name, row := range house {
+		for _, m := range row.may {
+			if low, ok := house[m]; !ok || low.level >= row.level {
+				t.Errorf("%s, of level %d, lists %s, which is not below it", name, row.level, m)
+			}
+		}
+	}
+}
+
+func TestImports(t *testing.T) {
+	module, files := sources(t)
+	for _, f := range files {
+		pkg := owner(f.pkg)
+		if pkg == "" && !isProgram(f.pkg) {
+			if f.pkg != "internal/archtest" {
+				t.Errorf("%s: package %s is not in the table: give it a level", f.name, f.pkg)
+			}
+			continue
+		}
+		for _, imp := range f.imports {
+			if imp == "C" && f.pkg != cgo {
+				t.Errorf("%s: only %s may use cgo", f.name, cgo)
+			}
+			first, _, _ := strings.Cut(imp, "/")
+			if strings.Contains(first, ".") {
+				checkOutside(t, f, imp)
+				continue
+			}
+			rel, ours := strings.CutPrefix(imp+"/", module+"/")
+			if rel = strings.TrimSuffix(rel, "/"); rel == "" {
+				rel = "."
+			}
+			if !ours || f.test || isProgram(f.pkg) {
+				continue // tests and programs may look at anything
+			}
+			target := owner(rel)
+			switch {
+			case target == "" || isProgram(rel):
+				t.Errorf("%s: nothing may import %s", f.name, imp)
+			case target != pkg && !slices.Contains(house[pkg].may, target):
+				t.Errorf("%s: %s may not import %s (it may: %s)", f.name, pkg, target, strings.Join(house[pkg].may, ", "))
+			}
+		}
+	}
+}
+
+func checkOutside(t *testing.T, f file, imp string) {
+	t.Helper()
+	for prefix, who := range outside {
+		if !strings.HasPrefix(imp, prefix) {
+			continue
+		}
+		if f.test || slices.ContainsFunc(who, func(w string) bool { return f.pkg == w || strings.HasPrefix(f.pkg, w+"/") }) {
+			return
+		}
+		t.Errorf("%s: %s may not import %s (only: %s)", f.name, f.pkg, imp, strings.Join(who, ", "))
+		return
+	}
+	t.Errorf("%s: imports %s, which no package may: name it in this table and in docs/dependencies.md", f.name, imp)
+}
+
+// Work at start-up costs everybody and hides order; and each package says what
+// it is for.
+func TestHabits(t *testing.T) {
+	_, files := sources(t)
+	said := map[string]bool{}
+	for _, f := range files {
+		doc := f.syntax.Doc.Text()
+		said[f.pkg] = said[f.pkg] || doc != ""
+		for _, d := range f.syntax.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && fn.Name.Name == "init" && !ast.IsGenerated(f.syntax) {
+				t.Errorf("%s: has an init function", f.name)
+			}
+		}
+	}
+	for pkg, ok := range said {
+		if !ok {
+			t.Errorf("package %s has no package comment", pkg)
+		}
+	}
+}
