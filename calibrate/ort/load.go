@@ -15,7 +15,7 @@ import (
 func (r *Runner) Load(ctx context.Context, m *graph.Model, opts calibrate.LoadOptions) (calibrate.Session, error) {
 	s, err := r.load(ctx, m, opts)
 	if err != nil {
-		return nil, fmt.Errorf("load model %q: %w", m.Graph.Name, clean(err))
+		return nil, fmt.Errorf("load model %q: %w", m.Graph.Name, r.clean(err, m))
 	}
 	return s, nil
 }
@@ -29,7 +29,7 @@ func (r *Runner) load(ctx context.Context, m *graph.Model, opts calibrate.LoadOp
 		return nil, err
 	}
 	cfg := config(opts)
-	s := &session{runner: r, model: m.Graph.Name, prepared: p, threads: cfg.Threads}
+	s := &session{name: m.Graph.Name, prepared: p}
 	if len(m.Graph.Nodes) == 0 {
 		return s, nil
 	}
@@ -47,6 +47,7 @@ func (r *Runner) load(ctx context.Context, m *graph.Model, opts calibrate.LoadOp
 			return nil, err
 		}
 	}
+	p.model = nil
 	return s, nil
 }
 

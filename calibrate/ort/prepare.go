@@ -14,10 +14,11 @@ const tapIndex = "tap"
 
 // prepared is a model made ready for ONNX Runtime.
 type prepared struct {
-	// model is a changed clone: taps numbered, outputs as asked for.
+	// model is a changed clone: taps numbered, outputs as asked for. It is
+	// dropped once it is loaded, and its weights with it.
 	model *graph.Model
-	// taps are the tap nodes of model, in order.
-	taps []*graph.Node
+	// taps are the labels of the tap nodes, in order.
+	taps []string
 	// outputs are the values that ONNX Runtime returns; never empty.
 	outputs []string
 	// wanted are the values that Run returns.
@@ -45,7 +46,7 @@ func prepare(m *graph.Model, opts calibrate.LoadOptions) (*prepared, error) {
 			return nil, fmt.Errorf("tap %q has inputs %q and outputs %q, not one of each", n.Label(), n.Inputs, n.Outputs)
 		}
 		n.SetAttr(&graph.Attr{Name: tapIndex, Kind: graph.AttrInt, Int: int64(len(p.taps))})
-		p.taps = append(p.taps, n)
+		p.taps = append(p.taps, n.Label())
 	}
 	if len(p.taps) > 0 && p.model.Opsets[calibrate.TapDomain] == 0 {
 		if p.model.Opsets == nil {

@@ -9,7 +9,6 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"narrow/calibrate"
-	"narrow/graph"
 )
 
 // The numbers of the ONNX format's fields that are looked at here.
@@ -27,7 +26,7 @@ var errEncoding = errors.New("broken protobuf encoding")
 // withTaps turns the stand-ins in the bytes of an optimized model back into
 // taps, and counts them. It works on the bytes, since ONNX Runtime writes more
 // into optimized models than other readers take.
-func withTaps(model []byte, taps []*graph.Node) (out []byte, found int, err error) {
+func withTaps(model []byte, taps []string) (out []byte, found int, err error) {
 	seen := map[int]bool{}
 	out, err = mapField(model, modelGraph, func(g []byte) ([]byte, error) {
 		return mapField(g, graphNode, func(n []byte) ([]byte, error) {
@@ -39,7 +38,7 @@ func withTaps(model []byte, taps []*graph.Node) (out []byte, found int, err erro
 				return nil, fmt.Errorf("%w: stand-in %d is there twice", errNotBlocked, i)
 			}
 			seen[i] = true
-			return tapNode(n, i, taps[i].Name)
+			return tapNode(n, i, taps[i])
 		})
 	})
 	if err != nil {

@@ -16,10 +16,8 @@ import (
 
 // session is a loaded network. Runs hold mu for reading, Close for writing.
 type session struct {
-	runner *Runner
-	model  string
+	name string
 	*prepared
-	threads int  // of one run
 	blocked bool // loaded in two steps, taps may see channels in blocks
 
 	mu     sync.RWMutex
@@ -45,7 +43,7 @@ func (s *session) Run(ctx context.Context, in map[string]calibrate.Tensor, hook 
 	defer s.mu.RUnlock()
 	out, err := s.run(ctx, in, hook)
 	if err != nil {
-		return nil, fmt.Errorf("run model %q: %w", s.model, clean(err))
+		return nil, fmt.Errorf("run model %q: %w", s.name, tidyError(err))
 	}
 	return out, nil
 }
@@ -62,7 +60,7 @@ func (s *session) run(ctx context.Context, in map[string]calibrate.Tensor, hook 
 	if hook != nil {
 		tap = func(i int, dst, src []float32, shape []int64) error {
 			if err := hook(i, dst, src, shape); err != nil {
-				return fmt.Errorf("tap %q: %w", s.taps[i].Label(), err)
+				return fmt.Errorf("tap %q: %w", s.taps[i], err)
 			}
 			return nil
 		}
@@ -186,8 +184,3 @@ func clone(t calibrate.Tensor) calibrate.Tensor {
 	t.Shape, t.Floats, t.Raw, t.Strings = slices.Clone(t.Shape), slices.Clone(t.Floats), slices.Clone(t.Raw), slices.Clone(t.Strings)
 	return t
 }
-
-// Parallel calls f(i) once for each i in 0..n-1 and returns when all are done.
-// From within a hook, on its goroutine, ONNX Runtime's threads share the work;
-// from elsewhere the caller does it alone. See [calibrate.Parallel].
-func (s *session) Parallel(n int, f func(i int)) { capi.Share(s.threads, n, f) }

@@ -55,6 +55,10 @@ func (s *Status) Error() string { return s.Message }
 
 // Open loads the shared library at path, and makes its environment.
 func Open(path string) (*Lib, error) {
+	if path == "" {
+		// The system would give the program itself.
+		return nil, errors.New("load ONNX Runtime: no path given")
+	}
 	cpath := C.CString(path)
 	defer C.free(unsafe.Pointer(cpath))
 	var cerr *C.char

@@ -17,9 +17,6 @@
 // which belongs to a session, finds the run it serves.
 static NW_THREAD uintptr_t nw_hook;
 static NW_THREAD int nw_running;
-// The kernel that this thread is in, and its API; NULL outside of a tap.
-static NW_THREAD OrtKernelContext* nw_ctx;
-static NW_THREAD const OrtApi* nw_ctx_api;
 
 #define TRY(call)            \
   do {                       \
@@ -30,8 +27,7 @@ static NW_THREAD const OrtApi* nw_ctx_api;
 const char* nw_version(const OrtApiBase* base) { return base->GetVersionString(); }
 const OrtApi* nw_get_api(const OrtApiBase* base, uint32_t version) { return base->GetApi(version); }
 
-// The tap operator. Kernel state is the tap's number and the number of
-// channels that carry data (0: all).
+// The tap operator. A kernel's state is its tap's number.
 
 typedef struct nw_kernel {
   const OrtApi* api;
@@ -94,26 +90,9 @@ static OrtStatus* tap_run(nw_kernel* k, OrtKernelContext* ctx, OrtTensorTypeAndS
     if (dst != src && count > 0) memcpy(dst, src, count * sizeof(float));
     return NULL;
   }
-  nw_ctx = ctx;
-  nw_ctx_api = k->api;
-  int failed = narrowTap(nw_hook, k->tap, (float*)dst, (float*)src, count, shape, rank);
-  nw_ctx = NULL;
-  if (failed) return k->api->CreateStatus(ORT_FAIL, "the tap's hook failed");
+  if (narrowTap(nw_hook, k->tap, (float*)dst, (float*)src, count, shape, rank) != 0)
+    return k->api->CreateStatus(ORT_FAIL, "the tap's hook failed");
   return NULL;
-}
-
-static void share(void* handle, size_t i) { narrowShare((uintptr_t)handle); }
-
-int nw_in_tap(void) { return nw_ctx != NULL; }
-
-OrtStatus* nw_parallel(size_t n, uintptr_t handle) {
-  // Not reachable from a share of the work: this thread's other runs are over
-  // or have not begun.
-  OrtKernelContext* ctx = nw_ctx;
-  nw_ctx = NULL;
-  OrtStatus* s = nw_ctx_api->KernelContext_ParallelFor(ctx, share, n, 0, (void*)handle);
-  nw_ctx = ctx;
-  return s;
 }
 
 static OrtStatus* ORT_API_CALL tap_compute(void* kernel, OrtKernelContext* ctx) {
@@ -278,13 +257,11 @@ OrtStatus* nw_run(nw_env* e, OrtSession* s, OrtRunOptions* opts, const char* con
   // A hook may itself run another session on this thread.
   uintptr_t outer_hook = nw_hook;
   int outer_running = nw_running;
-  OrtKernelContext* outer_ctx = nw_ctx;
   nw_hook = hook;
   nw_running = 1;
   OrtStatus* st = e->api->Run(s, opts, in_names, in, nin, out_names, nout, out);
   nw_hook = outer_hook;
   nw_running = outer_running;
-  nw_ctx = outer_ctx;
   return st;
 }
 

@@ -47,11 +47,6 @@ OrtStatus* nw_run(nw_env* e, OrtSession* s, OrtRunOptions* opts, const char* con
                   const OrtValue* const* in, size_t nin, const char* const* out_names, size_t nout, OrtValue** out,
                   uintptr_t hook);
 
-// Within a tap on this thread: calls narrowShare(handle) n times on the
-// session's threads.
-int nw_in_tap(void);
-OrtStatus* nw_parallel(size_t n, uintptr_t handle);
-
 OrtStatus* nw_run_options(nw_env* e, OrtRunOptions** out);
 OrtStatus* nw_terminate(nw_env* e, OrtRunOptions* opts);
 
