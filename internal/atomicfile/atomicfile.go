@@ -1,0 +1,112 @@
+// Package atomicfile writes a set of files into a folder so that a failure
+// leaves the folder as it was.
+//
+// In go names and writers; every file is first written whole under a
+// temporary name in the same folder, and only when all are there are they
+// renamed. Nothing temporary stays behind.
+package atomicfile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// File is one file to write: its name in the folder, and who writes it.
+type File struct {
+	Name  string
+	Write func(io.Writer) error
+}
+
+// Bytes returns a file of fixed content.
+func Bytes(name string, data []byte) File {
+	return File{name, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	}}
+}
+
+// CheckDir makes sure that files can be written into dir, creating it where it
+// is missing, before long work begins. The error names the folder and the
+// reason.
+func CheckDir(dir string) error {
+	if err := makeDir(dir); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, tempPattern)
+	if err != nil {
+		return cannot(dir, err)
+	}
+	name := f.Name()
+	return errors.Join(f.Close(), os.Remove(name))
+}
+
+// tempPattern names files under way.
+const tempPattern = ".narrow-*.tmp"
+
+func makeDir(dir string) error {
+	if st, err := os.Stat(dir); err == nil && !st.IsDir() {
+		return fmt.Errorf("the output folder %s is a file: name another with -o", dir)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return cannot(dir, err)
+	}
+	return nil
+}
+
+func cannot(dir string, err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		err = pe.Err
+	}
+	return fmt.Errorf("cannot write into the output folder %s: %w: name another with -o", dir, err)
+}
+
+// Write writes the files into dir, which is created where it is missing.
+func Write(dir string, files ...File) (err error) {
+	if err := makeDir(dir); err != nil {
+		return err
+	}
+	var temps []string
+	defer func() {
+		for _, t := range temps {
+			os.Remove(t) // those already renamed are gone
+		}
+	}()
+	for _, f := range files {
+		t, err := writeTemp(dir, f)
+		if t != "" {
+			temps = append(temps, t)
+		}
+		if err != nil {
+			return fmt.Errorf("writing %s: %w", filepath.Join(dir, f.Name), err)
+		}
+	}
+	for i, f := range files {
+		if err := os.Rename(temps[i], filepath.Join(dir, f.Name)); err != nil {
+			return fmt.Errorf("writing %s: %w", filepath.Join(dir, f.Name), err)
+		}
+	}
+	return nil
+}
+
+// writeTemp writes one file under a temporary name and returns that.
+func writeTemp(dir string, f File) (name string, err error) {
+	t, err := os.CreateTemp(dir, tempPattern)
+	if err != nil {
+		return "", cannot(dir, err)
+	}
+	if err := f.Write(t); err != nil {
+		return t.Name(), errors.Join(err, t.Close())
+	}
+	if err := t.Chmod(0o644); err != nil {
+		return t.Name(), errors.Join(err, t.Close())
+	}
+	if err := t.Sync(); err != nil {
+		return t.Name(), errors.Join(err, t.Close())
+	}
+	return t.Name(), t.Close()
+}
