@@ -287,6 +287,11 @@ func (k *corrector) finish(bias map[*plan.Tensor][]float32) {
 				l.now[i] = l.float[i] - float32(l.sum[i]/float64(l.samples))
 			}
 		}
+		// What is kept is the correction, as in vai_q_pytorch's file: the bias
+		// is the float one less the correction, here as after reading it again.
+		for i, b := range l.float {
+			l.now[i] = b - (b - l.now[i])
+		}
 		bias[l.op.Bias] = l.now
 	}
 }
