@@ -78,18 +78,15 @@ type frame struct {
 	shapes   map[string][]graph.Dim
 	// values holds the elements of small tensors that make up shapes.
 	values map[string][]elem
-	// constants are the graph's stored tensors.
-	constants map[string]*graph.Tensor
 }
 
 func newFrame(g *graph.Graph, outer *frame, opset int64) *frame {
 	f := &frame{
 		g: g, outer: outer, opset: opset,
-		types:     map[string]graph.DataType{},
-		sequence:  map[string]graph.DataType{},
-		shapes:    map[string][]graph.Dim{},
-		values:    map[string][]elem{},
-		constants: map[string]*graph.Tensor{},
+		types:    map[string]graph.DataType{},
+		sequence: map[string]graph.DataType{},
+		shapes:   map[string][]graph.Dim{},
+		values:   map[string][]elem{},
 	}
 	if outer != nil {
 		f.distrust = outer.distrust
@@ -112,7 +109,6 @@ func (f *frame) declare(v *graph.Value, shape bool) {
 
 // constant notes a stored tensor.
 func (f *frame) constant(name string, t *graph.Tensor) {
-	f.constants[name] = t
 	f.types[name] = t.Type
 	f.shapes[name] = fixed(t.Dims)
 	f.setValue(name, tensorElems(t))
@@ -203,11 +199,6 @@ func (f *frame) shapeOf(name string) []graph.Dim {
 
 func (f *frame) valueOf(name string) ([]elem, bool) {
 	return lookup(f, func(f *frame) map[string][]elem { return f.values }, name)
-}
-
-func (f *frame) tensorOf(name string) *graph.Tensor {
-	t, _ := lookup(f, func(f *frame) map[string]*graph.Tensor { return f.constants }, name)
-	return t
 }
 
 func (f *frame) setType(n *graph.Node, i int, t graph.DataType) {

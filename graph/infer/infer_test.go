@@ -52,6 +52,8 @@ func TestShapes(t *testing.T) {
 			`s = Shape (x) a = Slice (s, zero, one) t = Concat <axis = 0> (a, rest) y = Reshape (x, t)`, "[N ?]"},
 		{"reshape with a computed size", "float[N, 3, 4, 5] x", "int64 i = {0}, int64[1] k = {60}, int64[1] z = {0}",
 			`s = Shape (x) g = Gather <axis = 0> (s, i) u = Unsqueeze (g, z) t = Concat <axis = 0> (u, k) y = Reshape (x, t)`, "[N 60]"},
+		{"reshape with a product by one", "float[N, 6] x", "int64 i = {0}, int64 one = {1}, int64[1] z = {0}, int64[2] k = {2, 3}",
+			`s = Shape (x) g = Gather <axis = 0> (s, i) m = Mul (g, one) d = Div (m, one) u = Unsqueeze (d, z) t = Concat <axis = 0> (u, k) y = Reshape (x, t)`, "[N 2 3]"},
 		{"flatten", "float[N, 3, 4, 5] x", "", `y = Flatten (x)`, "[N 60]"},
 		{"flatten from the end", "float[2, 3, 4, 5] x", "", `y = Flatten <axis = -1> (x)`, "[24 5]"},
 		{"flatten all", "float[2, 3] x", "", `y = Flatten <axis = 2> (x)`, "[6 1]"},

@@ -58,7 +58,7 @@ func TestReadExternal(t *testing.T) {
 		{"stays", "2", "8", "ok 2"},
 		{"leaves", "", "", "leads out of the model's folder"},
 		{"abs", "", "", "leads out of the model's folder"},
-		{"../outside.bin", "", "", "leads out of the model's folder"},
+		{"../outside.bin", "", "", "leads out of the model's folder; only files"},
 		{"sub/../../outside.bin", "", "", "leads out of the model's folder"},
 		{filepath.Join(dir, "w.bin"), "", "", "leads out of the model's folder"},
 		{"none.bin", "", "", "no such file"},

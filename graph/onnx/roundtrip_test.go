@@ -49,7 +49,7 @@ func full() *pb.ModelProto {
 			Name: ptr("net"), DocString: ptr("a graph"), MetadataProps: entry("g", "h"),
 			Input:     []*pb.ValueInfoProto{value("x", named, dim(2)), value("w", dim(2)), value("c")},
 			Output:    []*pb.ValueInfoProto{value("y", named, dim(2)), value("z")},
-			ValueInfo: []*pb.ValueInfoProto{value("h", named, dim(2)), value("b", dim(2)), value("h", named, dim(2)), {Name: ptr("untyped")}},
+			ValueInfo: []*pb.ValueInfoProto{value("h", named, dim(2)), value("b", dim(2)), value("h", dim(9)), {Name: ptr("untyped")}},
 			Initializer: []*pb.TensorProto{
 				{Name: ptr("w"), Dims: []int64{2}, DataType: ptr(int32(1)), FloatData: []float32{1, -2}, DocString: ptr("weights")},
 				{Name: ptr("b"), Dims: []int64{2}, DataType: ptr(int32(1)), RawData: []byte{0, 0, 128, 63, 0, 0, 0, 64}, MetadataProps: entry("t", "u")},
@@ -181,6 +181,10 @@ func TestEdits(t *testing.T) {
 			m.Graph.Node[0].Attribute[0] = &pb.AttributeProto{Name: ptr("i"), Type: pb.AttributeProto_FLOATS.Enum(), Floats: []float32{1}}
 		}},
 		{"attribute in place", func(m *graph.Model) { m.Graph.Nodes[0].Attrs[2].Float = 0.25 }, func(m *pb.ModelProto) { m.Graph.Node[0].Attribute[2].F = ptr(float32(0.25)) }},
+		{"attribute with a doc string", func(m *graph.Model) { m.Graph.Nodes[0].Attrs[0].Int = 4 }, func(m *pb.ModelProto) {
+			m.Graph.Node[0].Attribute[0] = &pb.AttributeProto{Name: ptr("i"), Type: pb.AttributeProto_INT.Enum(), I: ptr(int64(4)), DocString: ptr("an int")}
+		}},
+		{"rank forgotten", func(m *graph.Model) { m.Graph.Inputs[2].Shape = nil }, func(m *pb.ModelProto) { m.Graph.Input[2].Type.GetTensorType().Shape = nil }},
 		{"inner graph", func(m *graph.Model) { m.Graph.Nodes[2].Attrs[1].Graph.Nodes[0].OpType = "Abs" }, func(m *pb.ModelProto) {
 			g := proto.CloneOf(m.Graph.Node[2].Attribute[1].G)
 			g.Node[0].OpType = ptr("Abs")
@@ -237,6 +241,9 @@ func TestDecoded(t *testing.T) {
 	}
 	if !slices.Equal(g.Inputs[0].Shape, []graph.Dim{{Size: -1, Param: "N"}, {Size: 2}}) {
 		t.Errorf("x: %+v", g.Inputs[0])
+	}
+	if h := g.Values["h"]; len(h.Shape) != 2 {
+		t.Errorf("of a value told twice the first counts: %+v", h)
 	}
 	if n := g.Nodes[0]; n.Domain != "" || n.Int("i", 0) != 3 || n.Attr("old").Kind != graph.AttrInts || n.Attr("zero").Kind != graph.AttrInt {
 		t.Errorf("node: %+v", n)
