@@ -19,8 +19,10 @@ type prepared struct {
 	model *graph.Model
 	// taps are the labels of the tap nodes, in order.
 	taps []string
-	// outputs are the values that ONNX Runtime returns; never empty.
-	outputs []string
+	// outputs are the values that ONNX Runtime is asked for, never none; the
+	// first of them, up to returned, are wanted.
+	outputs  []string
+	returned int
 	// wanted are the values that Run returns.
 	wanted []string
 	// constants are the wanted values that are stored in the model.
@@ -126,6 +128,7 @@ func (p *prepared) setOutputs(wanted []string) error {
 		}
 		p.wanted = append(p.wanted, name)
 	}
+	p.returned = len(p.outputs)
 	// A tap runs even when nothing that is wanted depends on it: ONNX Runtime
 	// drops what leads to no output. The ends of the original network and of
 	// every loose tap are kept as outputs that Run does not return.
@@ -140,9 +143,9 @@ func (p *prepared) setOutputs(wanted []string) error {
 			output(v.Name)
 		}
 	}
-	for _, t := range p.taps {
-		if o := t.Outputs[0]; !read[o] && !slices.Contains(p.outputs, o) {
-			output(o)
+	for _, n := range g.Nodes {
+		if isTap(n) && !read[n.Outputs[0]] && !slices.Contains(p.outputs, n.Outputs[0]) {
+			output(n.Outputs[0])
 		}
 	}
 	if len(p.outputs) > 0 {

@@ -67,13 +67,13 @@ func (s *session) run(ctx context.Context, in map[string]calibrate.Tensor, hook 
 	}
 	var values []capi.Tensor
 	if s.ort != nil {
-		if values, err = s.ort.Run(ctx, feeds, s.outputs, tap); err != nil {
+		if values, err = s.ort.Run(ctx, feeds, s.outputs, s.returned, tap); err != nil {
 			return nil, err
 		}
 	}
 	out := make(map[string]calibrate.Tensor, len(s.wanted))
 	for _, name := range s.wanted {
-		if i := slices.Index(s.outputs, name); i >= 0 {
+		if i := slices.Index(s.outputs, name); i >= 0 && i < s.returned {
 			out[name] = fromORT(values[i])
 		} else if c := s.constants[name]; c != nil {
 			out[name] = fromConstant(c)

@@ -474,3 +474,34 @@ func TestLoadLeavesTheModel(t *testing.T) {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
 	}
 }
+
+// A tap tells ONNX Runtime the shape of what passes it, open dimensions and
+// unknown ranks included: what comes behind is computed right.
+func TestShapesBehindTaps(t *testing.T) {
+	m := newNet().input("x", graph.Float32, -1, 3).output("y", graph.Float32).
+		constant(graph.NewInts("axes", []int64{1}, []int64{0})).
+		tap("x", "x1").op("Shape", []string{"x1"}, []string{"s"}).
+		op("Reshape", []string{"x1", "s"}, []string{"r"}).tap("r", "r1").
+		op("Unsqueeze", []string{"r1", "axes"}, []string{"u"}).tap("u", "u1").
+		op("ReduceSum", []string{"u1"}, []string{"sum"}).tap("sum", "sum1").
+		op("Add", []string{"u1", "sum1"}, []string{"y"})
+	m.Graph.Outputs[0].Shape = nil
+	for _, any := range []bool{false, true} {
+		if any { // of any rank
+			m.Graph.Inputs[0].Shape = nil
+		}
+		s := load(t, runner(t), m.Model, calibrate.LoadOptions{})
+		for _, n := range []int64{1, 2} {
+			shapes := map[int][]int64{}
+			out := run(t, s, feed("x", random(n, 3)), func(tap int, dst, src []float32, shape []int64) error {
+				shapes[tap] = slices.Clone(shape)
+				copy(dst, src)
+				return nil
+			})
+			want := map[int][]int64{0: {n, 3}, 1: {n, 3}, 2: {1, n, 3}, 3: {1, 1, 1}}
+			if !reflect.DeepEqual(shapes, want) || !slices.Equal(out["y"].Shape, want[2]) {
+				t.Errorf("taps saw the shapes %v, the output has %v", shapes, out["y"].Shape)
+			}
+		}
+	}
+}

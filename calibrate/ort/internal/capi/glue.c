@@ -128,7 +128,9 @@ static size_t ORT_API_CALL tap_alias(int** input, int** output) {
 }
 static void ORT_API_CALL tap_alias_free(int* input, int* output) {}
 
-static OrtStatus* ORT_API_CALL tap_shape_api(const OrtApi* api, OrtShapeInferContext* ctx) {
+// The output has the shape of the input. An unknown shape arrives as that of a
+// scalar, so nothing is said of either.
+static OrtStatus* tap_infer(const OrtApi* api, OrtShapeInferContext* ctx) {
   enum { MAX_RANK = 16 };
   static atomic_ulong fresh;
   OrtTensorTypeAndShapeInfo* info = NULL;
@@ -138,25 +140,24 @@ static OrtStatus* ORT_API_CALL tap_shape_api(const OrtApi* api, OrtShapeInferCon
   char own[MAX_RANK][32];
   TRY(api->ShapeInferContext_GetInputTypeShape(ctx, 0, &info));
   TRY(api->GetDimensionsCount(info, &rank));
-  if (rank > 0 && rank <= MAX_RANK) {
-    /* An open dimension without a name would come out as the size -1: it gets
-       a name that no other dimension has. */
-    TRY(api->GetDimensions(info, dims, rank));
-    TRY(api->GetSymbolicDimensions(info, names, rank));
-    for (size_t i = 0; i < rank; i++) {
-      if (dims[i] < 0 && (names[i] == NULL || names[i][0] == 0)) {
-        snprintf(own[i], sizeof own[i], "narrow_tap_%lu", atomic_fetch_add(&fresh, 1));
-        names[i] = own[i];
-      }
+  if (rank == 0 || rank > MAX_RANK) return NULL;
+  // An open dimension without a name would come out as the size -1: it gets a
+  // name that no other dimension has.
+  TRY(api->GetDimensions(info, dims, rank));
+  TRY(api->GetSymbolicDimensions(info, names, rank));
+  for (size_t i = 0; i < rank; i++) {
+    if (dims[i] < 0 && (names[i] == NULL || names[i][0] == 0)) {
+      snprintf(own[i], sizeof own[i], "narrow_tap_%lu", atomic_fetch_add(&fresh, 1));
+      names[i] = own[i];
     }
-    TRY(api->SetSymbolicDimensions(info, names, rank));
   }
+  TRY(api->SetSymbolicDimensions(info, names, rank));
   return api->ShapeInferContext_SetOutputTypeShape(ctx, 0, info);
 }
 
 static OrtStatus* ORT_API_CALL tap_shape(const OrtCustomOp* op, OrtShapeInferContext* ctx) {
   const nw_env* e = (const nw_env*)((const char*)op - offsetof(nw_env, tap));
-  return tap_shape_api(e->api, ctx);
+  return tap_infer(e->api, ctx);
 }
 
 static void ORT_API_CALL nw_silent(void* param, OrtLoggingLevel severity, const char* category, const char* logid,

@@ -26,9 +26,9 @@ type run struct {
 	err error
 }
 
-// Run runs the session over the inputs and returns the outputs, in the order
-// of their names. When ctx is done it breaks off between two nodes.
-func (s *Session) Run(ctx context.Context, inputs map[string]Tensor, outputs []string, tap TapFunc) ([]Tensor, error) {
+// Run runs the session over the inputs, for the named outputs, and returns the
+// first want of them. When ctx is done it breaks off between two nodes.
+func (s *Session) Run(ctx context.Context, inputs map[string]Tensor, outputs []string, want int, tap TapFunc) ([]Tensor, error) {
 	l := s.lib
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -104,8 +104,8 @@ func (s *Session) Run(ctx context.Context, inputs map[string]Tensor, outputs []s
 	case err != nil:
 		return nil, err
 	}
-	tensors := make([]Tensor, len(out))
-	for i, v := range out {
+	tensors := make([]Tensor, want)
+	for i, v := range out[:want] {
 		if tensors[i], err = l.read(v); err != nil {
 			return nil, fmt.Errorf("output %q: %w", outputs[i], err)
 		}
