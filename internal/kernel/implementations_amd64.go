@@ -103,24 +103,17 @@ func (v vectors) squaredDiffsAll(x []float32, first, k int, lo, hi int64) [MaxDi
 }
 
 func (v vectors) histogramAll(h *Histogram, x []float32, limit float32) {
-	// Four histograms, so that a run of equal values does not wait for its own
-	// last store. Indices come in pieces that stay in the first-level cache.
+	// Indices come in pieces that stay in the first-level cache.
 	var index [1024]uint32
-	var parts [3]Histogram
+	var parts [4]Histogram
 	for len(x) >= v.width {
 		n := v.whole(min(len(x), len(index)))
 		v.histogramIndex(&index[0], &x[0], n, limit)
-		for i := 0; i+4 <= n; i += 4 {
-			q := index[i : i+4 : i+4]
-			h[q[0]%HistogramBins]++
-			parts[0][q[1]%HistogramBins]++
-			parts[1][q[2]%HistogramBins]++
-			parts[2][q[3]%HistogramBins]++
-		}
+		countBins(&parts[0][0], &index[0], n)
 		x = x[n:]
 	}
 	for i := range h {
-		h[i] += parts[0][i] + parts[1][i] + parts[2][i]
+		h[i] += parts[0][i] + parts[1][i] + parts[2][i] + parts[3][i]
 	}
 	absHistogramGo(h, x, limit)
 }

@@ -61,3 +61,6 @@ func roundBFloat16AVX512(dst *float32, src *float32, n int)
 
 //go:noescape
 func roundFloat16AVX512(dst *float32, src *float32, n int)
+
+//go:noescape
+func countBins(h *uint32, index *uint32, n int)

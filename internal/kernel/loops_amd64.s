@@ -1338,3 +1338,39 @@ one:
 done:
 	VZEROUPPER
 	RET
+
+// func countBins(h *uint32, index *uint32, n int)
+TEXT ·countBins(SB), NOSPLIT, $0-24
+	MOVQ h+0(FP), AX
+	MOVQ index+8(FP), CX
+	MOVQ n+16(FP), DX
+
+many:
+	CMPQ DX, $+8
+	JL   done
+	MOVQ (CX), SI
+	MOVL SI, BX
+	SHRQ $0x20, SI
+	INCL (AX)(BX*4)
+	INCL 8192(AX)(SI*4)
+	MOVQ 8(CX), SI
+	MOVL SI, BX
+	SHRQ $0x20, SI
+	INCL 16384(AX)(BX*4)
+	INCL 24576(AX)(SI*4)
+	MOVQ 16(CX), SI
+	MOVL SI, BX
+	SHRQ $0x20, SI
+	INCL (AX)(BX*4)
+	INCL 8192(AX)(SI*4)
+	MOVQ 24(CX), SI
+	MOVL SI, BX
+	SHRQ $0x20, SI
+	INCL 16384(AX)(BX*4)
+	INCL 24576(AX)(SI*4)
+	ADDQ $+32, CX
+	SUBQ $+8, DX
+	JMP  many
+
+done:
+	RET
