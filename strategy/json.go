@@ -208,15 +208,17 @@ func (r *reader) quote(s span) string {
 }
 
 // clip keeps a text of the file short and on one line in a message.
-func clip(s string) string {
+func clip(s string) string { return clipTo(s, 60) }
+
+func clipTo(s string, limit int) string {
 	s = strings.Map(func(c rune) rune {
 		if c < ' ' || c == 0x7f || unicode.Is(unicode.Cf, c) || unicode.Is(unicode.Zl, c) || unicode.Is(unicode.Zp, c) || c >= 0x80 && c < 0xa0 {
 			return '·'
 		}
 		return c
 	}, s)
-	if n := []rune(s); len(n) > 60 {
-		return string(n[:57]) + "..."
+	if n := []rune(s); len(n) > limit {
+		return string(n[:limit-3]) + "..."
 	}
 	return s
 }

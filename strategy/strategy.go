@@ -76,7 +76,7 @@ func (r *Rule) ByName() bool { return r.LayerName != "" }
 func (r *Rule) String() string {
 	switch {
 	case r.LayerName != "":
-		return fmt.Sprintf("layer rule %d (by name %s)", r.Index, clip(r.LayerName))
+		return fmt.Sprintf("layer rule %d (by name %s)", r.Index, clipTo(r.LayerName, 200))
 	case r.LayerType != "":
 		return fmt.Sprintf("layer rule %d (by type %s)", r.Index, clip(BareType(r.LayerType)))
 	}

@@ -36,7 +36,12 @@ layer or too many.`,
 				return err
 			}
 			if model != "" {
-				return fmt.Errorf("--model is not there yet")
+				more, err := lintModel(model, s, list)
+				if err != nil {
+					return err
+				}
+				list = append(list, more...)
+				list.Sort()
 			}
 			if asJSON {
 				if err := a.printJSON(newLintReport(s.File, list)); err != nil {

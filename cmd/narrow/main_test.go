@@ -1,10 +1,18 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"flag"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"narrow/graph"
+	"narrow/graph/onnx"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden output in testdata/script")
@@ -19,5 +27,69 @@ func TestScript(t *testing.T) {
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			// onnx net.txt net.onnx writes a model from its text form.
+			"onnx": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) != 2 {
+					ts.Fatalf("usage: onnx text file")
+				}
+				m, err := graph.Parse(ts.ReadFile(args[0]))
+				ts.Check(err)
+				ts.Check(onnx.Save(m, ts.MkAbs(args[1])))
+			},
+		},
 	})
+}
+
+// TestExitCodes: 0 done, 2 a mistake in the strategy or the command line, 1
+// anything else; warnings count only under --strict.
+func TestExitCodes(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	good := file("good.json", "{}")
+	bad := file("bad.json", `{"target_device": "TPU"}`)
+	warn := file("warn.json", `{"overall_quantize_config": {"percentage": 99}}`)
+	noModel := file("no.onnx", "this is no model")
+	tests := []struct {
+		args string
+		want int
+	}{
+		{"lint " + good, 0},
+		{"lint --config_file " + good, 0},
+		{"lint " + bad, 2},
+		{"lint --json " + bad, 2},
+		{"lint " + warn, 0},
+		{"lint --strict " + warn, 2},
+		{"lint " + dir + "/missing.json", 1},
+		{"lint " + dir, 1},
+		{"lint " + good + " --model " + noModel, 1},
+		{"lint " + good + " --model " + dir + "/missing.onnx", 1},
+		{"lint --nonsense", 2},
+		{"lint a b", 2},
+		{"explain --model " + noModel, 1},
+		{"explain", 2},
+		{"layers", 2},
+		{"nonsense", 2},
+		{"fmt " + bad, 2},
+		{"fmt", 2},
+		{"init --target TPU", 2},
+		{"version", 0},
+		{"--help", 0},
+		{"", 0},
+	}
+	for _, tt := range tests {
+		var stdout, stderr bytes.Buffer
+		if got := run(context.Background(), strings.Fields(tt.args), strings.NewReader(""), &stdout, &stderr); got != tt.want {
+			t.Errorf("narrow %s: exit code %d, want %d\n%s%s", tt.args, got, tt.want, &stdout, &stderr)
+		}
+		if tt.want == 1 && stdout.Len() > 0 {
+			t.Errorf("narrow %s: standard output %q", tt.args, &stdout)
+		}
+	}
 }

@@ -24,6 +24,8 @@ type app struct {
 func commands() []func(*app) *cobra.Command {
 	return []func(*app) *cobra.Command{
 		newLintCommand,
+		newExplainCommand,
+		newLayersCommand,
 		newFmtCommand,
 		newInitCommand,
 		newSchemaCommand,

@@ -76,6 +76,9 @@ func (t *Table) classOf(e *Entry, order []string) string {
 			}
 		}
 	}
+	if n := len(e.scope.classes); n > 1 && strings.HasPrefix(e.scope.full, "torch.nn.") {
+		return e.scope.classes[n-1] // taken apart by the exporter
+	}
 	return ""
 }
 

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"narrow"
+	"narrow/calibrate"
+	"narrow/calibrate/ort"
+	"narrow/internal/atomicfile"
+	"narrow/samples"
+	"narrow/strategy"
+)
+
+// calibFlags are the flags of calib and run.
+type calibFlags struct {
+	inputFlags
+	config      string
+	propagate   string
+	skipInvalid bool
+	asJSON      bool
+}
+
+func (f *calibFlags) add(c *cobra.Command) {
+	f.addModel(c)
+	configFlag(c, &f.config)
+	f.addSamples(c)
+	f.addOut(c)
+	f.addEngine(c)
+	c.Flags().StringVar(&f.propagate, "propagate", "progressive", "what a layer sees while calibrating: progressive (inputs already quantized) or float")
+	c.Flags().BoolVar(&f.skipInvalid, "skip-invalid", false, "pass over tensors that hold NaN or Inf, and count them")
+	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON document")
+}
+
+func newCalibCommand(a *app) *cobra.Command {
+	var f calibFlags
+	c := &cobra.Command{
+		Use:   "calib --model M --data D [--config-file F]",
+		Short: "Find the scales: run samples through the network",
+		Long: `calib checks the strategy file as lint does, runs the samples through the
+network, and writes quant_info.json, bias_corr.json and the listing <Model>.py
+into the output folder.`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			job, err := a.prepare(c, &f)
+			if err != nil {
+				return err
+			}
+			done, err := job.calibrate(c.Context())
+			if err != nil {
+				return err
+			}
+			if err := done.Save(f.out); err != nil {
+				return err
+			}
+			sum := job.summary(done)
+			if f.asJSON {
+				return a.printJSON(sum)
+			}
+			return job.print(sum)
+		},
+	}
+	f.add(c)
+	return c
+}
+
+// calibJob is a calibration ready to run.
+type calibJob struct {
+	a        *app
+	f        *calibFlags
+	how      calibrate.Propagation
+	model    *narrow.Model
+	resolved *narrow.Resolved
+	set      *samples.Set
+	engine   *ort.Runner
+	seconds  float64
+}
+
+// prepare checks everything that can be checked before the long work: flags,
+// strategy, model, rules, samples, engine, output folder.
+func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
+	if err := f.required(c, "model", "data"); err != nil {
+		return nil, err
+	}
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	job := &calibJob{a: a, f: f}
+	var err error
+	if job.how, err = propagation(f.propagate); err != nil {
+		return nil, err
+	}
+	s, err := a.loadConfig(f.config)
+	if err != nil {
+		return nil, err
+	}
+	if job.model, err = narrow.Open(f.model); err != nil {
+		return nil, err
+	}
+	if job.resolved, err = a.resolve(job.model, s); err != nil {
+		return nil, err
+	}
+	if job.set, err = a.openSamples(&f.inputFlags, job.model); err != nil {
+		return nil, err
+	}
+	if job.engine, err = f.engine(); err != nil {
+		return nil, err
+	}
+	return job, atomicfile.CheckDir(f.out)
+}
+
+// resolve plans the quantization of m and prints the findings.
+func (a *app) resolve(m *narrow.Model, s *strategy.Strategy) (*narrow.Resolved, error) {
+	r, list, err := m.Resolve(s)
+	if err != nil {
+		return nil, err
+	}
+	list.Sort()
+	a.printFindings(a.stderr, list, s.Source)
+	return r, a.verdict(list)
+}
+
+// calibrate runs the samples through the network.
+func (j *calibJob) calibrate(ctx context.Context) (*narrow.Calibrated, error) {
+	hash, err := j.set.Hash(ctx)
+	if err != nil {
+		return nil, err
+	}
+	bar, set := j.a.bar("calib", j.set.Len())
+	defer bar.Done()
+	start := time.Now()
+	c, err := j.resolved.Calibrate(ctx, j.engine, narrow.Batches(ctx, j.set, j.f.batch), calibrate.Options{
+		Propagate: j.how, Threads: j.f.cores(), SkipInvalid: j.f.skipInvalid, Progress: set,
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.SamplesSHA256 = hash
+	j.seconds = time.Since(start).Seconds()
+	return c, nil
+}
+
+// calibSummary is the JSON document of calib.
+type calibSummary struct {
+	Samples   int     `json:"samples"`
+	Batches   int     `json:"batches"`
+	Tensors   int     `json:"tensors"`
+	Invalid   int     `json:"invalid"`
+	Propagate string  `json:"propagate"`
+	Seconds   float64 `json:"seconds"`
+	QuantInfo string  `json:"quant_info"`
+}
+
+func (j *calibJob) summary(c *narrow.Calibrated) calibSummary {
+	return calibSummary{
+		Samples: c.Result.Samples, Batches: c.Result.Batches, Tensors: len(c.Plan.Tensors), Invalid: c.Result.Invalid,
+		Propagate: c.Result.Propagate.String(), Seconds: j.seconds, QuantInfo: filepath.Join(j.f.out, narrow.QuantInfoFile),
+	}
+}
+
+func (j *calibJob) print(s calibSummary) error {
+	invalid := ""
+	if s.Invalid > 0 {
+		invalid = fmt.Sprintf("; %d tensors with NaN or Inf were passed over", s.Invalid)
+	}
+	_, err := fmt.Fprintf(j.a.stdout, "calibrated %d tensors on %d samples in %d batches (%.1f s)%s\nwrote %s\n",
+		s.Tensors, s.Samples, s.Batches, s.Seconds, invalid, s.QuantInfo)
+	return err
+}

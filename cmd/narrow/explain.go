@@ -1,0 +1,280 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"narrow"
+	"narrow/diag"
+	"narrow/graph"
+	"narrow/graph/names"
+	"narrow/plan"
+	"narrow/scheme"
+	"narrow/strategy"
+)
+
+// explainReport is the JSON document of explain.
+type explainReport struct {
+	Model string `json:"model"`
+	// Strategy is the file's name, null where there is none.
+	Strategy *string     `json:"strategy"`
+	Tensors  []explained `json:"tensors"`
+	Findings diag.List   `json:"findings"`
+}
+
+// explained is one tensor that could be quantized.
+type explained struct {
+	Name string      `json:"name"`
+	Kind scheme.Kind `json:"kind"`
+	// Layer names the layer whose settings apply, LayerType its operator.
+	Layer     string `json:"layer"`
+	LayerType string `json:"layer_type"`
+	// Group are the nodes that share one activation quantizer.
+	Group []string `json:"group"`
+	// Rule is the layer rule that decides, null where the model's settings do.
+	Rule *string `json:"rule"`
+	// Quantized says whether the tensor is quantized, Because why.
+	Quantized bool   `json:"quantized"`
+	Because   string `json:"because"`
+	// Axis is the channel axis, null per tensor.
+	Axis *int `json:"axis"`
+	// Settings are empty where the tensor is left alone.
+	Settings []explainedSetting `json:"settings"`
+}
+
+// explainedSetting is one setting with its origin.
+type explainedSetting struct {
+	Key   strategy.Key    `json:"key"`
+	Value json.RawMessage `json:"value"`
+	// Applies is false where the setting does not count: all but the datatype
+	// count only for int, for example.
+	Applies bool `json:"applies"`
+	// Because is Origin on one line.
+	Because string          `json:"because"`
+	Origin  strategy.Origin `json:"origin"`
+	// Overridden are the values set on the way, the weakest first.
+	Overridden []overridden `json:"overridden"`
+}
+
+// overridden is a value that does not hold, with who set it and who overrode it.
+type overridden struct {
+	Value   json.RawMessage `json:"value"`
+	Because string          `json:"because"`
+	Origin  strategy.Origin `json:"origin"`
+	By      string          `json:"overridden_by"`
+}
+
+// rawValue writes a setting's value as JSON.
+func rawValue(text string) json.RawMessage {
+	if json.Valid([]byte(text)) { // numbers and booleans
+		return json.RawMessage(text)
+	}
+	return json.RawMessage(strconv.Quote(text))
+}
+
+func explainSetting(b strategy.Because, applies bool) explainedSetting {
+	s := explainedSetting{Key: b.Key, Value: rawValue(b.Value), Applies: applies, Because: b.Origin.String(), Origin: b.Origin, Overridden: []overridden{}}
+	for _, o := range b.Overridden {
+		s.Overridden = append(s.Overridden, overridden{rawValue(o.Value), o.Origin.String(), o.Origin, o.By.String()})
+	}
+	return s
+}
+
+func newExplainCommand(a *app) *cobra.Command {
+	var file, model, layer string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "explain [--config-file F] --model M [--layer L]",
+		Short: "Show for every tensor each setting and where it comes from",
+		Long: `explain lists every tensor of a model that can be quantized, in the network's
+order, with each setting that applies and the line of the strategy file, or the
+default, that it comes from. Values that were overridden stand in brackets.
+Tensors that are left alone say why.`,
+		Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			m, err := openModel(model)
+			if err != nil {
+				return err
+			}
+			s, list, err := a.readConfig(file)
+			if err != nil {
+				return err
+			}
+			if list.HasErrors() {
+				a.printFindings(a.stderr, list, s.Source)
+				return a.verdict(list)
+			}
+			resolved, more, err := m.Resolve(s)
+			if err != nil {
+				return err
+			}
+			list = append(list, more...)
+			list.Sort()
+			a.printFindings(a.stderr, list, s.Source)
+			r, err := newExplainReport(resolved, layer)
+			if err != nil {
+				return err
+			}
+			r.Findings = append(diag.List{}, list...)
+			if asJSON {
+				err = a.printJSON(r)
+			} else {
+				err = printExplain(a.stdout, r)
+			}
+			if err != nil {
+				return err
+			}
+			return a.verdict(list)
+		},
+	}
+	configFlag(c, &file)
+	modelFlag(c, &model)
+	c.Flags().StringVar(&layer, "layer", "", "only this layer: a node name, module path or vai name")
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
+	return c
+}
+
+// newExplainReport lists the tensors of a plan in the network's order; layer
+// narrows it to one layer, "" does not.
+func newExplainReport(r *narrow.Resolved, layer string) (explainReport, error) {
+	p := r.Plan
+	rep := explainReport{Model: r.Model.Path, Tensors: []explained{}}
+	if p.Strategy.File != "" {
+		rep.Strategy = &p.Strategy.File
+	}
+	only, err := layersNamed(p, layer)
+	if err != nil {
+		return rep, err
+	}
+	quantized, left := map[*plan.Layer][]*plan.Tensor{}, map[*plan.Layer][]plan.Left{}
+	for _, t := range p.Tensors {
+		quantized[t.Layer] = append(quantized[t.Layer], t)
+	}
+	for _, l := range p.Left {
+		left[l.Layer] = append(left[l.Layer], l)
+	}
+	for _, l := range p.Layers {
+		if only != nil && !only[l] {
+			continue
+		}
+		var ts []explained
+		for _, x := range left[l] {
+			ts = append(ts, explainLeft(x))
+		}
+		for _, t := range quantized[l] {
+			ts = append(ts, explainTensor(t))
+		}
+		// What enters, then the constants, then what leaves; what is left alone
+		// inside a group stands before the group's output.
+		slices.SortStableFunc(ts, func(a, b explained) int { return int(a.Kind) - int(b.Kind) })
+		rep.Tensors = append(rep.Tensors, ts...)
+	}
+	return rep, nil
+}
+
+// layersNamed returns the layers that a name means, nil for all.
+func layersNamed(p *plan.Plan, name string) (map[*plan.Layer]bool, error) {
+	if name == "" {
+		return nil, nil
+	}
+	table := names.New(p.Model)
+	m := table.Find(name)
+	found := map[*plan.Layer]bool{}
+	for _, l := range p.Layers {
+		if l.Name == name || l.Node == nil && l.Name == m.Input ||
+			slices.ContainsFunc(l.Nodes, func(n *graph.Node) bool { return slices.Contains(m.Nodes, n) }) {
+			found[l] = true
+		}
+	}
+	if len(found) == 0 {
+		return nil, usagef("--layer: the model has no layer %q%s", name, didYouMean("", table.Nearest(name)))
+	}
+	return found, nil
+}
+
+func about(l *plan.Layer, name string, kind scheme.Kind) explained {
+	e := explained{Name: name, Kind: kind, Layer: l.Name, LayerType: l.Op, Group: []string{}, Settings: []explainedSetting{}}
+	for _, n := range l.Nodes {
+		e.Group = append(e.Group, n.Label())
+	}
+	return e
+}
+
+func explainLeft(x plan.Left) explained {
+	e := about(x.Layer, x.Name, x.Kind)
+	e.Because = x.Why
+	return e
+}
+
+func explainTensor(t *plan.Tensor) explained {
+	e := about(t.Layer, t.Name, t.Kind)
+	e.Quantized, e.Because = true, t.Where
+	if t.Axis >= 0 {
+		e.Axis = &t.Axis
+	}
+	if r := t.Settings.Rule; r != nil {
+		text := r.String()
+		e.Rule = &text
+	}
+	for _, b := range t.Settings.All() {
+		e.Settings = append(e.Settings, explainSetting(b, t.Settings.Applies(b.Key)))
+	}
+	return e
+}
+
+func printExplain(w io.Writer, r explainReport) error {
+	var b strings.Builder
+	last := ""
+	for _, t := range r.Tensors {
+		if head := layerHead(t); head != last {
+			fmt.Fprintf(&b, "%s\n", clean(head))
+			last = head
+		}
+		if !t.Quantized {
+			fmt.Fprintf(&b, "  %s %s: left alone: %s\n", t.Kind, clean(t.Name), clean(t.Because))
+			continue
+		}
+		fmt.Fprintf(&b, "  %s %s: %s", t.Kind, clean(t.Name), clean(t.Because))
+		if t.Axis != nil {
+			fmt.Fprintf(&b, ", one scale per channel of axis %d", *t.Axis)
+		}
+		b.WriteByte('\n')
+		for _, s := range t.Settings {
+			if !s.Applies {
+				continue
+			}
+			fmt.Fprintf(&b, "    %-22s  %-10s  %s\n", s.Key, unquote(s.Value), clean(s.Because))
+			above := string(s.Value)
+			for _, o := range slices.Backward(s.Overridden) {
+				if string(o.Value) != above { // saying the same again overrides nothing
+					fmt.Fprintf(&b, "    %-22s  [%s  %s; overridden by %s]\n", "", unquote(o.Value), clean(o.Because), clean(o.By))
+				}
+				above = string(o.Value)
+			}
+		}
+		if len(t.Settings) > 0 && unquote(t.Settings[0].Value) != scheme.Int.String() {
+			b.WriteString("    (the other settings count only for int)\n")
+		}
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("writing: %w", err)
+	}
+	return nil
+}
+
+func unquote(v json.RawMessage) string { return strings.Trim(string(v), `"`) }
+
+// layerHead writes a layer's line: its name, type, and what is joined to it.
+func layerHead(t explained) string {
+	head := fmt.Sprintf("%s (%s)", t.Layer, t.LayerType)
+	if len(t.Group) > 1 {
+		head += ": one group, " + strings.Join(t.Group, " + ")
+	}
+	return head
+}

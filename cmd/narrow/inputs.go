@@ -1,0 +1,188 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"narrow"
+	"narrow/calibrate"
+	"narrow/calibrate/ort"
+	"narrow/internal/ortlib"
+	"narrow/internal/progress"
+	"narrow/samples"
+)
+
+// inputFlags are the flags about model, samples and engine that several
+// commands share.
+type inputFlags struct {
+	model, data, labels string
+	out                 string
+	subset, batch       int
+	shuffle             bool
+	seed                uint64
+	preprocess          string
+	resize, crop        string
+	mean, std           string
+	scale               float64
+	bgr                 bool
+	ortLib              string
+	threads             int
+}
+
+func (f *inputFlags) addModel(c *cobra.Command) {
+	c.Flags().StringVar(&f.model, "model", "", "ONNX model to quantize")
+	_ = c.MarkFlagFilename("model", "onnx")
+}
+
+func (f *inputFlags) addOut(c *cobra.Command) {
+	c.Flags().StringVarP(&f.out, "output-dir", "o", "quantize_result", "folder of the results")
+	_ = c.MarkFlagDirname("output-dir")
+}
+
+func (f *inputFlags) addEngine(c *cobra.Command) {
+	c.Flags().StringVar(&f.ortLib, "ort-lib", "", "ONNX Runtime shared library, or its folder (default: NARROW_ORT_LIB, then beside narrow, the cache, the system)")
+	c.Flags().IntVar(&f.threads, "threads", 0, "threads that share the work (default: one per core)")
+}
+
+func (f *inputFlags) addSamples(c *cobra.Command) {
+	fl := c.Flags()
+	fl.StringVar(&f.data, "data", "", "samples: a folder of images, an .npy, .npz or IDX file")
+	fl.StringVar(&f.labels, "labels", "", "labels: an .npy or IDX file, or a CSV with the columns file,class (class folders need none)")
+	fl.IntVar(&f.subset, "subset-len", 0, "use at most this many samples (default: all)")
+	fl.IntVar(&f.batch, "batch-size", 16, "samples that run at once")
+	fl.BoolVar(&f.shuffle, "shuffle", false, "draw the samples in a random order")
+	fl.Uint64Var(&f.seed, "seed", 0, "seed of --shuffle")
+	fl.StringVar(&f.preprocess, "preprocess", "none", "preset for images and uint8 arrays: imagenet, pm1, unit or none")
+	fl.StringVar(&f.resize, "resize", "", "resize the shorter side (256) or to height x width (240x320)")
+	fl.StringVar(&f.crop, "crop", "", "crop the centre: 224 or 240x320")
+	fl.StringVar(&f.mean, "mean", "", "mean to subtract, one number or one per channel: 0.485,0.456,0.406")
+	fl.StringVar(&f.std, "std", "", "standard deviation to divide by, likewise")
+	fl.Float64Var(&f.scale, "scale", 0, "factor for pixels before mean and std, such as 0.00392157")
+	fl.BoolVar(&f.bgr, "bgr", false, "channels in the order blue, green, red")
+}
+
+// required refuses a command line that leaves one of the named flags out.
+func (f *inputFlags) required(c *cobra.Command, names ...string) error {
+	var missing []string
+	for _, n := range names {
+		if !c.Flags().Changed(n) || c.Flags().Lookup(n).Value.String() == "" {
+			missing = append(missing, "--"+n)
+		}
+	}
+	if len(missing) > 0 {
+		return usagef("%s needs %s", c.CommandPath(), strings.Join(missing, " and "))
+	}
+	return nil
+}
+
+// preprocessing reads the flags about preprocessing.
+func (f *inputFlags) preprocessing() (samples.Preprocess, error) {
+	p := samples.Preprocess{Scale: f.scale, BGR: f.bgr}
+	var err error
+	wrong := func(flag string, err error) error { return usagef("--%s: %w", flag, err) }
+	if p.Preset, err = samples.ParsePreset(f.preprocess); err != nil {
+		return p, wrong("preprocess", err)
+	}
+	if f.resize != "" {
+		if p.Resize, err = samples.ParseSize(f.resize); err != nil {
+			return p, wrong("resize", err)
+		}
+	}
+	if f.crop != "" {
+		if p.Crop, err = samples.ParseSize(f.crop); err != nil {
+			return p, wrong("crop", err)
+		}
+	}
+	if p.Mean, err = parseNumbers(f.mean); err != nil {
+		return p, wrong("mean", err)
+	}
+	if p.Std, err = parseNumbers(f.std); err != nil {
+		return p, wrong("std", err)
+	}
+	return p, nil
+}
+
+func parseNumbers(s string) ([]float64, error) {
+	if s == "" {
+		return nil, nil
+	}
+	var out []float64
+	for _, part := range strings.Split(s, ",") {
+		v, err := strconv.ParseFloat(strings.TrimSpace(part), 64)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no number: write numbers with commas between", part)
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+// check refuses flags that cannot be meant.
+func (f *inputFlags) check() error {
+	switch {
+	case f.batch < 1:
+		return usagef("--batch-size is %d: give 1 or more", f.batch)
+	case f.subset < 0:
+		return usagef("--subset-len is %d: give 1 or more, or leave it out for all", f.subset)
+	case f.threads < 0:
+		return usagef("--threads is %d: give 1 or more, or leave it out for one per core", f.threads)
+	}
+	return nil
+}
+
+// open reads the samples for a model.
+func (a *app) openSamples(f *inputFlags, m *narrow.Model) (*samples.Set, error) {
+	pre, err := f.preprocessing()
+	if err != nil {
+		return nil, err
+	}
+	set, err := samples.Open(f.data, m.Inputs(), samples.Options{
+		Labels: f.labels, SubsetLen: f.subset, Shuffle: f.shuffle, Seed: f.seed, Preprocess: pre, Workers: f.threads,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.printFindings(a.stderr, set.Findings(), nil)
+	return set, nil
+}
+
+// engine opens ONNX Runtime.
+func (f *inputFlags) engine() (*ort.Runner, error) {
+	path, err := ortlib.Find(f.ortLib)
+	if err != nil {
+		var nf *ortlib.NotFoundError
+		if errors.As(err, &nf) && f.ortLib != "" {
+			return nil, &exitError{code: exitUsage, err: err}
+		}
+		return nil, err
+	}
+	return ort.Open(path)
+}
+
+// cores returns how many threads will share the work.
+func (f *inputFlags) cores() int {
+	if f.threads > 0 {
+		return f.threads
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// bar returns a progress bar for n samples and the function that moves it.
+func (a *app) bar(what string, n int) (*progress.Bar, func(int)) {
+	b := progress.New(a.stderr, what, n)
+	return b, b.Set
+}
+
+// propagation reads --propagate.
+func propagation(s string) (calibrate.Propagation, error) {
+	p, err := calibrate.ParsePropagation(s)
+	if err != nil {
+		return 0, usagef("--propagate: %w", err)
+	}
+	return p, nil
+}

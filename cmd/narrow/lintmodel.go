@@ -1,0 +1,142 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"narrow"
+	"narrow/diag"
+	"narrow/graph"
+	"narrow/graph/names"
+	"narrow/plan"
+	"narrow/strategy"
+)
+
+// lintModel returns what a strategy's rules do wrong in a model.
+func lintModel(path string, s *strategy.Strategy, known diag.List) (diag.List, error) {
+	m, err := narrow.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	r, list, err := m.Resolve(s)
+	if err != nil {
+		return nil, err
+	}
+	// A type that is nothing at all has been reported with its own way out.
+	list = slices.DeleteFunc(list, func(f diag.Finding) bool {
+		return slices.ContainsFunc(known, func(k diag.Finding) bool {
+			return k.Severity == diag.Error && k.Range == f.Range && !f.Range.IsZero()
+		})
+	})
+	return append(list, overlaps(r.Plan, s, known)...), nil
+}
+
+// overlaps reports rules that lose everywhere, and pairs of one sort that match
+// the same layers.
+func overlaps(p *plan.Plan, s *strategy.Strategy, known diag.List) diag.List {
+	table := names.New(p.Model)
+	layerOf := map[*graph.Node]*plan.Layer{}
+	inputOf := map[string]*plan.Layer{}
+	for _, l := range p.Layers {
+		if l.Node == nil {
+			inputOf[l.Name] = l
+		}
+		for _, n := range l.Nodes {
+			layerOf[n] = l
+		}
+	}
+	// A rule matches nodes; what several nodes make, such as a convolution and
+	// the function behind it, are different matches of one layer.
+	type spot struct {
+		node  *graph.Node
+		layer *plan.Layer
+	}
+	matches := map[*strategy.Rule][]spot{}
+	at := map[spot][]*strategy.Rule{}
+	for _, r := range s.Rules {
+		var spots []spot
+		if r.ByName() {
+			m := table.Find(r.LayerName)
+			if l := inputOf[m.Input]; l != nil {
+				spots = append(spots, spot{nil, l})
+			}
+			for _, n := range m.Nodes {
+				spots = append(spots, spot{n, layerOf[n]})
+			}
+		} else if r.LayerType != "" {
+			for _, n := range table.OfType(r.LayerType) {
+				spots = append(spots, spot{n, layerOf[n]})
+			}
+		}
+		matches[r] = spots
+		for _, sp := range spots {
+			at[sp] = append(at[sp], r)
+		}
+	}
+	var list diag.List
+	for i, r := range s.Rules {
+		spots := matches[r]
+		if len(spots) == 0 || slices.ContainsFunc(known, func(f diag.Finding) bool { return f.Code == "shadowed-rule" && f.Range == r.NameRange }) {
+			continue
+		}
+		wins := 0
+		lost := map[*strategy.Rule]bool{}
+		winners := map[*strategy.Rule][]string{} // same sort, with the layers' names
+		for _, sp := range spots {
+			rules := at[sp]
+			w := rules[strategy.Winner(rules)]
+			if w == r {
+				wins++
+			} else {
+				lost[w] = true
+			}
+			if w != r && w.ByName() == r.ByName() {
+				winners[w] = append(winners[w], spotName(sp.node, sp.layer))
+			}
+		}
+		if wins == 0 {
+			f := diag.Finding{Severity: diag.Warning, Code: "shadowed-rule", Range: r.NameRange, Path: r.NamePath, Fix: "delete it"}
+			var by []string
+			for _, w := range s.Rules {
+				if lost[w] {
+					by = append(by, w.String())
+					f.Related = append(f.Related, diag.Related{Range: w.NameRange, Message: "this rule wins"})
+				}
+			}
+			verb := "win"
+			if len(by) == 1 {
+				verb = "wins"
+			}
+			f.Message = fmt.Sprintf("%s has no effect: %s %s on every layer that it matches", r, some(by), verb)
+			list = append(list, f)
+			continue
+		}
+		for _, w := range s.Rules[i+1:] {
+			if where := winners[w]; len(where) > 0 {
+				list = append(list, diag.Finding{Severity: diag.Note, Code: "later-rule-wins", Range: r.NameRange, Path: r.NamePath,
+					Message: fmt.Sprintf("%s and %s both match %s: the later one wins there", r, w, some(where)),
+					Related: []diag.Related{{Range: w.NameRange, Message: "the later rule"}}})
+			}
+		}
+	}
+	return list
+}
+
+func spotName(n *graph.Node, l *plan.Layer) string {
+	if n != nil {
+		return n.Label()
+	}
+	return l.Name
+}
+
+// some writes at most three names of a list.
+func some(list []string) string {
+	if len(list) > 3 {
+		list = append(slices.Clone(list[:2]), fmt.Sprintf("%d more", len(list)-2))
+	}
+	if n := len(list); n > 1 {
+		return strings.Join(list[:n-1], ", ") + " and " + list[n-1]
+	}
+	return list[0]
+}

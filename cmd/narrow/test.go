@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"narrow"
+	"narrow/calibrate"
+	"narrow/internal/atomicfile"
+	"narrow/samples"
+	"narrow/strategy"
+)
+
+// testFlags are the flags of test.
+type testFlags struct {
+	inputFlags
+	config     string
+	saveOutput string
+	asJSON     bool
+}
+
+func newTestCommand(a *app) *cobra.Command {
+	var f testFlags
+	c := &cobra.Command{
+		Use:   "test --model M --data D [--labels L]",
+		Short: "Tell the accuracy: run the float and the quantized network",
+		Long: `test takes the strategy and the scales from quant_info.json in the output
+folder, runs the float and the quantized network over the samples, and prints
+the accuracy of both where there are labels, how far they agree, and the
+signal to quantization noise ratio of the outputs.`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := f.required(c, "model", "data"); err != nil {
+				return err
+			}
+			if err := f.check(); err != nil {
+				return err
+			}
+			m, cal, err := a.loadCalibration(&f.inputFlags, f.config)
+			if err != nil {
+				return err
+			}
+			set, err := a.openSamples(&f.inputFlags, m)
+			if err != nil {
+				return err
+			}
+			res, err := a.test(c.Context(), &f.inputFlags, cal, set, f.saveOutput)
+			if err != nil {
+				return err
+			}
+			if f.asJSON {
+				return a.printJSON(res)
+			}
+			return printResult(a.stdout, res)
+		},
+	}
+	f.addModel(c)
+	configFlag(c, &f.config)
+	f.addSamples(c)
+	f.addOut(c)
+	f.addEngine(c)
+	c.Flags().StringVar(&f.saveOutput, "save-output", "", "write the quantized network's first output for all samples as one .npy")
+	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON document")
+	return c
+}
+
+// loadCalibration reads the model and its calibration from the output folder.
+// A strategy file that is named must be the one that was calibrated by.
+func (a *app) loadCalibration(f *inputFlags, config string) (*narrow.Model, *narrow.Calibrated, error) {
+	var s *strategy.Strategy
+	if config != "" {
+		var err error
+		if s, err = a.loadConfig(config); err != nil {
+			return nil, nil, err
+		}
+	}
+	m, err := narrow.Open(f.model)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, list, err := narrow.Load(f.out, m, s)
+	var mismatch *narrow.StrategyMismatchError
+	if errors.As(err, &mismatch) {
+		return nil, nil, &exitError{code: exitUsage, err: err}
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	a.printFindings(a.stderr, list, nil)
+	return m, c, nil
+}
+
+// test runs the float and the quantized network over the samples.
+func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set *samples.Set, saveOutput string) (*calibrate.Result, error) {
+	engine, err := f.engine()
+	if err != nil {
+		return nil, err
+	}
+	opts := calibrate.TestOptions{Threads: f.cores()}
+	if labels, ok := set.Labels(); ok {
+		opts.Labels = labels
+	}
+	bar, progress := a.bar("test", set.Len())
+	defer bar.Done()
+	opts.Progress = progress
+	var res *calibrate.Result
+	run := func(out func(int, []calibrate.Tensor) error) error {
+		opts.Output = out
+		var err error
+		res, err = c.Test(ctx, engine, narrow.Batches(ctx, set, f.batch), opts, false)
+		return err
+	}
+	if saveOutput == "" {
+		return res, run(nil)
+	}
+	return res, atomicfile.Write(filepath.Dir(saveOutput), atomicfile.File{Name: filepath.Base(saveOutput), Write: func(w io.Writer) error {
+		npy := &outputWriter{w: w, total: set.Len()}
+		return errors.Join(run(npy.add), npy.close())
+	}})
+}
+
+// outputWriter writes a network's first output, batch by batch, as one .npy.
+type outputWriter struct {
+	w     io.Writer
+	total int
+	npy   *samples.NPYWriter
+}
+
+func (o *outputWriter) add(_ int, outs []calibrate.Tensor) error {
+	if len(outs) == 0 {
+		return errors.New("the network has no output to save")
+	}
+	t := outs[0]
+	if o.npy == nil {
+		if len(t.Shape) == 0 {
+			return errors.New("the network's first output has no axis for the samples: it cannot be saved as one array")
+		}
+		shape := append([]int64{int64(o.total)}, t.Shape[1:]...)
+		var err error
+		if o.npy, err = samples.NewNPYWriter(o.w, samples.ElementType(t.Type), shape); err != nil {
+			return err
+		}
+	}
+	if t.Floats != nil {
+		return o.npy.WriteFloats(t.Floats)
+	}
+	return o.npy.WriteRaw(t.Raw)
+}
+
+func (o *outputWriter) close() error {
+	if o.npy == nil {
+		return nil
+	}
+	return o.npy.Close()
+}
+
+// printResult writes the table of test.
+func printResult(w io.Writer, r *calibrate.Result) error {
+	fmt.Fprintf(w, "samples    %d\n", r.Samples)
+	if r.Float != nil && r.Quantized != nil {
+		fmt.Fprintf(w, "           top-1    top-5\n")
+		fmt.Fprintf(w, "float      %s  %s\n", percent(r.Float.Top1), percent(r.Float.Top5))
+		fmt.Fprintf(w, "quantized  %s  %s\n", percent(r.Quantized.Top1), percent(r.Quantized.Top5))
+	}
+	_, err := fmt.Fprintf(w, "agreement  %s\nSQNR       %s\n", percent(r.Agreement), decibel(r.SQNR))
+	return err
+}
+
+func percent(x float64) string { return fmt.Sprintf("%5.2f %%", 100*x) }
+
+func decibel(d calibrate.Decibel) string {
+	if math.IsInf(float64(d), 1) {
+		return "exact (no difference)"
+	}
+	return fmt.Sprintf("%.2f dB", float64(d))
+}
+
+// exists reports whether a file is there.
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
+}
