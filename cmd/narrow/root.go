@@ -23,6 +23,10 @@ type app struct {
 // commands are the subcommands, in the order of the help text.
 func commands() []func(*app) *cobra.Command {
 	return []func(*app) *cobra.Command{
+		newRunCommand,
+		newCalibCommand,
+		newTestCommand,
+		newExportCommand,
 		newLintCommand,
 		newExplainCommand,
 		newLayersCommand,

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -180,10 +179,4 @@ func decibel(d calibrate.Decibel) string {
 		return "exact (no difference)"
 	}
 	return fmt.Sprintf("%.2f dB", float64(d))
-}
-
-// exists reports whether a file is there.
-func exists(file string) bool {
-	_, err := os.Stat(file)
-	return err == nil
 }

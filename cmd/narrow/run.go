@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"narrow/calibrate"
+)
+
+// runSummary is the JSON document of run.
+type runSummary struct {
+	Calib  calibSummary      `json:"calib"`
+	Test   *calibrate.Result `json:"test"`
+	Export exportSummary     `json:"export"`
+}
+
+func newRunCommand(a *app) *cobra.Command {
+	var f calibFlags
+	var e exportFlags
+	var testData, testLabels string
+	c := &cobra.Command{
+		Use:   "run --model M --data D [--labels L] [--config-file F]",
+		Short: "calib, test and export in one",
+		Long: `run calibrates on the samples, tests on them (or on --test-data), and exports.
+With --subset-len it calibrates on that many samples and tests on all.`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := e.check(); err != nil {
+				return err
+			}
+			job, err := a.prepare(c, &f)
+			if err != nil {
+				return err
+			}
+			testing := f.inputFlags
+			testing.subset, testing.shuffle = 0, false
+			if testData != "" {
+				testing.data, testing.labels = testData, testLabels
+			} else if testLabels != "" {
+				return usagef("--test-labels needs --test-data: --labels goes with --data")
+			}
+			testSet, err := a.openSamples(&testing, job.model)
+			if err != nil {
+				return err
+			}
+			done, err := job.calibrate(c.Context())
+			if err != nil {
+				return err
+			}
+			if err := done.Save(f.out); err != nil {
+				return err
+			}
+			sum := runSummary{Calib: job.summary(done)}
+			if !f.asJSON {
+				if err := job.print(sum.Calib); err != nil {
+					return err
+				}
+			}
+			if sum.Test, err = a.test(c.Context(), &testing, done, testSet, ""); err != nil {
+				return err
+			}
+			if !f.asJSON {
+				if err := printResult(a.stdout, sum.Test); err != nil {
+					return err
+				}
+			}
+			if sum.Export, err = a.export(done, &e, f.out); err != nil {
+				return fmt.Errorf("the calibration in %s stands, but: %w", f.out, err)
+			}
+			if f.asJSON {
+				return a.printJSON(sum)
+			}
+			return a.printExport(sum.Export)
+		},
+	}
+	f.add(c)
+	e.add(c)
+	c.Flags().StringVar(&testData, "test-data", "", "test on these samples (default: on those of --data)")
+	c.Flags().StringVar(&testLabels, "test-labels", "", "labels of --test-data")
+	return c
+}
