@@ -23,10 +23,12 @@ var house = map[string]struct {
 	level int
 	may   []string // packages of lower levels
 }{
-	"diag":            {0, nil},
-	"scheme":          {0, nil},
-	"internal/kernel": {0, nil},
-	"internal/ortlib": {0, nil},
+	"diag":                {0, nil},
+	"scheme":              {0, nil},
+	"internal/kernel":     {0, nil},
+	"internal/ortlib":     {0, nil},
+	"internal/atomicfile": {0, nil},
+	"internal/progress":   {0, nil},
 
 	"strategy":          {1, []string{"diag", "scheme"}},
 	"graph":             {1, nil},
@@ -43,13 +45,13 @@ var house = map[string]struct {
 	"calibrate":     {4, []string{"diag", "graph", "graph/infer", "plan", "calibrate/observe", "internal/kernel", "scheme"}},
 	"samples":       {4, []string{"diag"}},
 	"export":        {4, []string{"diag", "graph", "graph/onnx", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme", "strategy"}},
-	"report":        {4, []string{"diag", "graph", "plan", "calibrate/observe", "scheme"}},
+	"report":        {4, []string{"internal/atomicfile", "diag", "graph", "plan", "calibrate/observe", "scheme"}},
 	"calibrate/ort": {5, []string{"graph", "graph/onnx", "calibrate"}},
 
 	// The root strings all together but the engine: importing it brings no cgo.
 	".": {6, []string{
 		"diag", "scheme", "strategy", "graph", "graph/onnx", "graph/infer", "graph/names", "plan", "rewrite", "calibrate",
-		"calibrate/observe", "samples", "export", "report",
+		"calibrate/observe", "samples", "export", "report", "internal/atomicfile",
 	}},
 	"internal/parity": {6, nil},
 }
@@ -66,7 +68,8 @@ var outside = map[string][]string{
 	"github.com/spf13/pflag":          {"cmd"},
 	"golang.org/x/image":              {"samples"},
 	"golang.org/x/sys":                {"internal/kernel", "calibrate/ort", "cmd"},
-	"golang.org/x/term":               {"cmd", "tools"},
+	"golang.org/x/term":               {"cmd", "internal/progress"},
+	"github.com/schollz/progressbar":  {"internal/progress"},
 	"github.com/yalue/onnxruntime_go": {"calibrate/ort"},
 	"github.com/rogpeppe/go-internal": {"cmd"},
 	"github.com/mmcloughlin/avo":      nil,
