@@ -41,10 +41,10 @@ func (q *qdq) quantize(l *links, t *plan.Tensor, in, out string) []*graph.Node {
 		return q.castPair(t.Name, graph.Float16, in, out)
 	}
 	e := q.in.Encodings[t]
-	if q.opts.Unsigned && e.Min < 0 && e.Max-e.Min <= 255 {
-		e = shifted(e, -e.Min)
-	}
 	st, ok := storageFor(e.Min, e.Max, q.opset)
+	if ok && st.typ == graph.Int8 && q.unsigned() {
+		e, st = shifted(e, 128), storage{graph.Uint8, 0, 255}
+	}
 	if !ok {
 		return q.floatQuantize(t, e, in, out)
 	}
@@ -121,3 +121,10 @@ func shifted(e scheme.Encoding, n int64) scheme.Encoding {
 	e.ZeroPoint = zeros
 	return e
 }
+
+// unsigned reports whether signed 8-bit activations are stored unsigned. From
+// operator set 21 on that is so unless told otherwise: ONNX Runtime (1.30 to
+// 1.32 at least) does not load int8 activations of those sets on x86 when an
+// operator that moves values reads them ("output_dtype INT8 does not match
+// y_zero_point type UINT8").
+func (q *qdq) unsigned() bool { return q.opts.Unsigned || q.opset >= 21 && !q.opts.Signed }

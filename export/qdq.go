@@ -30,7 +30,8 @@ type Options struct {
 	// Unsigned stores signed activations of up to 8 bits as unsigned ones with
 	// a zero point: the same values, which some kernels take faster, and which
 	// TensorRT does not take.
-	Unsigned bool
+	// From operator set 21 on they are stored so unless Signed is set.
+	Unsigned, Signed bool
 	// Opset is the standard operator set to write, 0 for the one that the
 	// strategy asks for, or else the smallest that holds the result.
 	Opset int64
