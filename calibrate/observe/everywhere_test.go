@@ -23,7 +23,8 @@ func TestSameEverywhere(t *testing.T) {
 		x := make([]float32, 4000+b)
 		for i := range x {
 			// Triangular, of quarter powers of two: no library function rounds here.
-			v := float32(int32(r.Uint32N(1<<24))-int32(r.Uint32N(1<<24))) * scheme.FixScale(20+b)
+			up, down := int32(r.Uint32N(1<<24)), int32(r.Uint32N(1<<24))
+			v := float32(up-down) * scheme.FixScale(20+b)
 			if r.Uint32N(50) == 0 {
 				v *= 16
 			}

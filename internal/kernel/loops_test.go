@@ -364,3 +364,40 @@ func TestLayout(t *testing.T) {
 		}
 	}
 }
+
+// TestChannelsEqualOneByOne: runs short and long, at every place of the axis,
+// give what each channel gives alone.
+func TestChannelsEqualOneByOne(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	for _, l := range []Layout{{1, 5, 40}, {3, 4, 9}, {6, 5, 1}, {7, 3, 2}, {1, 1, 3}, {0, 3, 4}} {
+		for _, finite := range []bool{true, false} {
+			x := awkward(r, l.Len(), 0.1, finite)
+			a := make([]Affine, l.Channels)
+			for c := range a {
+				a[c] = Affine{Scale: 0.1 * float32(c+1), Lo: -128, Hi: 127, ZeroPoint: int64(c), Round: Round(1 + c%4)}
+			}
+			a[0].Lo, a[0].Hi = -1<<31, 1<<31-1
+			y, q := make([]float32, len(x)), make([]int64, len(x))
+			NewPool(2).FakeQuantizeChannels(y, x, l, a)
+			QuantizeChannels(q, x, l, a)
+			extents := NewPool(2).MinMaxChannels(x, l)
+			for c := range l.Channels {
+				var alone []float32
+				for i := range x {
+					if i/l.Inner%l.Channels == c {
+						alone = append(alone, x[i])
+						z := make([]float32, 1)
+						FakeQuantize(z, x[i:i+1], a[c])
+						if !same(z[0], y[i]) || x[i] == x[i] && y[i] != float32(q[i]-a[c].ZeroPoint)*a[c].Scale {
+							t.Fatalf("%+v: element %d, %v, gives %v, %d; alone %v", l, i, x[i], y[i], q[i], z[0])
+						}
+					}
+				}
+				want := MinMax(alone)
+				if got := extents[c]; got.Finite != want.Finite || got.Finite && got != want {
+					t.Errorf("%+v channel %d: %+v, alone %+v", l, c, got, want)
+				}
+			}
+		}
+	}
+}

@@ -88,6 +88,9 @@ func FirstNonFinite(x []float32) int {
 // MinMaxChannels returns the extent of each channel of x, laid out as l says.
 // len(x) is l.Len().
 func (p *Pool) MinMaxChannels(x []float32, l Layout) []Extent {
+	if l.Inner < shortInner {
+		return minMaxRows(x, l)
+	}
 	out := make([]Extent, l.Channels)
 	p.Run(l.Channels, func(c int) {
 		e := Extent{Finite: true}
@@ -102,5 +105,41 @@ func (p *Pool) MinMaxChannels(x []float32, l Layout) []Extent {
 		}
 		out[c] = e
 	})
+	return out
+}
+
+// shortInner is the length of a channel's run below which it is not worth a
+// call: a transposed weight matrix has runs of one element.
+const shortInner = 8
+
+// minMaxRows is MinMaxChannels for short runs, in the order of memory.
+func minMaxRows(x []float32, l Layout) []Extent {
+	out, mag := make([]Extent, l.Channels), make([]uint32, l.Channels)
+	if len(x) == 0 {
+		for c := range out {
+			out[c].Finite = true
+		}
+		return out
+	}
+	for c := range out {
+		out[c] = Extent{Min: x[c*l.Inner], Max: x[c*l.Inner]}
+	}
+	for o := range l.Outer {
+		row := x[o*l.Channels*l.Inner:]
+		for c := range out {
+			lo, hi, m := minMaxGo(row[c*l.Inner : (c+1)*l.Inner])
+			mag[c] = max(mag[c], m)
+			if e := &out[c]; lo < e.Min || hi > e.Max {
+				e.Min, e.Max = min(lo, e.Min), max(hi, e.Max)
+			}
+		}
+	}
+	for c, m := range mag {
+		if m >= infBits {
+			out[c] = Extent{}
+			continue
+		}
+		out[c] = Extent{Min: out[c].Min + 0, Max: out[c].Max + 0, Finite: true}
+	}
 	return out
 }

@@ -76,9 +76,25 @@ func (p *Pool) FakeQuantizeChannels(dst, src []float32, l Layout, a []Affine) {
 	if len(a) != l.Channels || len(src) != l.Len() {
 		panic(fmt.Sprintf("kernel: %d channels and %d elements for layout %+v", len(a), len(src), l))
 	}
-	p.Run(l.Outer*l.Channels, func(i int) {
-		lo, hi := i*l.Inner, (i+1)*l.Inner
-		FakeQuantize(dst[lo:hi], src[lo:hi], a[i%l.Channels])
+	if l.Inner >= shortInner {
+		p.Run(l.Outer*l.Channels, func(i int) {
+			lo, hi := i*l.Inner, (i+1)*l.Inner
+			FakeQuantize(dst[lo:hi], src[lo:hi], a[i%l.Channels])
+		})
+		return
+	}
+	loops := make([]func(dst, src []float32, a Affine), len(a))
+	for c := range a {
+		loops[c] = fakeQuantizeGo
+		if !a[c].narrow() {
+			loops[c] = fakeQuantizeWide
+		}
+	}
+	p.Run(l.Outer, func(o int) {
+		for c, f := range loops {
+			lo := (o*l.Channels + c) * l.Inner
+			f(dst[lo:lo+l.Inner], src[lo:lo+l.Inner], a[c])
+		}
 	})
 }
 
