@@ -1,0 +1,215 @@
+package names_test
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"narrow/graph"
+	"narrow/graph/names"
+	"narrow/graph/onnx"
+)
+
+func load(t testing.TB, name string) *graph.Model {
+	t.Helper()
+	m, err := onnx.Load(filepath.Join("..", "..", "internal", "parity", "testdata", "models", name, "model.onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func labels(nodes []*graph.Node) string {
+	var l []string
+	for _, n := range nodes {
+		l = append(l, n.Label())
+	}
+	return strings.Join(l, " ")
+}
+
+// TestListingNames looks up names as vai_q_pytorch 3.5 wrote them into its
+// listings of models that torch 1.13 exported.
+func TestListingNames(t *testing.T) {
+	tests := []struct{ model, name, want string }{
+		{"tinyresnet", "TinyResNet::TinyResNet/Conv2d[conv1]/ret.3", "/conv1/Conv"},
+		{"tinyresnet", "TinyResNet::TinyResNet/Conv2d[conv1]/ret.3(TinyResNet::nndct_conv2d_1)", "/conv1/Conv"},
+		{"tinyresnet", "TinyResNet::TinyResNet/MaxPool2d[maxpool]/1652", "/maxpool/MaxPool"},
+		{"tinyresnet", "TinyResNet::TinyResNet/Sequential[layer1]/BasicBlock[0]/Conv2d[conv1]/ret.7", "/layer1/layer1.0/conv1/Conv"},
+		{"tinyresnet", "TinyResNet::TinyResNet/Sequential[layer1]/BasicBlock[0]/Conv2d[conv1]/input.99", "/layer1/layer1.0/conv1/Conv"},
+		{"tinyresnet", "TinyResNet::TinyResNet/Sequential[layer1]/BasicBlock[0]/Conv2d[conv1]", "/layer1/layer1.0/conv1/Conv"},
+		{"tinyresnet", "TinyResNet::TinyResNet/Sequential[layer1]/BasicBlock[0]/ret.15", "/layer1/layer1.0/Add"},
+		// One module, called twice: only vai_q_pytorch's own tracing tells which.
+		{"tinyresnet", "TinyResNet::TinyResNet/Sequential[layer1]/BasicBlock[0]/ReLU[relu]/1681", "/layer1/layer1.0/relu/Relu /layer1/layer1.0/relu_1/Relu"},
+		{"tinyresnet", "TinyResNet::TinyResNet/Sequential[layer2]/BasicBlock[0]/Sequential[downsample]/Conv2d[0]/ret.17", "/layer2/layer2.0/downsample/downsample.0/Conv"},
+		{"tinyresnet", "TinyResNet::TinyResNet/ret.45", "/Flatten"},
+		{"tinyresnet", "TinyResNet::TinyResNet/Linear[fc]/ret", "/fc/Gemm"},
+		{"tinyresnet", "TinyResNet::input_0", "input"},
+		{"tinyresnet", "TinyResNet::nndct_input_0", "input"},
+		{"tinyresnet", "TinyResNet::input_1", ""},
+		{"tinyresnet", "TinyResNet::TinyResNet/Sequential[layer9]/Conv2d[0]/ret.1", ""},
+		{"tinymobile", "TinyMobile::TinyMobile/Sequential[features]/InvRes[0]/Sequential[conv]/Conv2d[3]/ret.15", "/features/features.0/conv/conv.3/Conv"},
+		{"tinymobile", "TinyMobile::TinyMobile/Sequential[features]/InvRes[0]/Sequential[conv]/ReLU[5]/ret.19", "/features/features.0/conv/conv.5/Clip"},
+		{"tinyswish", "TinyMobile::TinyMobile/Sequential[stem]/SiLU[2]/ret.7", "/stem/stem.2/Mul"},
+		{"tinyunet", "TinyUNet::TinyUNet/AvgPool2d[pool]/551", "/pool/AveragePool"},
+		{"tinyunet", "TinyUNet::TinyUNet/Upsample[up]/ret.11", "/up/Resize"},
+		{"tinyunet", "TinyUNet::TinyUNet/ret.15", "/Concat"},
+		{"tinymlp", "TinyMLP::TinyMLP/Linear[fc2]/ret.7", "/fc2/Gemm"},
+		// Module paths.
+		{"tinyresnet", "layer1.0.conv1", "/layer1/layer1.0/conv1/Conv"},
+		{"tinyresnet", "layer2.0.downsample.0", "/layer2/layer2.0/downsample/downsample.0/Conv"},
+		{"tinyresnet", "layer1.0.relu_1", "/layer1/layer1.0/relu_1/Relu"},
+		{"tinymobile", "features.0.conv.3", "/features/features.0/conv/conv.3/Conv"},
+		{"tinyunet", "pool", "/pool/AveragePool"},
+		{"tinyunet", "e1", "/e1/e1.0/Conv /e1/e1.1/LeakyRelu"},
+		// Node and input names.
+		{"tinyresnet", "/layer1/layer1.0/Add", "/layer1/layer1.0/Add"},
+		{"tinyresnet", "input", "input"},
+		{"tinyresnet", "conv", ""},
+		{"tinyresnet", "layer1.0.conv", ""},
+		{"tinyresnet", "", ""},
+	}
+	for _, tt := range tests {
+		m := names.New(load(t, tt.model)).Find(tt.name)
+		if got := strings.TrimSpace(m.Input + " " + labels(m.Nodes)); got != tt.want {
+			t.Errorf("%s: %s means %q, want %q", tt.model, tt.name, got, tt.want)
+		}
+		if (m.Form == "") != (tt.want == "") {
+			t.Errorf("%s: %s has the form %q", tt.model, tt.name, m.Form)
+		}
+	}
+}
+
+// dynamo is a network as torch's dynamo-based exporter writes it: the module
+// tree stands in metadata_props only.
+const dynamo = `net (float[1, 4, 8, 8] x) => (float[1, 10] linear)
+<float[4, 4, 3, 3] layer1.0.conv1.weight = {0.1, ...}, float[4] layer1.0.conv1.bias = {0, ...},
+ float[10, 4] fc.weight = {0.1, ...}, float[10] fc.bias = {0, ...}, int64[2] val_12 = {-1, 4}>
+{
+  [node_conv2d] conv2d = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (x, layer1.0.conv1.weight, layer1.0.conv1.bias) {
+    "pkg.torch.onnx.name_scopes": "['', 'layer1', 'layer1.0', 'layer1.0.conv1', 'conv2d']",
+    "pkg.torch.onnx.class_hierarchy": "['torchvision.models.resnet.ResNet', 'torch.nn.modules.container.Sequential', 'torchvision.models.resnet.BasicBlock', 'torch.nn.modules.conv.Conv2d', 'aten.conv2d.default']"}
+  [node_relu] relu = Relu (conv2d) {
+    "pkg.torch.onnx.name_scopes": "['', 'layer1', 'layer1.0', 'layer1.0.relu', 'relu']",
+    "pkg.torch.onnx.class_hierarchy": "['torchvision.models.resnet.ResNet', 'torch.nn.modules.container.Sequential', 'torchvision.models.resnet.BasicBlock', 'torch.nn.modules.activation.ReLU', 'aten.relu.default']"}
+  [node_add] add = Add (relu, x) {
+    "pkg.torch.onnx.name_scopes": "['', 'layer1', 'layer1.0', 'add']",
+    "pkg.torch.onnx.class_hierarchy": "['torchvision.models.resnet.ResNet', 'torch.nn.modules.container.Sequential', 'torchvision.models.resnet.BasicBlock', 'aten.add.Tensor']"}
+  [node_relu_1] relu_1 = Relu (add) {
+    "namespace": ": torchvision.models.resnet.ResNet/layer1: torch.nn.modules.container.Sequential/layer1.0: torchvision.models.resnet.BasicBlock/layer1.0.relu: torch.nn.modules.activation.ReLU/relu_1: aten.relu.default"}
+  [node_mean] mean = ReduceMean <axes = [-1, -2], keepdims = 1> (relu_1) {
+    "pkg.torch.onnx.name_scopes": "['', 'norm', 'mean']",
+    "pkg.torch.onnx.class_hierarchy": "['torchvision.models.resnet.ResNet', 'my.pkg.MyNorm', 'aten.mean.dim']"}
+  [node_mul] mul = Mul (mean, mean) {
+    "pkg.torch.onnx.name_scopes": "['', 'norm', 'mul']",
+    "pkg.torch.onnx.class_hierarchy": "['torchvision.models.resnet.ResNet', 'my.pkg.MyNorm', 'aten.mul.Tensor']"}
+  [node_flatten] flatten = Reshape (mul, val_12)
+  [node_linear] linear = Gemm <transB = 1> (flatten, fc.weight, fc.bias)
+}`
+
+func TestDynamo(t *testing.T) {
+	table := names.New(graph.MustParse(dynamo))
+	e := table.Entries[0]
+	if e.Module != "layer1.0.conv1" || e.Vai != "ResNet::ResNet/Sequential[layer1]/BasicBlock[0]/Conv2d[conv1]" || e.Class != "Conv2d" {
+		t.Errorf("%+v", e)
+	}
+	for name, want := range map[string]string{
+		"layer1.0.conv1": "node_conv2d",
+		"ResNet::ResNet/Sequential[layer1]/BasicBlock[0]/Conv2d[conv1]/input.2": "node_conv2d",
+		"ResNet::ResNet/Sequential[layer1]/BasicBlock[0]/ret.3":                 "node_add",
+		"layer1.0.relu": "node_relu node_relu_1",
+		"fc":            "node_linear", // by its weights: the node itself says nothing
+		"norm":          "node_mean node_mul",
+	} {
+		if got := labels(table.Find(name).Nodes); got != want {
+			t.Errorf("%s means %q, want %q", name, got, want)
+		}
+	}
+	for typ, want := range map[string]string{
+		"torch.nn.Conv2d": "node_conv2d", "Conv": "node_conv2d", "ReLU": "node_relu node_relu_1", "Linear": "node_linear",
+		"MyNorm": "node_mean node_mul", "my.pkg.MyNorm": "node_mean node_mul", "other.pkg.MyNorm": "", "Conv1d": "", "torch.nn.Conv": "",
+	} {
+		if got := labels(table.OfType(typ)); got != want {
+			t.Errorf("type %s means %q, want %q", typ, got, want)
+		}
+	}
+	if got := table.Nearest("ResNet::ResNet/Sequential[layer1]/BasicBlock[1]/Conv2d[conv1]/input.2"); len(got) == 0 || got[0] != e.Vai {
+		t.Errorf("nearest %q", got)
+	}
+	if got := table.NearestTypes("Conv2s"); !slices.Equal(got[:1], []string{"Conv2d"}) {
+		t.Errorf("nearest types %q", got)
+	}
+}
+
+// TestOtherNames: files of other exporters tell module paths by their weights,
+// or not at all.
+func TestOtherNames(t *testing.T) {
+	table := names.New(graph.MustParse(`net (float[1, 3, 8] x) => (float[1, 3, 8] y)
+<float[3, 3, 1] features.0.weight = {0.5, ...}, float[8, 8] "onnx::MatMul_9" = {0.1, ...}, float zero = {0}, float six = {6}>
+{
+  [Conv_0] input.4 = Conv (x, features.0.weight)
+  [Clip_1] c = Clip (input.4, zero, six)
+  [/model.22/cv2.0/cv2.0.1/MatMul] mm = MatMul (c, "onnx::MatMul_9")
+  [/attn/MatMul] y = MatMul (mm, mm)
+}`))
+	for name, want := range map[string]string{
+		"features.0":                       "Conv_0",
+		"Net::Net/Conv1d[features]/zzz":    "Conv_0",
+		"Net::Net/Conv1d[gone]/input.4":    "",
+		"model.22.cv2.0.1":                 "/model.22/cv2.0/cv2.0.1/MatMul",
+		"Net::Net/A[model]/B[22]/C[cv2]/x": "/model.22/cv2.0/cv2.0.1/MatMul",
+	} {
+		if got := labels(table.Find(name).Nodes); got != want {
+			t.Errorf("%s means %q, want %q", name, got, want)
+		}
+	}
+	for typ, want := range map[string]string{
+		"Conv1d": "Conv_0", "Conv2d": "", "ReLU6": "Clip_1", "Linear": "/model.22/cv2.0/cv2.0.1/MatMul", "MatMul": "/model.22/cv2.0/cv2.0.1/MatMul /attn/MatMul",
+	} {
+		if got := labels(table.OfType(typ)); got != want {
+			t.Errorf("type %s means %q, want %q", typ, got, want)
+		}
+	}
+}
+
+func TestTypes(t *testing.T) {
+	for _, tt := range []struct {
+		model, typ string
+		want       int
+	}{
+		{"tinymobile", "Conv2d", 11}, {"tinymobile", "ReLU6", 8}, {"tinymobile", "ReLU", 0}, {"tinymobile", "Clip", 8},
+		{"tinyswish", "SiLU", 8}, {"tinyhswish", "Hardswish", 8}, {"tinyhswish", "nn.Hardswish", 8}, {"tinyswish", "Hardswish", 0},
+		{"tinyunet", "ConvTranspose2d", 1}, {"tinyunet", "Conv2d", 4}, {"tinyunet", "LeakyReLU", 1}, {"tinyunet", "AvgPool2d", 1},
+		{"tinyunet", "Upsample", 1}, {"tinyunet", "Cat", 1}, {"tinyresnet", "AdaptiveAvgPool2d", 1}, {"tinymlp", "Linear", 3}, {"tinymlp", "conv2d", 0},
+	} {
+		if got := names.New(load(t, tt.model)).OfType(tt.typ); len(got) != tt.want {
+			t.Errorf("%s has %d %s, want %d: %s", tt.model, len(got), tt.typ, tt.want, labels(got))
+		}
+	}
+}
+
+// FuzzFind: no name and no metadata makes it panic, and a name that is listed
+// is found.
+func FuzzFind(f *testing.F) {
+	f.Add("layer1.0.conv1", "/layer1/layer1.0/conv1/Conv", "['', 'a', 'b']", "['A', 'x.B', 'aten']")
+	f.Add("A::A/B[a]/ret.1", "Conv_0", "['', \"a\\'b\"]", "[")
+	f.Add("A::input_99999999999999999999", "/", "[']", "['']")
+	f.Fuzz(func(t *testing.T, name, node, scopes, classes string) {
+		m := graph.MustParse(`net (float[1] x) => (float[1] y) { y = Relu (x) }`)
+		n := m.Graph.Nodes[0]
+		n.Name = node
+		n.Metadata = map[string]string{"pkg.torch.onnx.name_scopes": scopes, "pkg.torch.onnx.class_hierarchy": classes, "namespace": scopes}
+		table := names.New(m)
+		table.Find(name)
+		table.Nearest(name)
+		table.OfType(name)
+		table.NearestTypes(name)
+		e := table.Entries[0]
+		if got := table.Find(e.Name); labels(got.Nodes) != e.Name {
+			t.Errorf("%q is listed and not found", e.Name)
+		}
+		if e.Scoped && e.Module != "" && e.Module != "x" && len(table.Find(e.Module).Nodes) != 1 {
+			t.Errorf("the module path %q is listed and not found", e.Module)
+		}
+	})
+}
