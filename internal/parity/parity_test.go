@@ -2,6 +2,7 @@ package parity
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"math"
 	"os"
@@ -14,7 +15,9 @@ import (
 	"narrow"
 	"narrow/calibrate"
 	"narrow/calibrate/ort"
+	"narrow/diag"
 	"narrow/graph"
+	"narrow/internal/ortlib"
 	"narrow/plan"
 	"narrow/samples"
 	"narrow/scheme"
@@ -42,36 +45,146 @@ type outcome struct {
 	tensors, equal int
 	maxDiff        float64 // largest relative scale difference
 	share          float64 // of output elements within one step
-	missing, extra []string
-	unequal        []string
+	wrong          []string
 }
 
-func TestParity(t *testing.T) {
-	r, err := ort.Open(os.Getenv("NARROW_ORT_LIB"))
+// whole is how far float scales of a whole network may be apart, relative: the
+// two engines sum in different orders, so that a value near a rounding border
+// falls to the other side now and then, and the next layers see it. One tensor
+// on its own is held to 1e-6 in package observe.
+const whole = 2e-5
+
+// reasons are the runs in which narrow differs on purpose, or the reference by
+// a defect: why, and how many tensors differ.
+var reasons = map[run]struct {
+	why    string
+	differ int
+	// share is the least share of output elements within one step.
+	share float64
+}{
+	{"tinyresnet", "dpu_maxmin"}: {"spec section 1: the method is honoured; the reference ignores it on the DPU and searches as for diffs (its dpu_maxmin and dpu_diffs are the same bytes)", 5, 0.4},
+	{"tinyresnet", "int16"}:      {"the output's step is 2^-15 of its range: sums in another order move some values by more than a step", 1, 0.6},
+	{"tinyresnet", "int4w8a"}:    {"the reference gives its first convolution an input quantizer of its own by a shared variable, which changes nothing but the last bit", 1, 0.999},
+
+	{"tinymobile", "int8_asym"}:     {"spec section 4: an asymmetric range contains 0; the reference's does not, its zero point lies outside of the integers", 2, 0},
+	{"tinyunet", "int8_perchannel"}: {"the reference computes the transposed convolution with its float weights when they are per channel (checked: with float weights its numbers come out)", 2, 0.999},
+
+	{"tinymlp", "bfloat16"}:    {roundedWeights, 0, 0.8},
+	{"tinymobile", "bfloat16"}: {roundedWeights, 0, 0.2},
+	{"tinyresnet", "bfloat16"}: {roundedWeights, 0, 0.6},
+	{"tinymlp", "mix"}:         {roundedWeights + "; on the command line narrow refuses this file, since its rule by type Conv2d matches nothing", 0, 0.8},
+	{"tinymobile", "mix"}:      {oneQuantizer + "; spec section 2: Conv2d means depthwise too", 30, 0},
+	{"tinyresnet", "mix"}:      {oneQuantizer, 22, 0},
+	{"tinyunet", "mix"}:        {oneQuantizer, 10, 0.9},
+}
+
+const (
+	roundedWeights = "spec section 4: weights are rounded; the reference rounds them and drops the result (TestFloatWeights holds the rest equal)"
+	oneQuantizer   = "spec section 2: one quantizer behind the activation function; the reference has none of these groups where datatypes are mixed"
+)
+
+var update = flag.Bool("update", false, "write docs/parity.md anew")
+
+func openRunner(t *testing.T) calibrate.Runner {
+	path, err := ortlib.Find("")
 	if err != nil {
 		t.Fatal(err)
 	}
+	r, err := ort.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestParity(t *testing.T) {
+	r := openRunner(t)
+	var all []outcome
 	for _, x := range recordedRuns(t) {
 		t.Run(x.model+"/"+x.config, func(t *testing.T) {
-			o := compare(t, plain{r}, x)
-			t.Logf("%d tensors, %d equal, largest scale difference %.2g, output within a step %.4f", o.tensors, o.equal, o.maxDiff, o.share)
-			for _, m := range o.missing {
-				t.Errorf("narrow quantizes no %s", m)
+			o := compare(t, r, x, nil)
+			all = append(all, o)
+			why, known := reasons[x]
+			if !known {
+				why.share = 0.999
 			}
-			for _, m := range o.extra {
-				t.Errorf("the reference quantizes no %s", m)
+			if len(o.wrong) > why.differ {
+				t.Errorf("%d tensors differ, expected %d:\n%s", len(o.wrong), why.differ, strings.Join(o.wrong, "\n"))
 			}
-			for _, m := range o.unequal {
-				t.Errorf("%s", m)
+			if known && len(o.wrong) < why.differ && why.differ > 2 {
+				t.Logf("only %d tensors differ, not %d", len(o.wrong), why.differ)
 			}
-			if o.share < 0.999 {
-				t.Errorf("only %.4f of the output within one step", o.share)
+			if o.share < why.share {
+				t.Errorf("only %.4f of the output within one step, expected %.4f", o.share, why.share)
+			}
+		})
+	}
+	table(t, all)
+}
+
+// TestFloatWeights shows that rounding the weights is all that tells narrow's
+// half-precision runs from the reference's.
+func TestFloatWeights(t *testing.T) {
+	r := openRunner(t)
+	for _, x := range []run{{"tinymlp", "bfloat16"}, {"tinymobile", "bfloat16"}, {"tinyresnet", "bfloat16"}, {"tinyunet", "bfloat16"}, {"tinyresnet", "float16"}} {
+		t.Run(x.model+"/"+x.config, func(t *testing.T) {
+			o := compare(t, r, x, func(s string) string {
+				return strings.NewReplacer(`"weights",`, "", `"bias",`, "").Replace(s)
+			})
+			if o.share < 0.97 {
+				t.Errorf("%.4f of the output within one step of bfloat16", o.share)
 			}
 		})
 	}
 }
 
-func compare(t *testing.T, r calibrate.Runner, x run) outcome {
+// table writes or checks docs/parity.md.
+func table(t *testing.T, all []outcome) {
+	var b strings.Builder
+	b.WriteString("# Held against vai_q_pytorch 3.5\n\n" +
+		"Each row is a run that was recorded with the reference (PyTorch 1.13, CPU): calibrated on 16 samples in batches of 4,\n" +
+		"tested on 4 more. `tensors` counts the tensors that the reference quantizes to integers, `equal` those with the same fix\n" +
+		"position, or the same zero point and a scale within 2e-5. `difference` is the largest relative difference of scales\n" +
+		"(1 for another fix position), `output` the share of the output's elements within one quantization step.\n\n" +
+		"Made by `go test ./internal/parity -update`, which also fails when a row gets worse.\n\n" +
+		"| network | strategy | tensors | equal | difference | output | why it differs |\n|---|---|---|---|---|---|---|\n")
+	full := 0
+	for _, o := range all {
+		why := reasons[o.run].why
+		if o.equal == o.tensors && len(o.wrong) == 0 && o.share >= 0.999 {
+			full++
+			why = ""
+		}
+		diff := "0"
+		if o.maxDiff > 0 {
+			diff = fmt.Sprintf("%.0e", o.maxDiff)
+		}
+		fmt.Fprintf(&b, "| %s | %s | %d | %d | %s | %.1f %% | %s |\n", o.model, o.config, o.tensors, o.equal, diff, 100*o.share, why)
+	}
+	fmt.Fprintf(&b, "\n%d of %d runs are equal throughout. A strategy of `none` is no file: the default for the DPU.\n", full, len(all))
+	const file = "../../docs/parity.md"
+	if *update {
+		if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	// Digits of the difference depend on the processor's summation; rows do not.
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range all {
+		row := fmt.Sprintf("| %s | %s | %d |", o.model, o.config, o.tensors)
+		if !strings.Contains(string(got), row) {
+			t.Errorf("docs/parity.md has no row %s: run with -update", row)
+		}
+	}
+}
+
+// compare runs narrow as the reference was run. change, when set, edits the
+// strategy file's text.
+func compare(t *testing.T, r calibrate.Runner, x run, change func(string) string) outcome {
 	ctx := context.Background()
 	ref, err := readRecorded(filepath.Join("testdata/e2e", x.model, x.config))
 	if err != nil {
@@ -89,11 +202,22 @@ func compare(t *testing.T, r calibrate.Runner, x run) outcome {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, _ = strategy.Parse(file, src)
+		if change != nil {
+			src = []byte(change(string(src)))
+		}
+		var list diag.List
+		if s, list = strategy.Parse(file, src); list.HasErrors() {
+			t.Fatal(list.Err())
+		}
 	}
-	res, _, err := m.Resolve(s)
+	res, list, err := m.Resolve(s)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, f := range list {
+		if f.Severity == diag.Error && f.Code != "rule-matches-nothing" {
+			t.Fatal(f)
+		}
 	}
 	set, err := samples.Open(filepath.Join(dir, "calib.npy"), m.Inputs(), samples.Options{})
 	if err != nil {
@@ -113,26 +237,24 @@ func compare(t *testing.T, r calibrate.Runner, x run) outcome {
 		o.tensors++
 		got, ok := ours[key]
 		if !ok {
-			o.missing = append(o.missing, fmt.Sprintf("%s (%s)", name, key))
+			o.wrong = append(o.wrong, fmt.Sprintf("narrow quantizes no %s (%s)", name, key))
 			continue
 		}
 		delete(ours, key)
-		if d, msg := got.differs(want); msg != "" {
-			o.unequal = append(o.unequal, fmt.Sprintf("%s (%s): %s", name, key, msg))
-			o.maxDiff = math.Max(o.maxDiff, d)
+		d, msg := got.differs(want)
+		o.maxDiff = math.Max(o.maxDiff, d)
+		if msg != "" {
+			o.wrong = append(o.wrong, fmt.Sprintf("%s (%s): %s", name, key, msg))
 		} else {
 			o.equal++
-			o.maxDiff = math.Max(o.maxDiff, d)
 		}
 	}
 	for key, g := range ours {
 		if g.t.Settings.Settings.Datatype == scheme.Int {
-			o.extra = append(o.extra, key)
+			o.wrong = append(o.wrong, "the reference quantizes no "+key)
 		}
 	}
-	sort.Strings(o.missing)
-	sort.Strings(o.extra)
-	sort.Strings(o.unequal)
+	sort.Strings(o.wrong)
 	o.share = outputShare(t, r, c, dir, filepath.Join("testdata/e2e", x.model, x.config, "quant_output.npy"))
 	return o
 }
@@ -204,7 +326,7 @@ func (o ourTensor) differs(want [][]any) (float64, string) {
 				d := math.Abs(float64(o.e.Scale[i])-w.(float64)) / w.(float64)
 				worst = math.Max(worst, d)
 			}
-			if worst > 1e-6 {
+			if worst > whole {
 				return worst, fmt.Sprintf("scales differ by %.3g", worst)
 			}
 			return worst, ""
@@ -230,7 +352,7 @@ func (o ourTensor) differs(want [][]any) (float64, string) {
 			}
 		}
 	}
-	if worst > 1e-6 {
+	if worst > whole {
 		return worst, fmt.Sprintf("scale %v, not %v (relative difference %.3g)", o.e.Scale[0], want[0][1], worst)
 	}
 	return worst, ""
@@ -353,12 +475,4 @@ func (r *recorded) key(name string) (string, bool) {
 		}
 	}
 	return "", false
-}
-
-// plain hands taps over in C order.
-type plain struct{ calibrate.Runner }
-
-func (p plain) Load(ctx context.Context, m *graph.Model, o calibrate.LoadOptions) (calibrate.Session, error) {
-	o.AnyOrder = nil
-	return p.Runner.Load(ctx, m, o)
 }
