@@ -74,19 +74,20 @@ func (l *laneSums) add(x []float32, from, first, n int, lo, hi float32) {
 	for c := range n {
 		amp := float32(math.Ldexp(1, first+c))
 		s := &l[c]
-		for i := from; i < len(x); i++ {
-			v := float32(x[i] * amp)
-			q := float32(math.RoundToEven(float64(v)))
-			if q < lo {
-				q = lo
-			}
-			if q > hi {
-				q = hi
-			}
-			d := float64(v - q)
-			s[i%lanes] += float64(d * d)
+		for i, v := range x[from:] {
+			d := float64(beyond(float32(v*amp), lo, hi))
+			s[(from+i)%lanes] += float64(d * d)
 		}
 	}
+}
+
+// magic is 1.5*2^52: adding it to a smaller float64 leaves no fraction.
+const magic = 0x1.8p52
+
+// beyond returns the difference between v and its quantized self, in steps.
+// Clamping first changes nothing, as lo and hi are integers.
+func beyond(v, lo, hi float32) float32 {
+	return v - float32(float64(min(max(v, lo), hi))+magic-magic)
 }
 
 // squaredDiffsWide is the definition where float32 does not hold the integers.
