@@ -80,7 +80,7 @@ func (m *Model) Resolve(s *strategy.Strategy) (*Resolved, diag.List, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("model %s: %w", m.Path, err)
 	}
-	p, list, err := plan.Build(g, s)
+	p, list, err := plan.BuildAfter(m.Graph, g, s)
 	if err != nil {
 		return nil, list, fmt.Errorf("model %s: %w", m.Path, err)
 	}

@@ -13,7 +13,7 @@ import (
 // matchRules finds the rule that wins on each unit, and reports rules that
 // match nothing, or by name more than one layer.
 func (b *builder) matchRules() {
-	table := names.New(b.p.Model)
+	table := b.names
 	unitOf := map[*graph.Node]*unit{}
 	inputOf := map[string]*unit{}
 	for _, u := range b.flow.units {
@@ -60,7 +60,7 @@ func (b *builder) matchRules() {
 				}
 			}
 			if len(us) == 0 {
-				b.unmatched(r, names.Match{}, table.NearestTypes(r.LayerType))
+				b.unmatched(r, names.Match{Gone: table.GoneType(r.LayerType)}, table.NearestTypes(r.LayerType))
 			}
 		}
 		for _, u := range us {
@@ -88,6 +88,17 @@ func (b *builder) unmatched(r *strategy.Rule, m names.Match, near []string) {
 		Suggestions: near,
 	}
 	switch {
+	case len(m.Gone) > 0:
+		// The rule is right, and vai_q_pytorch is silent about it too.
+		f.Severity, f.Code, f.Suggestions = diag.Warning, "rule-rewritten", nil
+		g := m.Gone[0]
+		f.Message = fmt.Sprintf("%v has no effect: rewriting before calibration removes %s", r, g.Node.Label())
+		if len(m.Gone) > 1 {
+			f.Message += fmt.Sprintf(" and the %d others that it matches", len(m.Gone)-1)
+		}
+		if g.Into != nil {
+			f.Fix = fmt.Sprintf("write a rule for what it became part of, such as %s", g.Into.Label())
+		}
 	case len(m.Nodes) > 0:
 		f.Message = fmt.Sprintf("%v matches %s, which computes with no float values of the network", r, m.Nodes[0].Label())
 		f.Fix = "name a layer that \"narrow layers\" lists, or delete the rule"

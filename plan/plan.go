@@ -4,6 +4,7 @@ import (
 	"narrow/diag"
 	"narrow/graph"
 	"narrow/graph/infer"
+	"narrow/graph/names"
 	"narrow/scheme"
 	"narrow/strategy"
 )
@@ -13,6 +14,8 @@ type Plan struct {
 	// Model is the float network, as the exact rules left it.
 	Model    *graph.Model
 	Strategy *strategy.Strategy
+	// Names are the names by which layer rules were matched.
+	Names *names.Table
 	// Layers are the network's layers in topological order.
 	Layers []*Layer
 	// Tensors are the quantized tensors in topological order: a layer's own
@@ -85,7 +88,14 @@ type Left struct {
 // match nothing or too much (errors) and settings that a tensor cannot hold
 // (warnings).
 func Build(m *graph.Model, s *strategy.Strategy) (*Plan, diag.List, error) {
+	return BuildAfter(nil, m, s)
+}
+
+// BuildAfter is [Build] for a model that was rewritten from original: layer
+// rules may also name what layers were called there, or nil for none.
+func BuildAfter(original, m *graph.Model, s *strategy.Strategy) (*Plan, diag.List, error) {
 	b := &builder{
+		names:  names.New(m),
 		rules:  map[*unit]*strategy.Rule{},
 		p:      &Plan{Model: m, Strategy: s},
 		s:      s,
@@ -93,6 +103,10 @@ func Build(m *graph.Model, s *strategy.Strategy) (*Plan, diag.List, error) {
 		layers: map[*group]*Layer{},
 		points: map[*unit]*Tensor{},
 	}
+	if original != nil {
+		b.names = names.NewAfter(original, m)
+	}
+	b.p.Names = b.names
 	b.matchRules()
 	b.makeLayers()
 	b.findPoints()
@@ -105,6 +119,7 @@ func Build(m *graph.Model, s *strategy.Strategy) (*Plan, diag.List, error) {
 type builder struct {
 	p      *Plan
 	s      *strategy.Strategy
+	names  *names.Table
 	flow   *flow
 	list   diag.List
 	rules  map[*unit]*strategy.Rule

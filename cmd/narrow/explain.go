@@ -13,7 +13,6 @@ import (
 	"narrow"
 	"narrow/diag"
 	"narrow/graph"
-	"narrow/graph/names"
 	"narrow/plan"
 	"narrow/scheme"
 	"narrow/strategy"
@@ -183,8 +182,7 @@ func layersNamed(p *plan.Plan, name string) (map[*plan.Layer]bool, error) {
 	if name == "" {
 		return nil, nil
 	}
-	table := names.New(p.Model)
-	m := table.Find(name)
+	m := p.Names.Find(name)
 	found := map[*plan.Layer]bool{}
 	for _, l := range p.Layers {
 		if l.Name == name || l.Node == nil && l.Name == m.Input ||
@@ -193,7 +191,7 @@ func layersNamed(p *plan.Plan, name string) (map[*plan.Layer]bool, error) {
 		}
 	}
 	if len(found) == 0 {
-		return nil, usagef("--layer: the model has no layer %q%s", name, didYouMean("", table.Nearest(name)))
+		return nil, usagef("--layer: the model has no layer %q%s", name, didYouMean("", p.Names.Nearest(name)))
 	}
 	return found, nil
 }

@@ -8,7 +8,6 @@ import (
 	"narrow"
 	"narrow/diag"
 	"narrow/graph"
-	"narrow/graph/names"
 	"narrow/plan"
 	"narrow/strategy"
 )
@@ -35,7 +34,7 @@ func lintModel(path string, s *strategy.Strategy, known diag.List) (diag.List, e
 // overlaps reports rules that lose everywhere, and pairs of one sort that match
 // the same layers.
 func overlaps(p *plan.Plan, s *strategy.Strategy, known diag.List) diag.List {
-	table := names.New(p.Model)
+	table := p.Names
 	layerOf := map[*graph.Node]*plan.Layer{}
 	inputOf := map[string]*plan.Layer{}
 	for _, l := range p.Layers {

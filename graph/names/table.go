@@ -32,8 +32,10 @@ type Entry struct {
 type Table struct {
 	Entries []*Entry // in graph order
 
-	ix       *graph.Index
-	classes  map[string]class
+	ix      *graph.Index
+	classes map[string]class
+	// before is the table of the model that this one was rewritten from, or nil.
+	before   *Table
 	byName   map[string]*Entry
 	byModule map[string][]*Entry
 }
@@ -58,6 +60,42 @@ func New(m *graph.Model) *Table {
 		}
 	}
 	return t
+}
+
+// NewAfter builds the table of m, which was rewritten from original. What a
+// name or type means only in the original is looked up there, and leads to
+// what now puts out the same values.
+func NewAfter(original, m *graph.Model) *Table {
+	t := New(m)
+	t.before = New(original)
+	return t
+}
+
+// Gone is a node that a rewrite took away.
+type Gone struct {
+	Node *graph.Node
+	// Into is the node that now puts out what Node did, nil where there is none.
+	Into *graph.Node
+}
+
+// follow leads nodes of the original to those that took their place.
+func (t *Table) follow(nodes []*graph.Node) (now []*graph.Node, gone []Gone) {
+	for _, n := range nodes {
+		var into *graph.Node
+		for _, o := range n.Outputs {
+			if p := t.ix.Producer[o]; p != nil && o != "" {
+				into = p
+			}
+		}
+		switch {
+		case into == nil, into.OpType != n.OpType && t.weighted(into):
+			// A batch norm that was folded into a convolution is not that convolution.
+			gone = append(gone, Gone{n, into})
+		case !slices.Contains(now, into):
+			now = append(now, into)
+		}
+	}
+	return now, gone
 }
 
 // classOf returns the torch class that a node is: the exporter's word for it
@@ -114,6 +152,8 @@ type Match struct {
 	Nodes []*graph.Node
 	// Input is the network input that the name means, "" where it means nodes.
 	Input string
+	// Gone are the nodes that the name meant before rewriting (see [NewAfter]).
+	Gone []Gone
 }
 
 // Find returns what a layer_name of a strategy file means: the node of that
@@ -126,6 +166,15 @@ type Match struct {
 // where exactly one has weights, it alone counts. A path of a module that
 // does nothing itself means everything inside.
 func (t *Table) Find(name string) Match {
+	m := t.find(name)
+	if m.Form == "" && t.before != nil {
+		m = t.before.find(name)
+		m.Nodes, m.Gone = t.follow(m.Nodes)
+	}
+	return m
+}
+
+func (t *Table) find(name string) Match {
 	if e := t.byName[name]; e != nil {
 		return Match{Form: NodeName, Nodes: []*graph.Node{e.Node}}
 	}
@@ -321,6 +370,24 @@ func (t *Table) weighted(n *graph.Node) bool {
 // order: an ONNX operator, a class of torch.nn (torch.nn.Conv2d, nn.Conv2d or
 // Conv2d), or any other class that the exporter wrote into the file.
 func (t *Table) OfType(layerType string) []*graph.Node {
+	nodes := t.ofType(layerType)
+	if len(nodes) == 0 && t.before != nil {
+		nodes, _ = t.follow(t.before.ofType(layerType))
+	}
+	return nodes
+}
+
+// GoneType returns the nodes of a type that rewriting took away, where none
+// are left (see [NewAfter]).
+func (t *Table) GoneType(layerType string) []Gone {
+	if t.before == nil || len(t.ofType(layerType)) > 0 {
+		return nil
+	}
+	_, gone := t.follow(t.before.ofType(layerType))
+	return gone
+}
+
+func (t *Table) ofType(layerType string) []*graph.Node {
 	bare := strategy.BareType(layerType)
 	c, isClass := t.classes[bare]
 	// Modules whose own operator is there are that operator; of others, such as

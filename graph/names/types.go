@@ -90,7 +90,9 @@ func (t *Table) is(n *graph.Node, c class) bool {
 
 // dims returns the number of spatial dimensions that n works on, -1 where the
 // file does not tell.
-func (t *Table) dims(n *graph.Node) int {
+func (t *Table) dims(n *graph.Node) int { return t.dimsFrom(n, 0) }
+
+func (t *Table) dimsFrom(n *graph.Node, depth int) int {
 	if n.Is("Conv", "ConvTranspose") {
 		if w := t.ix.Constant[n.Input(1)]; w != nil {
 			return len(w.Dims) - 2
@@ -107,6 +109,12 @@ func (t *Table) dims(n *graph.Node) int {
 			if v.Name == name && v.Shape != nil {
 				return len(v.Shape) - 2
 			}
+		}
+	}
+	if depth < 64 && n.Is("BatchNormalization", "InstanceNormalization", "Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSwish", "Add", "Mul", "Concat",
+		"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Identity", "Dropout") {
+		if p := t.ix.Producer[n.Input(0)]; p != nil {
+			return t.dimsFrom(p, depth+1) // these keep the number of dimensions
 		}
 	}
 	return -1
