@@ -29,10 +29,13 @@ func Bytes(name string, data []byte) File {
 	}}
 }
 
-// CheckDir makes sure that files can be written into dir, creating it where it
-// is missing, before long work begins. The error names the folder and the
-// reason.
+// CheckDir makes sure that files can be written into dir before long work
+// begins, and leaves nothing there: a folder that is missing is created and
+// taken away again. The error names the folder and the reason.
 func CheckDir(dir string) error {
+	for _, made := range missing(dir) {
+		defer os.Remove(made) // stays where something else is in it by then
+	}
 	if err := makeDir(dir); err != nil {
 		return err
 	}
@@ -42,6 +45,18 @@ func CheckDir(dir string) error {
 	}
 	name := f.Name()
 	return errors.Join(f.Close(), os.Remove(name))
+}
+
+// missing returns those of dir and its parents that do not exist, outermost
+// first.
+func missing(dir string) []string {
+	var dirs []string
+	for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
+		if _, err := os.Stat(d); !errors.Is(err, fs.ErrNotExist) || d == filepath.Dir(d) {
+			return dirs
+		}
+		dirs = append([]string{d}, dirs...)
+	}
 }
 
 // tempPattern names files under way.

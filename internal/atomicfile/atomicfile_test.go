@@ -59,11 +59,14 @@ func TestCheckDir(t *testing.T) {
 			t.Errorf("CheckDir(%q) = %v, want an error that names it", dir, err)
 		}
 	}
-	good := filepath.Join(t.TempDir(), "x")
-	if err := CheckDir(good); err != nil {
+	root := t.TempDir()
+	if err := CheckDir(filepath.Join(root, "new", "folder")); err != nil {
 		t.Error(err)
 	}
-	if entries, _ := os.ReadDir(good); len(entries) != 0 {
-		t.Errorf("CheckDir left %v", entries)
+	if err := CheckDir(root); err != nil {
+		t.Error(err)
+	}
+	if entries, err := os.ReadDir(root); err != nil || len(entries) != 0 {
+		t.Errorf("CheckDir left %v, %v", entries, err)
 	}
 }
