@@ -64,12 +64,36 @@ type reader struct {
 	list  diag.List
 	// dead is set when the rest of the file could not be read.
 	dead bool
+	// str is the file once more: strings of the tree are pieces of it.
+	str string
+	// nodes and memberSlab are cut off one by one: a file has thousands.
+	nodes      []node
+	memberSlab []member
+}
+
+func (r *reader) newNode(s span) *node {
+	if len(r.nodes) == 0 {
+		r.nodes = make([]node, 256)
+	}
+	n := &r.nodes[0]
+	r.nodes = r.nodes[1:]
+	n.span = s
+	return n
+}
+
+func (r *reader) newMember() *member {
+	if len(r.memberSlab) == 0 {
+		r.memberSlab = make([]member, 256)
+	}
+	m := &r.memberSlab[0]
+	r.memberSlab = r.memberSlab[1:]
+	return m
 }
 
 // readJSON reads a whole file. ok is false when not all of it could be read;
 // then what is missing in the tree may well be in the file.
 func readJSON(t *text) (root *node, list diag.List, ok bool) {
-	r := &reader{t: t, off: t.first}
+	r := &reader{t: t, off: t.first, str: string(t.src)}
 	if bad := invalidUTF8(t.src); bad >= 0 {
 		fix := "save the file as UTF-8"
 		if len(t.src) >= 2 && (t.src[0] == 0xff && t.src[1] == 0xfe || t.src[0] == 0xfe && t.src[1] == 0xff) {
@@ -226,7 +250,7 @@ func clipTo(s string, limit int) string {
 // value reads one value. want says what would be right here.
 func (r *reader) value(want string) *node {
 	r.space()
-	n := &node{span: span{r.off, r.off}}
+	n := r.newNode(span{r.off, r.off})
 	if r.dead {
 		return n
 	}
@@ -271,7 +295,7 @@ func (r *reader) value(want string) *node {
 	return n
 }
 
-func (r *reader) text(s span) string { return string(r.t.src[s.start:s.end]) }
+func (r *reader) text(s span) string { return r.str[s.start:s.end] }
 
 // word reads true, false, null, and what people write for them.
 func (r *reader) word(n *node) {
@@ -364,6 +388,11 @@ func (r *reader) string(quote byte) (string, span) {
 	src := r.t.src
 	start := r.off
 	r.off++
+	if n := strings.IndexAny(r.str[r.off:min(len(r.str), r.off+4096)], "\"'\\\n\r"); n >= 0 && src[r.off+n] == quote && !hasControl(r.str[r.off:r.off+n]) {
+		s := r.str[r.off : r.off+n] // most strings are plain
+		r.off += n + 1
+		return s, span{start, r.off}
+	}
 	var b strings.Builder
 	for r.off < len(src) {
 		c := src[r.off]
@@ -387,6 +416,10 @@ func (r *reader) string(quote byte) (string, span) {
 	}
 	r.fail("syntax", span{start, start + 1}, "this string is not closed: expected "+string(quote)+" before the end of the file", "close it with "+string(quote))
 	return b.String(), span{start, r.off}
+}
+
+func hasControl(s string) bool {
+	return strings.IndexFunc(s, func(c rune) bool { return c < ' ' }) >= 0
 }
 
 func (r *reader) escape(b *strings.Builder) {
@@ -523,8 +556,11 @@ func (r *reader) object(n *node) {
 // curly returns the typographic quote that is next, "" if there is none. Text
 // that went through a word processor or a web page has them.
 func (r *reader) curly() string {
-	for _, q := range []string{"“", "”", "„", "‘", "’"} {
-		if strings.HasPrefix(string(r.t.src[r.off:min(r.off+len(q), len(r.t.src))]), q) {
+	if r.peek() < utf8.RuneSelf {
+		return ""
+	}
+	for _, q := range [...]string{"“", "”", "„", "‘", "’"} {
+		if strings.HasPrefix(r.str[r.off:], q) {
 			return q
 		}
 	}
@@ -560,7 +596,7 @@ func (r *reader) curlyString() (string, span) {
 // fullWidth consumes the full-width form of a character, as Chinese and
 // Japanese keyboards type it, and reports it.
 func (r *reader) fullWidth(wide, narrow string) bool {
-	if !strings.HasPrefix(string(r.t.src[r.off:min(r.off+len(wide), len(r.t.src))]), wide) {
+	if !strings.HasPrefix(r.str[r.off:], wide) {
 		return false
 	}
 	s := span{r.off, r.off + len(wide)}
@@ -571,7 +607,7 @@ func (r *reader) fullWidth(wide, narrow string) bool {
 
 // key reads the key of a member.
 func (r *reader) key() *member {
-	m := &member{}
+	m := r.newMember()
 	if r.curly() != "" {
 		m.key, m.keySpan = r.curlyString()
 		return m
