@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,6 +39,11 @@ func openArrays(path string, specs []InputSpec, r recipe) (s *arraySource, err e
 	}
 	if err := s.fit(specs, r); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	for i, p := range s.fits {
+		if p.width() == 0 {
+			return nil, fmt.Errorf("%s: samples of shape %s have no elements", path, shapeString(s.arrays[i].shape))
+		}
 	}
 	return s, nil
 }
@@ -163,16 +167,9 @@ func (s *arraySource) name(i int) string { return strconv.Itoa(i) }
 func (s *arraySource) where(i int) string {
 	return fmt.Sprintf("%s, sample %d", s.c.path, i)
 }
-func (s *arraySource) plans() []*plan { return s.fits }
-func (s *arraySource) close() error   { return s.c.close() }
-func (s *arraySource) choose([]int) error {
-	for i, p := range s.fits {
-		if p.width() == 0 {
-			return fmt.Errorf("%s: samples of shape %s have no elements", filepath.Base(s.c.path), shapeString(s.arrays[i].shape))
-		}
-	}
-	return nil
-}
+func (s *arraySource) plans() []*plan                  { return s.fits }
+func (s *arraySource) close() error                    { return s.c.close() }
+func (s *arraySource) choose(int, func(int) int) error { return nil }
 
 // check reports whether the file is still the one that was opened.
 func (s *arraySource) check() error { return s.c.seen.check(s.c.path) }

@@ -62,7 +62,7 @@ func (s *Set) Batches(ctx context.Context, size int) iter.Seq2[*Batch, error] {
 		wg.Go(func() {
 			defer close(jobs)
 			defer close(queue)
-			for first := 0; first < len(s.use); first += size {
+			for first := 0; first < s.count; first += size {
 				p := s.newPending(first, size)
 				n := p.batch.Count
 				p.left.Store(int64((n + chunk - 1) / chunk))
@@ -120,13 +120,13 @@ func (s *Set) cap(size int) int {
 	if s.fixed > 0 {
 		return size
 	}
-	return min(size, len(s.use))
+	return min(size, s.count)
 }
 
 // fill loads a job's samples.
 func (s *Set) fill(ctx context.Context, j job, sc *scratch) {
 	for k := j.from; k < j.to && ctx.Err() == nil; k++ {
-		if err := s.src.load(s.use[j.p.batch.First+k], j.p.rows[k], sc); err != nil {
+		if err := s.src.load(s.at(j.p.batch.First+k), j.p.rows[k], sc); err != nil {
 			j.p.fail(k, err)
 			break
 		}
@@ -138,7 +138,7 @@ func (s *Set) fill(ctx context.Context, j job, sc *scratch) {
 
 // newPending makes room for the batch that begins at first.
 func (s *Set) newPending(first, size int) *pending {
-	count := min(size, len(s.use)-first)
+	count := min(size, s.count-first)
 	var b *Batch
 	select {
 	case b = <-s.free:
@@ -151,7 +151,7 @@ func (s *Set) newPending(first, size int) *pending {
 	*b = Batch{First: first, Count: count, Names: make([]string, count), Inputs: make(map[string]Array, len(plans)), free: s.free}
 	p := &pending{batch: b, ready: make(chan struct{}), rows: make([][]row, count)}
 	for k := range count {
-		b.Names[k] = s.src.name(s.use[first+k])
+		b.Names[k] = s.src.name(s.at(first + k))
 	}
 	backing := make([]row, count*len(plans))
 	for k := range p.rows {

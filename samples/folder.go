@@ -158,8 +158,9 @@ func (f *folder) chunk() int     { return 1 }
 
 // choose notes what the files in use are now, and where their size is not
 // known yet, has the first one tell it.
-func (f *folder) choose(use []int) error {
-	for _, i := range use {
+func (f *folder) choose(count int, at func(k int) int) error {
+	for k := range count {
+		i := at(k)
 		fi, err := os.Stat(f.path(i))
 		if err != nil {
 			return fmt.Errorf("%s: cannot be read: %w", f.path(i), bare(err))
@@ -169,17 +170,18 @@ func (f *folder) choose(use []int) error {
 	if f.plan.h > 0 {
 		return nil
 	}
-	data, err := f.read(use[0], nil)
+	first := at(0)
+	data, err := f.read(first, nil)
 	if err != nil {
 		return err
 	}
 	w, h, err := imageSize(data)
 	if err != nil {
-		return fmt.Errorf("%s: %w", f.path(use[0]), err)
+		return fmt.Errorf("%s: %w", f.path(first), err)
 	}
 	_, _, h, w = f.plan.recipe.resized(h, w)
 	if h < 1 || w < 1 || h > maxPixels/w {
-		return fmt.Errorf("%s: preprocessing makes an impossible image of %d x %d (height x width)", f.path(use[0]), h, w)
+		return fmt.Errorf("%s: preprocessing makes an impossible image of %d x %d (height x width)", f.path(first), h, w)
 	}
 	d := f.plan.spec.Dims
 	if len(d) == 4 {
@@ -188,7 +190,7 @@ func (f *folder) choose(use []int) error {
 			netH, netW = d[1], d[2]
 		}
 		if netH > 0 && netH != int64(h) || netW > 0 && netW != int64(w) {
-			return fmt.Errorf("%s: it is %d x %d (height x width) once preprocessed, but %s: %s", f.path(use[0]), h, w, f.plan.want(), sizeAdvice(netH, netW))
+			return fmt.Errorf("%s: it is %d x %d (height x width) once preprocessed, but %s: %s", f.path(first), h, w, f.plan.want(), sizeAdvice(netH, netW))
 		}
 	}
 	f.plan.setSize(h, w)

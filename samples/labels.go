@@ -41,9 +41,9 @@ func (s *Set) findLabels(file string, dir *folder) error {
 		}
 		all = table.class
 	}
-	s.labels = make([]int, len(s.use))
-	for k, i := range s.use {
-		s.labels[k] = all[i]
+	s.labels = make([]int, s.count)
+	for k := range s.labels {
+		s.labels[k] = all[s.at(k)]
 	}
 	return nil
 }

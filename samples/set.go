@@ -38,7 +38,7 @@ type source interface {
 	name(i int) string  // for Batch.Names
 	where(i int) string // for messages
 	plans() []*plan
-	choose(use []int) error
+	choose(count int, at func(k int) int) error
 	chunk() int
 	load(i int, dst []row, sc *scratch) error
 	digest(i int, sc *scratch) ([sha256.Size]byte, error)
@@ -51,7 +51,8 @@ type source interface {
 type Set struct {
 	path     string
 	src      source
-	use      []int // indices into the source
+	count    int   // samples in use
+	order    []int // their indices in the source; nil for the first count
 	labels   []int // of the samples in use; nil for none
 	fixed    int   // batch size that the network fixes; 0 for any
 	recipe   recipe
@@ -118,7 +119,7 @@ func Open(path string, inputs []InputSpec, opts Options) (set *Set, err error) {
 		return nil, fmt.Errorf("%s: holds no samples", path)
 	}
 	s.pick(opts)
-	if err := s.src.choose(s.use); err != nil {
+	if err := s.src.choose(s.count, s.at); err != nil {
 		return nil, err
 	}
 	if err := s.batchAxis(); err != nil {
@@ -132,28 +133,42 @@ func Open(path string, inputs []InputSpec, opts Options) (set *Set, err error) {
 	return s, nil
 }
 
-// pick chooses the samples.
+// pick chooses the samples. It holds memory for those in use only, and none
+// where they are the first ones.
 func (s *Set) pick(opts Options) {
 	n := s.src.total()
-	count := n
+	s.count = n
 	if opts.SubsetLen > 0 {
-		count = min(n, opts.SubsetLen)
+		s.count = min(n, opts.SubsetLen)
 	}
-	s.use = make([]int, n)
-	for i := range s.use {
-		s.use[i] = i
+	if !opts.Shuffle {
+		return
 	}
-	if opts.Shuffle {
-		// Fisher and Yates over a generator whose stream is specified: the
-		// order must not change with the version of Go. The bias of the
-		// remainder is below n/2^64.
-		gen := rand.NewPCG(opts.Seed, 0x6e6172726f77)
-		for i := range count {
-			j := i + int(gen.Uint64()%uint64(n-i))
-			s.use[i], s.use[j] = s.use[j], s.use[i]
+	// Fisher and Yates over a generator whose stream is specified: the order
+	// must not change with the version of Go. The bias of the remainder is
+	// below n/2^64. Places that no swap has touched hold their own index.
+	gen := rand.NewPCG(opts.Seed, 0x6e6172726f77)
+	moved := map[int]int{}
+	at := func(i int) int {
+		if v, ok := moved[i]; ok {
+			return v
 		}
+		return i
 	}
-	s.use = slices.Clip(slices.Clone(s.use[:count]))
+	for i := range s.count {
+		j := i + int(gen.Uint64()%uint64(n-i))
+		s.order = append(s.order, at(j))
+		moved[j] = at(i)
+		delete(moved, i)
+	}
+}
+
+// at returns the source's index of the k-th sample in use.
+func (s *Set) at(k int) int {
+	if s.order == nil {
+		return k
+	}
+	return s.order[k]
 }
 
 // batchAxis finds the batch size that the inputs fix.
@@ -199,7 +214,7 @@ func (s *Set) batchAxis() error {
 
 // warnOneClass notices the classic mistake with sorted class folders.
 func (s *Set) warnOneClass(opts Options) {
-	if len(s.use) < 2 || len(s.use) == s.src.total() || opts.Shuffle || s.labels == nil {
+	if s.count < 2 || s.count == s.src.total() || opts.Shuffle || s.labels == nil {
 		return
 	}
 	for _, l := range s.labels {
@@ -211,13 +226,13 @@ func (s *Set) warnOneClass(opts Options) {
 		Severity: diag.Warning,
 		Code:     "one-class",
 		Range:    diag.Range{File: s.path},
-		Message:  fmt.Sprintf("all of the first %d samples are of class %d", len(s.use), s.labels[0]),
+		Message:  fmt.Sprintf("all of the first %d samples are of class %d", s.count, s.labels[0]),
 		Fix:      "--shuffle draws from all classes",
 	})
 }
 
 // Len returns the number of samples in use.
-func (s *Set) Len() int { return len(s.use) }
+func (s *Set) Len() int { return s.count }
 
 // Path returns the path that was opened.
 func (s *Set) Path() string { return s.path }
@@ -265,17 +280,17 @@ func (s *Set) Close() error { return s.src.close() }
 // order, and of the preprocessing. It does not depend on names, times, batch
 // size or the number of workers.
 func (s *Set) Hash(ctx context.Context) (string, error) {
-	sums := make([][sha256.Size]byte, len(s.use))
+	sums := make([][sha256.Size]byte, s.count)
 	errs := make([]error, s.workers)
 	var wg sync.WaitGroup
 	for w := range s.workers {
 		wg.Go(func() {
 			sc := &scratch{}
-			for k := w; k < len(s.use); k += s.workers {
+			for k := w; k < s.count; k += s.workers {
 				if errs[w] = ctx.Err(); errs[w] != nil {
 					return
 				}
-				if sums[k], errs[w] = s.src.digest(s.use[k], sc); errs[w] != nil {
+				if sums[k], errs[w] = s.src.digest(s.at(k), sc); errs[w] != nil {
 					return
 				}
 			}
@@ -288,7 +303,7 @@ func (s *Set) Hash(ctx context.Context) (string, error) {
 		}
 	}
 	h := sha256.New()
-	fmt.Fprintf(h, "narrow.samples/1 %d\n", len(s.use))
+	fmt.Fprintf(h, "narrow.samples/1 %d\n", s.count)
 	for _, p := range s.src.plans() {
 		how := "as they are"
 		if p.tables != nil {

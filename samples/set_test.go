@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -207,6 +208,7 @@ func TestArrayLayouts(t *testing.T) {
 		{"colour into ints", Uint8, []int64{1, 2, 2, 3}, spec(Int32, -1, 3, 2, 2), Preprocess{}, chw, []int64{1, 3, 2, 2}},
 		{"colour into doubles", Uint8, []int64{1, 2, 2, 3}, spec(Float64, -1, 3, 2, 2), Preprocess{}, chw, []int64{1, 3, 2, 2}},
 		{"BGR", Uint8, []int64{1, 1, 2, 3}, spec(Float32, -1, 3, 1, 2), Preprocess{BGR: true}, []float64{2, 5, 1, 4, 0, 3}, []int64{1, 3, 1, 2}},
+		{"BGR bytes", Uint8, []int64{1, 2, 1, 3}, spec(Uint8, -1, 2, 1, 3), Preprocess{BGR: true}, []float64{2, 1, 0, 5, 4, 3}, []int64{1, 2, 1, 3}},
 		{"alpha dropped", Uint8, []int64{1, 1, 2, 4}, spec(Float32, -1, 3, 1, 2), Preprocess{}, []float64{0, 4, 1, 5, 2, 6}, []int64{1, 3, 1, 2}},
 		{"scale", Uint8, []int64{1, 3}, spec(Float32, -1, 3), Preprocess{Scale: 0.5, Mean: []float64{1}, Std: []float64{2}}, []float64{-0.5, -0.25, 0}, []int64{1, 3}},
 		{"crop", Uint8, []int64{1, 3, 3}, spec(Float32, -1, 1, 1, 1), Preprocess{Crop: Size{Short: 1}}, []float64{4}, []int64{1, 1, 1, 1}},
@@ -365,8 +367,10 @@ func TestBadInput(t *testing.T) {
 	fails(t, npy("float.npy", Float32, 2, 8), spec(Int64, -1, 8), Options{}, "float32", "int64", "astype")
 	fails(t, npy("range.npy", Int64, 2, 200), spec(Int8, -1, 200), Options{}, "range.npy, sample 0", "element 128 is 128", "int8")
 	fails(t, npy("none.npy", Float32, 0, 3, 8, 8), net, Options{}, "no samples")
+	fails(t, npy("width.npy", Float32, 2, 0), spec(Float32, -1, -1), Options{Shuffle: true}, "no elements")
 	fails(t, npy("flat.npy", Uint8, 2, 3, 8, 8), net, Options{Preprocess: Preprocess{Mean: []float64{1, 2}}}, "--mean", "3 channels")
 	fails(t, npy("uint.npy", Uint8, 2, 3, 8, 8), spec(Uint8, -1, 3, 8, 8), Options{Preprocess: Preprocess{Preset: Unit}}, "--preprocess none")
+	fails(t, npy("int8.npy", Uint8, 2, 3, 8, 8), spec(Int8, -1, 3, 8, 8), Options{}, "int8", "does not hold pixels")
 	fails(t, npy("big.npy", Uint8, 2, 16, 16, 3), net, Options{}, "--resize 8")
 	fails(t, npy("preset.npy", Uint8, 2, 16, 16, 3), net, Options{Preprocess: Preprocess{Preset: Imagenet}}, "224 x 224", "--resize 8")
 	fails(t, npy("ok.npy", Float32, 2, 3, 8, 8), nil, Options{}, "no inputs")
@@ -431,6 +435,12 @@ func TestFolders(t *testing.T) {
 	if l, ok := open(t, flat, net, Options{Labels: csv}).Labels(); !ok || !slices.Equal(l, []int{1, 2, 3, 4}) {
 		t.Errorf("labels by file: %v", l)
 	}
+	same := writeFile(t, dir, "same.csv", []byte("p/a.png,4\nq/a.png,4\n10.png,1\n2.png,2\nB.PNG,3\n"))
+	if l, ok := open(t, flat, net, Options{Labels: same}).Labels(); !ok || !slices.Equal(l, []int{1, 2, 3, 4}) {
+		t.Errorf("labels by bare name: %v", l)
+	}
+	fails(t, flat, net, Options{Labels: writeFile(t, dir, "doubt.csv", []byte("p/a.png,4\nq/a.png,5\n10.png,1\n2.png,2\nB.PNG,3\n"))}, "several rows for a.png")
+	fails(t, flat, net, Options{Labels: writeFile(t, dir, "twice.csv", []byte("a.png,4\na.png,5\n"))}, "a.png has two classes")
 	fails(t, flat, net, Options{Labels: writeFile(t, dir, "few.csv", []byte("file,class\na.png,4\n"))}, "few.csv", "no class for 10.png")
 
 	classes := filepath.Join(dir, "classes")
@@ -604,6 +614,7 @@ func TestChangesAreNoticed(t *testing.T) {
 	}{
 		{"image vanishes", images, func() error { return os.Remove(filepath.Join(images, "39.png")) }, "39.png vanished"},
 		{"image changes", images, func() error { return os.WriteFile(filepath.Join(images, "38.png"), []byte("x"), 0o666) }, "38.png changed"},
+		{"image is touched", images, func() error { return os.Chtimes(filepath.Join(images, "30.png"), later, later) }, "30.png changed"},
 		{"array is cut", array(), func() error { return os.Truncate(filepath.Join(dir, "x.npy"), 200) }, "x.npy changed"},
 		{"array is touched", array(), func() error { return os.Chtimes(filepath.Join(dir, "x.npy"), later, later) }, "x.npy changed"},
 		{"array vanishes", array(), func() error { return os.Remove(filepath.Join(dir, "x.npy")) }, "x.npy vanished"},
@@ -679,6 +690,46 @@ func TestStops(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	t.Errorf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+}
+
+// slow is a source whose loads take a while and are counted.
+type slow struct {
+	source
+	active atomic.Int64
+}
+
+func (s *slow) load(i int, dst []row, sc *scratch) error {
+	s.active.Add(1)
+	defer s.active.Add(-1)
+	time.Sleep(20 * time.Millisecond)
+	return s.source.load(i, dst, sc)
+}
+
+func (s *slow) chunk() int { return 1 }
+
+// When the loop is over, nobody reads any more.
+func TestWorkersAreWaitedFor(t *testing.T) {
+	path := writeNPY(t, filepath.Join(t.TempDir(), "x.npy"), Float32, []int64{50, 4}, nil)
+	s := open(t, path, spec(Float32, -1, 4), Options{Workers: 4})
+	src := &slow{source: s.src}
+	s.src = src
+	for range s.Batches(context.Background(), 1) {
+		break
+	}
+	if n := src.active.Load(); n != 0 {
+		t.Errorf("%d samples are still being read", n)
+	}
+}
+
+// The error of the earliest sample is told, whichever worker is first.
+func TestFirstErrorWins(t *testing.T) {
+	p := &pending{}
+	for _, at := range []int{3, 1, 2} {
+		p.fail(at, fmt.Errorf("sample %d", at))
+	}
+	if p.err.Error() != "sample 1" {
+		t.Error(p.err)
+	}
 }
 
 // Two loops over one set at once, as for two networks.
@@ -769,5 +820,51 @@ func BenchmarkImages(b *testing.B) {
 	s := open(b, dir, spec(Float32, -1, 3, 224, 224), Options{Preprocess: Preprocess{Preset: Imagenet}})
 	for b.Loop() {
 		all(b, s, 16)
+	}
+}
+
+// An array much larger than memory is read by range; what a header claims
+// costs nothing.
+func TestHugeArray(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "huge.npy")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	const rows, width = 1 << 30, 64
+	if _, err := NewNPYWriter(f, Float32, []int64{rows, width}); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Truncate(rows*width*4 + 128); err != nil {
+		t.Skip("no sparse files here: ", err)
+	}
+	one := rawOf(Float32, width, nil)
+	if _, err := f.WriteAt(one, 128+(rows-2)*width*4); err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for _, o := range []Options{{}, {SubsetLen: 100}, {SubsetLen: 100, Shuffle: true}} {
+		s := open(t, path, spec(Float32, -1, width), o)
+		n := 0
+		for _, err := range s.Batches(context.Background(), 16) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n++; n == 4 {
+				break
+			}
+		}
+		if o.SubsetLen == 0 {
+			got := make([]float32, width)
+			if err := s.src.load(rows-2, []row{{floats: got}}, &scratch{}); err != nil || got[width-1] != width-1 {
+				t.Errorf("the last but one row is %v, %v", got, err)
+			}
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; used > 8<<20 {
+		t.Errorf("%d bytes were allocated", used)
 	}
 }

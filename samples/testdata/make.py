@@ -45,6 +45,22 @@ save("progressive.jpg", picture(32, 48), quality=85, progressive=True)
 save("grey.jpg", p.convert("L"), quality=90, resize=(17, 70))
 save("cmyk.jpg", p.convert("CMYK"), quality=95, subsampling="4:4:4")
 save("narrow.jpg", picture(20, 3), quality=90, subsampling="4:2:0")
+
+# Pillow does not write 4:4:0. A 4:2:2 file of 32 x 32 has as many units, so that
+# its sampling factors can be swapped: another picture, but a valid one.
+picture(32, 32).save("440.jpg", quality=90, subsampling="4:2:2")
+data = bytearray(open("440.jpg", "rb").read())
+sof = data.index(b"\xff\xc0")
+assert data[sof + 11] == 0x21
+data[sof + 11] = 0x12
+open("440.jpg", "wb").write(data)
+np.save("440.jpg.npy", np.asarray(Image.open("440.jpg").convert("RGB")))
+
+# Blocks of one colour decode without rounding, so interpolation shows alone.
+tiles = rng.integers(0, 256, (4, 5, 3)).astype(np.uint8).repeat(16, 0).repeat(16, 1)
+for sampling in ["4:2:0", "4:2:2"]:
+    save("blocks%s.jpg" % sampling.replace(":", ""), Image.fromarray(tiles), quality=100, subsampling=sampling)
+
 rgba = p.convert("RGBA")
 rgba.putalpha(Image.fromarray((np.arange(45 * 61) % 256).astype(np.uint8).reshape(45, 61)))
 save("rgba.png", rgba, resize=(13, 9))
