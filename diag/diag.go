@@ -41,8 +41,9 @@ func (s Severity) String() string {
 // MarshalText writes the severity's name.
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// Pos is a place in a file. Line and Col count from 1, Col in bytes from the
-// line's start; Offset counts bytes from 0. The zero Pos means "no place".
+// Pos is a place in a file. Line and Col count from 1, Col in characters
+// (Unicode code points, a tab being one) from the line's start; Offset counts
+// bytes from 0. The zero Pos means "no place".
 type Pos struct {
 	Line   int `json:"line"`
 	Col    int `json:"col"`
