@@ -47,7 +47,7 @@ func (v isa) vec() reg.VecVirtual {
 func (v isa) bits(b uint32) reg.VecVirtual {
 	t, x, y := GP32(), XMM(), v.vec()
 	MOVL(U32(b), t)
-	MOVD(t, x)
+	VMOVD(t, x)
 	VPBROADCASTD(x, y)
 	return y
 }

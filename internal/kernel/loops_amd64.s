@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func minMaxAVX2(x *float32, n int, lo *float32, hi *float32, mag *uint32)
-// Requires: AVX, AVX2, SSE2
+// Requires: AVX, AVX2
 TEXT ·minMaxAVX2(SB), NOSPLIT, $0-40
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
@@ -22,7 +22,7 @@ TEXT ·minMaxAVX2(SB), NOSPLIT, $0-40
 	VMOVUPS      (AX), Y10
 	VPXOR        Y11, Y11, Y11
 	MOVL         $0x7fffffff, DX
-	MOVD         DX, X12
+	VMOVD        DX, X12
 	VPBROADCASTD X12, Y12
 
 many:
@@ -140,7 +140,7 @@ done:
 	RET
 
 // func fakeQuantizeHalfUpAVX2(dst *float32, src *float32, n int, inv float32, scale float32, lo float32, hi float32, zp float32)
-// Requires: AVX, AVX2, SSE2
+// Requires: AVX, AVX2
 TEXT ·fakeQuantizeHalfUpAVX2(SB), NOSPLIT, $0-44
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -151,10 +151,10 @@ TEXT ·fakeQuantizeHalfUpAVX2(SB), NOSPLIT, $0-44
 	VBROADCASTSS hi+36(FP), Y3
 	VBROADCASTSS zp+40(FP), Y4
 	MOVL         $0x3f000000, BX
-	MOVD         BX, X5
+	VMOVD        BX, X5
 	VPBROADCASTD X5, Y5
 	MOVL         $0x3f800000, BX
-	MOVD         BX, X6
+	VMOVD        BX, X6
 	VPBROADCASTD X6, Y6
 
 many:
@@ -214,7 +214,7 @@ done:
 	RET
 
 // func fakeQuantizeHalfDownAVX2(dst *float32, src *float32, n int, inv float32, scale float32, lo float32, hi float32, zp float32)
-// Requires: AVX, AVX2, SSE2
+// Requires: AVX, AVX2
 TEXT ·fakeQuantizeHalfDownAVX2(SB), NOSPLIT, $0-44
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -225,10 +225,10 @@ TEXT ·fakeQuantizeHalfDownAVX2(SB), NOSPLIT, $0-44
 	VBROADCASTSS hi+36(FP), Y3
 	VBROADCASTSS zp+40(FP), Y4
 	MOVL         $0x80000000, BX
-	MOVD         BX, X5
+	VMOVD        BX, X5
 	VPBROADCASTD X5, Y5
 	MOVL         $0xbf000000, BX
-	MOVD         BX, X6
+	VMOVD        BX, X6
 	VPBROADCASTD X6, Y6
 
 many:
@@ -297,7 +297,7 @@ done:
 	RET
 
 // func fakeQuantizeStdRoundAVX2(dst *float32, src *float32, n int, inv float32, scale float32, lo float32, hi float32, zp float32)
-// Requires: AVX, AVX2, SSE2
+// Requires: AVX, AVX2
 TEXT ·fakeQuantizeStdRoundAVX2(SB), NOSPLIT, $0-44
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -308,10 +308,10 @@ TEXT ·fakeQuantizeStdRoundAVX2(SB), NOSPLIT, $0-44
 	VBROADCASTSS hi+36(FP), Y3
 	VBROADCASTSS zp+40(FP), Y4
 	MOVL         $0x80000000, BX
-	MOVD         BX, X5
+	VMOVD        BX, X5
 	VPBROADCASTD X5, Y5
 	MOVL         $0x3effffff, BX
-	MOVD         BX, X6
+	VMOVD        BX, X6
 	VPBROADCASTD X6, Y6
 
 many:
@@ -470,20 +470,20 @@ done:
 	RET
 
 // func histogramIndexAVX2(index *uint32, x *float32, n int, limit float32)
-// Requires: AVX, AVX2, SSE2
+// Requires: AVX, AVX2
 TEXT ·histogramIndexAVX2(SB), NOSPLIT, $0-28
 	MOVQ         index+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), DX
 	VBROADCASTSS limit+24(FP), Y0
 	MOVL         $0x7fffffff, BX
-	MOVD         BX, X1
+	VMOVD        BX, X1
 	VPBROADCASTD X1, Y1
 	MOVL         $0x45000000, BX
-	MOVD         BX, X2
+	VMOVD        BX, X2
 	VPBROADCASTD X2, Y2
 	MOVL         $0x000007ff, BX
-	MOVD         BX, X3
+	VMOVD        BX, X3
 	VPBROADCASTD X3, Y3
 
 many:
@@ -528,22 +528,22 @@ done:
 	RET
 
 // func roundBFloat16AVX2(dst *float32, src *float32, n int)
-// Requires: AVX, AVX2, SSE2
+// Requires: AVX, AVX2
 TEXT ·roundBFloat16AVX2(SB), NOSPLIT, $0-24
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
 	MOVQ         n+16(FP), DX
 	MOVL         $0x00000001, BX
-	MOVD         BX, X0
+	VMOVD        BX, X0
 	VPBROADCASTD X0, Y0
 	MOVL         $0x00007fff, BX
-	MOVD         BX, X1
+	VMOVD        BX, X1
 	VPBROADCASTD X1, Y1
 	MOVL         $0xffff0000, BX
-	MOVD         BX, X2
+	VMOVD        BX, X2
 	VPBROADCASTD X2, Y2
 	MOVL         $0x00400000, BX
-	MOVD         BX, X3
+	VMOVD        BX, X3
 	VPBROADCASTD X3, Y3
 
 many:
@@ -639,7 +639,7 @@ done:
 	RET
 
 // func minMaxAVX512(x *float32, n int, lo *float32, hi *float32, mag *uint32)
-// Requires: AVX, AVX512F, SSE2
+// Requires: AVX, AVX512F
 TEXT ·minMaxAVX512(SB), NOSPLIT, $0-40
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
@@ -656,7 +656,7 @@ TEXT ·minMaxAVX512(SB), NOSPLIT, $0-40
 	VMOVUPS      (AX), Z10
 	VPXORD       Z11, Z11, Z11
 	MOVL         $0x7fffffff, DX
-	MOVD         DX, X12
+	VMOVD        DX, X12
 	VPBROADCASTD X12, Z12
 
 many:
@@ -790,7 +790,7 @@ done:
 	RET
 
 // func fakeQuantizeHalfUpAVX512(dst *float32, src *float32, n int, inv float32, scale float32, lo float32, hi float32, zp float32)
-// Requires: AVX, AVX512F, SSE2
+// Requires: AVX, AVX512F
 TEXT ·fakeQuantizeHalfUpAVX512(SB), NOSPLIT, $0-44
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -801,10 +801,10 @@ TEXT ·fakeQuantizeHalfUpAVX512(SB), NOSPLIT, $0-44
 	VBROADCASTSS hi+36(FP), Z3
 	VBROADCASTSS zp+40(FP), Z4
 	MOVL         $0x3f000000, BX
-	MOVD         BX, X5
+	VMOVD        BX, X5
 	VPBROADCASTD X5, Z5
 	MOVL         $0x3f800000, BX
-	MOVD         BX, X6
+	VMOVD        BX, X6
 	VPBROADCASTD X6, Z6
 
 many:
@@ -883,7 +883,7 @@ done:
 	RET
 
 // func fakeQuantizeHalfDownAVX512(dst *float32, src *float32, n int, inv float32, scale float32, lo float32, hi float32, zp float32)
-// Requires: AVX, AVX512F, SSE2
+// Requires: AVX, AVX512F
 TEXT ·fakeQuantizeHalfDownAVX512(SB), NOSPLIT, $0-44
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -894,10 +894,10 @@ TEXT ·fakeQuantizeHalfDownAVX512(SB), NOSPLIT, $0-44
 	VBROADCASTSS hi+36(FP), Z3
 	VBROADCASTSS zp+40(FP), Z4
 	MOVL         $0x80000000, BX
-	MOVD         BX, X5
+	VMOVD        BX, X5
 	VPBROADCASTD X5, Z5
 	MOVL         $0xbf000000, BX
-	MOVD         BX, X6
+	VMOVD        BX, X6
 	VPBROADCASTD X6, Z6
 
 many:
@@ -991,7 +991,7 @@ done:
 	RET
 
 // func fakeQuantizeStdRoundAVX512(dst *float32, src *float32, n int, inv float32, scale float32, lo float32, hi float32, zp float32)
-// Requires: AVX, AVX512F, SSE2
+// Requires: AVX, AVX512F
 TEXT ·fakeQuantizeStdRoundAVX512(SB), NOSPLIT, $0-44
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -1002,10 +1002,10 @@ TEXT ·fakeQuantizeStdRoundAVX512(SB), NOSPLIT, $0-44
 	VBROADCASTSS hi+36(FP), Z3
 	VBROADCASTSS zp+40(FP), Z4
 	MOVL         $0x80000000, BX
-	MOVD         BX, X5
+	VMOVD        BX, X5
 	VPBROADCASTD X5, Z5
 	MOVL         $0x3effffff, BX
-	MOVD         BX, X6
+	VMOVD        BX, X6
 	VPBROADCASTD X6, Z6
 
 many:
@@ -1171,20 +1171,20 @@ done:
 	RET
 
 // func histogramIndexAVX512(index *uint32, x *float32, n int, limit float32)
-// Requires: AVX, AVX512F, SSE2
+// Requires: AVX, AVX512F
 TEXT ·histogramIndexAVX512(SB), NOSPLIT, $0-28
 	MOVQ         index+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), DX
 	VBROADCASTSS limit+24(FP), Z0
 	MOVL         $0x7fffffff, BX
-	MOVD         BX, X1
+	VMOVD        BX, X1
 	VPBROADCASTD X1, Z1
 	MOVL         $0x45000000, BX
-	MOVD         BX, X2
+	VMOVD        BX, X2
 	VPBROADCASTD X2, Z2
 	MOVL         $0x000007ff, BX
-	MOVD         BX, X3
+	VMOVD        BX, X3
 	VPBROADCASTD X3, Z3
 
 many:
@@ -1229,22 +1229,22 @@ done:
 	RET
 
 // func roundBFloat16AVX512(dst *float32, src *float32, n int)
-// Requires: AVX, AVX512F, SSE2
+// Requires: AVX, AVX512F
 TEXT ·roundBFloat16AVX512(SB), NOSPLIT, $0-24
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
 	MOVQ         n+16(FP), DX
 	MOVL         $0x00000001, BX
-	MOVD         BX, X0
+	VMOVD        BX, X0
 	VPBROADCASTD X0, Z0
 	MOVL         $0x00007fff, BX
-	MOVD         BX, X1
+	VMOVD        BX, X1
 	VPBROADCASTD X1, Z1
 	MOVL         $0xffff0000, BX
-	MOVD         BX, X2
+	VMOVD        BX, X2
 	VPBROADCASTD X2, Z2
 	MOVL         $0x00400000, BX
-	MOVD         BX, X3
+	VMOVD        BX, X3
 	VPBROADCASTD X3, Z3
 
 many:
