@@ -99,7 +99,7 @@ func (a *app) export(c *narrow.Calibrated, f *exportFlags, dir string) (exportSu
 	if err := a.verdict(list); err != nil {
 		return exportSummary{}, err
 	}
-	if err := atomicfile.CheckDir(dir); err != nil {
+	if err := atomicfile.MakeDir(dir); err != nil {
 		return exportSummary{}, err
 	}
 	file := exportName(dir, c.Model.Path)

@@ -36,7 +36,7 @@ func CheckDir(dir string) error {
 	for _, made := range missing(dir) {
 		defer os.Remove(made) // stays where something else is in it by then
 	}
-	if err := makeDir(dir); err != nil {
+	if err := MakeDir(dir); err != nil {
 		return err
 	}
 	f, err := os.CreateTemp(dir, tempPattern)
@@ -62,7 +62,8 @@ func missing(dir string) []string {
 // tempPattern names files under way.
 const tempPattern = ".narrow-*.tmp"
 
-func makeDir(dir string) error {
+// MakeDir creates dir where it is missing. The error names it and the reason.
+func MakeDir(dir string) error {
 	if st, err := os.Stat(dir); err == nil && !st.IsDir() {
 		return fmt.Errorf("the output folder %s is a file: name another with -o", dir)
 	}
@@ -82,7 +83,7 @@ func cannot(dir string, err error) error {
 
 // Write writes the files into dir, which is created where it is missing.
 func Write(dir string, files ...File) (err error) {
-	if err := makeDir(dir); err != nil {
+	if err := MakeDir(dir); err != nil {
 		return err
 	}
 	var temps []string
