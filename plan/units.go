@@ -157,7 +157,7 @@ func (f *flow) leaves(u *unit) bool {
 // unit before them, when that feeds nothing else (vai_q_pytorch: group_up).
 func (f *flow) form() {
 	for _, u := range f.units {
-		if u.main == nil || u.comp != nil || u.main.Domain != "" || !(activation[u.op] || passive[u.op]) {
+		if u.main == nil || u.comp != nil && !activation[u.op] || u.main.Domain != "" || !(activation[u.op] || passive[u.op]) {
 			continue
 		}
 		ps := f.parents(u)

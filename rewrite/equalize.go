@@ -24,9 +24,13 @@ const (
 type Equalizing struct {
 	// Relu6 says what to do with a ReLU6 on the way.
 	Relu6 Relu6Way
-	// Rounds is how often all pairs are gone through, at least 1.
+	// Rounds is how often all pairs are gone through at most, at least 1.
 	// vai_q_pytorch goes once.
 	Rounds int
+	// WeightsOnly takes the ranges of the weights alone, as Nagel et al. do: the
+	// bias takes no part, no channel is left alone, and a pair whose scales all
+	// are within 1 % of 1 counts as done. With many rounds every pair gets there.
+	WeightsOnly bool
 }
 
 // Equalize scales, over each pair of convolutions in a row, the output
@@ -55,7 +59,7 @@ func Equalize(e Equalizing) Rule {
 			if len(clips) > 0 && e.Relu6 != Relu6Bounds {
 				return refuse("ReLU6 %q is between it and %q, whose channels all have the bound 6", clips[0].Label(), second.Label())
 			}
-			return w.equalizePair(n, second, clips)
+			return w.equalizePair(n, second, clips, e.WeightsOnly)
 		},
 	}
 }
@@ -107,7 +111,7 @@ func (w *work) isChannelBound(u *graph.Node, v string) bool {
 	return ok
 }
 
-func (w *work) equalizePair(first, second *graph.Node, clips []*graph.Node) *site {
+func (w *work) equalizePair(first, second *graph.Node, clips []*graph.Node, weightsOnly bool) *site {
 	a, reason := w.convWeights(first)
 	if reason != "" {
 		return refuse("%s", reason)
@@ -138,13 +142,17 @@ func (w *work) equalizePair(first, second *graph.Node, clips []*graph.Node) *sit
 	if len(clips) > 0 && w.opset() < 8 {
 		return refuse("Min does not broadcast in opset %d, so that ReLU6 cannot have a bound per channel", w.opset())
 	}
-	scale := channelScales(rows(a), bias, columns(b))
+	rule := scaling{least: 0.5, bias: bias}
+	if weightsOnly {
+		rule = scaling{near: 0.01}
+	}
+	scale := rule.scales(rows(a), columns(b))
 	for c, s := range scale {
 		if !finite(s) || s <= 0 {
 			return refuse("channel %d would be scaled by %g", c, s)
 		}
 	}
-	if !slices.ContainsFunc(scale, func(s float32) bool { return s != 1 }) {
+	if !slices.ContainsFunc(scale, func(s float32) bool { return abs(s-1) > rule.near }) {
 		return nil
 	}
 	return &site{apply: func() string {
@@ -219,21 +227,27 @@ func columns(c convWeights) []float32 {
 
 func abs(x float32) float32 { return float32(math.Abs(float64(x))) }
 
-// channelScales returns, per channel between two layers, what the first one's
-// weights and bias are divided and the second one's weights are multiplied by:
+// scaling is how the scales between two layers come about.
+type scaling struct {
+	bias  []float32 // the first layer's, to take part in its ranges; or nil
+	least float32   // channels whose two ranges sum up to less stay as they are
+	near  float32   // scales that are so near to 1 are not worth applying
+}
+
+// scales returns, per channel between two layers, what the first one's weights
+// and bias are divided and the second one's weights are multiplied by:
 // r0/sqrt(r0*r1), where r0 is the first one's range (the bias, shrunk, counts
-// as one weight more) and r1 the second one's. Channels with r0+r1 below 0.5
-// stay. float32 throughout, as vai_q_pytorch computes it
-// (nndct_shared/optimization/commander.py).
-func channelScales(first [][]float32, bias, second []float32) []float32 {
+// as one weight more) and r1 the second one's. float32 throughout, as
+// vai_q_pytorch computes it (nndct_shared/optimization/commander.py).
+func (s scaling) scales(first [][]float32, second []float32) []float32 {
 	r0 := make([]float32, len(first))
 	for c, row := range first {
 		for _, x := range row {
 			r0[c] = max(r0[c], abs(x))
 		}
 	}
-	if bias != nil {
-		b, by := shrunkBias(first, bias)
+	if s.bias != nil {
+		b, by := shrunkBias(first, s.bias)
 		for c := range r0 {
 			r0[c] = max(r0[c], abs(b[c]/by))
 		}
@@ -241,7 +255,7 @@ func channelScales(first [][]float32, bias, second []float32) []float32 {
 	scale := make([]float32, len(first))
 	for c := range scale {
 		scale[c] = 1
-		if root := float32(math.Sqrt(float64(r0[c] * second[c]))); root != 0 && r0[c]+second[c] >= 0.5 {
+		if root := float32(math.Sqrt(float64(r0[c] * second[c]))); root != 0 && r0[c]+second[c] >= s.least {
 			scale[c] = r0[c] / root
 		}
 	}
@@ -375,12 +389,15 @@ func (w *work) boundChannels(u *graph.Node, scale []float32, r int) {
 	}
 	out := u.Outputs[0]
 	relu := w.fresh(out + "_relu")
+	whole := &graph.Whole{OpType: "Clip"}
 	w.add(u, &graph.Node{
 		Name: w.fresh(u.Label() + "/Relu"), OpType: "Relu", Inputs: []string{u.Input(0)}, Outputs: []string{relu}, Metadata: u.Metadata,
+		Whole: whole,
 	})
 	name := w.fresh(out + "_bound")
 	w.setInitializer(graph.NewFloats(name, dims, bound))
 	w.replace(u, &graph.Node{
 		Name: u.Name, OpType: "Min", Inputs: []string{relu, name}, Outputs: u.Outputs, Metadata: u.Metadata,
+		Whole: whole,
 	})
 }

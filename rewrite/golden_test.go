@@ -17,6 +17,7 @@ var update = flag.Bool("update", false, "rewrite the golden parts of testdata/ru
 func rulesByName() map[string]rewrite.Rule {
 	byName := map[string]rewrite.Rule{
 		"equalize-through-relu6": rewrite.Equalize(rewrite.Equalizing{Relu6: rewrite.Relu6Bounds, Rounds: 1}),
+		"equalize-to-the-end":    rewrite.Equalize(rewrite.Equalizing{Relu6: rewrite.Relu6Bounds, Rounds: 100, WeightsOnly: true}),
 		"equalize-twice":         rewrite.Equalize(rewrite.Equalizing{Relu6: rewrite.Relu6Bounds, Rounds: 2}),
 	}
 	for _, r := range rewrite.All() {

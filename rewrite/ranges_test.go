@@ -39,7 +39,7 @@ func TestRangesAsRecorded(t *testing.T) {
 			}
 			second[i] = 1 / r
 		}
-		got := channelScales(c.Rows, c.Bias, second)
+		got := scaling{bias: c.Bias, least: 0.5}.scales(c.Rows, second)
 		for i, r := range want {
 			if !(math.Abs(float64(got[i]-r)) <= 1e-6*float64(r)) {
 				t.Errorf("%s: channel %d has range %g, recorded %g", c.Name, i, got[i], r)

@@ -15,8 +15,11 @@ type Options struct {
 	// DeviceArithmetic computes pooling and some activation functions with the
 	// DPU's constants, as vai_q_pytorch does. Not exact.
 	DeviceArithmetic bool
-	// Rounds is how often equalization goes through the network; 0 means once.
+	// Rounds is how often equalization goes through the network at most; 0 means
+	// once.
 	Rounds int
+	// WeightsOnly leaves biases out of equalization, see [Equalizing].
+	WeightsOnly bool
 }
 
 // Before returns the rules to apply before calibration, in their order. It is
@@ -45,7 +48,7 @@ func Before(o Options) []Rule {
 		if way == 0 {
 			way = Relu6Stops
 		}
-		rules = append(rules, Equalize(Equalizing{Relu6: way, Rounds: max(o.Rounds, 1)}))
+		rules = append(rules, Equalize(Equalizing{Relu6: way, Rounds: max(o.Rounds, 1), WeightsOnly: o.WeightsOnly}))
 	}
 	rules = append(rules, FoldPad())
 	if o.DeviceArithmetic {
