@@ -478,7 +478,7 @@ func evalCast(e evaluation) (*graph.Tensor, error) {
 				out = binary.LittleEndian.AppendUint32(out, uint32(int32(v)))
 			}
 		default:
-			return nil, fmt.Errorf("Cast to %v is not computed", to)
+			return nil, fmt.Errorf("a cast to %v is not computed", to)
 		}
 	}
 	return &graph.Tensor{Type: to, Dims: t.Dims, Raw: out}, nil
