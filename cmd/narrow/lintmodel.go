@@ -31,6 +31,14 @@ func lintModel(path string, s *strategy.Strategy, known diag.List) (diag.List, e
 	return append(list, overlaps(r.Plan, s, known)...), nil
 }
 
+// spot is a node that a rule matches, nil for a network input. What several
+// nodes make, such as a convolution and the function behind it, are different
+// spots of one layer.
+type spot struct {
+	node  *graph.Node
+	layer *plan.Layer
+}
+
 // overlaps reports rules that lose everywhere, and pairs of one sort that match
 // the same layers.
 func overlaps(p *plan.Plan, s *strategy.Strategy, known diag.List) diag.List {
@@ -44,12 +52,6 @@ func overlaps(p *plan.Plan, s *strategy.Strategy, known diag.List) diag.List {
 		for _, n := range l.Nodes {
 			layerOf[n] = l
 		}
-	}
-	// A rule matches nodes; what several nodes make, such as a convolution and
-	// the function behind it, are different matches of one layer.
-	type spot struct {
-		node  *graph.Node
-		layer *plan.Layer
 	}
 	matches := map[*strategy.Rule][]spot{}
 	at := map[spot][]*strategy.Rule{}
@@ -78,6 +80,9 @@ func overlaps(p *plan.Plan, s *strategy.Strategy, known diag.List) diag.List {
 		spots := matches[r]
 		if len(spots) == 0 || slices.ContainsFunc(known, func(f diag.Finding) bool { return f.Code == "shadowed-rule" && f.Range == r.NameRange }) {
 			continue
+		}
+		if r.ByName() && !oneLayer(spots) {
+			continue // ambiguous: said already
 		}
 		wins := 0
 		lost := map[*strategy.Rule]bool{}
@@ -120,6 +125,11 @@ func overlaps(p *plan.Plan, s *strategy.Strategy, known diag.List) diag.List {
 		}
 	}
 	return list
+}
+
+// oneLayer reports whether all spots are of one layer.
+func oneLayer(spots []spot) bool {
+	return !slices.ContainsFunc(spots, func(s spot) bool { return s.layer != spots[0].layer })
 }
 
 func spotName(n *graph.Node, l *plan.Layer) string {
