@@ -6,7 +6,8 @@ import (
 )
 
 // indentJSON returns the compact JSON src with two blanks a level and a final
-// newline; a list that holds nothing but numbers stays on one line.
+// newline; a list that holds nothing but numbers, or lists of them, stays on one
+// line.
 func indentJSON(src []byte) []byte {
 	var full bytes.Buffer
 	if err := json.Indent(&full, bytes.TrimSpace(src), "", "  "); err != nil {
@@ -43,13 +44,23 @@ func indentJSON(src []byte) []byte {
 }
 
 // numberList returns the length of the list that b starts with when it holds
-// only numbers, else 0.
+// only numbers and such lists, and at least one number, else 0.
 func numberList(b []byte) int {
-	for i, c := range b[1:] {
+	depth, numbers := 0, false
+	for i, c := range b {
 		switch {
+		case c == '[':
+			depth++
 		case c == ']':
-			return i + 2
-		case c >= '0' && c <= '9', bytes.IndexByte([]byte(" \n,.-+eE"), c) >= 0:
+			if depth--; depth == 0 {
+				if !numbers {
+					return 0
+				}
+				return i + 1
+			}
+		case c >= '0' && c <= '9':
+			numbers = true
+		case bytes.IndexByte([]byte(" \n,.-+eE"), c) >= 0:
 		default:
 			return 0
 		}

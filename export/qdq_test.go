@@ -3,61 +3,290 @@ package export_test
 import (
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"narrow/export"
+	"narrow/graph"
+	"narrow/scheme"
 )
 
-const int8Sym = `{"target_device": "CPU", "include_bias_corr": false, "overall_quantize_config": {"datatype": "int", "bit_width": 8, "method": "maxmin",
- "round_mode": "half_even", "symmetry": true, "per_channel": false, "signed": true, "narrow_range": false, "scale_type": "float", "calib_statistic_method": "max"}}`
-
-// TestTry compares exports of the models named by TRY with the simulation.
-func TestTry(t *testing.T) {
-	text := int8Sym
-	if f := os.Getenv("STRATEGY"); f != "" {
-		b, err := os.ReadFile(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text = string(b)
+// config reads a recorded strategy.
+func config(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(reference("configs", name+".json"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	files, _ := filepath.Glob(os.Getenv("TRY"))
-	for _, f := range files {
-		t.Run(filepath.Base(filepath.Dir(f))+filepath.Base(f), func(t *testing.T) {
-			c := calibrateOn(t, load(t, f), settings(t, text))
-			want := c.simulate(t)
-			for _, o := range []export.Options{{}, {Unsigned: true}, {KeepBias: true}, {Plain: true}, {ExactRounding: true, KeepBias: true}} {
-				m, list := qdq(t, c.Input, o)
-				got := run(t, m, c.in)
-				for i := range want {
-					n, worst := 0, 0.0
-					for j := range want[i] {
-						d := math.Abs(float64(want[i][j] - got[i][j]))
-						if d > 0 {
-							n++
-						}
-						worst = max(worst, d)
-					}
-					all := slices.Clone(want[i])
-					slices.Sort(all)
-					step := math.Inf(1)
-					for j, v := range all[1:] {
-						if d := float64(v - all[j]); d > 1e-6*math.Abs(float64(v)) {
-							step = min(step, d)
-						}
-					}
-					beyond := 0
-					for j := range want[i] {
-						if math.Abs(float64(want[i][j]-got[i][j])) > 1.01*step {
-							beyond++
-						}
-					}
-					t.Logf("step %g beyond %d", step, beyond)
-					t.Logf("%+v output %d: %d of %d differ, worst %g, of %v %v", o, i, n, len(want[i]), worst, want[i][:3], list)
+	return string(b)
+}
+
+// beyond counts the elements that differ by more than steps quantization
+// steps, the step being the smallest distance between two values of want.
+func beyond(t *testing.T, got, want []float32, steps float64) int {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%d elements, not %d", len(got), len(want))
+	}
+	all := slices.Sorted(slices.Values(want))
+	step := math.Inf(1)
+	for i, v := range all[1:] {
+		if d := float64(v - all[i]); d > 1e-6*math.Abs(float64(v)) {
+			step = min(step, d)
+		}
+	}
+	n := 0
+	for i := range want {
+		if d := math.Abs(float64(got[i] - want[i])); !(d <= steps*1.01*step) && d != 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// TestTruth holds exports in ONNX Runtime against the simulation.
+func TestTruth(t *testing.T) {
+	exact := export.Options{ExactRounding: true, KeepBias: true}
+	kept := export.Options{KeepBias: true}
+	for _, c := range []struct {
+		model, config string
+		options       export.Options
+		steps         float64 // most that any element differs
+	}{
+		{"tinymlp", "int8_maxmin", export.Options{}, 0},
+		{"tinymlp", "int4w8a", export.Options{}, 0},
+		{"tinymlp", "bfloat16", export.Options{}, 0},
+		{"tinyresnet", "int8_maxmin", kept, 0},
+		{"tinyresnet", "int8_maxmin", export.Options{}, 3}, // int32 biases
+		{"tinyresnet", "int8_maxmin", export.Options{Unsigned: true}, 3},
+		{"tinyresnet", "int8_perchannel", kept, 0},
+		{"tinyresnet", "int8_narrow", kept, 0},
+		{"tinyresnet", "dpu_diffs", exact, 0},
+		{"tinyresnet", "int8_half_up", exact, 0},
+		{"tinyresnet", "int8_half_down", exact, 0},
+		{"tinyresnet", "int8_std_round", exact, 0},
+		{"tinyresnet", "int4w8a", kept, 0},
+		{"tinyresnet", "int16", kept, 1},
+		{"tinyresnet", "bfloat16", export.Options{}, 0},
+		{"tinyresnet", "float16", export.Options{}, 0},
+		{"tinyresnet", "mix", exact, 8},
+		{"tinymobile", "dpu_diffs", exact, 0},
+		{"tinymobile", "int8_perchannel", kept, 0},
+		{"tinyunet", "int8_asym", kept, 0},
+		{"tinyunet", "int8_perchannel", kept, 1},
+		{"tinyhswish", "int8_maxmin", kept, 0},
+		{"tinyswish", "int8_maxmin", kept, 0},
+	} {
+		t.Run(c.model+"/"+c.config, func(t *testing.T) {
+			cal := calibrateOn(t, load(t, reference("models", c.model, "model.onnx")), settings(t, config(t, c.config)))
+			want := cal.simulate(t)
+			m, _ := qdq(t, cal.Input, c.options)
+			got := run(t, m, cal.in)
+			for i := range want {
+				if n := beyond(t, got[i], want[i], c.steps); n*1000 > len(want[i]) {
+					t.Errorf("%+v: output %d: %d of %d elements differ by more than %g steps", c.options, i, n, len(want[i]), c.steps)
 				}
 			}
 		})
+	}
+}
+
+// TestTiesHeld has every activation but the last behind a Relu: half_up then
+// holds without any operator more.
+func TestTiesHeld(t *testing.T) {
+	m := graph.MustParse(`<ir_version: 8, opset_import: ["": 13]> g (float[N, 4, 8, 8] x) => (float[N, 4, 8, 8] y)
+		<float[4, 4, 3, 3] w = {0.25, -0.5, 0.125, 0.375, -0.25, 0.5, 0.75, ...}, float[4, 4, 3, 3] v = {-0.25, 0.5, 0.625, 0.375, 0.125, -0.5, -0.75, ...}> {
+		[c1] a = Conv <pads = [1, 1, 1, 1]> (x, w)
+		[r1] b = Relu (a)
+		[c2] c = Conv <pads = [1, 1, 1, 1]> (b, v)
+		[r2] y = Relu (c)
+	}`)
+	c := calibrateOn(t, m, settings(t, `{"include_bias_corr": false}`))
+	want := c.simulate(t)
+	got, list := qdq(t, c.Input, export.Options{})
+	if n := beyond(t, run(t, got, c.in)[0], want[0], 0); n > 0 {
+		t.Errorf("%d of %d elements differ", n, len(want[0]))
+	}
+	if len(list) > 0 {
+		t.Errorf("findings: %v", list)
+	}
+	plain, list := qdq(t, c.Input, export.Options{Plain: true})
+	if n := beyond(t, run(t, plain, c.in)[0], want[0], 0); n == 0 {
+		t.Error("without the trick nothing differs either: the test tests nothing")
+	}
+	if len(list) != 1 || list[0].Code != "round-mode" || !strings.Contains(list[0].Message, "half_up on 2") {
+		t.Errorf("the audit says %v", list)
+	}
+	if _, list, err := export.QDQ(c.Input, export.Options{Plain: true, Strict: true}); err != nil || !list.HasErrors() {
+		t.Errorf("--strict lets it pass: %v %v", list, err)
+	}
+	c.Ties = map[*tensor]export.Ties{}
+	for _, p := range c.Plan.Activations() {
+		c.Ties[p] = export.Ties{Elements: 1000, Differing: 7}
+	}
+	_, list = qdq(t, c.Input, export.Options{Plain: true})
+	if len(list) != 1 || !strings.Contains(list[0].Message, "21 of 3000 elements") {
+		t.Errorf("the audit says %v", list)
+	}
+}
+
+// TestKeepsNames keeps inputs, outputs and nodes, and says where it is from.
+func TestKeepsNames(t *testing.T) {
+	in := load(t, reference("models", "tinyresnet", "model.onnx"))
+	c := calibrateOn(t, in, settings(t, config(t, "int8_perchannel")))
+	before := graph.Format(c.Plan.Model)
+	m, _ := qdq(t, c.Input, export.Options{})
+	if graph.Format(c.Plan.Model) != before {
+		t.Error("the plan's model was changed")
+	}
+	if m.Graph.Inputs[0].Name != in.Graph.Inputs[0].Name || m.Graph.Outputs[0].Name != in.Graph.Outputs[0].Name {
+		t.Errorf("inputs %v, outputs %v", m.Graph.Inputs[0], m.Graph.Outputs[0])
+	}
+	have := map[string]bool{}
+	for _, n := range m.Graph.Nodes {
+		if have[n.Name] {
+			t.Errorf("two nodes are called %q", n.Name)
+		}
+		have[n.Name] = true
+		if n.Domain != "" {
+			t.Errorf("node %q is of the domain %s", n.Name, n.Domain)
+		}
+	}
+	for _, n := range c.Plan.Model.Graph.Nodes {
+		if !have[n.Name] && !n.Is("Constant", "Identity") {
+			t.Errorf("node %q is gone", n.Name)
+		}
+	}
+	if m.Metadata[export.MetaVersion] != "test" || m.Metadata[export.MetaStrategy] != c.Plan.Strategy.SHA256() || m.Metadata[export.MetaModel] != "0123" {
+		t.Errorf("metadata %v", m.Metadata)
+	}
+	if m.Opsets[""] != 13 || len(m.Opsets) != 1 {
+		t.Errorf("operator sets %v", m.Opsets)
+	}
+	for _, x := range m.Graph.Initializers {
+		if x.Type == graph.Float32 && x.Len() > 64 {
+			t.Errorf("float weights %q are still there", x.Name)
+		}
+	}
+}
+
+// TestFuses finds QuantizeLinear right behind every Conv and Gemm, and int32
+// biases in units of the products.
+func TestFuses(t *testing.T) {
+	for _, name := range []string{"tinyresnet", "tinymobile"} {
+		c := calibrateOn(t, load(t, reference("models", name, "model.onnx")), settings(t, config(t, "int8_perchannel")))
+		m, _ := qdq(t, c.Input, export.Options{})
+		ix := graph.NewIndex(m.Graph)
+		for _, n := range m.Graph.Nodes {
+			if !n.Is("Conv", "Gemm") {
+				continue
+			}
+			for _, r := range ix.Consumers[n.Outputs[0]] {
+				if !r.Is("QuantizeLinear") {
+					t.Errorf("%s: %s reads the result of %s", name, r.Label(), n.Label())
+				}
+			}
+			for i := range 3 {
+				if p := ix.Producer[n.Inputs[i]]; p == nil || !p.Is("DequantizeLinear", "Flatten") {
+					t.Errorf("%s: input %d of %s is not quantized", name, i, n.Label())
+				}
+			}
+			x, w, b := ix.Producer[n.Inputs[0]], ix.Producer[n.Inputs[1]], ix.Producer[n.Inputs[2]]
+			if x.Is("Flatten") {
+				x = ix.Producer[x.Inputs[0]]
+			}
+			scales := func(d *graph.Node) []float32 {
+				v, err := m.Graph.Initializer(d.Inputs[1]).Floats()
+				if err != nil {
+					t.Fatal(err)
+				}
+				return v
+			}
+			if m.Graph.Initializer(b.Inputs[0]).Type != graph.Int32 {
+				t.Errorf("%s: the bias of %s is %v", name, n.Label(), m.Graph.Initializer(b.Inputs[0]).Type)
+			}
+			for i, s := range scales(b) {
+				if want := scales(x)[0] * scales(w)[i]; s != want {
+					t.Errorf("%s: bias scale %d of %s is %v, not %v", name, i, n.Label(), s, want)
+				}
+			}
+		}
+	}
+}
+
+// TestOpset honours what is asked, or says why not.
+func TestOpset(t *testing.T) {
+	model := func() *graph.Model { return load(t, reference("models", "tinymlp", "model.onnx")) }
+	for _, c := range []struct {
+		config string
+		opset  int64
+		want   int64
+		refuse string
+	}{
+		{"int8_maxmin", 0, 13, ""},
+		{"int8_maxmin", 17, 17, ""},
+		{"int8_maxmin", 21, 21, ""},
+		{"int8_maxmin", 12, 0, "onnx_opset_version 12 is asked for, but the model is written for 13"},
+		{"int8_maxmin", 99, 0, "narrow writes up to 22"},
+		{"int16", 0, 21, ""},
+		{"int4w8a", 0, 21, ""},
+		{"int16", 13, 0, "onnx_opset_version 13 is asked for, but a type of so many bits (tensor "},
+		{"bfloat16", 0, 13, ""},
+	} {
+		in := calibrateOn(t, model(), settings(t, config(t, c.config)))
+		m, list, err := export.QDQ(in.Input, export.Options{Opset: c.opset})
+		switch {
+		case err != nil:
+			t.Error(err)
+		case c.refuse != "":
+			if e := list.Err(); e == nil || !strings.Contains(e.Error(), c.refuse) || m != nil {
+				t.Errorf("%s at %d: %v, not %s", c.config, c.opset, e, c.refuse)
+			}
+		case list.HasErrors():
+			t.Error(list)
+		case m.Opsets[""] != c.want:
+			t.Errorf("%s at %d: operator set %d, not %d", c.config, c.opset, m.Opsets[""], c.want)
+		default:
+			run(t, m, in.in)
+		}
+	}
+}
+
+// TestOldFormat exports a network of IR version 3, whose weights stand among
+// the inputs, from operator set 9.
+func TestOldFormat(t *testing.T) {
+	m := graph.MustParse(`<ir_version: 3, opset_import: ["": 9]> g (float[N, 3] x, float[3, 4] w) => (float[N, 4] y)
+		<float[3, 4] w = {0.25, -0.5, 0.125, 0.375, -0.25, 0.5, 0.75, 1, -1, 0.3, 0.2, 0.1}> {
+		[fc] a = MatMul (x, w)
+		[sm] y = Softmax (a)
+	}`)
+	c := calibrateOn(t, m, settings(t, config(t, "int8_perchannel")))
+	want := c.simulate(t)
+	got, _ := qdq(t, c.Input, export.Options{})
+	if got.Opsets[""] != 13 || len(got.Graph.Inputs) != 1 {
+		t.Errorf("operator set %d, inputs %v", got.Opsets[""], got.Graph.Inputs)
+	}
+	if n := beyond(t, run(t, got, c.in)[0], want[0], 1); n > 0 {
+		t.Errorf("%d elements differ", n)
+	}
+}
+
+// TestMissingEncoding names the tensor.
+func TestMissingEncoding(t *testing.T) {
+	c := calibrateOn(t, load(t, reference("models", "tinymlp", "model.onnx")), settings(t, config(t, "int8_maxmin")))
+	for _, x := range c.Plan.Tensors {
+		e := c.Encodings[x]
+		delete(c.Encodings, x)
+		if _, _, err := export.QDQ(c.Input, export.Options{}); err == nil || !strings.Contains(err.Error(), x.Name) {
+			t.Errorf("%q is missing: %v", x.Name, err)
+		}
+		bad := e
+		bad.Scale = []float32{float32(math.NaN())}
+		c.Encodings[x] = bad
+		if _, _, err := export.QDQ(c.Input, export.Options{}); err == nil || !strings.Contains(err.Error(), x.Name) {
+			t.Errorf("%q has the scale NaN: %v", x.Name, err)
+		}
+		c.Encodings[x] = scheme.Encoding(e)
 	}
 }

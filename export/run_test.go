@@ -2,14 +2,10 @@ package export_test
 
 import (
 	"context"
-	"encoding/binary"
-	"fmt"
-	"math"
 	"math/rand/v2"
-	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"narrow/calibrate"
@@ -18,13 +14,20 @@ import (
 	"narrow/export"
 	"narrow/graph"
 	"narrow/graph/onnx"
+	"narrow/internal/ortlib"
 	"narrow/plan"
 	"narrow/rewrite"
 	"narrow/strategy"
 )
 
 // engine opens ONNX Runtime once.
-var engine = sync.OnceValues(func() (*ort.Runner, error) { return ort.Open(os.Getenv("NARROW_ORT_LIB")) })
+var engine = sync.OnceValues(func() (*ort.Runner, error) {
+	path, err := ortlib.Find("")
+	if err != nil {
+		return nil, err
+	}
+	return ort.Open(path)
+})
 
 // inOrder loads networks without blocked layouts, so that float sums are those
 // of the exported network.
@@ -75,17 +78,6 @@ func samples(m *graph.Model, n int, seed uint64) map[string]calibrate.Tensor {
 		x := make([]float32, count)
 		for i := range x {
 			x[i] = float32(r.NormFloat64())
-		}
-		if dir := os.Getenv("DATA"); dir != "" {
-			if b, err := os.ReadFile(filepath.Join(dir, m.Graph.Name+".f32")); err == nil {
-				at := int(seed) * n * count / int(shape[0])
-				if seed == 99 {
-					at = len(b)/4 - count
-				}
-				for i := range x {
-					x[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*(at+i):]))
-				}
-			}
 		}
 		in[v.Name] = calibrate.Tensor{Type: graph.Float32, Shape: shape, Floats: x}
 	}
@@ -168,18 +160,14 @@ func (c calibrated) simulate(t *testing.T) [][]float32 {
 	return out
 }
 
-var kept atomic.Int64
-
 // run saves m, loads it again and runs it.
 func run(t *testing.T, m *graph.Model, in map[string]calibrate.Tensor) [][]float32 {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "m.onnx")
-	if dir := os.Getenv("KEEP"); dir != "" {
-		file = filepath.Join(dir, fmt.Sprintf("%s-%d.onnx", filepath.Base(t.Name()), kept.Add(1)))
-	}
 	if err := onnx.Save(m, file); err != nil {
 		t.Fatal(err)
 	}
+	check(t, file)
 	m = load(t, file)
 	s, err := runner(t).Load(context.Background(), m, calibrate.LoadOptions{})
 	if err != nil {
@@ -207,4 +195,24 @@ func qdq(t *testing.T, in export.Input, o export.Options) (*graph.Model, diag.Li
 		t.Fatal(err)
 	}
 	return m, list
+}
+
+// checker tells whether Debian's python3-onnx is there.
+var checker = sync.OnceValue(func() bool { return exec.Command("python3", "-c", "import onnx").Run() == nil })
+
+// check has the ONNX checker look at a file, where it is installed.
+func check(t *testing.T, file string) {
+	t.Helper()
+	if !checker() {
+		return
+	}
+	const code = "import onnx, sys; onnx.checker.check_model(sys.argv[1])"
+	if out, err := exec.Command("python3", "-c", code, file).CombinedOutput(); err != nil {
+		t.Errorf("the ONNX checker refuses the export: %v\n%s", err, out)
+	}
+}
+
+// reference returns a file of the recorded networks.
+func reference(parts ...string) string {
+	return filepath.Join(append([]string{"..", "internal", "parity", "testdata"}, parts...)...)
 }
