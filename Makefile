@@ -20,7 +20,7 @@ build:
 
 ## test: all tests, ONNX Runtime's included
 test: setup
-	NARROW_ORT_LIB="$$($(GO) run ./tools/setup ort)" $(GO) test ./...
+	NARROW_ORT_LIB="$${NARROW_ORT_LIB:-$$($(GO) run ./tools/setup ort)}" $(GO) test ./...
 
 ## check: formatting, vet, staticcheck, the table of imports
 check:
@@ -35,7 +35,7 @@ demo: setup
 
 ## bench: BENCH is a regular expression; compare runs with benchstat
 bench: setup
-	NARROW_ORT_LIB="$$($(GO) run ./tools/setup ort)" $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+	NARROW_ORT_LIB="$${NARROW_ORT_LIB:-$$($(GO) run ./tools/setup ort)}" $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 ## fuzz: every fuzz target, FUZZ inputs each (a count, or a time such as 1m)
 fuzz:
