@@ -54,6 +54,9 @@ func (m *Model) Inputs() []samples.InputSpec {
 			continue
 		}
 		s := samples.InputSpec{Name: v.Name, Type: samples.ElementType(v.Type)}
+		if v.Shape != nil { // a scalar has no dimensions, which is not the same as unknown ones
+			s.Dims = make([]int64, 0, len(v.Shape))
+		}
 		for _, d := range v.Shape {
 			s.Dims = append(s.Dims, d.Size)
 		}
