@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"fmt"
+	"slices"
 
 	"narrow/graph"
 )
@@ -15,6 +16,9 @@ func FoldConstants() Rule {
 		Doc: "Replaces nodes whose operands are all constant (or only shapes that the model fixes) by their result, " +
 			"where that is not larger than what they read.",
 		find: func(w *work, n *graph.Node) *site {
+			if n.Is("Split") {
+				return w.foldSplit(n)
+			}
 			if len(n.Outputs) != 1 || n.Domain != "" || n.Is("Constant") || w.dead(n) {
 				return nil
 			}
@@ -127,4 +131,56 @@ func (w *work) gatherShape(n *graph.Node) *graph.Tensor {
 		out[i] = dims[k].Size
 	}
 	return graph.NewInts("", w.ix.Constant[n.Input(1)].Dims, out)
+}
+
+// foldSplit computes Split of a constant: each part is a Slice.
+func (w *work) foldSplit(n *graph.Node) *site {
+	t := w.ix.Constant[n.Input(0)]
+	if t == nil || t.Raw == nil || t.Type.Bits() < 8 || w.dead(n) || slices.ContainsFunc(n.Outputs, w.ix.IsOutput) {
+		return nil
+	}
+	axis, err := axisOf(n.Int("axis", 0), len(t.Dims))
+	if err != nil {
+		return refuse("%s", err)
+	}
+	sizes := n.Ints("split")
+	if w.opset() >= 13 && n.Input(1) != "" {
+		var ok bool
+		if sizes, ok = w.ints(n.Input(1)); !ok {
+			return nil
+		}
+	}
+	if sizes == nil { // equal parts, the last one smaller
+		count := int64(len(n.Outputs))
+		each := (t.Dims[axis] + count - 1) / count
+		for i := range count {
+			sizes = append(sizes, min(each, max(t.Dims[axis]-i*each, 0)))
+		}
+	}
+	var sum int64
+	for _, k := range sizes {
+		sum += k
+	}
+	if want, err := t.Type.ByteSize(t.Len()); err != nil || want != len(t.Raw) {
+		return refuse("%q of shape %v has %d bytes", n.Input(0), t.Dims, len(t.Raw))
+	}
+	negative := slices.ContainsFunc(sizes, func(k int64) bool { return k < 0 })
+	if len(sizes) != len(n.Outputs) || sum != t.Dims[axis] || negative {
+		return refuse("parts of %v do not make up axis %d of %v", sizes, axis, t.Dims)
+	}
+	return &site{apply: func() string {
+		steps, from := strides(t.Dims), 0
+		outputs := n.Outputs
+		w.remove(n)
+		for i, out := range outputs {
+			dims := slices.Clone(t.Dims)
+			dims[axis] = sizes[i]
+			part := pick(t, dims, from*steps[axis], steps)
+			from += int(sizes[i])
+			if out != "" {
+				w.setInitializer(&graph.Tensor{Name: out, Type: part.Type, Dims: dims, Raw: part.Raw})
+			}
+		}
+		return fmt.Sprintf("Split computed: %d parts of %v", len(outputs), t.Dims)
+	}}
 }
