@@ -1,0 +1,51 @@
+package ort
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"narrow/calibrate"
+	"narrow/calibrate/ort/internal/capi"
+	"narrow/graph/onnx"
+)
+
+// FileOptions say how [Runner.LoadFile] loads.
+type FileOptions struct {
+	// Threads is how many threads share one run's work; 0 means one per core.
+	Threads int
+	// Unoptimized turns off ONNX Runtime's graph optimizations.
+	Unoptimized bool
+}
+
+// LoadFile makes a session of a model file just as any other program that uses
+// ONNX Runtime would: from the file's bytes, weights inside. It is for looking
+// at what others will see; [Runner.Load] is faster. The file must hold no taps
+// and no external data.
+func (r *Runner) LoadFile(ctx context.Context, path string, o FileOptions) (calibrate.Session, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("load model: %w", err)
+	}
+	m, err := onnx.Load(path)
+	if err != nil {
+		return nil, fmt.Errorf("load model %s: %w", path, err)
+	}
+	p, err := prepare(m, calibrate.LoadOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("load model %s: %w", path, err)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	cfg := config(calibrate.LoadOptions{Threads: o.Threads})
+	if o.Unoptimized {
+		cfg.Level = capi.LevelNone
+	}
+	s := &session{name: path, prepared: p}
+	if s.ort, err = r.lib.NewSession(data, cfg); err != nil {
+		return nil, fmt.Errorf("load model %s: %w", path, r.clean(err, m))
+	}
+	p.model = nil
+	return s, nil
+}
