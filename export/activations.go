@@ -41,7 +41,7 @@ func (q *qdq) quantize(l *links, t *plan.Tensor, in, out string) []*graph.Node {
 		return q.castPair(t.Name, graph.Float16, in, out)
 	}
 	e := q.in.Encodings[t]
-	st, ok := storageFor(e.Min, e.Max, q.opset)
+	st, ok := storageFor(e.Min, e.Max, q.opset, false)
 	if ok && st.typ == graph.Int8 && q.unsigned() {
 		e, st = shifted(e, 128), storage{graph.Uint8, 0, 255}
 	}

@@ -67,7 +67,7 @@ func (q *qdq) constant(t *plan.Tensor, values []float32, out string) ([]*graph.N
 	if t.Kind == scheme.Weights {
 		q.weightScales[t] = scales
 	}
-	st, ok := storageFor(e.Min, e.Max, q.opset)
+	st, ok := storageFor(e.Min, e.Max, q.opset, true)
 	zeros := slices.Clone(e.ZeroPoint)
 	if !ok {
 		// int32 takes no zero point: the integers are stored without it.

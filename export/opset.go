@@ -59,7 +59,7 @@ func (q *qdq) needs(t *plan.Tensor, raise func(to int64, reason string)) {
 		return
 	}
 	e := q.in.Encodings[t]
-	opset, ok := opsetFor(e.Min, e.Max)
+	opset, ok := opsetFor(e.Min, e.Max, t.Constant != nil)
 	raise(opset, "a type of so many bits (tensor "+t.Name+")")
 	if e.Axis >= 0 {
 		raise(13, "a scale per channel (tensor "+t.Name+")")
@@ -67,7 +67,7 @@ func (q *qdq) needs(t *plan.Tensor, raise func(to int64, reason string)) {
 	if t.Constant != nil {
 		return
 	}
-	if st, _ := storageFor(e.Min, e.Max, opset); !ok || st.lo != e.Min || st.hi != e.Max {
+	if st, _ := storageFor(e.Min, e.Max, opset, false); !ok || st.lo != e.Min || st.hi != e.Max {
 		raise(11, "Clip with bounds of its own (tensor "+t.Name+")")
 	}
 	if q.opts.ExactRounding && !dividesAlike(t, e) {

@@ -194,6 +194,10 @@ func (q *qdq) clone() error {
 		q.nodes[n] = g.Nodes[at]
 		at++
 	}
+	// An input that was a stored constant, now replaced, would have to be fed.
+	g.Inputs = slices.DeleteFunc(g.Inputs, func(v *graph.Value) bool {
+		return p.Model.Graph.Initializer(v.Name) != nil && g.Initializer(v.Name) == nil
+	})
 	if q.m.Metadata == nil {
 		q.m.Metadata = map[string]string{}
 	}

@@ -34,11 +34,12 @@ func storages() []struct {
 	}
 }
 
-// storageFor returns the narrowest type that QuantizeLinear of an opset puts
-// out and that holds lo..hi; ok is false where there is none.
-func storageFor(lo, hi, opset int64) (s storage, ok bool) {
+// storageFor returns the narrowest type that an opset dequantizes from and that
+// holds lo..hi; ok is false where there is none. Activations take no less than
+// 8 bits: ONNX Runtime (1.30 at least) stops at a QuantizeLinear to 4 bits.
+func storageFor(lo, hi, opset int64, constant bool) (s storage, ok bool) {
 	for _, c := range storages() {
-		if c.opset <= opset && c.lo <= lo && hi <= c.hi && (lo < 0) == (c.lo < 0) {
+		if c.opset <= opset && c.holds(lo, hi) && (constant || c.typ.Bits() >= 8) {
 			return c.storage, true
 		}
 	}
@@ -47,14 +48,17 @@ func storageFor(lo, hi, opset int64) (s storage, ok bool) {
 
 // opsetFor returns the first opset in which the narrowest type for lo..hi
 // exists; ok is false where no opset has one.
-func opsetFor(lo, hi int64) (opset int64, ok bool) {
+func opsetFor(lo, hi int64, constant bool) (opset int64, ok bool) {
 	for _, c := range storages() {
-		if c.lo <= lo && hi <= c.hi && (lo < 0) == (c.lo < 0) {
+		if c.holds(lo, hi) && (constant || c.typ.Bits() >= 8) {
 			return c.opset, true
 		}
 	}
 	return 10, false
 }
+
+// holds reports whether s stores all of lo..hi, signed as they are.
+func (s storage) holds(lo, hi int64) bool { return s.lo <= lo && hi <= s.hi && (lo < 0) == (s.lo < 0) }
 
 // pack stores integers as typ, which must hold them.
 func pack(name string, typ graph.DataType, dims []int64, q []int64) *graph.Tensor {

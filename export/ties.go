@@ -22,7 +22,7 @@ func (q *qdq) auditTies() {
 		if s.Datatype != scheme.Int || s.RoundMode == scheme.HalfEven {
 			continue
 		}
-		if _, ok := opsetFor(q.in.Encodings[t].Min, q.in.Encodings[t].Max); !ok {
+		if _, ok := opsetFor(q.in.Encodings[t].Min, q.in.Encodings[t].Max, false); !ok {
 			continue // written in operators that round as asked
 		}
 		if q.held[t] {
