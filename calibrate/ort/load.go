@@ -13,11 +13,31 @@ import (
 
 // Load makes a session of m. See [calibrate.Runner].
 func (r *Runner) Load(ctx context.Context, m *graph.Model, opts calibrate.LoadOptions) (calibrate.Session, error) {
-	s, err := r.load(ctx, m, opts)
-	if err != nil {
-		return nil, fmt.Errorf("load model %q: %w", m.Graph.Name, r.clean(err, m))
+	type loaded struct {
+		s   *session
+		err error
 	}
-	return s, nil
+	done := make(chan loaded, 1)
+	go func() {
+		s, err := r.load(ctx, m, opts)
+		done <- loaded{s, err}
+	}()
+	select {
+	case l := <-done:
+		if l.err != nil {
+			return nil, fmt.Errorf("load model %q: %w", m.Graph.Name, r.clean(l.err, m))
+		}
+		return l.s, nil
+	case <-ctx.Done():
+		// ONNX Runtime cannot be stopped while it optimizes a network, which
+		// takes seconds for a large one. It is left to end by itself.
+		go func() {
+			if l := <-done; l.s != nil {
+				_ = l.s.Close() // of no use to anybody
+			}
+		}()
+		return nil, fmt.Errorf("load model %q: %w", m.Graph.Name, ctx.Err())
+	}
 }
 
 func (r *Runner) load(ctx context.Context, m *graph.Model, opts calibrate.LoadOptions) (*session, error) {

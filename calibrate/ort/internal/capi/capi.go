@@ -1,11 +1,3 @@
-// Package capi is a thin binding to ONNX Runtime's C API: a shared library
-// opened at run time, sessions, runs, and the one thing other bindings leave
-// out: an operator ("Tap" of the domain "narrow") whose kernel calls Go.
-//
-// In go model bytes and tensors, out come tensors. Rules of the house: every
-// C object made here is counted in [Lib.Live] until it is freed; memory that
-// ONNX Runtime reads is Go's own, pinned for the call; nothing here knows
-// graphs or quantization.
 package capi
 
 /*
@@ -21,7 +13,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"unsafe"
 )
 
@@ -36,22 +27,6 @@ type Lib struct {
 	version string
 	live    Live
 }
-
-// Live counts the C objects that exist, for leak tests.
-type Live struct {
-	Sessions, Values, Runs atomic.Int64
-}
-
-// Status is an error that ONNX Runtime reported.
-type Status struct {
-	// Code is ONNX Runtime's error code (OrtErrorCode).
-	Code int
-	// Message is its text.
-	Message string
-}
-
-// Error returns ONNX Runtime's text.
-func (s *Status) Error() string { return s.Message }
 
 // Open loads the shared library at path, and makes its environment.
 func Open(path string) (*Lib, error) {
@@ -118,51 +93,7 @@ func (l *Lib) status(s *C.OrtStatus) error {
 	return err
 }
 
-// Level is how far ONNX Runtime rewrites a graph before running it.
-type Level int
-
-// The levels.
-const (
-	LevelNone     Level = C.ORT_DISABLE_ALL
-	LevelBasic    Level = C.ORT_ENABLE_BASIC
-	LevelExtended Level = C.ORT_ENABLE_EXTENDED
-	LevelAll      Level = C.ORT_ENABLE_ALL
-)
-
-// Config says how a session is to be made.
-type Config struct {
-	// Threads share one run's work; at least 1.
-	Threads int
-	// Level is the graph optimization level.
-	Level Level
-	// Optimized is a path to leave the optimized model at, or "".
-	Optimized string
-	// Entries are session config entries.
-	Entries map[string]string
-	// Weights stand in for the initializers of the same name that the model
-	// declares as external data. Read while the session is made only.
-	Weights map[string]Tensor
-}
-
-// Tensor is a value on its way in or out.
-type Tensor struct {
-	// Type is the element type as ONNX numbers it.
-	Type  int
-	Shape []int64
-	// Data are the elements as they lie in memory; nil for strings.
-	Data []byte
-	// Strings are the elements of a string tensor.
-	Strings []string
-}
-
 const typeString = C.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING
-
-// Port is an input or output of a session.
-type Port struct {
-	Name string
-	// Type is the element type as ONNX numbers it, -1 for what is no tensor.
-	Type int
-}
 
 // Session is a loaded model.
 type Session struct {
@@ -321,25 +252,6 @@ func (l *Lib) read(v *C.OrtValue) (Tensor, error) {
 		copy(t.Data, unsafe.Slice((*byte)(info.data), n))
 	}
 	return t, nil
-}
-
-// elementBits returns the size of an element type as ONNX numbers it.
-func elementBits(t int) int {
-	switch t {
-	case 21, 22, 23: // uint4, int4, float4e2m1
-		return 4
-	case 2, 3, 9, 17, 18, 19, 20, 24: // 8-bit integers, bool, the float8 types
-		return 8
-	case 4, 5, 10, 16:
-		return 16
-	case 1, 6, 12:
-		return 32
-	case 7, 11, 13, 14:
-		return 64
-	case 15: // complex128
-		return 128
-	}
-	return 0
 }
 
 // arena owns the C memory of one call.

@@ -14,11 +14,6 @@ import (
 	"unsafe"
 )
 
-// TapFunc is called by each tap that a run passes, on the goroutine that
-// called [Session.Run]. dst and src may be the same memory; all three slices
-// are ONNX Runtime's and end with the call.
-type TapFunc func(tap int, dst, src []float32, shape []int64) error
-
 // run is what the taps of one run find behind their handle.
 type run struct {
 	ctx context.Context
