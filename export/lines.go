@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"narrow/graph"
 	"narrow/graph/infer"
@@ -107,10 +109,21 @@ var plainTail = regexp.MustCompile(`^[A-Za-z0-9_.]+$`)
 // printable returns s, or, where s does not fit into one line of text, s as a
 // JSON string: in quotes, as a strategy file would hold it.
 func printable(s string) string {
-	if s != strings.TrimSpace(s) || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return strconv.QuoteToASCII(s)
+	odd := func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }
+	if s == strings.TrimSpace(s) && !strings.ContainsFunc(s, odd) {
+		return s
 	}
-	return s
+	var b strings.Builder
+	for _, r := range quoteJSON(s) {
+		if odd(r) {
+			for _, u := range utf16.Encode([]rune{r}) {
+				fmt.Fprintf(&b, `\u%04x`, u)
+			}
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
 }
 
 // ModelName returns a class name for a model: that of its root module, where

@@ -161,24 +161,35 @@ func (ti *TensorInfo) encoding() scheme.Encoding {
 	return e
 }
 
-// because tells where the settings that count come from, those of one origin
-// together, in the order of the strategy file's documentation.
+// because tells where the settings that count come from, those that one object
+// of the file sets together, with their lines:
+// "overall_quantize_config of s.json: datatype (line 3), bit_width (line 4)".
 func because(r *strategy.Resolved) []string {
-	keys := map[string][]string{}
-	var order []string
+	type from struct{ text, file string }
+	keys := map[from][]string{}
+	var order []from
 	for _, k := range strategy.Keys() {
 		if !r.Applies(k) {
 			continue
 		}
-		from := r.Because(k).String()
-		if keys[from] == nil {
-			order = append(order, from)
+		b := r.Because(k)
+		f := from{b.Text, b.Range.File}
+		if keys[f] == nil {
+			order = append(order, f)
 		}
-		keys[from] = append(keys[from], k.String())
+		key := k.String()
+		if line := b.Range.Start.Line; line > 0 {
+			key += fmt.Sprintf(" (line %d)", line)
+		}
+		keys[f] = append(keys[f], key)
 	}
 	out := make([]string, len(order))
-	for i, from := range order {
-		out[i] = strings.Join(keys[from], ", ") + ": " + from
+	for i, f := range order {
+		text := f.text
+		if f.file != "" {
+			text += " of " + f.file
+		}
+		out[i] = text + ": " + strings.Join(keys[f], ", ")
 	}
 	return out
 }

@@ -1,0 +1,275 @@
+package export_test
+
+import (
+	"bytes"
+	"flag"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"narrow/export"
+	"narrow/graph"
+	"narrow/plan"
+	"narrow/scheme"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// golden compares got with testdata/name.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.MkdirAll("testdata", 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, got, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s differs from what is written there; got\n%s", file, got)
+	}
+}
+
+// small is a network with every kind of tensor.
+const small = `<ir_version: 8, opset_import: ["": 13]> g (float[N, 3, 8, 8] image) => (float[N, 2] y)
+	<float[4, 3, 3, 3] c1.weight = {0.25, -0.5, 0.125, 0.375, -0.25, 0.5, 0.75, ...}, float[4] c1.bias = {0.5, -0.25, 0.1, 0}, float[2, 4] fc.weight = {1, 2, 3, 4, -1, -2, -3, -4}, float[2] fc.bias = {0.1, -0.1}> {
+	["/c1/Conv"] a = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (image, c1.weight, c1.bias)
+	["/act/Relu"] b = Relu (a)
+	["/pool/GlobalAveragePool"] c = GlobalAveragePool (b)
+	["/Flatten"] d = Flatten (c)
+	["/fc/Gemm"] y = Gemm <transB = 1> (d, fc.weight, fc.bias)
+}`
+
+// byHand plans small by a strategy and makes up encodings.
+func byHand(t *testing.T, text string) export.Input {
+	t.Helper()
+	p, list, err := plan.Build(graph.MustParse(small), settings(t, text))
+	if err != nil || list.HasErrors() {
+		t.Fatal(err, list)
+	}
+	in := export.Input{
+		Plan: p, Encodings: map[*tensor]scheme.Encoding{}, ModelPath: "nets/small.onnx", ModelSHA256: strings.Repeat("ab", 32),
+		Samples: export.Samples{Count: 8, Batches: 2, SHA256: strings.Repeat("cd", 32)}, Propagate: "progressive", Version: "1.2.3",
+	}
+	for i, x := range p.Tensors {
+		s := x.Settings.Settings
+		if s.Datatype != scheme.Int {
+			continue
+		}
+		e := scheme.Encoding{Axis: x.Axis, Batches: 2}
+		e.Min, e.Max = s.Range()
+		channels := 1
+		if x.Axis >= 0 {
+			channels = int(x.Constant.Dims[x.Axis])
+		}
+		for c := range channels {
+			if s.ScaleType == scheme.PowerOfTwo {
+				e.FixPosition = append(e.FixPosition, 4+i+c)
+				e.Scale = append(e.Scale, scheme.FixScale(4+i+c))
+			} else {
+				e.Scale = append(e.Scale, float32(i+1)*0.01+float32(c)*0.001)
+			}
+			e.ZeroPoint = append(e.ZeroPoint, (e.Min+e.Max+1)/2)
+		}
+		in.Encodings[x] = e
+	}
+	return in
+}
+
+func TestQuantInfo(t *testing.T) {
+	for _, c := range []struct{ name, strategy string }{
+		{"dpu", `{}`},
+		{"perchannel", config(t, "int8_perchannel")},
+		{"asym", config(t, "int8_asym")},
+		{"bfloat16", config(t, "bfloat16")},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			in := byHand(t, c.strategy)
+			q, err := export.NewQuantInfo(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := q.Marshal()
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, "quant_info_"+c.name+".json", text)
+			back, err := export.ReadQuantInfo("quant_info.json", text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again, err := back.Marshal(); err != nil || !bytes.Equal(again, text) {
+				t.Errorf("reading and writing changes it: %v\n%s", err, again)
+			}
+			if s, _, err := back.ReadStrategy("quant_info.json"); err != nil || s.SHA256() != in.Plan.Strategy.SHA256() {
+				t.Errorf("the strategy in it: %v", err)
+			}
+			got, err := back.Apply(in.Plan)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !maps.EqualFunc(got, in.Encodings, func(a, b scheme.Encoding) bool { return reflect.DeepEqual(a, b) }) {
+				t.Errorf("applied: %v, not %v", got, in.Encodings)
+			}
+		})
+	}
+}
+
+// TestFloatsKeepTheirBits writes and reads scales of all magnitudes.
+func TestFloatsKeepTheirBits(t *testing.T) {
+	in := byHand(t, config(t, "int8_maxmin"))
+	x := in.Plan.Tensors[0]
+	for bits := uint32(1); bits < 0x7f800000; bits += 0x5f5e1b {
+		e := in.Encodings[x]
+		e.Scale = []float32{math.Float32frombits(bits)}
+		in.Encodings[x] = e
+		q, err := export.NewQuantInfo(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := q.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := export.ReadQuantInfo("f", text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := back.Apply(in.Plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b := math.Float32bits(got[x].Scale[0]); b != bits {
+			t.Fatalf("bits %#x become %#x", bits, b)
+		}
+	}
+}
+
+// TestQuantInfoErrors breaks one thing at a time.
+func TestQuantInfoErrors(t *testing.T) {
+	in := byHand(t, config(t, "int8_perchannel"))
+	q, err := export.NewQuantInfo(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := q.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The strategy in it has some of the words too: those of the tensors count.
+	replace := func(old, new string) []byte {
+		if !strings.Contains(string(text), old) {
+			t.Fatalf("%s is not in the file:\n%s", old, text)
+		}
+		head, tail, _ := strings.Cut(string(text), `"tensors"`)
+		if strings.Contains(tail, old) {
+			return []byte(head + `"tensors"` + strings.Replace(tail, old, new, 1))
+		}
+		return []byte(strings.Replace(string(text), old, new, 1))
+	}
+	for _, c := range []struct{ old, new, want string }{
+		{`"narrow.quant_info/1"`, `"narrow.quant_info/9"`, `dir/q.json: its format is "narrow.quant_info/9"`},
+		{`"format": "narrow.quant_info/1",`, ``, `no "format"`},
+		{`"name": "image"`, `"name": ""`, "tensors[0] \"\": no name"},
+		{`"kind": "input"`, `"kind": "inputs"`, `"inputs" is no Kind`},
+		{`"bit_width": 8`, `"bit_width": true`, "line "},
+		{`"bit_width": 8`, `"bit_width": 64`, `tensors[0] "image": bit_width 64`},
+		{`"quant_max": 127`, `"quant_max": -500`, `quant_min -128 is not below quant_max -500`},
+		{`"quant_min": -128`, `"quant_min": null`, "no quant_min"},
+		{"]\n}", "", "the file ends too early"},
+		{"]\n}", "]\n} {}", "more follows"},
+		{`"scale": [0.009999999776482582]`, `"scale": [0]`, "scale 0 is not positive"},
+		{`"scale": [0.009999999776482582]`, `"scale": [1e300]`, "line "},
+		{`"scale": [0.009999999776482582]`, `"scale": []`, "0 scales without an axis"},
+	} {
+		_, err := export.ReadQuantInfo("dir/q.json", replace(c.old, c.new))
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "dir/q.json: ") {
+			t.Errorf("%s instead of %s: %v, not %s", c.new, c.old, err, c.want)
+		}
+	}
+	for _, c := range []struct{ old, new, want string }{
+		{`"name": "image"`, `"name": "picture"`, `has no tensor "image" (input of layer "image")`},
+		{`"bit_width": 8`, `"bit_width": 7`, `tensor "image" (input of layer "image") does not fit quant_info.json: its bit_width is 7 there, 8 here`},
+		{`"method": "maxmin"`, `"method": "mse"`, "its method is mse there, maxmin here"},
+		{`"quant_max": 127`, `"quant_max": 126`, "its integers lie in [-128, 127], not [-128, 126]"},
+		{`"axis": 0`, `"axis": 1`, "its channel axis is 0, not 1"},
+	} {
+		back, err := export.ReadQuantInfo("q", replace(c.old, c.new))
+		if err != nil {
+			t.Errorf("%s: %v", c.new, err)
+			continue
+		}
+		if _, err := back.Apply(in.Plan); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s instead of %s: %v, not %s", c.new, c.old, err, c.want)
+		}
+	}
+	q.Tensors = append(q.Tensors, q.Tensors[0])
+	if _, err := q.Apply(in.Plan); err == nil || !strings.Contains(err.Error(), "which is not quantized in this model") {
+		t.Errorf("one tensor too many: %v", err)
+	}
+	q.StrategySHA256 = strings.Repeat("0", 64)
+	if _, _, err := q.ReadStrategy("q"); err == nil || !strings.Contains(err.Error(), "strategy_sha256") {
+		t.Errorf("another hash: %v", err)
+	}
+}
+
+func FuzzReadQuantInfo(f *testing.F) {
+	for _, name := range []string{"dpu", "perchannel", "bfloat16"} {
+		b, err := os.ReadFile(filepath.Join("testdata", "quant_info_"+name+".json"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Add([]byte(`{"format":"narrow.quant_info/1","strategy":{},"tensors":[{"name":"a","kind":"bias","datatype":"int"}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		q, err := export.ReadQuantInfo("f", data)
+		if err != nil {
+			return
+		}
+		text, err := q.Marshal()
+		if err != nil {
+			t.Fatalf("what was read cannot be written: %v", err)
+		}
+		back, err := export.ReadQuantInfo("f", text)
+		if err != nil {
+			t.Fatalf("what was written cannot be read: %v\n%s", err, text)
+		}
+		if again, err := back.Marshal(); err != nil || !bytes.Equal(again, text) {
+			t.Fatalf("reading changes it: %v\n%s\n%s", err, text, again)
+		}
+		p, _, err := plan.Build(graph.MustParse(small), settings(t, "{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = q.Apply(p) // must not panic
+	})
+}
+
+func TestBiasCorr(t *testing.T) {
+	corr := map[string][]float32{"/b/Conv": {0.1, -1e-30, math.MaxFloat32, math.SmallestNonzeroFloat32}, "a \"quoted\"\n<name>": {}, "": {0}}
+	text, err := export.MarshalBiasCorr(corr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := export.ReadBiasCorr("bias_corr.json", text)
+	if err != nil || !reflect.DeepEqual(back, corr) {
+		t.Errorf("%v becomes %v (%v) in\n%s", corr, back, err, text)
+	}
+	if _, err := export.MarshalBiasCorr(map[string][]float32{"conv": {0, float32(math.NaN())}}); err == nil || !strings.Contains(err.Error(), `"conv": element 1 is NaN`) {
+		t.Errorf("NaN: %v", err)
+	}
+	if _, err := export.ReadBiasCorr("dir/b.json", []byte("{\n\"a\": [1, \"x\"]}")); err == nil || !strings.HasPrefix(err.Error(), "dir/b.json: line 2") {
+		t.Errorf("a string: %v", err)
+	}
+}
