@@ -181,8 +181,8 @@ func (m *matcher) linear(n *graph.Node) *composite {
 	return &composite{op: compositeLinear, nodes: []*graph.Node{n, add}, main: n, bias: other(add, n.Outputs[0]), biasN: add}
 }
 
-// hardSwish: x * HardSigmoid(x, 1/6, 1/2), or x * Clip(x+3, 0, 6) / 6 in
-// either order of the factors.
+// hardSwish: x * HardSigmoid(x, 1/6, 1/2), or x * Clip(x+3, 0, 6) / 6 with the
+// sixth taken before or after the product.
 func (m *matcher) hardSwish(n *graph.Node) *composite {
 	if !n.Is("Mul") || len(n.Inputs) != 2 {
 		return nil
@@ -193,8 +193,64 @@ func (m *matcher) hardSwish(n *graph.Node) *composite {
 			near(float64(h.Float("alpha", 0.2)), 1.0/6) && near(float64(h.Float("beta", 0.5)), 0.5) {
 			return &composite{op: compositeHardSwish, nodes: []*graph.Node{h, n}, main: n}
 		}
+		if gate := m.gate(in, x); gate != nil {
+			// The product is six times too large: what reads it must mend that.
+			users := m.ix.Consumers[n.Outputs[0]]
+			if len(users) == 1 && m.sixth(users[0]) {
+				return &composite{op: compositeHardSwish, nodes: append(gate, n, users[0]), main: users[0]}
+			}
+		}
+		if s := m.ix.Producer[in]; s != nil && m.sixth(s) {
+			if v, _, ok := m.operands(s); ok {
+				if gate := m.gate(v, x); gate != nil {
+					return &composite{op: compositeHardSwish, nodes: append(gate, s, n), main: n}
+				}
+			}
+		}
 	}
 	return nil
+}
+
+// gate returns the nodes of Clip(x+3, 0, 6) where v is that.
+func (m *matcher) gate(v, x string) []*graph.Node {
+	clip := m.producer(v, "Clip")
+	if clip == nil {
+		return nil
+	}
+	lo, hi, ok := m.bounds(clip)
+	add := m.producer(clip.Input(0), "Add")
+	if !ok || lo != 0 || hi != 6 || add == nil {
+		return nil
+	}
+	if y, c, ok := m.operands(add); !ok || y != x || c != 3 {
+		return nil
+	}
+	return []*graph.Node{add, clip}
+}
+
+// bounds returns the bounds of a Clip, which are attributes before opset 11.
+func (m *matcher) bounds(clip *graph.Node) (lo, hi float64, ok bool) {
+	lo, hi = float64(clip.Float("min", -math.MaxFloat32)), float64(clip.Float("max", math.MaxFloat32))
+	for i, b := range []*float64{&lo, &hi} {
+		if v := clip.Input(1 + i); v != "" {
+			if *b, ok = m.scalar(v); !ok {
+				return 0, 0, false
+			}
+		}
+	}
+	return lo, hi, true
+}
+
+// sixth reports whether n divides by 6.
+func (m *matcher) sixth(n *graph.Node) bool {
+	_, c, ok := m.operands(n)
+	switch {
+	case !ok:
+		return false
+	case n.Is("Div"):
+		return near(c, 6) && m.ix.Constant[n.Inputs[1]] != nil
+	}
+	return n.Is("Mul") && near(c, 1.0/6)
 }
 
 // swish: x * Sigmoid(x) (SiLU).

@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"math"
+	"slices"
 
 	"narrow/graph"
 )
@@ -65,6 +66,11 @@ func (w *work) relu6At(n *graph.Node) (relu6, bool) {
 			return relu6{}, false
 		}
 		if lo == 0 {
+			// Clip(x+3, 0, 6) is the gate of a HardSwish or HardSigmoid, which
+			// grows without bounds if its 6 goes.
+			if w.plusThree(n.Input(0)) {
+				return relu6{}, false
+			}
 			return relu6{in: n.Input(0)}, true
 		}
 		if lo < 0 {
@@ -82,6 +88,18 @@ func (w *work) relu6At(n *graph.Node) (relu6, bool) {
 	return relu6{}, false
 }
 
+// plusThree reports whether v is a value with 3 added.
+func (w *work) plusThree(v string) bool {
+	p := w.ix.Producer[v]
+	if p == nil || !p.Is("Add") {
+		return false
+	}
+	return slices.ContainsFunc(p.Inputs, func(in string) bool {
+		c, ok := w.scalar(in)
+		return ok && c == 3
+	})
+}
+
 // relu6Half completes a ReLU6 whose last node n does one half, with the node
 // behind v doing the other.
 func (w *work) relu6Half(n *graph.Node, v string, ops ...string) (relu6, bool) {
@@ -90,6 +108,9 @@ func (w *work) relu6Half(n *graph.Node, v string, ops ...string) (relu6, bool) {
 		return relu6{}, false
 	}
 	in := p.Input(0)
+	if w.plusThree(in) {
+		return relu6{}, false
+	}
 	switch p.OpType {
 	case "Clip":
 		if lo, hi, ok := w.clipBounds(p); !ok || lo > 0 || hi != 6 {
