@@ -5,6 +5,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strconv"
 
 	"narrow/graph"
 )
@@ -22,7 +23,7 @@ type Batch struct {
 
 // Name returns how to call the i-th sample of the batch in a message.
 func (b *Batch) Name(i int) string {
-	if i < len(b.Names) && b.Names[i] != "" {
+	if i < len(b.Names) && b.Names[i] != "" && b.Names[i] != strconv.Itoa(b.First+i) {
 		return fmt.Sprintf("sample %d (%s)", b.First+i, b.Names[i])
 	}
 	return fmt.Sprintf("sample %d", b.First+i)

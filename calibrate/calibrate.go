@@ -272,7 +272,7 @@ func (c *calibration) run(ctx context.Context, r Runner, in Batches) error {
 		if fixed > 0 {
 			b = b.pad(fixed)
 		}
-		if _, err := session.Run(ctx, b.Inputs, func(tap int, dst, src []float32, shape []int64) error {
+		if _, err := runPlain(ctx, session, b.Inputs, func(tap int, dst, src []float32, shape []int64) error {
 			return n.hook(tap, b, dst, src, shape)
 		}); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package calibrate
 
 import (
+	"context"
 	"fmt"
 
 	"narrow/graph"
@@ -60,4 +61,22 @@ func (n *network) hook(tap int, b *Batch, dst, src []float32, shape []int64) err
 		n.c.bias.judgeEnd(op, dst, shape)
 	}
 	return nil
+}
+
+// runPlain runs s once. An error of the hook comes back as it is: it names the
+// layer, the tensor and the sample, and the engine's names for taps around it
+// would say nothing more.
+func runPlain(ctx context.Context, s Session, in map[string]Tensor, hook Hook) (map[string]Tensor, error) {
+	var own error
+	out, err := s.Run(ctx, in, func(tap int, dst, src []float32, shape []int64) error {
+		if err := hook(tap, dst, src, shape); err != nil {
+			own = err
+			return err
+		}
+		return nil
+	})
+	if own != nil {
+		return nil, own
+	}
+	return out, err
 }

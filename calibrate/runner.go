@@ -21,6 +21,8 @@ const (
 type Runner interface {
 	// Load readies m, which may hold taps, for running. The session keeps what
 	// it needs: m may be changed, and its tensors dropped, after Load returned.
+	// When ctx is done Load returns its error, wrapped, at once; m must then
+	// stay as it is, since the engine may not be done with it.
 	//
 	// The error names the model (its graph's name) and, where the engine
 	// tells, the node or tensor at fault.

@@ -70,7 +70,7 @@ func (c *Calibrated) Test(ctx context.Context, r Runner, in Batches, opts TestOp
 		if fixed > 0 {
 			b = b.pad(fixed)
 		}
-		q, err := quantized.Run(ctx, b.Inputs, hook)
+		q, err := runPlain(ctx, quantized, b.Inputs, hook)
 		if err != nil {
 			return nil, err
 		}
