@@ -156,7 +156,7 @@ func readArrayHeader(r io.ReaderAt, first []byte) (*header, error) {
 	case isIDX(first):
 		return readIDXHeader(r)
 	}
-	return nil, errors.New("is none of .npy, .npz or IDX, which are read; images are read from a folder")
+	return nil, errors.New("is none of .npy, .npz or IDX: give one of these, or a folder of images")
 }
 
 // isIDX reports whether b begins like an IDX file.

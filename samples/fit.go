@@ -165,12 +165,26 @@ func fitArray(spec InputSpec, r recipe, from ElementType, shape []int64) (*plan,
 	}
 	p := &plan{spec: spec, from: from}
 	if !p.place(shape) {
-		return nil, fmt.Errorf("its samples have shape %s, but %s", shapeString(shape), describe(spec))
+		return nil, fmt.Errorf("its samples have shape %s, but %s: %s", shapeString(shape), describe(spec), shapeAdvice(spec))
 	}
 	if err := p.types(r); err != nil {
 		return nil, err
 	}
 	return p, nil
+}
+
+// shapeAdvice tells the shape that an array must have.
+func shapeAdvice(spec InputSpec) string {
+	if len(spec.Dims) == 0 {
+		return "save an array of one number a sample"
+	}
+	dims := make([]string, len(spec.Dims)-1)
+	for i, d := range spec.Dims[1:] {
+		if dims[i] = "?"; d >= 0 {
+			dims[i] = fmt.Sprint(d)
+		}
+	}
+	return "save it as (" + strings.Join(append([]string{"samples"}, dims...), ", ") + ")"
 }
 
 // place finds how samples of a shape fit the input: as they are, with the

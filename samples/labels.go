@@ -162,6 +162,9 @@ func readLabelCSV(r io.Reader) (*labelTable, error) {
 		}
 		text := strings.TrimSpace(rec[classCol])
 		v, err := strconv.ParseUint(text, 10, 31)
+		if err != nil && first {
+			return nil, fmt.Errorf("line 1: %q is neither a class nor the header of a column class: write the columns file,class", clip(text))
+		}
 		if err != nil {
 			return nil, fmt.Errorf("line %d: the class %q is no whole number of 0 or more", line, clip(text))
 		}

@@ -31,17 +31,26 @@ func Load(path string) (*graph.Model, error) {
 	return m, nil
 }
 
+// missingError says that there is no model at a path; it is fs.ErrNotExist.
+type missingError struct{ path string }
+
+func (e *missingError) Error() string {
+	return fmt.Sprintf("model %s: no such file: give the path of an .onnx file", e.path)
+}
+
+func (e *missingError) Unwrap() error { return fs.ErrNotExist }
+
 func readModelFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("model %s: no such file; give the path of an .onnx file: %w", path, fs.ErrNotExist)
+		return nil, &missingError{path}
 	case err != nil:
 		return nil, fmt.Errorf("model %s: %w", path, rootCause(err))
 	case info.IsDir():
-		return nil, fmt.Errorf("model %s: is a folder; give the path of the .onnx file in it", path)
+		return nil, fmt.Errorf("model %s: is a folder: give the path of the .onnx file in it", path)
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("model %s: is no regular file; give the path of an .onnx file", path)
+		return nil, fmt.Errorf("model %s: is no regular file: give the path of an .onnx file", path)
 	case info.Size() > maxMessage:
 		return nil, fmt.Errorf("model %s: takes %d MB, and an ONNX file holds less than 2048; store its tensors as external data", path, info.Size()>>20)
 	}

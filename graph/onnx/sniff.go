@@ -32,7 +32,7 @@ var magic = []struct{ start, what string }{
 // sniff refuses what is visibly something else than a model, saying what.
 func sniff(data []byte) error {
 	if len(data) == 0 {
-		return errors.New("the file is empty, not an ONNX model")
+		return errors.New("the file is empty, not an ONNX model: copy or export it again")
 	}
 	for _, m := range magic {
 		if bytes.HasPrefix(data, []byte(m.start)) {
@@ -44,7 +44,7 @@ func sniff(data []byte) error {
 		return fmt.Errorf("this is a %s model, not an ONNX model: export the network to ONNX", what)
 	}
 	if isText(data) {
-		return errors.New("this is text, not an ONNX model")
+		return errors.New("this is text, not an ONNX model: give the path of an .onnx file")
 	}
 	return nil
 }

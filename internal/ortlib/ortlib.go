@@ -141,10 +141,15 @@ func (f *finder) find(flag string) (string, error) {
 		}
 		what := "no such file"
 		if fi, err := os.Stat(named.path); err == nil {
-			if !fi.IsDir() {
-				return named.path, nil
+			// A name without a folder would be searched for on the system's path.
+			abs, err := filepath.Abs(named.path)
+			if err != nil {
+				abs = named.path
 			}
-			if p := in(named.path); p != "" {
+			if !fi.IsDir() {
+				return abs, nil
+			}
+			if p := in(abs); p != "" {
 				return p, nil
 			}
 			what = "a folder without " + names()[0]
