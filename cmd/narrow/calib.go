@@ -54,7 +54,7 @@ into the output folder.`,
 			if err != nil {
 				return err
 			}
-			if err := done.Save(f.out); err != nil {
+			if err := a.commit(c.Context(), func() error { return done.Save(f.out) }); err != nil {
 				return err
 			}
 			sum := job.summary(done)
@@ -110,7 +110,7 @@ func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
 	if job.engine, err = f.engine(); err != nil {
 		return nil, err
 	}
-	return job, atomicfile.CheckDir(f.out)
+	return job, a.commit(c.Context(), func() error { return atomicfile.CheckDir(f.out) })
 }
 
 // resolve plans the quantization of m and prints the findings.
@@ -167,7 +167,11 @@ func (j *calibJob) print(s calibSummary) error {
 	if s.Invalid > 0 {
 		invalid = fmt.Sprintf("; %d tensors with NaN or Inf were passed over", s.Invalid)
 	}
-	_, err := fmt.Fprintf(j.a.stdout, "calibrated %d tensors on %d samples in %d batches (%.1f s)%s\nwrote %s\n",
-		s.Tensors, s.Samples, s.Batches, s.Seconds, invalid, s.QuantInfo)
+	batches := "1 batch"
+	if s.Batches != 1 {
+		batches = fmt.Sprintf("%d batches", s.Batches)
+	}
+	_, err := fmt.Fprintf(j.a.stdout, "calibrated %s on %s in %s (%.1f s)%s\nwrote %s\n",
+		count(s.Tensors, "tensor"), count(s.Samples, "sample"), batches, s.Seconds, invalid, s.QuantInfo)
 	return err
 }

@@ -19,6 +19,9 @@ const (
 	exitUsage = 2
 )
 
+// interrupted is the last word after Ctrl-C.
+const interrupted = "narrow: interrupted"
+
 // exitError is an error with the exit code that it leads to.
 type exitError struct {
 	code int
@@ -58,7 +61,7 @@ func (a *app) exit(c *cobra.Command, err error) int {
 		return code
 	}
 	if errors.Is(err, context.Canceled) {
-		fmt.Fprintln(a.stderr, "narrow: interrupted")
+		fmt.Fprintln(a.stderr, interrupted)
 		return exitOther
 	}
 	fmt.Fprintf(a.stderr, "narrow: %s\n", strings.TrimSpace(err.Error()))

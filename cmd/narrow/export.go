@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -58,7 +59,7 @@ model into it, as <model>.qdq.onnx.`,
 			if err != nil {
 				return err
 			}
-			sum, err := a.export(cal, &f, in.out)
+			sum, err := a.export(c.Context(), cal, &f, in.out)
 			if err != nil {
 				return err
 			}
@@ -90,7 +91,7 @@ func exportName(dir, model string) string {
 }
 
 // export writes the quantized model into dir.
-func (a *app) export(c *narrow.Calibrated, f *exportFlags, dir string) (exportSummary, error) {
+func (a *app) export(ctx context.Context, c *narrow.Calibrated, f *exportFlags, dir string) (exportSummary, error) {
 	m, list, err := c.Export(export.Options{Strict: a.strict, ExactRounding: f.exactRounding, KeepBias: f.keepBias, Opset: f.opset})
 	if err != nil {
 		return exportSummary{}, err
@@ -99,11 +100,14 @@ func (a *app) export(c *narrow.Calibrated, f *exportFlags, dir string) (exportSu
 	if err := a.verdict(list); err != nil {
 		return exportSummary{}, err
 	}
-	if err := atomicfile.MakeDir(dir); err != nil {
-		return exportSummary{}, err
-	}
 	file := exportName(dir, c.Model.Path)
-	if err := onnx.Save(m, file); err != nil {
+	err = a.commit(ctx, func() error {
+		if err := atomicfile.MakeDir(dir); err != nil {
+			return err
+		}
+		return onnx.Save(m, file)
+	})
+	if err != nil {
 		return exportSummary{}, err
 	}
 	st, err := os.Stat(file)

@@ -10,27 +10,59 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+	context.AfterFunc(ctx, func() {
+		stop() // a second Ctrl-C ends the program as it always does
+		a.leave()
+	})
+	os.Exit(a.run(ctx, os.Args[1:]))
+}
+
+// patience is how long an interrupted command may take to end by itself.
+const patience = 700 * time.Millisecond
+
+// leave ends the program where a stage does not look at its context (reading,
+// rewriting and planning a network), but not in the middle of writing a result.
+func (a *app) leave() {
+	time.Sleep(patience)
+	a.writing.Lock()
+	fmt.Fprintln(a.stderr, interrupted)
+	os.Exit(exitOther)
+}
+
+// commit writes results by f, unless ctx is done; the program does not end
+// itself meanwhile.
+func (a *app) commit(ctx context.Context, f func() error) error {
+	a.writing.Lock()
+	defer a.writing.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return f()
 }
 
 // run does what args ask for and returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	return a.run(ctx, args)
+}
+
+func (a *app) run(ctx context.Context, args []string) int {
 	root := newRootCommand(a)
 	root.SetArgs(args)
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
 	c, err := root.ExecuteContextC(ctx)
 	return a.exit(c, err)
 }

@@ -13,20 +13,46 @@ import (
 
 	"narrow/graph"
 	"narrow/graph/onnx"
+	"narrow/internal/ortlib"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden output in testdata/script")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"narrow": main})
+	testscript.Main(m, map[string]func(){"narrow": main, "mk": mk})
 }
 
+// bundled is the network that comes with narrow.
+const bundled = "../../models/fashion_dscnn.onnx"
+
+// engine returns the path of ONNX Runtime's library.
+func engine(t *testing.T) string {
+	t.Helper()
+	lib, err := ortlib.Find("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lib
+}
+
+// TestScript runs testdata/script. The scripts find the bundled network in
+// $MODEL and ONNX Runtime in $NARROW_ORT_LIB.
 func TestScript(t *testing.T) {
+	lib := engine(t)
+	model, err := filepath.Abs(bundled)
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv(ortlib.Env, lib)
+			e.Setenv("MODEL", model)
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			// onnx net.txt net.onnx writes a model from its text form.
 			"onnx": func(ts *testscript.TestScript, neg bool, args []string) {

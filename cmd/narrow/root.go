@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -18,6 +20,8 @@ type app struct {
 	stdout, stderr io.Writer
 	// strict makes warnings count for the exit code.
 	strict bool
+	// writing is held while results replace former ones.
+	writing sync.Mutex
 }
 
 // commands are the subcommands, in the order of the help text.
@@ -84,6 +88,15 @@ func unknownCommand(c *cobra.Command, name string) error {
 // flagError makes a mistake in the flags a usage error with a way out.
 func flagError(c *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
+	var value *pflag.InvalidValueError
+	if errors.As(err, &value) {
+		f := value.GetFlag()
+		want := map[string]string{"int": "a whole number", "int64": "a whole number", "uint64": "a whole number of 0 or more", "float64": "a number", "bool": "true or false"}[f.Value.Type()]
+		if want == "" {
+			return &exitError{code: exitUsage, err: err}
+		}
+		return usagef("--%s is %q: give %s", f.Name, value.GetValue(), want)
+	}
 	if !errors.As(err, &unknown) {
 		return &exitError{code: exitUsage, err: err}
 	}
@@ -118,8 +131,21 @@ func didYouMean(prefix string, names []string) string {
 
 // noArgs refuses arguments with a usage error.
 func noArgs(c *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usagef("%s takes no argument %q", c.CommandPath(), args[0])
+	if len(args) == 0 {
+		return nil
 	}
-	return nil
+	flag := ""
+	switch strings.ToLower(filepath.Ext(args[0])) {
+	case ".onnx":
+		flag = "model"
+	case ".json", ".jsonc":
+		flag = "config-file"
+	case ".npy", ".npz", ".gz":
+		flag = "data"
+	}
+	hint := ""
+	if flag != "" && c.Flags().Lookup(flag) != nil {
+		hint = fmt.Sprintf(": did you mean --%s %s?", flag, args[0])
+	}
+	return usagef("%s takes no argument %q%s", c.CommandPath(), args[0], hint)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -48,24 +49,20 @@ With --subset-len it calibrates on that many samples and tests on all.`,
 			if err != nil {
 				return err
 			}
-			if err := done.Save(f.out); err != nil {
-				return err
-			}
 			sum := runSummary{Calib: job.summary(done)}
-			if !f.asJSON {
-				if err := job.print(sum.Calib); err != nil {
-					return err
-				}
-			}
 			if sum.Test, err = a.test(c.Context(), &testing, done, testSet, ""); err != nil {
 				return err
 			}
+			// Not before the test: until then Ctrl-C leaves the former result.
+			if err := a.commit(c.Context(), func() error { return done.Save(f.out) }); err != nil {
+				return err
+			}
 			if !f.asJSON {
-				if err := printResult(a.stdout, sum.Test); err != nil {
+				if err := errors.Join(job.print(sum.Calib), printResult(a.stdout, sum.Test)); err != nil {
 					return err
 				}
 			}
-			if sum.Export, err = a.export(done, &e, f.out); err != nil {
+			if sum.Export, err = a.export(c.Context(), done, &e, f.out); err != nil {
 				return fmt.Errorf("the calibration in %s stands, but: %w", f.out, err)
 			}
 			if f.asJSON {
