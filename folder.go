@@ -1,7 +1,6 @@
 package narrow
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -37,12 +36,14 @@ func (c *Calibrated) Save(dir string) error {
 	if err != nil {
 		return err
 	}
-	bias, err := json.MarshalIndent(corr, "", "  ")
+	bias, err := export.MarshalBiasCorr(corr)
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", BiasCorrFile, err)
 	}
+	name, listing := export.Listing(in)
 	return atomicfile.Write(dir,
-		atomicfile.Bytes(BiasCorrFile, append(bias, '\n')),
+		atomicfile.Bytes(name, listing),
+		atomicfile.Bytes(BiasCorrFile, bias),
 		atomicfile.Bytes(QuantInfoFile, info),
 	)
 }
@@ -119,9 +120,5 @@ func readBiasCorrection(file string) (map[string][]float32, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the bias correction: %w", err)
 	}
-	var corr map[string][]float32
-	if err := json.Unmarshal(data, &corr); err != nil {
-		return nil, fmt.Errorf("%s is no bias correction: %w: calibrate again", file, err)
-	}
-	return corr, nil
+	return export.ReadBiasCorr(file, data)
 }
