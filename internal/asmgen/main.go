@@ -19,7 +19,10 @@ func main() {
 	for _, v := range []isa{{"AVX2", 8}, {"AVX512", 16}} {
 		minMax(v)
 		for _, m := range []string{"HalfEven", "HalfUp", "HalfDown", "StdRound"} {
-			fakeQuantize(v, m)
+			fakeQuantize(v, m, false)
+		}
+		for _, m := range []string{"HalfUp", "HalfDown", "StdRound"} {
+			fakeQuantize(v, m, true)
 		}
 		squaredDiffs(v)
 		histogramIndex(v)
@@ -100,6 +103,19 @@ func (v isa) addWhereEqual(a, b, c, r reg.Register) {
 	VADDPS(a, r, r)
 }
 
+// countWhereUnequal adds 1 to n where a and b are ordered and unequal; b is
+// lost. one is used with masks only.
+func (v isa) countWhereUnequal(a, b, one, n reg.Register) {
+	if v.w == 16 {
+		k := K()
+		VCMPPS(U8(12), a, b, k)
+		VPADDD(one, n, k, n)
+		return
+	}
+	VCMPPS(U8(12), a, b, b)
+	VPSUBD(b, n, n)
+}
+
 func ptr(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }
 
 func at(p reg.Register, v isa, u int) Mem { return Mem{Base: p, Disp: 4 * v.w * u} }
@@ -170,8 +186,14 @@ func minMax(v isa) {
 	RET()
 }
 
-func fakeQuantize(v isa, mode string) {
-	TEXT("fakeQuantize"+mode+v.name, NOSPLIT, "func(dst, src *float32, n int, inv, scale, lo, hi, zp float32)")
+// fakeQuantize, when it audits, also stores per lane on how many elements
+// rounding ties to even leads to another integer.
+func fakeQuantize(v isa, mode string, audit bool) {
+	if audit {
+		TEXT("fakeQuantizeTies"+mode+v.name, NOSPLIT, "func(dst, src *float32, n int, inv, scale, lo, hi, zp float32, ties *uint32)")
+	} else {
+		TEXT("fakeQuantize"+mode+v.name, NOSPLIT, "func(dst, src *float32, n int, inv, scale, lo, hi, zp float32)")
+	}
 	Pragma("noescape")
 	dst, src, n := ptr("dst"), ptr("src"), ptr("n")
 	load := func(name string) reg.VecVirtual {
@@ -197,9 +219,25 @@ func fakeQuantize(v isa, mode string) {
 	if v.w == 8 {
 		unroll = 2
 	}
+	var ties, one reg.VecVirtual
+	if audit {
+		ties = v.vec()
+		v.xor(ties, ties, ties)
+		if v.w == 16 {
+			one = v.bits(1)
+		}
+	}
 	loop(v, unroll, n, []step{{src, 4 * v.w}, {dst, 4 * v.w}}, func(u int) {
 		x, r := v.vec(), v.vec()
 		VMULPS(at(src, v, u), inv, x)
+		var even reg.VecVirtual
+		if audit {
+			even = v.vec()
+			v.round(0, x, even)
+			VADDPS(zp, even, even)
+			VMAXPS(even, lo, even)
+			VMINPS(even, hi, even)
+		}
 		switch mode {
 		case "HalfEven":
 			v.round(0, x, r)
@@ -229,10 +267,16 @@ func fakeQuantize(v isa, mode string) {
 		// With a NaN the second source is the result: NaN stays NaN.
 		VMAXPS(r, lo, r)
 		VMINPS(r, hi, r)
+		if audit {
+			v.countWhereUnequal(r, even, one, ties)
+		}
 		VSUBPS(zp, r, r)
 		VMULPS(scale, r, r)
 		VMOVUPS(r, at(dst, v, u))
 	})
+	if audit {
+		VMOVUPS(ties, Mem{Base: ptr("ties")})
+	}
 	VZEROUPPER()
 	RET()
 }

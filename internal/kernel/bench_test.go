@@ -57,6 +57,7 @@ func BenchmarkMinMax(b *testing.B) {
 func BenchmarkFakeQuantize(b *testing.B) {
 	for name, mode := range map[string]Round{"half_even": HalfEven, "half_up": HalfUp, "half_down": HalfDown, "std_round": StdRound} {
 		a := Affine{Scale: 0.03, Lo: -128, Hi: 127, Round: mode}
+		bench(b, "fakequantizeties_"+name, func(l loops, dst, src []float32) { l.fakeQuantizeTies(dst, src, a) })
 		bench(b, "fakequantize_"+name, func(l loops, dst, src []float32) { l.fakeQuantize(dst, src, a) })
 	}
 }

@@ -21,6 +21,9 @@ func implementations() []loops {
 				HalfEven: fakeQuantizeHalfEvenAVX2, HalfUp: fakeQuantizeHalfUpAVX2,
 				HalfDown: fakeQuantizeHalfDownAVX2, StdRound: fakeQuantizeStdRoundAVX2,
 			},
+			fakeQuantizeTies: [...]fakeQuantizeTiesLoop{
+				HalfUp: fakeQuantizeTiesHalfUpAVX2, HalfDown: fakeQuantizeTiesHalfDownAVX2, StdRound: fakeQuantizeTiesStdRoundAVX2,
+			},
 			squaredDiffs: squaredDiffsAVX2, histogramIndex: histogramIndexAVX2,
 			roundBFloat16: roundBFloat16AVX2, roundFloat16: roundFloat16AVX2,
 		}.loops())
@@ -33,6 +36,9 @@ func implementations() []loops {
 				HalfEven: fakeQuantizeHalfEvenAVX512, HalfUp: fakeQuantizeHalfUpAVX512,
 				HalfDown: fakeQuantizeHalfDownAVX512, StdRound: fakeQuantizeStdRoundAVX512,
 			},
+			fakeQuantizeTies: [...]fakeQuantizeTiesLoop{
+				HalfUp: fakeQuantizeTiesHalfUpAVX512, HalfDown: fakeQuantizeTiesHalfDownAVX512, StdRound: fakeQuantizeTiesStdRoundAVX512,
+			},
 			squaredDiffs: squaredDiffsAVX512, histogramIndex: histogramIndexAVX512,
 			roundBFloat16: roundBFloat16AVX512, roundFloat16: roundFloat16AVX512,
 		}.loops())
@@ -42,17 +48,21 @@ func implementations() []loops {
 
 type fakeQuantizeLoop = func(dst, src *float32, n int, inv, scale, lo, hi, zp float32)
 
+type fakeQuantizeTiesLoop = func(dst, src *float32, n int, inv, scale, lo, hi, zp float32, ties *uint32)
+
 // vectors are the assembly loops of one instruction set, each over a multiple
 // of width elements.
 type vectors struct {
-	name           string
-	width          int
-	minMax         func(x *float32, n int, lo, hi *float32, mag *uint32)
-	fakeQuantize   [StdRound + 1]fakeQuantizeLoop
-	squaredDiffs   func(x *float32, n int, amp *[5]float32, lo, hi float32, sums *[5][8]float64)
-	histogramIndex func(index *uint32, x *float32, n int, limit float32)
-	roundBFloat16  func(dst, src *float32, n int)
-	roundFloat16   func(dst, src *float32, n int)
+	name         string
+	width        int
+	minMax       func(x *float32, n int, lo, hi *float32, mag *uint32)
+	fakeQuantize [StdRound + 1]fakeQuantizeLoop
+	// fakeQuantizeTies has no loop for HalfEven, which does not differ from itself.
+	fakeQuantizeTies [StdRound + 1]fakeQuantizeTiesLoop
+	squaredDiffs     func(x *float32, n int, amp *[5]float32, lo, hi float32, sums *[5][8]float64)
+	histogramIndex   func(index *uint32, x *float32, n int, limit float32)
+	roundBFloat16    func(dst, src *float32, n int)
+	roundFloat16     func(dst, src *float32, n int)
 }
 
 // whole returns the multiple of width up to n.
@@ -60,7 +70,7 @@ func (v vectors) whole(n int) int { return n &^ (v.width - 1) }
 
 // loops gives each assembly loop a plain one for the rest.
 func (v vectors) loops() loops {
-	return loops{v.name, v.minMaxAll, v.histogramAll, v.histogramIndexAll, v.fakeQuantizeAll, v.squaredDiffsAll,
+	return loops{v.name, v.minMaxAll, v.histogramAll, v.histogramIndexAll, v.fakeQuantizeAll, v.fakeQuantizeTiesAll, v.squaredDiffsAll,
 		v.halfAll(v.roundBFloat16, roundBFloat16Go), v.halfAll(v.roundFloat16, roundFloat16Go)}
 }
 
@@ -85,6 +95,23 @@ func (v vectors) fakeQuantizeAll(dst, src []float32, a Affine) {
 		v.fakeQuantize[a.Round](&dst[0], &src[0], n, Reciprocal(a.Scale), a.Scale, float32(a.Lo), float32(a.Hi), float32(a.ZeroPoint))
 	}
 	fakeQuantizeGo(dst[n:], src[n:], a)
+}
+
+func (v vectors) fakeQuantizeTiesAll(dst, src []float32, a Affine) int {
+	if a.Round == HalfEven {
+		v.fakeQuantizeAll(dst, src, a)
+		return 0
+	}
+	n := v.whole(len(src))
+	ties := 0
+	if n > 0 {
+		var lanes [16]uint32
+		v.fakeQuantizeTies[a.Round](&dst[0], &src[0], n, Reciprocal(a.Scale), a.Scale, float32(a.Lo), float32(a.Hi), float32(a.ZeroPoint), &lanes[0])
+		for _, t := range lanes {
+			ties += int(t)
+		}
+	}
+	return ties + fakeQuantizeTiesGo(dst[n:], src[n:], a)
 }
 
 func (v vectors) squaredDiffsAll(x []float32, first, k int, lo, hi int64) [MaxDiffs]float64 {

@@ -10,14 +10,17 @@ type loops struct {
 	// histogramIndex sets index[i] to the bin of x[i], of which there are 1024 at most.
 	histogramIndex func(index *[1024]uint32, x []float32, limit float32)
 	fakeQuantize   func(dst, src []float32, a Affine)
-	squaredDiffs   func(x []float32, first, n int, lo, hi int64) [MaxDiffs]float64
-	roundBFloat16  func(dst, src []float32)
-	roundFloat16   func(dst, src []float32)
+	// fakeQuantizeTies also counts where rounding ties to even differs; src has
+	// less than 2^31 elements.
+	fakeQuantizeTies func(dst, src []float32, a Affine) int
+	squaredDiffs     func(x []float32, first, n int, lo, hi int64) [MaxDiffs]float64
+	roundBFloat16    func(dst, src []float32)
+	roundFloat16     func(dst, src []float32)
 }
 
 // plain is the definition of all others.
 func plain() loops {
-	return loops{"go", minMaxGo, absHistogramGo, histogramIndexGo, fakeQuantizeGo, squaredDiffsGo, roundBFloat16Go, roundFloat16Go}
+	return loops{"go", minMaxGo, absHistogramGo, histogramIndexGo, fakeQuantizeGo, fakeQuantizeTiesGo, squaredDiffsGo, roundBFloat16Go, roundFloat16Go}
 }
 
 // active is the last, fastest implementation that this machine can run.
@@ -32,6 +35,7 @@ func Implementation() string { return active.name }
 func minMax(x []float32) (lo, hi float32, mag uint32)       { return active.minMax(x) }
 func absHistogram(h *Histogram, x []float32, limit float32) { active.absHistogram(h, x, limit) }
 func fakeQuantize(dst, src []float32, a Affine)             { active.fakeQuantize(dst, src, a) }
+func fakeQuantizeTies(dst, src []float32, a Affine) int     { return active.fakeQuantizeTies(dst, src, a) }
 func roundBFloat16(dst, src []float32)                      { active.roundBFloat16(dst, src) }
 func roundFloat16(dst, src []float32)                       { active.roundFloat16(dst, src) }
 func squaredDiffs(x []float32, first, n int, lo, hi int64) [MaxDiffs]float64 {

@@ -22,6 +22,15 @@ func fakeQuantizeHalfDownAVX2(dst *float32, src *float32, n int, inv float32, sc
 func fakeQuantizeStdRoundAVX2(dst *float32, src *float32, n int, inv float32, scale float32, lo float32, hi float32, zp float32)
 
 //go:noescape
+func fakeQuantizeTiesHalfUpAVX2(dst *float32, src *float32, n int, inv float32, scale float32, lo float32, hi float32, zp float32, ties *uint32)
+
+//go:noescape
+func fakeQuantizeTiesHalfDownAVX2(dst *float32, src *float32, n int, inv float32, scale float32, lo float32, hi float32, zp float32, ties *uint32)
+
+//go:noescape
+func fakeQuantizeTiesStdRoundAVX2(dst *float32, src *float32, n int, inv float32, scale float32, lo float32, hi float32, zp float32, ties *uint32)
+
+//go:noescape
 func squaredDiffsAVX2(x *float32, n int, amp *[5]float32, lo float32, hi float32, sums *[5][8]float64)
 
 //go:noescape
@@ -49,6 +58,15 @@ func fakeQuantizeHalfDownAVX512(dst *float32, src *float32, n int, inv float32, 
 
 //go:noescape
 func fakeQuantizeStdRoundAVX512(dst *float32, src *float32, n int, inv float32, scale float32, lo float32, hi float32, zp float32)
+
+//go:noescape
+func fakeQuantizeTiesHalfUpAVX512(dst *float32, src *float32, n int, inv float32, scale float32, lo float32, hi float32, zp float32, ties *uint32)
+
+//go:noescape
+func fakeQuantizeTiesHalfDownAVX512(dst *float32, src *float32, n int, inv float32, scale float32, lo float32, hi float32, zp float32, ties *uint32)
+
+//go:noescape
+func fakeQuantizeTiesStdRoundAVX512(dst *float32, src *float32, n int, inv float32, scale float32, lo float32, hi float32, zp float32, ties *uint32)
 
 //go:noescape
 func squaredDiffsAVX512(x *float32, n int, amp *[5]float32, lo float32, hi float32, sums *[5][8]float64)

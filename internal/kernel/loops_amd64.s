@@ -367,6 +367,297 @@ done:
 	VZEROUPPER
 	RET
 
+// func fakeQuantizeTiesHalfUpAVX2(dst *float32, src *float32, n int, inv float32, scale float32, lo float32, hi float32, zp float32, ties *uint32)
+// Requires: AVX, AVX2
+TEXT ·fakeQuantizeTiesHalfUpAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS inv+24(FP), Y0
+	VBROADCASTSS scale+28(FP), Y1
+	VBROADCASTSS lo+32(FP), Y2
+	VBROADCASTSS hi+36(FP), Y3
+	VBROADCASTSS zp+40(FP), Y4
+	MOVL         $0x3f000000, BX
+	VMOVD        BX, X5
+	VPBROADCASTD X5, Y5
+	MOVL         $0x3f800000, BX
+	VMOVD        BX, X6
+	VPBROADCASTD X6, Y6
+	VPXOR        Y7, Y7, Y7
+
+many:
+	CMPQ     DX, $+16
+	JL       one
+	VMULPS   (CX), Y0, Y8
+	VROUNDPS $0x00, Y8, Y10
+	VADDPS   Y4, Y10, Y10
+	VMAXPS   Y10, Y2, Y10
+	VMINPS   Y10, Y3, Y10
+	VROUNDPS $0x00, Y8, Y9
+	VSUBPS   Y9, Y8, Y8
+	VCMPPS   $0x00, Y8, Y5, Y8
+	VPAND    Y8, Y6, Y8
+	VADDPS   Y8, Y9, Y9
+	VADDPS   Y4, Y9, Y9
+	VMAXPS   Y9, Y2, Y9
+	VMINPS   Y9, Y3, Y9
+	VCMPPS   $0x0c, Y9, Y10, Y10
+	VPSUBD   Y10, Y7, Y7
+	VSUBPS   Y4, Y9, Y9
+	VMULPS   Y1, Y9, Y9
+	VMOVUPS  Y9, (AX)
+	VMULPS   32(CX), Y0, Y8
+	VROUNDPS $0x00, Y8, Y10
+	VADDPS   Y4, Y10, Y10
+	VMAXPS   Y10, Y2, Y10
+	VMINPS   Y10, Y3, Y10
+	VROUNDPS $0x00, Y8, Y9
+	VSUBPS   Y9, Y8, Y8
+	VCMPPS   $0x00, Y8, Y5, Y8
+	VPAND    Y8, Y6, Y8
+	VADDPS   Y8, Y9, Y9
+	VADDPS   Y4, Y9, Y9
+	VMAXPS   Y9, Y2, Y9
+	VMINPS   Y9, Y3, Y9
+	VCMPPS   $0x0c, Y9, Y10, Y10
+	VPSUBD   Y10, Y7, Y7
+	VSUBPS   Y4, Y9, Y9
+	VMULPS   Y1, Y9, Y9
+	VMOVUPS  Y9, 32(AX)
+	ADDQ     $+64, CX
+	ADDQ     $+64, AX
+	SUBQ     $+16, DX
+	JMP      many
+
+one:
+	CMPQ     DX, $+8
+	JL       done
+	VMULPS   (CX), Y0, Y8
+	VROUNDPS $0x00, Y8, Y10
+	VADDPS   Y4, Y10, Y10
+	VMAXPS   Y10, Y2, Y10
+	VMINPS   Y10, Y3, Y10
+	VROUNDPS $0x00, Y8, Y9
+	VSUBPS   Y9, Y8, Y8
+	VCMPPS   $0x00, Y8, Y5, Y8
+	VPAND    Y8, Y6, Y8
+	VADDPS   Y8, Y9, Y9
+	VADDPS   Y4, Y9, Y9
+	VMAXPS   Y9, Y2, Y9
+	VMINPS   Y9, Y3, Y9
+	VCMPPS   $0x0c, Y9, Y10, Y10
+	VPSUBD   Y10, Y7, Y7
+	VSUBPS   Y4, Y9, Y9
+	VMULPS   Y1, Y9, Y9
+	VMOVUPS  Y9, (AX)
+	ADDQ     $+32, CX
+	ADDQ     $+32, AX
+	SUBQ     $+8, DX
+	JMP      one
+
+done:
+	MOVQ    ties+48(FP), AX
+	VMOVUPS Y7, (AX)
+	VZEROUPPER
+	RET
+
+// func fakeQuantizeTiesHalfDownAVX2(dst *float32, src *float32, n int, inv float32, scale float32, lo float32, hi float32, zp float32, ties *uint32)
+// Requires: AVX, AVX2
+TEXT ·fakeQuantizeTiesHalfDownAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS inv+24(FP), Y0
+	VBROADCASTSS scale+28(FP), Y1
+	VBROADCASTSS lo+32(FP), Y2
+	VBROADCASTSS hi+36(FP), Y3
+	VBROADCASTSS zp+40(FP), Y4
+	MOVL         $0x80000000, BX
+	VMOVD        BX, X5
+	VPBROADCASTD X5, Y5
+	MOVL         $0xbf000000, BX
+	VMOVD        BX, X6
+	VPBROADCASTD X6, Y6
+	VPXOR        Y7, Y7, Y7
+
+many:
+	CMPQ     DX, $+16
+	JL       one
+	VMULPS   (CX), Y0, Y8
+	VROUNDPS $0x00, Y8, Y10
+	VADDPS   Y4, Y10, Y10
+	VMAXPS   Y10, Y2, Y10
+	VMINPS   Y10, Y3, Y10
+	VROUNDPS $0x00, Y8, Y9
+	VPAND    Y8, Y5, Y11
+	VPXOR    Y11, Y6, Y11
+	VSUBPS   Y9, Y8, Y8
+	VADDPS   Y11, Y11, Y12
+	VCMPPS   $0x00, Y8, Y11, Y8
+	VPAND    Y8, Y12, Y8
+	VADDPS   Y8, Y9, Y9
+	VADDPS   Y4, Y9, Y9
+	VMAXPS   Y9, Y2, Y9
+	VMINPS   Y9, Y3, Y9
+	VCMPPS   $0x0c, Y9, Y10, Y10
+	VPSUBD   Y10, Y7, Y7
+	VSUBPS   Y4, Y9, Y9
+	VMULPS   Y1, Y9, Y9
+	VMOVUPS  Y9, (AX)
+	VMULPS   32(CX), Y0, Y8
+	VROUNDPS $0x00, Y8, Y10
+	VADDPS   Y4, Y10, Y10
+	VMAXPS   Y10, Y2, Y10
+	VMINPS   Y10, Y3, Y10
+	VROUNDPS $0x00, Y8, Y9
+	VPAND    Y8, Y5, Y11
+	VPXOR    Y11, Y6, Y11
+	VSUBPS   Y9, Y8, Y8
+	VADDPS   Y11, Y11, Y12
+	VCMPPS   $0x00, Y8, Y11, Y8
+	VPAND    Y8, Y12, Y8
+	VADDPS   Y8, Y9, Y9
+	VADDPS   Y4, Y9, Y9
+	VMAXPS   Y9, Y2, Y9
+	VMINPS   Y9, Y3, Y9
+	VCMPPS   $0x0c, Y9, Y10, Y10
+	VPSUBD   Y10, Y7, Y7
+	VSUBPS   Y4, Y9, Y9
+	VMULPS   Y1, Y9, Y9
+	VMOVUPS  Y9, 32(AX)
+	ADDQ     $+64, CX
+	ADDQ     $+64, AX
+	SUBQ     $+16, DX
+	JMP      many
+
+one:
+	CMPQ     DX, $+8
+	JL       done
+	VMULPS   (CX), Y0, Y8
+	VROUNDPS $0x00, Y8, Y10
+	VADDPS   Y4, Y10, Y10
+	VMAXPS   Y10, Y2, Y10
+	VMINPS   Y10, Y3, Y10
+	VROUNDPS $0x00, Y8, Y9
+	VPAND    Y8, Y5, Y11
+	VPXOR    Y11, Y6, Y11
+	VSUBPS   Y9, Y8, Y8
+	VADDPS   Y11, Y11, Y12
+	VCMPPS   $0x00, Y8, Y11, Y8
+	VPAND    Y8, Y12, Y8
+	VADDPS   Y8, Y9, Y9
+	VADDPS   Y4, Y9, Y9
+	VMAXPS   Y9, Y2, Y9
+	VMINPS   Y9, Y3, Y9
+	VCMPPS   $0x0c, Y9, Y10, Y10
+	VPSUBD   Y10, Y7, Y7
+	VSUBPS   Y4, Y9, Y9
+	VMULPS   Y1, Y9, Y9
+	VMOVUPS  Y9, (AX)
+	ADDQ     $+32, CX
+	ADDQ     $+32, AX
+	SUBQ     $+8, DX
+	JMP      one
+
+done:
+	MOVQ    ties+48(FP), AX
+	VMOVUPS Y7, (AX)
+	VZEROUPPER
+	RET
+
+// func fakeQuantizeTiesStdRoundAVX2(dst *float32, src *float32, n int, inv float32, scale float32, lo float32, hi float32, zp float32, ties *uint32)
+// Requires: AVX, AVX2
+TEXT ·fakeQuantizeTiesStdRoundAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS inv+24(FP), Y0
+	VBROADCASTSS scale+28(FP), Y1
+	VBROADCASTSS lo+32(FP), Y2
+	VBROADCASTSS hi+36(FP), Y3
+	VBROADCASTSS zp+40(FP), Y4
+	MOVL         $0x80000000, BX
+	VMOVD        BX, X5
+	VPBROADCASTD X5, Y5
+	MOVL         $0x3effffff, BX
+	VMOVD        BX, X6
+	VPBROADCASTD X6, Y6
+	VPXOR        Y7, Y7, Y7
+
+many:
+	CMPQ     DX, $+16
+	JL       one
+	VMULPS   (CX), Y0, Y8
+	VROUNDPS $0x00, Y8, Y10
+	VADDPS   Y4, Y10, Y10
+	VMAXPS   Y10, Y2, Y10
+	VMINPS   Y10, Y3, Y10
+	VPAND    Y8, Y5, Y9
+	VPOR     Y9, Y6, Y9
+	VADDPS   Y8, Y9, Y9
+	VROUNDPS $0x03, Y9, Y9
+	VADDPS   Y4, Y9, Y9
+	VMAXPS   Y9, Y2, Y9
+	VMINPS   Y9, Y3, Y9
+	VCMPPS   $0x0c, Y9, Y10, Y10
+	VPSUBD   Y10, Y7, Y7
+	VSUBPS   Y4, Y9, Y9
+	VMULPS   Y1, Y9, Y9
+	VMOVUPS  Y9, (AX)
+	VMULPS   32(CX), Y0, Y8
+	VROUNDPS $0x00, Y8, Y10
+	VADDPS   Y4, Y10, Y10
+	VMAXPS   Y10, Y2, Y10
+	VMINPS   Y10, Y3, Y10
+	VPAND    Y8, Y5, Y9
+	VPOR     Y9, Y6, Y9
+	VADDPS   Y8, Y9, Y9
+	VROUNDPS $0x03, Y9, Y9
+	VADDPS   Y4, Y9, Y9
+	VMAXPS   Y9, Y2, Y9
+	VMINPS   Y9, Y3, Y9
+	VCMPPS   $0x0c, Y9, Y10, Y10
+	VPSUBD   Y10, Y7, Y7
+	VSUBPS   Y4, Y9, Y9
+	VMULPS   Y1, Y9, Y9
+	VMOVUPS  Y9, 32(AX)
+	ADDQ     $+64, CX
+	ADDQ     $+64, AX
+	SUBQ     $+16, DX
+	JMP      many
+
+one:
+	CMPQ     DX, $+8
+	JL       done
+	VMULPS   (CX), Y0, Y8
+	VROUNDPS $0x00, Y8, Y10
+	VADDPS   Y4, Y10, Y10
+	VMAXPS   Y10, Y2, Y10
+	VMINPS   Y10, Y3, Y10
+	VPAND    Y8, Y5, Y9
+	VPOR     Y9, Y6, Y9
+	VADDPS   Y8, Y9, Y9
+	VROUNDPS $0x03, Y9, Y9
+	VADDPS   Y4, Y9, Y9
+	VMAXPS   Y9, Y2, Y9
+	VMINPS   Y9, Y3, Y9
+	VCMPPS   $0x0c, Y9, Y10, Y10
+	VPSUBD   Y10, Y7, Y7
+	VSUBPS   Y4, Y9, Y9
+	VMULPS   Y1, Y9, Y9
+	VMOVUPS  Y9, (AX)
+	ADDQ     $+32, CX
+	ADDQ     $+32, AX
+	SUBQ     $+8, DX
+	JMP      one
+
+done:
+	MOVQ    ties+48(FP), AX
+	VMOVUPS Y7, (AX)
+	VZEROUPPER
+	RET
+
 // func squaredDiffsAVX2(x *float32, n int, amp *[5]float32, lo float32, hi float32, sums *[5][8]float64)
 // Requires: AVX, FMA3
 TEXT ·squaredDiffsAVX2(SB), NOSPLIT, $160-40
@@ -1080,6 +1371,408 @@ one:
 	JMP         one
 
 done:
+	VZEROUPPER
+	RET
+
+// func fakeQuantizeTiesHalfUpAVX512(dst *float32, src *float32, n int, inv float32, scale float32, lo float32, hi float32, zp float32, ties *uint32)
+// Requires: AVX, AVX512F
+TEXT ·fakeQuantizeTiesHalfUpAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS inv+24(FP), Z0
+	VBROADCASTSS scale+28(FP), Z1
+	VBROADCASTSS lo+32(FP), Z2
+	VBROADCASTSS hi+36(FP), Z3
+	VBROADCASTSS zp+40(FP), Z4
+	MOVL         $0x3f000000, BX
+	VMOVD        BX, X5
+	VPBROADCASTD X5, Z5
+	MOVL         $0x3f800000, BX
+	VMOVD        BX, X7
+	VPBROADCASTD X7, Z7
+	VPXORD       Z6, Z6, Z6
+	MOVL         $0x00000001, BX
+	VMOVD        BX, X8
+	VPBROADCASTD X8, Z8
+
+many:
+	CMPQ        DX, $+64
+	JL          one
+	VMULPS      (CX), Z0, Z9
+	VRNDSCALEPS $0x00, Z9, Z11
+	VADDPS      Z4, Z11, Z11
+	VMAXPS      Z11, Z2, Z11
+	VMINPS      Z11, Z3, Z11
+	VRNDSCALEPS $0x00, Z9, Z10
+	VSUBPS      Z10, Z9, Z9
+	VCMPPS      $0x00, Z9, Z5, K1
+	VADDPS      Z7, Z10, K1, Z10
+	VADDPS      Z4, Z10, Z10
+	VMAXPS      Z10, Z2, Z10
+	VMINPS      Z10, Z3, Z10
+	VCMPPS      $0x0c, Z10, Z11, K1
+	VPADDD      Z8, Z6, K1, Z6
+	VSUBPS      Z4, Z10, Z10
+	VMULPS      Z1, Z10, Z10
+	VMOVUPS     Z10, (AX)
+	VMULPS      64(CX), Z0, Z9
+	VRNDSCALEPS $0x00, Z9, Z11
+	VADDPS      Z4, Z11, Z11
+	VMAXPS      Z11, Z2, Z11
+	VMINPS      Z11, Z3, Z11
+	VRNDSCALEPS $0x00, Z9, Z10
+	VSUBPS      Z10, Z9, Z9
+	VCMPPS      $0x00, Z9, Z5, K1
+	VADDPS      Z7, Z10, K1, Z10
+	VADDPS      Z4, Z10, Z10
+	VMAXPS      Z10, Z2, Z10
+	VMINPS      Z10, Z3, Z10
+	VCMPPS      $0x0c, Z10, Z11, K1
+	VPADDD      Z8, Z6, K1, Z6
+	VSUBPS      Z4, Z10, Z10
+	VMULPS      Z1, Z10, Z10
+	VMOVUPS     Z10, 64(AX)
+	VMULPS      128(CX), Z0, Z9
+	VRNDSCALEPS $0x00, Z9, Z11
+	VADDPS      Z4, Z11, Z11
+	VMAXPS      Z11, Z2, Z11
+	VMINPS      Z11, Z3, Z11
+	VRNDSCALEPS $0x00, Z9, Z10
+	VSUBPS      Z10, Z9, Z9
+	VCMPPS      $0x00, Z9, Z5, K1
+	VADDPS      Z7, Z10, K1, Z10
+	VADDPS      Z4, Z10, Z10
+	VMAXPS      Z10, Z2, Z10
+	VMINPS      Z10, Z3, Z10
+	VCMPPS      $0x0c, Z10, Z11, K1
+	VPADDD      Z8, Z6, K1, Z6
+	VSUBPS      Z4, Z10, Z10
+	VMULPS      Z1, Z10, Z10
+	VMOVUPS     Z10, 128(AX)
+	VMULPS      192(CX), Z0, Z9
+	VRNDSCALEPS $0x00, Z9, Z11
+	VADDPS      Z4, Z11, Z11
+	VMAXPS      Z11, Z2, Z11
+	VMINPS      Z11, Z3, Z11
+	VRNDSCALEPS $0x00, Z9, Z10
+	VSUBPS      Z10, Z9, Z9
+	VCMPPS      $0x00, Z9, Z5, K1
+	VADDPS      Z7, Z10, K1, Z10
+	VADDPS      Z4, Z10, Z10
+	VMAXPS      Z10, Z2, Z10
+	VMINPS      Z10, Z3, Z10
+	VCMPPS      $0x0c, Z10, Z11, K1
+	VPADDD      Z8, Z6, K1, Z6
+	VSUBPS      Z4, Z10, Z10
+	VMULPS      Z1, Z10, Z10
+	VMOVUPS     Z10, 192(AX)
+	ADDQ        $+256, CX
+	ADDQ        $+256, AX
+	SUBQ        $+64, DX
+	JMP         many
+
+one:
+	CMPQ        DX, $+16
+	JL          done
+	VMULPS      (CX), Z0, Z9
+	VRNDSCALEPS $0x00, Z9, Z11
+	VADDPS      Z4, Z11, Z11
+	VMAXPS      Z11, Z2, Z11
+	VMINPS      Z11, Z3, Z11
+	VRNDSCALEPS $0x00, Z9, Z10
+	VSUBPS      Z10, Z9, Z9
+	VCMPPS      $0x00, Z9, Z5, K1
+	VADDPS      Z7, Z10, K1, Z10
+	VADDPS      Z4, Z10, Z10
+	VMAXPS      Z10, Z2, Z10
+	VMINPS      Z10, Z3, Z10
+	VCMPPS      $0x0c, Z10, Z11, K1
+	VPADDD      Z8, Z6, K1, Z6
+	VSUBPS      Z4, Z10, Z10
+	VMULPS      Z1, Z10, Z10
+	VMOVUPS     Z10, (AX)
+	ADDQ        $+64, CX
+	ADDQ        $+64, AX
+	SUBQ        $+16, DX
+	JMP         one
+
+done:
+	MOVQ    ties+48(FP), AX
+	VMOVUPS Z6, (AX)
+	VZEROUPPER
+	RET
+
+// func fakeQuantizeTiesHalfDownAVX512(dst *float32, src *float32, n int, inv float32, scale float32, lo float32, hi float32, zp float32, ties *uint32)
+// Requires: AVX, AVX512F
+TEXT ·fakeQuantizeTiesHalfDownAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS inv+24(FP), Z0
+	VBROADCASTSS scale+28(FP), Z1
+	VBROADCASTSS lo+32(FP), Z2
+	VBROADCASTSS hi+36(FP), Z3
+	VBROADCASTSS zp+40(FP), Z4
+	MOVL         $0x80000000, BX
+	VMOVD        BX, X5
+	VPBROADCASTD X5, Z5
+	MOVL         $0xbf000000, BX
+	VMOVD        BX, X7
+	VPBROADCASTD X7, Z7
+	VPXORD       Z6, Z6, Z6
+	MOVL         $0x00000001, BX
+	VMOVD        BX, X8
+	VPBROADCASTD X8, Z8
+
+many:
+	CMPQ        DX, $+64
+	JL          one
+	VMULPS      (CX), Z0, Z9
+	VRNDSCALEPS $0x00, Z9, Z11
+	VADDPS      Z4, Z11, Z11
+	VMAXPS      Z11, Z2, Z11
+	VMINPS      Z11, Z3, Z11
+	VRNDSCALEPS $0x00, Z9, Z10
+	VPANDD      Z9, Z5, Z12
+	VPXORD      Z12, Z7, Z12
+	VSUBPS      Z10, Z9, Z9
+	VADDPS      Z12, Z12, Z13
+	VCMPPS      $0x00, Z9, Z12, K1
+	VADDPS      Z13, Z10, K1, Z10
+	VADDPS      Z4, Z10, Z10
+	VMAXPS      Z10, Z2, Z10
+	VMINPS      Z10, Z3, Z10
+	VCMPPS      $0x0c, Z10, Z11, K1
+	VPADDD      Z8, Z6, K1, Z6
+	VSUBPS      Z4, Z10, Z10
+	VMULPS      Z1, Z10, Z10
+	VMOVUPS     Z10, (AX)
+	VMULPS      64(CX), Z0, Z9
+	VRNDSCALEPS $0x00, Z9, Z11
+	VADDPS      Z4, Z11, Z11
+	VMAXPS      Z11, Z2, Z11
+	VMINPS      Z11, Z3, Z11
+	VRNDSCALEPS $0x00, Z9, Z10
+	VPANDD      Z9, Z5, Z12
+	VPXORD      Z12, Z7, Z12
+	VSUBPS      Z10, Z9, Z9
+	VADDPS      Z12, Z12, Z13
+	VCMPPS      $0x00, Z9, Z12, K1
+	VADDPS      Z13, Z10, K1, Z10
+	VADDPS      Z4, Z10, Z10
+	VMAXPS      Z10, Z2, Z10
+	VMINPS      Z10, Z3, Z10
+	VCMPPS      $0x0c, Z10, Z11, K1
+	VPADDD      Z8, Z6, K1, Z6
+	VSUBPS      Z4, Z10, Z10
+	VMULPS      Z1, Z10, Z10
+	VMOVUPS     Z10, 64(AX)
+	VMULPS      128(CX), Z0, Z9
+	VRNDSCALEPS $0x00, Z9, Z11
+	VADDPS      Z4, Z11, Z11
+	VMAXPS      Z11, Z2, Z11
+	VMINPS      Z11, Z3, Z11
+	VRNDSCALEPS $0x00, Z9, Z10
+	VPANDD      Z9, Z5, Z12
+	VPXORD      Z12, Z7, Z12
+	VSUBPS      Z10, Z9, Z9
+	VADDPS      Z12, Z12, Z13
+	VCMPPS      $0x00, Z9, Z12, K1
+	VADDPS      Z13, Z10, K1, Z10
+	VADDPS      Z4, Z10, Z10
+	VMAXPS      Z10, Z2, Z10
+	VMINPS      Z10, Z3, Z10
+	VCMPPS      $0x0c, Z10, Z11, K1
+	VPADDD      Z8, Z6, K1, Z6
+	VSUBPS      Z4, Z10, Z10
+	VMULPS      Z1, Z10, Z10
+	VMOVUPS     Z10, 128(AX)
+	VMULPS      192(CX), Z0, Z9
+	VRNDSCALEPS $0x00, Z9, Z11
+	VADDPS      Z4, Z11, Z11
+	VMAXPS      Z11, Z2, Z11
+	VMINPS      Z11, Z3, Z11
+	VRNDSCALEPS $0x00, Z9, Z10
+	VPANDD      Z9, Z5, Z12
+	VPXORD      Z12, Z7, Z12
+	VSUBPS      Z10, Z9, Z9
+	VADDPS      Z12, Z12, Z13
+	VCMPPS      $0x00, Z9, Z12, K1
+	VADDPS      Z13, Z10, K1, Z10
+	VADDPS      Z4, Z10, Z10
+	VMAXPS      Z10, Z2, Z10
+	VMINPS      Z10, Z3, Z10
+	VCMPPS      $0x0c, Z10, Z11, K1
+	VPADDD      Z8, Z6, K1, Z6
+	VSUBPS      Z4, Z10, Z10
+	VMULPS      Z1, Z10, Z10
+	VMOVUPS     Z10, 192(AX)
+	ADDQ        $+256, CX
+	ADDQ        $+256, AX
+	SUBQ        $+64, DX
+	JMP         many
+
+one:
+	CMPQ        DX, $+16
+	JL          done
+	VMULPS      (CX), Z0, Z9
+	VRNDSCALEPS $0x00, Z9, Z11
+	VADDPS      Z4, Z11, Z11
+	VMAXPS      Z11, Z2, Z11
+	VMINPS      Z11, Z3, Z11
+	VRNDSCALEPS $0x00, Z9, Z10
+	VPANDD      Z9, Z5, Z12
+	VPXORD      Z12, Z7, Z12
+	VSUBPS      Z10, Z9, Z9
+	VADDPS      Z12, Z12, Z13
+	VCMPPS      $0x00, Z9, Z12, K1
+	VADDPS      Z13, Z10, K1, Z10
+	VADDPS      Z4, Z10, Z10
+	VMAXPS      Z10, Z2, Z10
+	VMINPS      Z10, Z3, Z10
+	VCMPPS      $0x0c, Z10, Z11, K1
+	VPADDD      Z8, Z6, K1, Z6
+	VSUBPS      Z4, Z10, Z10
+	VMULPS      Z1, Z10, Z10
+	VMOVUPS     Z10, (AX)
+	ADDQ        $+64, CX
+	ADDQ        $+64, AX
+	SUBQ        $+16, DX
+	JMP         one
+
+done:
+	MOVQ    ties+48(FP), AX
+	VMOVUPS Z6, (AX)
+	VZEROUPPER
+	RET
+
+// func fakeQuantizeTiesStdRoundAVX512(dst *float32, src *float32, n int, inv float32, scale float32, lo float32, hi float32, zp float32, ties *uint32)
+// Requires: AVX, AVX512F
+TEXT ·fakeQuantizeTiesStdRoundAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS inv+24(FP), Z0
+	VBROADCASTSS scale+28(FP), Z1
+	VBROADCASTSS lo+32(FP), Z2
+	VBROADCASTSS hi+36(FP), Z3
+	VBROADCASTSS zp+40(FP), Z4
+	MOVL         $0x80000000, BX
+	VMOVD        BX, X5
+	VPBROADCASTD X5, Z5
+	MOVL         $0x3effffff, BX
+	VMOVD        BX, X7
+	VPBROADCASTD X7, Z7
+	VPXORD       Z6, Z6, Z6
+	MOVL         $0x00000001, BX
+	VMOVD        BX, X8
+	VPBROADCASTD X8, Z8
+
+many:
+	CMPQ        DX, $+64
+	JL          one
+	VMULPS      (CX), Z0, Z9
+	VRNDSCALEPS $0x00, Z9, Z11
+	VADDPS      Z4, Z11, Z11
+	VMAXPS      Z11, Z2, Z11
+	VMINPS      Z11, Z3, Z11
+	VPANDD      Z9, Z5, Z10
+	VPORD       Z10, Z7, Z10
+	VADDPS      Z9, Z10, Z10
+	VRNDSCALEPS $0x03, Z10, Z10
+	VADDPS      Z4, Z10, Z10
+	VMAXPS      Z10, Z2, Z10
+	VMINPS      Z10, Z3, Z10
+	VCMPPS      $0x0c, Z10, Z11, K1
+	VPADDD      Z8, Z6, K1, Z6
+	VSUBPS      Z4, Z10, Z10
+	VMULPS      Z1, Z10, Z10
+	VMOVUPS     Z10, (AX)
+	VMULPS      64(CX), Z0, Z9
+	VRNDSCALEPS $0x00, Z9, Z11
+	VADDPS      Z4, Z11, Z11
+	VMAXPS      Z11, Z2, Z11
+	VMINPS      Z11, Z3, Z11
+	VPANDD      Z9, Z5, Z10
+	VPORD       Z10, Z7, Z10
+	VADDPS      Z9, Z10, Z10
+	VRNDSCALEPS $0x03, Z10, Z10
+	VADDPS      Z4, Z10, Z10
+	VMAXPS      Z10, Z2, Z10
+	VMINPS      Z10, Z3, Z10
+	VCMPPS      $0x0c, Z10, Z11, K1
+	VPADDD      Z8, Z6, K1, Z6
+	VSUBPS      Z4, Z10, Z10
+	VMULPS      Z1, Z10, Z10
+	VMOVUPS     Z10, 64(AX)
+	VMULPS      128(CX), Z0, Z9
+	VRNDSCALEPS $0x00, Z9, Z11
+	VADDPS      Z4, Z11, Z11
+	VMAXPS      Z11, Z2, Z11
+	VMINPS      Z11, Z3, Z11
+	VPANDD      Z9, Z5, Z10
+	VPORD       Z10, Z7, Z10
+	VADDPS      Z9, Z10, Z10
+	VRNDSCALEPS $0x03, Z10, Z10
+	VADDPS      Z4, Z10, Z10
+	VMAXPS      Z10, Z2, Z10
+	VMINPS      Z10, Z3, Z10
+	VCMPPS      $0x0c, Z10, Z11, K1
+	VPADDD      Z8, Z6, K1, Z6
+	VSUBPS      Z4, Z10, Z10
+	VMULPS      Z1, Z10, Z10
+	VMOVUPS     Z10, 128(AX)
+	VMULPS      192(CX), Z0, Z9
+	VRNDSCALEPS $0x00, Z9, Z11
+	VADDPS      Z4, Z11, Z11
+	VMAXPS      Z11, Z2, Z11
+	VMINPS      Z11, Z3, Z11
+	VPANDD      Z9, Z5, Z10
+	VPORD       Z10, Z7, Z10
+	VADDPS      Z9, Z10, Z10
+	VRNDSCALEPS $0x03, Z10, Z10
+	VADDPS      Z4, Z10, Z10
+	VMAXPS      Z10, Z2, Z10
+	VMINPS      Z10, Z3, Z10
+	VCMPPS      $0x0c, Z10, Z11, K1
+	VPADDD      Z8, Z6, K1, Z6
+	VSUBPS      Z4, Z10, Z10
+	VMULPS      Z1, Z10, Z10
+	VMOVUPS     Z10, 192(AX)
+	ADDQ        $+256, CX
+	ADDQ        $+256, AX
+	SUBQ        $+64, DX
+	JMP         many
+
+one:
+	CMPQ        DX, $+16
+	JL          done
+	VMULPS      (CX), Z0, Z9
+	VRNDSCALEPS $0x00, Z9, Z11
+	VADDPS      Z4, Z11, Z11
+	VMAXPS      Z11, Z2, Z11
+	VMINPS      Z11, Z3, Z11
+	VPANDD      Z9, Z5, Z10
+	VPORD       Z10, Z7, Z10
+	VADDPS      Z9, Z10, Z10
+	VRNDSCALEPS $0x03, Z10, Z10
+	VADDPS      Z4, Z10, Z10
+	VMAXPS      Z10, Z2, Z10
+	VMINPS      Z10, Z3, Z10
+	VCMPPS      $0x0c, Z10, Z11, K1
+	VPADDD      Z8, Z6, K1, Z6
+	VSUBPS      Z4, Z10, Z10
+	VMULPS      Z1, Z10, Z10
+	VMOVUPS     Z10, (AX)
+	ADDQ        $+64, CX
+	ADDQ        $+64, AX
+	SUBQ        $+16, DX
+	JMP         one
+
+done:
+	MOVQ    ties+48(FP), AX
+	VMOVUPS Z6, (AX)
 	VZEROUPPER
 	RET
 

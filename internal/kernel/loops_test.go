@@ -114,6 +114,36 @@ func TestFakeQuantizeEqualsPlain(t *testing.T) {
 	})
 }
 
+func TestFakeQuantizeTiesEqualsPlain(t *testing.T) {
+	eachImplementation(t, func(t *testing.T, l loops) {
+		differing := 0
+		eachLength(func(r *rand.Rand, n, skip int) {
+			for _, a := range []Affine{
+				{Scale: 0.125, Lo: -128, Hi: 127}, {Scale: 0.5, Lo: 0, Hi: 255, ZeroPoint: 77}, {Scale: 1, Lo: -7, Hi: 7},
+				{Scale: 0.1, Lo: -128, Hi: 127}, {Scale: 0x1p-12, Lo: -32768, Hi: 32767}, {Scale: 0x1p-126, Lo: -128, Hi: 127},
+			} {
+				for a.Round = HalfEven; a.Round <= StdRound; a.Round++ {
+					src := awkward(r, n+skip, a.Scale, false)[skip:]
+					want, got := make([]float32, n), make([]float32, n)
+					wantTies := fakeQuantizeTiesGo(want, src, a)
+					if ties := l.fakeQuantizeTies(got, src, a); ties != wantTies {
+						t.Fatalf("%+v: n %d: %d ties, want %d", a, n, ties, wantTies)
+					}
+					for i := range want {
+						if !same(got[i], want[i]) {
+							t.Fatalf("%+v: n %d: %v gives %v, want %v", a, n, src[i], got[i], want[i])
+						}
+					}
+					differing += wantTies
+				}
+			}
+		})
+		if differing == 0 {
+			t.Error("no tie was met")
+		}
+	})
+}
+
 func TestSquaredDiffsEqualsPlain(t *testing.T) {
 	eachImplementation(t, func(t *testing.T, l loops) {
 		eachLength(func(r *rand.Rand, n, skip int) {
