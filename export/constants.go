@@ -143,6 +143,7 @@ func (q *qdq) accumulatorBias(t *plan.Tensor, values []float32, out string) (n *
 		}
 		ints[i] = int64(r)
 	}
+	q.auditBias(t, values, ints, scales)
 	axis := -1
 	if len(scales) > 1 {
 		axis = 0

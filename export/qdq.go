@@ -94,6 +94,7 @@ type qdq struct {
 	held map[*plan.Tensor]bool
 	// weightScales are the stored scales of weights.
 	weightScales map[*plan.Tensor][]float32
+	bias         biasAudit
 }
 
 func (q *qdq) run() error {
@@ -127,6 +128,7 @@ func (q *qdq) run() error {
 	}
 	q.activations()
 	q.auditTies()
+	q.tellBias()
 	prune(q.m.Graph)
 	if err := q.m.Graph.Sort(); err != nil {
 		return err

@@ -2,8 +2,10 @@ package export
 
 import (
 	"fmt"
+	"math"
 
 	"narrow/diag"
+	"narrow/plan"
 	"narrow/scheme"
 )
 
@@ -72,4 +74,45 @@ func (q *qdq) auditTies() {
 		return
 	}
 	q.find(diag.Warning, "round-mode", fix, "QuantizeLinear rounds ties to even, the strategy asks otherwise (%s): %s", what, count)
+}
+
+// biasAudit collects what storing biases as int32 changes.
+type biasAudit struct {
+	rounded int
+	worst   float64
+	layer   string
+}
+
+// auditBias notes by how much t's values change when they are stored as ints in
+// units of scales, in quantization steps of the layer's result.
+func (q *qdq) auditBias(t *plan.Tensor, values []float32, ints []int64, scales []float32) {
+	worst := 0.0
+	for i, v := range values {
+		worst = max(worst, math.Abs(float64(v)-float64(ints[i])*float64(scales[min(i, len(scales)-1)])))
+	}
+	if worst == 0 {
+		return
+	}
+	q.bias.rounded++
+	for _, op := range q.in.Plan.Operations {
+		if op.Bias != t || op.Output == nil {
+			continue
+		}
+		if e, ok := q.in.Encodings[op.Output]; ok && len(e.Scale) == 1 && worst/float64(e.Scale[0]) > q.bias.worst {
+			q.bias.worst, q.bias.layer = worst/float64(e.Scale[0]), t.Layer.Name
+		}
+	}
+}
+
+// tellBias reports what auditBias noted.
+func (q *qdq) tellBias() {
+	if q.bias.rounded == 0 {
+		return
+	}
+	msg := fmt.Sprintf("%d biases are rounded to the int32 sums that integer kernels add them to", q.bias.rounded)
+	if q.bias.layer != "" {
+		msg += fmt.Sprintf(", by at most %.2g quantization steps of the result (layer %q)", q.bias.worst, q.bias.layer)
+	}
+	q.list = append(q.list, diag.Finding{Severity: diag.Note, Code: "bias-int32", Message: msg,
+		Fix: "--keep-bias stores them as they were calibrated; runtimes then compute those layers in float"})
 }
