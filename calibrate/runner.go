@@ -7,7 +7,8 @@ import (
 )
 
 // TapDomain and TapOp name the operator that marks a point where a tensor is
-// watched: one input, one output of the same type and shape. A network to be
+// watched: one input, one output of the same type and shape, and perhaps a
+// second input, which is watched beside the first. A network to be
 // simulated is the network with such nodes inserted, each consumer reading the
 // tap's output in the place of its input. Taps stand in the top-level graph
 // only, and carry float32.
@@ -77,6 +78,10 @@ type Session interface {
 // overlapping otherwise. All three slices belong to the engine and are valid
 // until the hook returns: copy what is to be kept. shape is not to be written.
 // A tensor without elements calls the hook with empty slices.
+//
+// A tap with two inputs makes two calls, one right after the other: the first
+// with dst nil and the second input as src, to be read only, which stays valid
+// until the second call returns; the second call is as for every tap.
 type Hook func(tap int, dst, src []float32, shape []int64) error
 
 // Tensor is a value that enters or leaves a run, in C order.

@@ -89,7 +89,7 @@ func withStandIns(p *prepared, anyOrder func(int) bool) (*graph.Model, int) {
 			in := n.Inputs[0]
 			blocked[n.Outputs[0]] = blocked[in]
 			// Two Concats of one tensor would be made one.
-			if blocked[in] && !watched[in] && anyOrder(tap) {
+			if len(n.Inputs) == 1 && blocked[in] && !watched[in] && anyOrder(tap) {
 				n.Name = standIn + strconv.Itoa(tap)
 				n.Domain, n.OpType = "", "Concat"
 				n.Attrs = []*graph.Attr{{Name: "axis", Kind: graph.AttrInt, Int: 1}}

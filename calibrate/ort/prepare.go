@@ -44,8 +44,8 @@ func prepare(m *graph.Model, opts calibrate.LoadOptions) (*prepared, error) {
 		if !isTap(n) {
 			continue
 		}
-		if len(n.Inputs) != 1 || len(n.Outputs) != 1 || n.Inputs[0] == "" || n.Outputs[0] == "" {
-			return nil, fmt.Errorf("tap %q has inputs %q and outputs %q, not one of each", n.Label(), n.Inputs, n.Outputs)
+		if len(n.Inputs) < 1 || len(n.Inputs) > 2 || len(n.Outputs) != 1 || n.Inputs[0] == "" || n.Outputs[0] == "" {
+			return nil, fmt.Errorf("tap %q has inputs %q and outputs %q, not one or two and one", n.Label(), n.Inputs, n.Outputs)
 		}
 		n.SetAttr(&graph.Attr{Name: tapIndex, Kind: graph.AttrInt, Int: int64(len(p.taps))})
 		p.taps = append(p.taps, n.Label())
@@ -56,10 +56,24 @@ func prepare(m *graph.Model, opts calibrate.LoadOptions) (*prepared, error) {
 		}
 		p.model.Opsets[calibrate.TapDomain] = 1
 	}
-	for _, v := range g.Inputs {
+	for i, v := range g.Inputs {
 		p.inputs[v.Name] = v
+		g.Inputs[i] = named(v)
 	}
 	return p, p.setOutputs(opts.Outputs)
+}
+
+// named returns v with a name for every open dimension that has none. ONNX
+// Runtime takes two dimensions for equal, and works in place, only by name.
+func named(v *graph.Value) *graph.Value {
+	out := *v
+	out.Shape = slices.Clone(v.Shape)
+	for i, d := range out.Shape {
+		if d.Size < 0 && d.Param == "" {
+			out.Shape[i].Param = fmt.Sprintf("narrow.%s.%d", v.Name, i)
+		}
+	}
+	return &out
 }
 
 func isTap(n *graph.Node) bool {

@@ -78,6 +78,41 @@ func TestTapInPlace(t *testing.T) {
 	}
 }
 
+// A tap of two inputs shows the second, then treats the first as every tap does.
+func TestTapOfTwo(t *testing.T) {
+	m := newNet().input("x", graph.Float32, -1).output("y", graph.Float32, -1).
+		op("Neg", []string{"x"}, []string{"n"}).op("Abs", []string{"x"}, []string{"a"}).
+		tap("n", "t").withInput("a").op("Neg", []string{"t"}, []string{"y"})
+	for _, anyOrder := range []func(int) bool{nil, func(int) bool { return true }} {
+		s := load(t, runner(t), m.Model, calibrate.LoadOptions{AnyOrder: anyOrder})
+		var side []float32
+		calls := 0
+		out := run(t, s, feed("x", vector(1, -2, 3)), func(tap int, dst, src []float32, shape []int64) error {
+			calls++
+			if tap != 0 || !slices.Equal(shape, []int64{3}) {
+				t.Errorf("tap %d of shape %v", tap, shape)
+			}
+			if dst == nil {
+				side = src
+				return nil
+			}
+			if !calibrate.SameMemory(dst, src) {
+				t.Error("not in place")
+			}
+			for i, v := range src {
+				dst[i] = v + 10*side[i]
+			}
+			return nil
+		})
+		if calls != 2 || !slices.Equal(out["y"].Floats, []float32{-9, -22, -27}) {
+			t.Errorf("%d calls, got %v", calls, out["y"].Floats)
+		}
+		if out := run(t, s, feed("x", vector(4)), nil); !slices.Equal(out["y"].Floats, []float32{4}) {
+			t.Errorf("without a hook: %v", out["y"].Floats)
+		}
+	}
+}
+
 // Taps on constants, on values nobody uses, and several on one value are
 // called all the same.
 func TestEveryTapIsCalled(t *testing.T) {
@@ -298,7 +333,7 @@ func TestLoadErrors(t *testing.T) {
 		{name: "unknown domain", m: foreign, want: []string{"make_y", "Frobnicate", "com.example"}},
 		{name: "unknown op", m: base().op("Frobnicate", []string{"x"}, []string{"y"}), want: []string{"Frobnicate"}},
 		{name: "inner tap", m: base().op("If", []string{"x"}, []string{"y"}, inner), want: []string{"make_z", "make_y"}},
-		{name: "tap of two", m: base().op("Neg", []string{"x"}, []string{"y"}).tap("y", "z").withInput("x"), want: []string{"make_z", "one of each"}},
+		{name: "tap of three", m: base().op("Neg", []string{"x"}, []string{"y"}).tap("y", "z").withInput("x").withInput("x"), want: []string{"make_z", "one or two"}},
 		{name: "no such output", m: base().op("Neg", []string{"x"}, []string{"y"}), opts: calibrate.LoadOptions{Outputs: []string{"q"}}, want: []string{`"q"`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -40,8 +40,9 @@ static ONNXTensorElementDataType ORT_API_CALL tap_type(const OrtCustomOp* op, si
   return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
 }
 static size_t ORT_API_CALL tap_one(const OrtCustomOp* op) { return 1; }
-static OrtCustomOpInputOutputCharacteristic ORT_API_CALL tap_required(const OrtCustomOp* op, size_t i) {
-  return INPUT_OUTPUT_REQUIRED;
+static size_t ORT_API_CALL tap_two(const OrtCustomOp* op) { return 2; }
+static OrtCustomOpInputOutputCharacteristic ORT_API_CALL tap_characteristic(const OrtCustomOp* op, size_t i) {
+  return i == 0 ? INPUT_OUTPUT_REQUIRED : INPUT_OUTPUT_OPTIONAL;
 }
 static OrtMemType ORT_API_CALL tap_memory(const OrtCustomOp* op, size_t i) { return OrtMemTypeDefault; }
 static int ORT_API_CALL tap_arity(const OrtCustomOp* op) { return 1; }
@@ -73,37 +74,58 @@ static void* ORT_API_CALL tap_create_v1(const OrtCustomOp* op, const OrtApi* api
 
 static void ORT_API_CALL tap_destroy(void* kernel) { free(kernel); }
 
-static OrtStatus* tap_run(nw_kernel* k, OrtKernelContext* ctx, OrtTensorTypeAndShapeInfo* info, const OrtValue* in) {
+// What a tensor holds, for narrowTap.
+typedef struct nw_view {
   int64_t shape[64];
-  size_t rank = 0, count = 0;
-  TRY(k->api->GetDimensionsCount(info, &rank));
-  if (rank > 64) return k->api->CreateStatus(ORT_INVALID_ARGUMENT, "a tap takes at most 64 dimensions");
-  TRY(k->api->GetDimensions(info, shape, rank));
-  TRY(k->api->GetTensorShapeElementCount(info, &count));
-  OrtValue* out = NULL;
-  TRY(k->api->KernelContext_GetOutput(ctx, 0, shape, rank, &out));
-  void *src = NULL, *dst = NULL;
-  TRY(k->api->GetTensorMutableData((OrtValue*)in, &src));
-  TRY(k->api->GetTensorMutableData(out, &dst));
-  if (!nw_running) return k->api->CreateStatus(ORT_FAIL, "a tap was run outside of its run's thread");
-  if (nw_hook == 0) {
-    if (dst != src && count > 0) memcpy(dst, src, count * sizeof(float));
-    return NULL;
-  }
-  if (narrowTap(nw_hook, k->tap, (float*)dst, (float*)src, count, shape, rank) != 0)
-    return k->api->CreateStatus(ORT_FAIL, "the tap's hook failed");
-  return NULL;
+  size_t rank, count;
+  void* data;
+} nw_view;
+
+static OrtStatus* view_info(const OrtApi* api, const OrtTensorTypeAndShapeInfo* info, nw_view* v) {
+  TRY(api->GetDimensionsCount(info, &v->rank));
+  if (v->rank > 64) return api->CreateStatus(ORT_INVALID_ARGUMENT, "a tap takes at most 64 dimensions");
+  TRY(api->GetDimensions(info, v->shape, v->rank));
+  return api->GetTensorShapeElementCount(info, &v->count);
+}
+
+static OrtStatus* view(const OrtApi* api, const OrtValue* value, nw_view* v) {
+  OrtTensorTypeAndShapeInfo* info = NULL;
+  TRY(api->GetTensorTypeAndShape(value, &info));
+  OrtStatus* s = view_info(api, info, v);
+  api->ReleaseTensorTypeAndShapeInfo(info);
+  if (s != NULL) return s;
+  return api->GetTensorMutableData((OrtValue*)value, &v->data);
+}
+
+// Calls the hook for one tensor; dst is NULL for a tap's second input.
+static OrtStatus* call_hook(nw_kernel* k, nw_view* v, void* dst) {
+  if (narrowTap(nw_hook, k->tap, (float*)dst, (float*)v->data, v->count, v->shape, v->rank) == 0) return NULL;
+  return k->api->CreateStatus(ORT_FAIL, "the tap's hook failed");
 }
 
 static OrtStatus* ORT_API_CALL tap_compute(void* kernel, OrtKernelContext* ctx) {
   nw_kernel* k = (nw_kernel*)kernel;
-  const OrtValue* in = NULL;
+  const OrtValue *in = NULL, *side = NULL;
+  OrtValue* out = NULL;
+  nw_view own, second;
+  void* dst = NULL;
+  size_t inputs = 0;
   TRY(k->api->KernelContext_GetInput(ctx, 0, &in));
-  OrtTensorTypeAndShapeInfo* info = NULL;
-  TRY(k->api->GetTensorTypeAndShape(in, &info));
-  OrtStatus* s = tap_run(k, ctx, info, in);
-  k->api->ReleaseTensorTypeAndShapeInfo(info);
-  return s;
+  TRY(view(k->api, in, &own));
+  TRY(k->api->KernelContext_GetOutput(ctx, 0, own.shape, own.rank, &out));
+  TRY(k->api->GetTensorMutableData(out, &dst));
+  if (!nw_running) return k->api->CreateStatus(ORT_FAIL, "a tap was run outside of its run's thread");
+  if (nw_hook == 0) {
+    if (dst != own.data && own.count > 0) memcpy(dst, own.data, own.count * sizeof(float));
+    return NULL;
+  }
+  TRY(k->api->KernelContext_GetInputCount(ctx, &inputs));
+  if (inputs > 1) TRY(k->api->KernelContext_GetInput(ctx, 1, &side));
+  if (side != NULL) {
+    TRY(view(k->api, side, &second));
+    TRY(call_hook(k, &second, NULL));
+  }
+  return call_hook(k, &own, dst);
 }
 
 static void ORT_API_CALL tap_compute_v1(void* kernel, OrtKernelContext* ctx) {
@@ -170,13 +192,13 @@ OrtStatus* nw_env_open(nw_env* e, uint32_t version) {
   t->GetName = tap_name;
   t->GetExecutionProviderType = tap_provider;
   t->GetInputType = tap_type;
-  t->GetInputTypeCount = tap_one;
+  t->GetInputTypeCount = tap_two;
   t->GetOutputType = tap_type;
   t->GetOutputTypeCount = tap_one;
   t->KernelCompute = tap_compute_v1;
   t->KernelDestroy = tap_destroy;
-  t->GetInputCharacteristic = tap_required;
-  t->GetOutputCharacteristic = tap_required;
+  t->GetInputCharacteristic = tap_characteristic;
+  t->GetOutputCharacteristic = tap_characteristic;
   t->GetInputMemoryType = tap_memory;
   t->GetVariadicInputMinArity = tap_arity;
   t->GetVariadicInputHomogeneity = tap_arity;

@@ -134,5 +134,8 @@ func narrowTap(handle C.uintptr_t, tap C.int64_t, dst, src *C.float, count C.siz
 }
 
 func floats(p *C.float, n C.size_t) []float32 {
+	if p == nil {
+		return nil
+	}
 	return unsafe.Slice((*float32)(unsafe.Pointer(p)), int(n))
 }

@@ -72,7 +72,9 @@ type Port struct {
 
 // TapFunc is called by each tap that a run passes, on the goroutine that
 // called [Session.Run]. dst and src may be the same memory; all three slices
-// are ONNX Runtime's and end with the call.
+// are ONNX Runtime's and end with the call. A tap
+// with a second input calls first with that as src, and dst nil: this src ends
+// with the second call.
 type TapFunc func(tap int, dst, src []float32, shape []int64) error
 
 // elementBits returns the size of an element type as ONNX numbers it.
