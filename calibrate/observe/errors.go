@@ -32,7 +32,7 @@ type NegativeError struct {
 
 // Error names the tensor and its range.
 func (e *NegativeError) Error() string {
-	return fmt.Sprintf("tensor %q is to be quantized unsigned and symmetric, but its values go from %v to %v", e.Tensor, e.Min, e.Max)
+	return fmt.Sprintf("tensor %q is to be quantized unsigned and symmetric, but its values go from %v to %v: set \"signed\": true, or \"symmetry\": false", e.Tensor, e.Min, e.Max)
 }
 
 func invalid(name string, x []float32, shape []int64) error {

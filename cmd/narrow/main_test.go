@@ -3,9 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -62,6 +65,22 @@ func TestScript(t *testing.T) {
 				m, err := graph.Parse(ts.ReadFile(args[0]))
 				ts.Check(err)
 				ts.Check(onnx.Save(m, ts.MkAbs(args[1])))
+			},
+			// exits 2 narrow lint x.json runs a program and checks its exit code.
+			"exits": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) < 2 {
+					ts.Fatalf("usage: exits code program args...")
+				}
+				err := ts.Exec(args[1], args[2:]...)
+				var failed *exec.ExitError
+				switch {
+				case err == nil:
+					ts.Fatalf("exit code 0, not %s", args[0])
+				case !errors.As(err, &failed):
+					ts.Check(err)
+				case strconv.Itoa(failed.ExitCode()) != args[0]:
+					ts.Fatalf("exit code %d, not %s", failed.ExitCode(), args[0])
+				}
 			},
 		},
 	})
