@@ -92,13 +92,15 @@ func (m *Model) Resolve(s *strategy.Strategy) (*Resolved, diag.List, error) {
 
 // Batches yields the samples of a set in batches of size.
 func Batches(ctx context.Context, set *samples.Set, size int) calibrate.Batches {
+	shared := set.Shared()
+	fixed := set.FixedBatch()
 	return func(yield func(*calibrate.Batch, error) bool) {
 		for b, err := range set.Batches(ctx, size) {
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			out := &calibrate.Batch{First: b.First, Count: b.Count, Names: b.Names, Inputs: make(map[string]calibrate.Tensor, len(b.Inputs))}
+			out := &calibrate.Batch{First: b.First, Count: b.Count, Names: b.Names, Inputs: make(map[string]calibrate.Tensor, len(b.Inputs)), Shared: shared, Size: fixed}
 			for name, a := range b.Inputs {
 				out.Inputs[name] = calibrate.Tensor{Type: graph.DataType(a.Type), Shape: a.Shape, Floats: a.Floats, Raw: a.Raw}
 			}

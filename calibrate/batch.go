@@ -19,6 +19,23 @@ type Batch struct {
 	Inputs map[string]Tensor
 	// Names tell the samples' files or other names; may be nil.
 	Names []string
+	// Shared are the inputs without an axis for samples: one value for the
+	// whole batch. Nil means those whose first axis is not Count long.
+	Shared map[string]bool
+	// Size is how many samples the network takes at once where the batches
+	// must stay as they are but for padding; 0 where they may be cut anew.
+	Size int
+
+	rows int // with padding; 0 where there is none
+}
+
+// shared reports whether an input holds one value for all samples.
+func (b *Batch) shared(name string) bool {
+	if b.Shared != nil {
+		return b.Shared[name]
+	}
+	t := b.Inputs[name]
+	return len(t.Shape) == 0 || t.Shape[0] != int64(b.Count)
 }
 
 // Name returns how to call the i-th sample of the batch in a message.
@@ -57,7 +74,10 @@ func (t Tensor) rows(from, to int) Tensor {
 
 // push appends u's samples to t, copying them.
 func (t Tensor) push(u Tensor) Tensor {
-	if t.Shape == nil {
+	if t.Type == graph.Undefined {
+		if len(u.Shape) == 0 {
+			return Tensor{Type: u.Type, Shape: []int64{}, Floats: slices.Clone(u.Floats), Raw: slices.Clone(u.Raw), Strings: slices.Clone(u.Strings)}
+		}
 		t = Tensor{Type: u.Type, Shape: slices.Clone(u.Shape)}
 		t.Shape[0] = 0
 	}
@@ -69,7 +89,8 @@ func (t Tensor) push(u Tensor) Tensor {
 }
 
 // Rebatch cuts the samples anew into batches of size; the last one may be
-// smaller. A batch is valid until the next one is asked for.
+// smaller. Batches that must stay as they are ([Batch.Size]) do. A batch is
+// valid until the next one is asked for.
 func Rebatch(in Batches, size int) Batches {
 	return func(yield func(*Batch, error) bool) {
 		next := &Batch{Inputs: map[string]Tensor{}}
@@ -78,13 +99,24 @@ func Rebatch(in Batches, size int) Batches {
 				yield(nil, err)
 				return
 			}
+			if b.Size > 0 {
+				if !yield(b, nil) {
+					return
+				}
+				continue
+			}
+			next.Shared = b.Shared
 			for at := 0; at < b.Count; {
 				n := min(size-next.Count, b.Count-at)
 				if next.Count == 0 {
 					next.First = b.First + at
 				}
 				for name, t := range b.Inputs {
-					next.Inputs[name] = next.Inputs[name].push(t.rows(at, at+n))
+					if b.shared(name) {
+						next.Inputs[name] = Tensor{}.push(t)
+					} else {
+						next.Inputs[name] = next.Inputs[name].push(t.rows(at, at+n))
+					}
 				}
 				for i := at; i < at+n && i < len(b.Names); i++ {
 					next.Names = append(next.Names, b.Names[i])
@@ -109,6 +141,10 @@ func Rebatch(in Batches, size int) Batches {
 func (b *Batch) empty() *Batch {
 	e := &Batch{Inputs: maps.Clone(b.Inputs), Names: b.Names[:0]}
 	for name, t := range e.Inputs {
+		if b.shared(name) {
+			delete(e.Inputs, name)
+			continue
+		}
 		t.Shape = slices.Clone(t.Shape)
 		t.Shape[0] = 0
 		t.Floats, t.Raw, t.Strings = t.Floats[:0], t.Raw[:0], t.Strings[:0]
@@ -123,8 +159,12 @@ func (b *Batch) pad(size int) *Batch {
 	if b.Count >= size {
 		return b
 	}
-	p := &Batch{First: b.First, Count: b.Count, Names: b.Names, Inputs: map[string]Tensor{}}
+	p := &Batch{First: b.First, Count: b.Count, Names: b.Names, Inputs: map[string]Tensor{}, Shared: b.Shared, Size: b.Size, rows: size}
 	for name, t := range b.Inputs {
+		if b.shared(name) {
+			p.Inputs[name] = t
+			continue
+		}
 		full := Tensor{}.push(t)
 		last := t.rows(b.Count-1, b.Count)
 		for range size - b.Count {
@@ -135,14 +175,51 @@ func (b *Batch) pad(size int) *Batch {
 	return p
 }
 
-// FixedBatch returns the size of the first axis of m's inputs when the model
-// fixes it, else 0.
-func FixedBatch(m *graph.Model) int {
-	ix := graph.NewIndex(m.Graph)
-	for _, v := range m.Graph.Inputs {
-		if ix.IsInput(v.Name) && len(v.Shape) > 0 && v.Shape[0].Size > 0 {
-			return int(v.Shape[0].Size)
+// padded returns how many samples the batch's inputs hold, real or not.
+func padded(b *Batch) int { return max(b.rows, b.Count) }
+
+// fit cuts the samples into the batches that m takes, padded where it fixes
+// their size, and otherwise of size, where that is not 0.
+func fit(in Batches, m *graph.Model, size int) Batches {
+	fixed := FixedBatch(m)
+	if n := max(fixed, size); n > 0 {
+		if fixed > 0 {
+			n = fixed
+		}
+		in = Rebatch(in, n)
+	}
+	return func(yield func(*Batch, error) bool) {
+		for b, err := range in {
+			if err == nil {
+				n := fixed
+				if b.Size > 0 {
+					n = b.Size
+				}
+				b = b.pad(n)
+			}
+			if !yield(b, err) || err != nil {
+				return
+			}
 		}
 	}
-	return 0
+}
+
+// FixedBatch returns the size of the first axis of m's inputs when the model
+// fixes it, else 0. An input of another size than the first one's has no axis
+// for samples; one whose first axis is open says that the model fixes nothing.
+func FixedBatch(m *graph.Model) int {
+	ix := graph.NewIndex(m.Graph)
+	fixed := 0
+	for _, v := range m.Graph.Inputs {
+		if !ix.IsInput(v.Name) || len(v.Shape) == 0 {
+			continue
+		}
+		switch n := v.Shape[0].Size; {
+		case n < 0:
+			return 0
+		case fixed == 0:
+			fixed = int(n)
+		}
+	}
+	return fixed
 }

@@ -96,6 +96,8 @@ type calibration struct {
 	out  *Calibrated
 	obs  map[*plan.Tensor]*observe.Observer
 	bias *corrector
+	// empty are the tensors that came without elements.
+	empty map[*plan.Tensor]bool
 }
 
 // Calibrate runs the plan's network over the batches and returns the encodings
@@ -110,7 +112,7 @@ func Calibrate(ctx context.Context, p *plan.Plan, r Runner, in Batches, opts Opt
 			Plan: p, Propagate: opts.Propagate,
 			Encodings: map[*plan.Tensor]scheme.Encoding{}, Bias: map[*plan.Tensor][]float32{}, Aligned: map[*plan.Tensor]string{},
 		},
-		obs: map[*plan.Tensor]*observe.Observer{},
+		obs: map[*plan.Tensor]*observe.Observer{}, empty: map[*plan.Tensor]bool{},
 	}
 	if err := c.observers(); err != nil {
 		return nil, err
@@ -227,12 +229,9 @@ func (c *Calibrated) FloatConstant(t *plan.Tensor) ([]float32, error) {
 const floatChunk = 8
 
 func (c *calibration) run(ctx context.Context, r Runner, in Batches) error {
-	fixed := FixedBatch(c.plan.Model)
-	switch {
-	case fixed > 0:
-		in = Rebatch(in, fixed)
-	case c.opts.Propagate == Float:
-		in = Rebatch(in, floatChunk)
+	size := 0
+	if c.opts.Propagate == Float {
+		size = floatChunk
 	}
 	var n *network
 	var session Session
@@ -257,7 +256,7 @@ func (c *calibration) run(ctx context.Context, r Runner, in Batches) error {
 		session, err = r.Load(ctx, n.model, LoadOptions{Threads: c.opts.Threads, Outputs: []string{}, AnyOrder: n.anyOrder})
 		return err
 	}
-	for b, err := range in {
+	for b, err := range fit(in, c.plan.Model, size) {
 		if err != nil {
 			return err
 		}
@@ -268,9 +267,6 @@ func (c *calibration) run(ctx context.Context, r Runner, in Batches) error {
 			if err := load(); err != nil {
 				return err
 			}
-		}
-		if fixed > 0 {
-			b = b.pad(fixed)
 		}
 		if _, err := runPlain(ctx, session, b.Inputs, func(tap int, dst, src []float32, shape []int64) error {
 			return n.hook(tap, b, dst, src, shape)
@@ -293,6 +289,7 @@ func (c *calibration) run(ctx context.Context, r Runner, in Batches) error {
 // propagation.
 func (c *calibration) tap(t *plan.Tensor, b *Batch, dst, src []float32, shape []int64) error {
 	if len(src) == 0 {
+		c.empty[t] = true
 		return nil
 	}
 	err := c.observe(t, b, src, shape)
@@ -349,16 +346,6 @@ func (c *calibration) observe(t *plan.Tensor, b *Batch, x []float32, shape []int
 	return o.Observe(x, shape)
 }
 
-// padded returns how many rows the batch's inputs have.
-func padded(b *Batch) int {
-	for _, t := range b.Inputs {
-		if len(t.Shape) > 0 {
-			return int(t.Shape[0])
-		}
-	}
-	return b.Count
-}
-
 // finish takes the encodings of inputs and activations and aligns scales.
 func (c *calibration) finish() error {
 	for _, t := range c.plan.Activations() {
@@ -366,6 +353,12 @@ func (c *calibration) finish() error {
 		if o == nil {
 			c.out.Encodings[t] = scheme.Encoding{Axis: -1, Batches: c.out.Batches}
 			continue
+		}
+		if c.empty[t] && o.Batches() == 0 {
+			// It holds no elements in any sample: any scale serves.
+			if err := o.Observe([]float32{0}, []int64{1}); err != nil {
+				return fmt.Errorf("layer %s: %w", t.Layer.Name, err)
+			}
 		}
 		e, err := o.Encoding()
 		if err != nil {

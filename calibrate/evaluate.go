@@ -15,17 +15,10 @@ func Evaluate(ctx context.Context, r Runner, m *graph.Model, in Batches, opts Te
 		return nil, err
 	}
 	defer session.Close()
-	fixed := FixedBatch(m)
-	if fixed > 0 {
-		in = Rebatch(in, fixed)
-	}
 	score := &scorer{labels: opts.Labels}
-	for b, err := range in {
+	for b, err := range fit(in, m, 0) {
 		if err != nil {
 			return nil, err
-		}
-		if fixed > 0 {
-			b = b.pad(fixed)
 		}
 		out, err := session.Run(ctx, b.Inputs, nil)
 		if err != nil {

@@ -43,6 +43,7 @@ type Result struct {
 type scorer struct {
 	labels   []int
 	n, agree int
+	compared int       // samples whose outputs could be told apart
 	hits     [2][2]int // float, quantized; top-1, top-5
 	quality  observe.Quality
 	labelled int
@@ -56,11 +57,12 @@ func (s *scorer) add(first, count int, f, q []Tensor) {
 		}
 		s.quality.Add(nil, f[i].Floats, q[i].Floats)
 	}
-	if len(f) == 0 || len(f[0].Shape) == 0 || int(f[0].Shape[0]) < count || f[0].Floats == nil {
+	if len(f) == 0 || f[0].Floats == nil || len(f[0].Floats)%count != 0 || len(f[0].Floats) != len(q[0].Floats) || len(f[0].Floats) == 0 {
 		s.n += count
 		return
 	}
-	per := len(f[0].Floats) / int(f[0].Shape[0])
+	s.compared += count
+	per := len(f[0].Floats) / count
 	for i := range count {
 		fr, qr := f[0].Floats[i*per:(i+1)*per], q[0].Floats[i*per:(i+1)*per]
 		if argmax(fr) == argmax(qr) {
@@ -86,8 +88,8 @@ func (s *scorer) add(first, count int, f, q []Tensor) {
 // result returns what add counted.
 func (s *scorer) result() *Result {
 	r := &Result{Samples: s.n, SQNR: Decibel(s.quality.SQNR())}
-	if s.n > 0 {
-		r.Agreement = float64(s.agree) / float64(s.n)
+	if s.compared > 0 {
+		r.Agreement = float64(s.agree) / float64(s.compared)
 	}
 	if s.labels != nil && s.labelled > 0 {
 		share := func(hits int) float64 { return float64(hits) / float64(s.labelled) }

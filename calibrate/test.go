@@ -23,7 +23,8 @@ type TestOptions struct {
 	// there are none.
 	Labels []int
 	// Output, when set, is called with the quantized network's outputs of
-	// every batch, in the graph's order, cut to the samples that are real.
+	// every batch, in the graph's order, cut to the samples that are real. The
+	// first axis is the sample; where an output has no such axis, it gets one.
 	Output func(first int, outputs []Tensor) error
 	// Progress, when set, is called after every batch with the number of
 	// samples done.
@@ -50,14 +51,10 @@ func (c *Calibrated) Test(ctx context.Context, r Runner, in Batches, opts TestOp
 		}
 		defer float.Close()
 	}
-	fixed := FixedBatch(c.Plan.Model)
-	if fixed > 0 {
-		in = Rebatch(in, fixed)
-	}
 	outputs := c.Plan.Model.Graph.Outputs
 	hook := c.hook(sim, pool)
 	score := &scorer{labels: opts.Labels}
-	for b, err := range in {
+	for b, err := range fit(in, c.Plan.Model, 0) {
 		if err != nil {
 			return nil, err
 		}
@@ -66,9 +63,6 @@ func (c *Calibrated) Test(ctx context.Context, r Runner, in Batches, opts TestOp
 		}
 		if opts.Labels != nil && b.First+b.Count > len(opts.Labels) {
 			return nil, fmt.Errorf("there are %d labels, but at least %d samples", len(opts.Labels), b.First+b.Count)
-		}
-		if fixed > 0 {
-			b = b.pad(fixed)
 		}
 		q, err := runPlain(ctx, quantized, b.Inputs, hook)
 		if err != nil {
@@ -142,6 +136,26 @@ func (c *Calibrated) hook(sim *plan.Simulation, pool *kernel.Pool) Hook {
 	}
 }
 
+// bySample returns an output of a run of rows samples, with the sample as its
+// first axis, cut to the first count of them. An output that does not divide
+// into samples stays as it is.
+func (t Tensor) bySample(rows, count int) Tensor {
+	switch {
+	case len(t.Shape) > 0 && int(t.Shape[0]) == rows:
+	case rows == 1:
+		t.Shape = append([]int64{1}, t.Shape...)
+	case len(t.Shape) > 0 && t.Shape[0] > 0 && int(t.Shape[0])%rows == 0:
+		// Several rows a sample, such as the windows of an image.
+		t.Shape = append([]int64{int64(rows), t.Shape[0] / int64(rows)}, t.Shape[1:]...)
+	default:
+		return t
+	}
+	if count < rows {
+		t = t.rows(0, count)
+	}
+	return t
+}
+
 // inOrder returns a run's outputs in the graph's order, without the rows that
 // pad a batch.
 func inOrder(out map[string]Tensor, order []*graph.Value, b *Batch) ([]Tensor, error) {
@@ -152,10 +166,7 @@ func inOrder(out map[string]Tensor, order []*graph.Value, b *Batch) ([]Tensor, e
 		if !ok {
 			return nil, fmt.Errorf("the engine did not return the output %q", v.Name)
 		}
-		if rows > b.Count && len(t.Shape) > 0 && int(t.Shape[0]) == rows {
-			t = t.rows(0, b.Count)
-		}
-		ts[i] = t
+		ts[i] = t.bySample(rows, b.Count)
 	}
 	return ts, nil
 }

@@ -259,12 +259,14 @@ func (e *Editor) change(n *Node, f func()) {
 func (e *Editor) ReplaceUses(old, new string, except ...*Node) {
 	for _, n := range e.Consumers(old) {
 		if !slices.Contains(except, n) {
-			e.change(n, func() { replaceReads(n, old, new) })
+			e.change(n, func() { ReplaceReads(n, old, new) })
 		}
 	}
 }
 
-func replaceReads(n *Node, old, new string) {
+// ReplaceReads makes n read new in the place of old, in its subgraphs too
+// where they do not define old themselves. It is for whoever holds no [Editor].
+func ReplaceReads(n *Node, old, new string) {
 	for i, in := range n.Inputs {
 		if in == old {
 			n.Inputs[i] = new
@@ -275,7 +277,7 @@ func replaceReads(n *Node, old, new string) {
 			continue // another value of that name
 		}
 		for _, inner := range sub.Nodes {
-			replaceReads(inner, old, new)
+			ReplaceReads(inner, old, new)
 		}
 		for i, v := range sub.Outputs {
 			if v.Name == old {

@@ -20,9 +20,8 @@ type Role int
 const (
 	// Quantize taps hold a quantized input or activation.
 	Quantize Role = iota + 1
-	// Compare taps hold two results of an operation one after the other along
-	// the first axis: of its side version, and its own. Only the second half
-	// is passed on.
+	// Compare taps hold an operation's result, and as a second input that of
+	// its side version. Only the first is passed on.
 	Compare
 )
 
@@ -135,11 +134,7 @@ func (p *Plan) Simulation(o SimulationOptions) (*Simulation, error) {
 		case isInput[t.Name]:
 			out := fresh(t.Name + ".quantized")
 			for _, n := range g.Nodes {
-				for i, in := range n.Inputs {
-					if in == t.Name {
-						n.Inputs[i] = out
-					}
-				}
+				graph.ReplaceReads(n, t.Name, out)
 			}
 			first = append(first, tap(t, t.Name, out))
 		default:
@@ -184,19 +179,12 @@ func (p *Plan) Simulation(o SimulationOptions) (*Simulation, error) {
 			side[i] = c
 		}
 		out := last.Outputs[0]
-		raw, both, seen := fresh(out+".uncorrected"), fresh(out+".both"), fresh(out+".seen")
+		raw := fresh(out + ".uncorrected")
 		last.Outputs[0] = raw
 		// One tap for both: an engine may run two taps in any order.
-		join := &graph.Node{Name: fresh("narrow.join." + out), OpType: "Concat", Outputs: []string{both}, Rule: "tap",
-			Inputs: []string{side[len(side)-1].Outputs[0], raw},
-			Attrs:  []*graph.Attr{{Name: "axis", Kind: graph.AttrInt}}}
-		split := &graph.Node{Name: fresh("narrow.split." + out), OpType: "Split", Inputs: []string{seen}, Rule: "tap",
-			Outputs: []string{fresh(out + ".side"), out},
-			Attrs:   []*graph.Attr{{Name: "axis", Kind: graph.AttrInt}}}
-		if m.Opsets[""] >= 18 {
-			split.Attrs = append(split.Attrs, &graph.Attr{Name: "num_outputs", Kind: graph.AttrInt, Int: 2})
-		}
-		behind := append(side, join, newTap(Tap{Role: Compare, Operation: op}, out, both, seen), split)
+		pair := newTap(Tap{Role: Compare, Operation: op}, out, raw, out)
+		pair.Inputs = append(pair.Inputs, side[len(side)-1].Outputs[0])
+		behind := append(side, pair)
 		after[last] = append(behind, after[last]...)
 	}
 	// A layer's own input quantizer reads the value behind the network input's

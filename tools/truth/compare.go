@@ -122,7 +122,7 @@ func (c *comparison) run(ctx context.Context, s calibrate.Session, in calibrate.
 
 func (t *tally) add(name string, want, got calibrate.Tensor, s step) error {
 	t.name = name
-	if fmt.Sprint(want.Shape) != fmt.Sprint(got.Shape) || want.Type != got.Type {
+	if want.Len() != got.Len() || want.Type != got.Type {
 		return fmt.Errorf("output %q is %v%v, not %v%v", name, got.Type, got.Shape, want.Type, want.Shape)
 	}
 	if want.Floats == nil {

@@ -10,6 +10,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -269,9 +270,9 @@ func (r *round) run(ctx context.Context) error {
 			return fmt.Errorf("exported: %w", err)
 		}
 		c := newComparison(want, steps, labels)
-		fixed := calibrate.FixedBatch(r.model.Graph)
+		fixed := cmp.Or(test.FixedBatch(), calibrate.FixedBatch(r.model.Graph))
 		batches := narrow.Batches(ctx, test, r.o.batch)
-		if fixed > 0 {
+		if fixed > 0 && test.FixedBatch() == 0 {
 			batches = calibrate.Rebatch(batches, fixed)
 		}
 		err = c.run(ctx, session, batches, fixed, cal.Plan.Model.Graph.Outputs)
