@@ -51,7 +51,9 @@ func fusable(n *graph.Node) bool {
 // float. That changes no number: quantizing keeps order and is idempotent, so
 // it commutes with Relu and Clip, and with moving values.
 //
-// clamped says that a Clip of our own comes before the quantizer.
+// clamped says that a Clip of our own comes before the quantizer. Where the
+// scale holds ties, only products are fused: ONNX Runtime's integer Add adds
+// the zero point before it rounds, and loses them.
 func (q *qdq) fuse(l *links, t *plan.Tensor, e scheme.Encoding, st storage, in string, clamped bool) {
 	if q.opts.Plain || q.opts.ExactRounding || st.hi-st.lo != 255 {
 		return
@@ -81,7 +83,7 @@ func (q *qdq) fuse(l *links, t *plan.Tensor, e scheme.Encoding, st storage, in s
 	default:
 		return
 	}
-	if p := l.inner(n.Input(0)); p != nil && fusable(p) {
+	if p := l.inner(n.Input(0)); p != nil && fusable(p) && !(q.holds(l, t, e, in) && !p.Is("Conv", "ConvTranspose", "Gemm", "MatMul")) {
 		q.fuseInput(l, t, e, st, n, 0)
 	}
 }

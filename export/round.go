@@ -94,18 +94,28 @@ func (q *qdq) tieScale(l *links, t *plan.Tensor, e scheme.Encoding, from string)
 		q.held[t] = true
 		return scale
 	}
-	if q.opts.Plain || q.opts.ExactRounding || e.FixPosition == nil || e.Max-e.Min > 255 {
+	if !q.holds(l, t, e, from) {
 		return scale
 	}
-	switch {
-	case s.RoundMode == scheme.StdRound, s.RoundMode == scheme.HalfUp && q.nonNegative(l, from, len(l.producer)):
-		q.held[t] = true
-		return scale * (1 - tieShift)
-	case s.RoundMode == scheme.HalfDown:
-		q.held[t] = true
+	q.held[t] = true
+	if s.RoundMode == scheme.HalfDown {
 		return scale * (1 + tieShift)
 	}
-	return scale
+	return scale * (1 - tieShift)
+}
+
+// holds reports whether a scale can hold the ties of t's round mode.
+func (q *qdq) holds(l *links, t *plan.Tensor, e scheme.Encoding, from string) bool {
+	if q.opts.Plain || q.opts.ExactRounding || e.FixPosition == nil || e.Max-e.Min > 255 {
+		return false
+	}
+	switch t.Settings.Settings.RoundMode {
+	case scheme.StdRound, scheme.HalfDown:
+		return true
+	case scheme.HalfUp:
+		return q.nonNegative(l, from, len(l.producer))
+	}
+	return false
 }
 
 // moved reports whether from holds nothing but values that were quantized by
