@@ -38,6 +38,9 @@ type correction struct {
 	// sum is the summed mean error of each sample so far (float propagation).
 	sum     []float64
 	samples int
+	// side are the side version's values, the engine's, between the two calls
+	// of a Compare tap.
+	side []float32
 	// ref are the float version's values, kept until the quantizer right
 	// behind the layer has run.
 	ref []float32
@@ -121,27 +124,30 @@ func (k *corrector) endOf(t *plan.Tensor) *plan.Operation {
 	return nil
 }
 
-// compare handles the two results of an operation: it adds what the bias
-// changed since the network was loaded, and measures the error unless the
-// quantizer right behind does.
-func (k *corrector) compare(op *plan.Operation, b *Batch, dst, src []float32, both []int64) {
+// compare handles the two results of an operation, the side version's first
+// (see [Hook]): it adds what the bias changed since the network was loaded, and
+// measures the error unless the quantizer right behind does.
+func (k *corrector) compare(op *plan.Operation, b *Batch, dst, src []float32, shape []int64) {
 	l := k.byOp[op]
+	if dst == nil {
+		l.side = src
+		return
+	}
+	side := l.side
+	l.side = nil
 	if !SameMemory(dst, src) {
 		copy(dst, src)
 	}
-	half := len(dst) / 2
-	side, own := dst[:half], dst[half:]
-	shape := append([]int64{both[0] / 2}, both[1:]...)
 	if k.c.opts.Propagate == Float {
-		l.average(side, own, shape, b.Count)
+		l.average(side, dst, shape, b.Count)
 		return
 	}
-	l.shift(k.c.pool, own, shape)
+	l.shift(k.c.pool, dst, shape)
 	if k.byEnd[op.Output] == l {
 		l.ref = append(l.ref[:0], side...)
 		return
 	}
-	k.judge(op, own, side, shape)
+	k.judge(op, dst, side, shape)
 }
 
 // judgeEnd judges a layer whose result's own quantizer has just run.
