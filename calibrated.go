@@ -8,6 +8,7 @@ import (
 	"narrow/diag"
 	"narrow/export"
 	"narrow/graph"
+	"narrow/plan"
 	"narrow/scheme"
 )
 
@@ -66,8 +67,12 @@ func (c *Calibrated) Export(opts export.Options) (*graph.Model, diag.List, error
 }
 
 func (c *Calibrated) exportInput() export.Input {
+	ties := make(map[*plan.Tensor]export.Ties, len(c.Result.Ties))
+	for t, n := range c.Result.Ties {
+		ties[t] = export.Ties(n)
+	}
 	return export.Input{
-		Plan: c.Plan, Encodings: c.Result.Encodings, Bias: c.Result.Bias,
+		Plan: c.Plan, Encodings: c.Result.Encodings, Bias: c.Result.Bias, Ties: ties,
 		ModelPath: c.Model.Path, ModelSHA256: c.Model.SHA256,
 		Samples:   export.Samples{Count: c.Result.Samples, Batches: c.Result.Batches, SHA256: c.SamplesSHA256},
 		Propagate: c.Result.Propagate.String(), Version: Version(),

@@ -18,10 +18,12 @@ import (
 const (
 	QuantInfoFile = "quant_info.json"
 	BiasCorrFile  = "bias_corr.json"
+	TiesFile      = "ties.json"
 )
 
-// Save writes the calibration into dir: quant_info.json, bias_corr.json and the
-// listing <Model>.py. All are written whole before any replaces what was there.
+// Save writes the calibration into dir: quant_info.json, bias_corr.json,
+// ties.json (how often round modes differ from half_even) and the listing
+// <Model>.py. All are written whole before any replaces what was there.
 func (c *Calibrated) Save(dir string) error {
 	in := c.exportInput()
 	q, err := export.NewQuantInfo(in)
@@ -40,10 +42,15 @@ func (c *Calibrated) Save(dir string) error {
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", BiasCorrFile, err)
 	}
+	ties, err := c.marshalTies()
+	if err != nil {
+		return err
+	}
 	name, listing := export.Listing(in)
 	return atomicfile.Write(dir,
 		atomicfile.Bytes(name, listing),
 		atomicfile.Bytes(BiasCorrFile, bias),
+		atomicfile.Bytes(TiesFile, ties),
 		atomicfile.Bytes(QuantInfoFile, info),
 	)
 }
@@ -93,12 +100,16 @@ func Load(dir string, m *Model, s *strategy.Strategy) (*Calibrated, diag.List, e
 	if err != nil {
 		return nil, nil, err
 	}
+	ties, err := readTies(filepath.Join(dir, TiesFile), r.Plan)
+	if err != nil {
+		return nil, nil, err
+	}
 	how, err := calibrate.ParsePropagation(q.Propagate)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", file, err)
 	}
 	res, err := calibrate.Restore(r.Plan, calibrate.Restored{
-		Encodings: encodings, BiasCorrection: corr, Samples: q.Samples.Count, Batches: q.Samples.Batches, Propagate: how,
+		Encodings: encodings, BiasCorrection: corr, Ties: ties, Samples: q.Samples.Count, Batches: q.Samples.Batches, Propagate: how,
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", file, err)

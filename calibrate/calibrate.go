@@ -79,7 +79,10 @@ type Calibrated struct {
 	// changed.
 	Bias map[*plan.Tensor][]float32
 	// Aligned tells, for tensors whose scale alignment changed, why.
-	Aligned   map[*plan.Tensor]string
+	Aligned map[*plan.Tensor]string
+	// Ties counts, for the inputs and activations whose round mode is not
+	// half_even, where that would have given another integer.
+	Ties      map[*plan.Tensor]Ties
 	Samples   int
 	Batches   int
 	Propagate Propagation
@@ -111,6 +114,7 @@ func Calibrate(ctx context.Context, p *plan.Plan, r Runner, in Batches, opts Opt
 		out: &Calibrated{
 			Plan: p, Propagate: opts.Propagate,
 			Encodings: map[*plan.Tensor]scheme.Encoding{}, Bias: map[*plan.Tensor][]float32{}, Aligned: map[*plan.Tensor]string{},
+			Ties: map[*plan.Tensor]Ties{},
 		},
 		obs: map[*plan.Tensor]*observe.Observer{}, empty: map[*plan.Tensor]bool{},
 	}
@@ -305,16 +309,23 @@ func (c *calibration) tap(t *plan.Tensor, b *Batch, dst, src []float32, shape []
 	case err != nil:
 		return fmt.Errorf("layer %s, batch from %s: %w", t.Layer.Name, b.Name(0), err)
 	}
+	var e scheme.Encoding
+	if o := c.obs[t]; o != nil {
+		if e, err = o.Encoding(); err != nil {
+			return err
+		}
+	}
 	if c.opts.Propagate == Float {
+		c.auditFloat(t, b, src, shape, e)
 		if !SameMemory(dst, src) {
 			copy(dst, src)
 		}
 		return nil
 	}
-	var e scheme.Encoding
-	if o := c.obs[t]; o != nil {
-		if e, err = o.Encoding(); err != nil {
-			return err
+	if n := c.audit(t, b, dst, src, shape, e); n > 0 {
+		dst, src = dst[n:], src[n:] // the rows that pad a batch
+		if len(src) == 0 {
+			return nil
 		}
 	}
 	return observe.Apply(c.pool, dst, src, t.Settings.Settings, e, shape)

@@ -53,6 +53,24 @@ func Apply(pool *kernel.Pool, dst, src []float32, s scheme.Settings, e scheme.En
 	return nil
 }
 
+// Audits reports whether [ApplyTies] counts anything under settings s and
+// encoding e: an integer map for the whole tensor that rounds otherwise than
+// half_even.
+func Audits(s scheme.Settings, e scheme.Encoding) bool {
+	return s.Datatype == scheme.Int && s.RoundMode != scheme.HalfEven && e.Axis < 0 && len(e.Scale) == 1 && len(e.ZeroPoint) == 1
+}
+
+// ApplyTies is [Apply] where [Audits], and returns on how many elements
+// rounding ties to even would have given another integer.
+func ApplyTies(pool *kernel.Pool, dst, src []float32, s scheme.Settings, e scheme.Encoding) int64 {
+	return pool.FakeQuantizeTies(dst, src, Affines(s, e)[0])
+}
+
+// Ties is the count of [ApplyTies] alone: x is only read.
+func Ties(pool *kernel.Pool, x []float32, s scheme.Settings, e scheme.Encoding) int64 {
+	return pool.Ties(x, Affines(s, e)[0])
+}
+
 // Quantize returns the integers of src under e, which belongs to settings s
 // with the datatype int. T holds e.Min..e.Max. Dequantizing them, (q - zero
 // point) * scale in float32, gives the bits of [Apply].

@@ -1,0 +1,48 @@
+package calibrate
+
+import (
+	"narrow/calibrate/observe"
+	"narrow/plan"
+	"narrow/scheme"
+)
+
+// Ties counts, over the calibration samples, the elements of a tensor, and
+// those that its round mode quantizes to another integer than half_even does.
+// A batch is counted with the scale that held when it had been observed.
+type Ties struct{ Elements, Differing int64 }
+
+// audit quantizes the elements of a batch that belong to samples, and counts
+// them; it returns how many they are, or 0 for tensors that are not audited.
+func (c *calibration) audit(t *plan.Tensor, b *Batch, dst, src []float32, shape []int64, e scheme.Encoding) int {
+	s := t.Settings.Settings
+	if !observe.Audits(s, e) {
+		return 0
+	}
+	n := ofSamples(b, len(src), shape)
+	c.count(t, n, observe.ApplyTies(c.pool, dst[:n], src[:n], s, e))
+	return n
+}
+
+// auditFloat counts without quantizing.
+func (c *calibration) auditFloat(t *plan.Tensor, b *Batch, x []float32, shape []int64, e scheme.Encoding) {
+	s := t.Settings.Settings
+	if observe.Audits(s, e) {
+		n := ofSamples(b, len(x), shape)
+		c.count(t, n, observe.Ties(c.pool, x[:n], s, e))
+	}
+}
+
+func (c *calibration) count(t *plan.Tensor, elements int, differing int64) {
+	sum := c.out.Ties[t]
+	c.out.Ties[t] = Ties{sum.Elements + int64(elements), sum.Differing + differing}
+}
+
+// ofSamples returns how many of a tensor's n elements, from the first, belong
+// to samples; the others are of rows that pad the batch.
+func ofSamples(b *Batch, n int, shape []int64) int {
+	rows := padded(b)
+	if rows > b.Count && len(shape) > 0 && int(shape[0])%rows == 0 {
+		return n / rows * b.Count
+	}
+	return n
+}
