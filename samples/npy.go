@@ -105,10 +105,16 @@ func readNPYHeader(r io.ReaderAt) (*header, error) {
 // end is no ordinary one.
 func noEOF(err error) error {
 	if err == io.EOF || err == nil {
-		return io.ErrUnexpectedEOF
+		return endError{}
 	}
 	return err
 }
+
+// endError is io.ErrUnexpectedEOF in words.
+type endError struct{}
+
+func (endError) Error() string { return "the file ends there" }
+func (endError) Unwrap() error { return io.ErrUnexpectedEOF }
 
 // parseNPYDict reads the Python literal {'descr': '<f4', 'fortran_order':
 // False, 'shape': (3, 4), }.

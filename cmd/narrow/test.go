@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -48,6 +49,9 @@ signal to quantization noise ratio of the outputs.`,
 			}
 			set, err := a.openSamples(&f.inputFlags, m)
 			if err != nil {
+				return err
+			}
+			if err := a.commit(c.Context(), func() error { return checkOutput(f.saveOutput) }); err != nil {
 				return err
 			}
 			res, err := a.test(c.Context(), &f.inputFlags, cal, set, f.saveOutput)
@@ -119,10 +123,33 @@ func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set
 	if saveOutput == "" {
 		return res, run(nil)
 	}
-	return res, atomicfile.Write(filepath.Dir(saveOutput), atomicfile.File{Name: filepath.Base(saveOutput), Write: func(w io.Writer) error {
+	return res, outputError(saveOutput, atomicfile.Write(filepath.Dir(saveOutput), atomicfile.File{Name: filepath.Base(saveOutput), Write: func(w io.Writer) error {
 		npy := &outputWriter{w: w, total: set.Len()}
-		return errors.Join(run(npy.add), npy.close())
-	}})
+		if err := run(npy.add); err != nil {
+			return err
+		}
+		return npy.close()
+	}}))
+}
+
+// checkOutput makes sure, before the work, that --save-output can be written.
+func checkOutput(file string) error {
+	if file == "" {
+		return nil
+	}
+	if st, err := os.Stat(file); err == nil && st.IsDir() {
+		return fmt.Errorf("--save-output %s: is a folder: name an .npy file in it", file)
+	}
+	return outputError(file, atomicfile.CheckDir(filepath.Dir(file)))
+}
+
+// outputError tells an error about the folder of --save-output as such.
+func outputError(file string, err error) error {
+	var dir *atomicfile.DirError
+	if errors.As(err, &dir) {
+		return fmt.Errorf("--save-output %s: cannot be written: %s: %w: name another file", file, dir.Dir, dir.Err)
+	}
+	return err
 }
 
 // outputWriter writes a network's first output, batch by batch, as one .npy.

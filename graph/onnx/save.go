@@ -46,6 +46,9 @@ func Save(m *graph.Model, path string, options ...SaveOption) error {
 	for _, o := range options {
 		o(&c)
 	}
+	if st, err := os.Stat(path); err == nil && st.IsDir() {
+		return fmt.Errorf("save model %s: is a folder: move it away, or save elsewhere", path)
+	}
 	msg := encodeModel(m)
 	keep := ""
 	if c.external || proto.Size(msg) >= maxMessage {

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // File is one file to write: its name in the folder, and who writes it.
@@ -65,7 +66,7 @@ const tempPattern = ".narrow-*.tmp"
 // MakeDir creates dir where it is missing. The error names it and the reason.
 func MakeDir(dir string) error {
 	if st, err := os.Stat(dir); err == nil && !st.IsDir() {
-		return fmt.Errorf("the output folder %s is a file: name another with -o", dir)
+		return &DirError{dir, errIsFile}
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return cannot(dir, err)
@@ -78,11 +79,40 @@ func cannot(dir string, err error) error {
 	if errors.As(err, &pe) {
 		err = pe.Err
 	}
-	return fmt.Errorf("cannot write into the output folder %s: %w: name another with -o", dir, err)
+	return &DirError{dir, err}
 }
 
-// Write writes the files into dir, which is created where it is missing.
+var errIsFile = errors.New("is a file")
+
+// DirError says that a folder cannot be written into.
+type DirError struct {
+	Dir string
+	// Err is the reason, without the folder's name.
+	Err error
+}
+
+// Error names the folder, the reason and the flag that names another.
+func (e *DirError) Error() string {
+	if errors.Is(e.Err, errIsFile) {
+		return fmt.Sprintf("the output folder %s is a file: name another with -o", e.Dir)
+	}
+	return fmt.Sprintf("cannot write into the output folder %s: %v: name another with -o", e.Dir, e.Err)
+}
+
+// Unwrap returns the reason.
+func (e *DirError) Unwrap() error { return e.Err }
+
+// Write writes the files into dir, which is created where it is missing, and
+// taken away again when writing fails.
 func Write(dir string, files ...File) (err error) {
+	made := missing(dir)
+	defer func() {
+		if err != nil {
+			for _, d := range slices.Backward(made) {
+				os.Remove(d) // stays where something else is in it by then
+			}
+		}
+	}()
 	if err := MakeDir(dir); err != nil {
 		return err
 	}
