@@ -11,6 +11,7 @@ package ort
 import (
 	"narrow/calibrate"
 	"narrow/calibrate/ort/internal/capi"
+	"narrow/internal/ortlib"
 )
 
 // Runner is a [calibrate.Runner] on one opened ONNX Runtime library. It needs
@@ -19,9 +20,18 @@ type Runner struct{ lib *capi.Lib }
 
 var _ calibrate.Runner = (*Runner)(nil)
 
-// Open loads the ONNX Runtime shared library (1.18 or newer) at path. A
-// process should open it once. The error names the path and the reason.
+// Open loads the ONNX Runtime shared library (1.18 or newer) at path. With ""
+// it looks at the variable NARROW_ORT_LIB, the program's folder, the cache that
+// narrow's `make setup` fills, and the system's library path, in this order. A
+// process should open it once. The error names the path, or all places looked
+// at, and the reason.
 func Open(path string) (*Runner, error) {
+	if path == "" {
+		var err error
+		if path, err = ortlib.Find(""); err != nil {
+			return nil, err
+		}
+	}
 	lib, err := capi.Open(path)
 	if err != nil {
 		return nil, err

@@ -46,7 +46,7 @@ var house = map[string]struct {
 	"samples":       {4, []string{"diag"}},
 	"export":        {4, []string{"diag", "graph", "graph/onnx", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme", "strategy"}},
 	"report":        {4, []string{"internal/atomicfile", "diag", "graph", "plan", "calibrate/observe", "scheme"}},
-	"calibrate/ort": {5, []string{"graph", "graph/onnx", "calibrate"}},
+	"calibrate/ort": {5, []string{"graph", "graph/onnx", "calibrate", "internal/ortlib"}},
 
 	// The root strings all together but the engine: importing it brings no cgo.
 	".": {6, []string{
