@@ -42,7 +42,7 @@ func (q *qdq) chooseOpset() bool {
 		return refuse("ask for the model's or a later one", "onnx_opset_version %d is asked for, but the model is written for %d, and operator sets are only raised", ask, have)
 	case ask < need:
 		return refuse("leave onnx_opset_version out, or ask for a later one", "onnx_opset_version %d is asked for, but %s needs %d", ask, why, need)
-	case ask > MaxOpset:
+	case ask > max(MaxOpset, have):
 		return refuse("", "onnx_opset_version %d is asked for; narrow writes up to %d", ask, MaxOpset)
 	}
 	q.opset = ask

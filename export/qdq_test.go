@@ -312,3 +312,36 @@ func TestMissingEncoding(t *testing.T) {
 		c.Encodings[x] = scheme.Encoding(e)
 	}
 }
+
+// TestDeadChannel gives a channel without weights a scale that leaves room for
+// its bias.
+func TestDeadChannel(t *testing.T) {
+	m := graph.MustParse(`<ir_version: 8, opset_import: ["": 13]> g (float[N, 1, 4, 4] x) => (float[N, 2, 4, 4] y)
+		<float[2, 1, 1, 1] w = {0, 1}, float[2] b = {100, 1}> { [c] y = Conv (x, w, b) }`)
+	p, list, err := plan.Build(m, settings(t, config(t, "int8_perchannel")))
+	if err != nil || list.HasErrors() {
+		t.Fatal(err, list)
+	}
+	in := export.Input{Plan: p, Encodings: map[*tensor]scheme.Encoding{}}
+	for _, x := range p.Tensors {
+		e := scheme.Encoding{Axis: -1, Min: -128, Max: 127, Scale: []float32{1}, ZeroPoint: []int64{0}}
+		if x.Axis >= 0 {
+			e = scheme.Encoding{Axis: 0, Min: -128, Max: 127, Scale: []float32{1e-20, 0.5}, ZeroPoint: []int64{0, 0}}
+		}
+		in.Encodings[x] = e
+	}
+	out, list := qdq(t, in, export.Options{})
+	if len(list) > 0 {
+		t.Errorf("findings %v", list)
+	}
+	bias := out.Graph.Initializer("b_quantized")
+	if bias == nil || bias.Type != graph.Int32 {
+		t.Fatalf("the bias is stored as %v", bias)
+	}
+	if v, err := bias.Int64s(); err != nil || !slices.Equal(v, []int64{200, 2}) {
+		t.Errorf("the bias is %v (%v)", v, err)
+	}
+	if v, err := out.Graph.Initializer("w_scale").Floats(); err != nil || !slices.Equal(v, []float32{0.5, 0.5}) {
+		t.Errorf("the weights' scales are %v (%v)", v, err)
+	}
+}

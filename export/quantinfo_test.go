@@ -5,9 +5,12 @@ import (
 	"flag"
 	"maps"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,6 +18,7 @@ import (
 	"narrow/graph"
 	"narrow/plan"
 	"narrow/scheme"
+	"narrow/strategy"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -232,28 +236,74 @@ func FuzzReadQuantInfo(f *testing.F) {
 		f.Add(b)
 	}
 	f.Add([]byte(`{"format":"narrow.quant_info/1","strategy":{},"tensors":[{"name":"a","kind":"bias","datatype":"int"}]}`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		q, err := export.ReadQuantInfo("f", data)
-		if err != nil {
-			return
+	p, _, err := plan.Build(graph.MustParse(small), strategy.Default())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) { readAndWrite(t, p, data) })
+}
+
+// readAndWrite checks that what can be read can be written, and reading that
+// changes nothing.
+func readAndWrite(t *testing.T, p *plan.Plan, data []byte) (read bool) {
+	t.Helper()
+	q, err := export.ReadQuantInfo("f", data)
+	if err != nil {
+		return false
+	}
+	text, err := q.Marshal()
+	if err != nil {
+		t.Fatalf("what was read cannot be written: %v", err)
+	}
+	back, err := export.ReadQuantInfo("f", text)
+	if err != nil {
+		t.Fatalf("what was written cannot be read: %v\n%s", err, text)
+	}
+	if again, err := back.Marshal(); err != nil || !bytes.Equal(again, text) {
+		t.Fatalf("reading changes it: %v\n%s\n%s", err, text, again)
+	}
+	_, _ = q.Apply(p) // must not panic
+	return true
+}
+
+// TestReadQuantInfoDamaged reads files with words exchanged, doubled and left
+// out.
+func TestReadQuantInfoDamaged(t *testing.T) {
+	in := byHand(t, config(t, "int8_perchannel"))
+	q, err := export.NewQuantInfo(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := q.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := regexp.MustCompile(`"[^"]*"|[-+.0-9e]+|[\[\]{},:]|[a-z]+|\s+`).FindAllString(string(text), -1)
+	odd := []string{"null", "-1", "1e999", "1e-400", "[]", "{}", `""`, `"\ud800"`, "true", "9223372036854775808", "0.5"}
+	r := rand.New(rand.NewPCG(5, 6))
+	reads := 0
+	for range 1500 {
+		w := slices.Clone(words)
+		for range 1 + r.IntN(2) {
+			i, j := r.IntN(len(w)), r.IntN(len(w))
+			switch r.IntN(4) {
+			case 0:
+				w[i] = w[j]
+			case 1:
+				w[i] = odd[r.IntN(len(odd))]
+			case 2:
+				w[i] = ""
+			case 3:
+				w[i], w[j] = w[j], w[i]
+			}
 		}
-		text, err := q.Marshal()
-		if err != nil {
-			t.Fatalf("what was read cannot be written: %v", err)
+		if readAndWrite(t, in.Plan, []byte(strings.Join(w, ""))) {
+			reads++
 		}
-		back, err := export.ReadQuantInfo("f", text)
-		if err != nil {
-			t.Fatalf("what was written cannot be read: %v\n%s", err, text)
-		}
-		if again, err := back.Marshal(); err != nil || !bytes.Equal(again, text) {
-			t.Fatalf("reading changes it: %v\n%s\n%s", err, text, again)
-		}
-		p, _, err := plan.Build(graph.MustParse(small), settings(t, "{}"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _ = q.Apply(p) // must not panic
-	})
+	}
+	if reads == 0 {
+		t.Error("not one of the damaged files could be read: the damage is too great to test anything")
+	}
 }
 
 func TestBiasCorr(t *testing.T) {
