@@ -85,7 +85,11 @@ func Load(dir string, m *Model, s *strategy.Strategy) (*Calibrated, diag.List, e
 	if err != nil {
 		return nil, list, err
 	}
-	r, list, err := m.Resolve(saved)
+	accuracy, err := ParseAccuracy(q.Accuracy)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", file, err)
+	}
+	r, list, err := m.ResolveFor(saved, accuracy)
 	if err != nil {
 		return nil, list, err
 	}
@@ -93,6 +97,10 @@ func Load(dir string, m *Model, s *strategy.Strategy) (*Calibrated, diag.List, e
 		return nil, list, err
 	}
 	encodings, err := q.Apply(r.Plan)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", file, err)
+	}
+	weights, err := q.RefinedWeights(r.Plan)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", file, err)
 	}
@@ -109,7 +117,7 @@ func Load(dir string, m *Model, s *strategy.Strategy) (*Calibrated, diag.List, e
 		return nil, nil, fmt.Errorf("%s: %w", file, err)
 	}
 	res, err := calibrate.Restore(r.Plan, calibrate.Restored{
-		Encodings: encodings, BiasCorrection: corr, Ties: ties, Samples: q.Samples.Count, Batches: q.Samples.Batches, Propagate: how,
+		Encodings: encodings, BiasCorrection: corr, Weights: weights, Ties: ties, Samples: q.Samples.Count, Batches: q.Samples.Batches, Propagate: how,
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", file, err)

@@ -72,14 +72,22 @@ type Resolved struct {
 	Plan  *plan.Plan
 	// Rewrites tells which rules changed the network before calibration.
 	Rewrites *rewrite.Report
+	// Accuracy is what the model was resolved for.
+	Accuracy Accuracy
 }
 
-// Resolve rewrites the model as the strategy asks and plans its quantization.
+// Resolve is [Model.ResolveFor] with [Guide].
+func (m *Model) Resolve(s *strategy.Strategy) (*Resolved, diag.List, error) {
+	return m.ResolveFor(s, Guide)
+}
+
+// ResolveFor rewrites the model as the strategy and a ask and plans its
+// quantization.
 // The findings are layer rules that match nothing or too much (errors) and
 // settings that a tensor cannot hold (warnings); the error tells of a network
 // that cannot be planned at all.
-func (m *Model) Resolve(s *strategy.Strategy) (*Resolved, diag.List, error) {
-	g, report, err := rewrite.Apply(m.Graph, rules(s)...)
+func (m *Model) ResolveFor(s *strategy.Strategy, a Accuracy) (*Resolved, diag.List, error) {
+	g, report, err := rewrite.Apply(m.Graph, rules(s, a)...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("model %s: %w", m.Path, err)
 	}
@@ -87,7 +95,7 @@ func (m *Model) Resolve(s *strategy.Strategy) (*Resolved, diag.List, error) {
 	if err != nil {
 		return nil, list, fmt.Errorf("model %s: %w", m.Path, err)
 	}
-	return &Resolved{Model: m, Plan: p, Rewrites: report}, list, nil
+	return &Resolved{Model: m, Plan: p, Rewrites: report, Accuracy: a}, list, nil
 }
 
 // Batches yields the samples of a set in batches of size.

@@ -5,14 +5,26 @@ import (
 	"narrow/strategy"
 )
 
+// equalizeRounds is how often equalization goes through the network for [High].
+// More changes little.
+const equalizeRounds = 20
+
 // rules returns the rewrites that come before calibration, in order. As in
-// vai_q_pytorch, equalization turns every ReLU6 into ReLU.
-func rules(s *strategy.Strategy) []rewrite.Rule {
-	return rewrite.Before(rewrite.Options{
+// vai_q_pytorch, equalization turns every ReLU6 into ReLU; for High it goes
+// through ReLU6 and scales its bounds instead, unless the strategy asks for
+// ReLU.
+func rules(s *strategy.Strategy, a Accuracy) []rewrite.Rule {
+	o := rewrite.Options{
 		ConvertRelu6: s.ConvertReLU6 || s.IncludeCLE,
 		ConvertSilu:  s.ConvertSiLU,
 		Equalize:     s.IncludeCLE,
 
 		DeviceArithmetic: true,
-	})
+	}
+	if a == High {
+		o.ConvertRelu6 = s.ConvertReLU6
+		o.Relu6 = rewrite.Relu6Bounds
+		o.Rounds = equalizeRounds
+	}
+	return rewrite.Before(o)
 }

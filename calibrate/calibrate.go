@@ -78,6 +78,9 @@ type Calibrated struct {
 	// Bias holds the corrected float values of the biases that bias correction
 	// changed.
 	Bias map[*plan.Tensor][]float32
+	// Weights holds the weights that [Calibrated.Refine] chose, each a multiple
+	// of its scale.
+	Weights map[*plan.Tensor][]float32
 	// Aligned tells, for tensors whose scale alignment changed, why.
 	Aligned map[*plan.Tensor]string
 	// Ties counts, for the inputs and activations whose round mode is not
@@ -114,7 +117,7 @@ func Calibrate(ctx context.Context, p *plan.Plan, r Runner, in Batches, opts Opt
 		out: &Calibrated{
 			Plan: p, Propagate: opts.Propagate,
 			Encodings: map[*plan.Tensor]scheme.Encoding{}, Bias: map[*plan.Tensor][]float32{}, Aligned: map[*plan.Tensor]string{},
-			Ties: map[*plan.Tensor]Ties{},
+			Weights: map[*plan.Tensor][]float32{}, Ties: map[*plan.Tensor]Ties{},
 		},
 		obs: map[*plan.Tensor]*observe.Observer{}, empty: map[*plan.Tensor]bool{},
 	}
@@ -215,10 +218,12 @@ func (c *Calibrated) quantizedConstant(pool *kernel.Pool, t *plan.Tensor) ([]flo
 }
 
 // FloatConstant returns a copy of a constant's float values, with bias
-// correction applied.
+// correction and refinement applied.
 func (c *Calibrated) FloatConstant(t *plan.Tensor) ([]float32, error) {
-	if b := c.Bias[t]; b != nil {
-		return append([]float32(nil), b...), nil
+	for _, x := range [][]float32{c.Bias[t], c.Weights[t]} {
+		if x != nil {
+			return append([]float32(nil), x...), nil
+		}
 	}
 	x, err := t.Constant.Floats()
 	if err != nil {
@@ -253,7 +258,7 @@ func (c *calibration) run(ctx context.Context, r Runner, in Batches) error {
 			}
 			session = nil
 		}
-		if n, err = c.network(); err != nil {
+		if n, err = c.network(b.Count); err != nil {
 			return err
 		}
 		loaded = len(c.bias.active())

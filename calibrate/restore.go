@@ -29,6 +29,7 @@ func (c *Calibrated) BiasCorrection() (map[string][]float32, error) {
 type Restored struct {
 	Encodings        map[*plan.Tensor]scheme.Encoding
 	BiasCorrection   map[string][]float32
+	Weights          map[*plan.Tensor][]float32 // see [Calibrated.Weights]
 	Ties             map[*plan.Tensor]Ties
 	Samples, Batches int
 	Propagate        Propagation
@@ -39,7 +40,7 @@ type Restored struct {
 func Restore(p *plan.Plan, r Restored) (*Calibrated, error) {
 	c := &Calibrated{
 		Plan: p, Encodings: map[*plan.Tensor]scheme.Encoding{}, Bias: map[*plan.Tensor][]float32{}, Aligned: map[*plan.Tensor]string{},
-		Ties: r.Ties, Samples: r.Samples, Batches: r.Batches, Propagate: r.Propagate,
+		Weights: r.Weights, Ties: r.Ties, Samples: r.Samples, Batches: r.Batches, Propagate: r.Propagate,
 	}
 	left := make(map[string]bool, len(r.BiasCorrection))
 	for name := range r.BiasCorrection {

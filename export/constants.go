@@ -30,6 +30,12 @@ func (q *qdq) constants() error {
 			}
 			values = b
 		}
+		if w, ok := q.in.Weights[t]; ok {
+			if len(w) != len(values) {
+				return fmt.Errorf("%s has %d elements, its refined values %d", describe(t), len(values), len(w))
+			}
+			values = w
+		}
 		ns, err := q.constant(t, values, q.replaced[t])
 		if err != nil {
 			return fmt.Errorf("%s: %w", describe(t), err)

@@ -15,6 +15,9 @@ type Input struct {
 	// Bias holds the corrected float bias of plan tensors of the kind bias,
 	// where bias correction changed it, with as many elements as the constant.
 	Bias map[*plan.Tensor][]float32
+	// Weights holds the weights that refinement chose, each a multiple of its
+	// scale, where it did.
+	Weights map[*plan.Tensor][]float32
 	// FloatBias holds corrected biases that are not quantized, by the node
 	// input that reads them; the input may be one that the node leaves out.
 	FloatBias map[plan.Use][]float32
@@ -31,6 +34,8 @@ type Input struct {
 	ModelPath, ModelSHA256 string
 	// Samples are what the plan was calibrated on.
 	Samples Samples
+	// Accuracy is "high" where more than the guide's way was asked for, else "".
+	Accuracy string
 	// Propagate is "progressive" or "float".
 	Propagate string
 	// Version is narrow's version.

@@ -29,6 +29,8 @@ type QuantInfo struct {
 	Samples        Samples         `json:"samples"`
 	// Propagate is "progressive" or "float".
 	Propagate string `json:"propagate"`
+	// Accuracy is "high" where more than the guide's way was asked for, else "".
+	Accuracy string `json:"accuracy,omitempty"`
 	// Tensors are the quantized tensors in the network's topological order.
 	Tensors []TensorInfo `json:"tensors"`
 }
@@ -62,6 +64,9 @@ type TensorInfo struct {
 	FixPosition []int             `json:"fix_position,omitempty"`
 	QuantMin    *int64            `json:"quant_min"`
 	QuantMax    *int64            `json:"quant_max"`
+	// Integers are the weights where refinement chose them, else missing: in C
+	// order, little-endian, 1 byte each up to a bit_width of 8, else 2 (base64).
+	Integers []byte `json:"integers,omitempty"`
 	// Batches is how many batches the tensor was seen in.
 	Batches int `json:"batches"`
 	// Because tells, setting by setting, where it comes from.
@@ -93,7 +98,7 @@ func NewQuantInfo(in Input) (*QuantInfo, error) {
 	q := &QuantInfo{
 		Format: QuantInfoFormat, Model: ModelInfo{in.ModelPath, in.ModelSHA256},
 		Strategy: s.MarshalResolved(), StrategySHA256: s.SHA256(),
-		Samples: in.Samples, Propagate: in.Propagate, Tensors: []TensorInfo{},
+		Samples: in.Samples, Propagate: in.Propagate, Accuracy: in.Accuracy, Tensors: []TensorInfo{},
 	}
 	for _, t := range in.Plan.Tensors {
 		ti := newTensorInfo(t)
@@ -106,6 +111,9 @@ func NewQuantInfo(in Input) (*QuantInfo, error) {
 				return nil, fmt.Errorf("%s: %w", describe(t), err)
 			}
 			ti.setEncoding(e)
+			if w, ok := in.Weights[t]; ok {
+				ti.setIntegers(t, e, w)
+			}
 		}
 		q.Tensors = append(q.Tensors, ti)
 	}

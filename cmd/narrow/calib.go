@@ -23,6 +23,7 @@ type calibFlags struct {
 	propagate   string
 	skipInvalid bool
 	asJSON      bool
+	accuracy    accuracyFlags
 }
 
 func (f *calibFlags) add(c *cobra.Command) {
@@ -33,6 +34,7 @@ func (f *calibFlags) add(c *cobra.Command) {
 	f.addEngine(c)
 	c.Flags().StringVar(&f.propagate, "propagate", "progressive", "what a layer sees while calibrating: progressive (inputs already quantized) or float")
 	c.Flags().BoolVar(&f.skipInvalid, "skip-invalid", false, "pass over tensors that hold NaN or Inf, and count them")
+	f.accuracy.add(c)
 	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON document")
 }
 
@@ -89,6 +91,9 @@ func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
 	if err := f.check(); err != nil {
 		return nil, err
 	}
+	if err := f.accuracy.check(c, &f.propagate); err != nil {
+		return nil, err
+	}
 	job := &calibJob{a: a, f: f}
 	var err error
 	if job.how, err = propagation(f.propagate); err != nil {
@@ -101,7 +106,7 @@ func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
 	if job.model, err = narrow.Open(f.model); err != nil {
 		return nil, err
 	}
-	if job.resolved, err = a.resolve(job.model, s); err != nil {
+	if job.resolved, err = a.resolve(job.model, s, f.accuracy.chosen); err != nil {
 		return nil, err
 	}
 	if job.set, err = a.openSamples(&f.inputFlags, job.model); err != nil {
@@ -114,8 +119,8 @@ func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
 }
 
 // resolve plans the quantization of m and prints the findings.
-func (a *app) resolve(m *narrow.Model, s *strategy.Strategy) (*narrow.Resolved, error) {
-	r, list, err := m.Resolve(s)
+func (a *app) resolve(m *narrow.Model, s *strategy.Strategy, acc narrow.Accuracy) (*narrow.Resolved, error) {
+	r, list, err := m.ResolveFor(s, acc)
 	if err != nil {
 		return nil, err
 	}
@@ -140,6 +145,10 @@ func (j *calibJob) calibrate(ctx context.Context) (*narrow.Calibrated, error) {
 		return nil, err
 	}
 	c.SamplesSHA256 = hash
+	bar.Done()
+	if err := j.refine(ctx, c); err != nil {
+		return nil, err
+	}
 	j.seconds = time.Since(start).Seconds()
 	return c, nil
 }

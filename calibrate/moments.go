@@ -1,0 +1,321 @@
+package calibrate
+
+import (
+	"context"
+	"math/rand/v2"
+
+	"narrow/graph"
+	"narrow/internal/kernel"
+)
+
+// weighted is the form of a layer that multiplies weights with columns of its
+// input: groups of rows (output channels) over columns (the inputs of one
+// output element).
+type weighted struct {
+	node               *graph.Node
+	groups, rows, cols int // rows and cols of one group
+	// byColumn says that the weights lie column by column, [cols, rows].
+	byColumn bool
+	// conv tells the window of a convolution; nil for a matrix product.
+	conv *window
+}
+
+// window is how a convolution reads its input, over three spatial dimensions,
+// the unused ones of size 1.
+type window struct {
+	kernel, stride, dilation, before, after [3]int
+	auto                                    string
+	rank                                    int
+}
+
+// weightedOf returns the form of the layer of n with the weights w, or nil
+// where it has another one.
+func weightedOf(n *graph.Node, w *graph.Tensor, input int) *weighted {
+	d := w.Dims
+	switch {
+	case n.Is("Conv") && input == 1 && len(d) >= 3 && len(d) <= 5:
+		f := &weighted{node: n, groups: int(n.Int("group", 1)), conv: &window{rank: len(d) - 2, auto: n.Str("auto_pad", "NOTSET")}}
+		if f.groups < 1 || int(d[0])%f.groups != 0 || f.conv.auto == "" {
+			return nil
+		}
+		f.rows, f.cols = int(d[0])/f.groups, w.Len()/int(d[0])
+		c := f.conv
+		strides, dilations, pads := n.Ints("strides"), n.Ints("dilations"), n.Ints("pads")
+		for i := range 3 {
+			c.kernel[i], c.stride[i], c.dilation[i] = 1, 1, 1
+			if i >= c.rank {
+				continue
+			}
+			c.kernel[i] = int(d[2+i])
+			if i < len(strides) {
+				c.stride[i] = int(strides[i])
+			}
+			if i < len(dilations) {
+				c.dilation[i] = int(dilations[i])
+			}
+			if len(pads) == 2*c.rank {
+				c.before[i], c.after[i] = int(pads[i]), int(pads[c.rank+i])
+			}
+		}
+		return f
+	case n.Is("Gemm") && input == 1 && len(d) == 2:
+		if n.Int("transA", 0) != 0 || n.Float("alpha", 1) != 1 || n.Float("beta", 1) != 1 {
+			return nil
+		}
+		if n.Int("transB", 0) != 0 {
+			return &weighted{node: n, groups: 1, rows: int(d[0]), cols: int(d[1])}
+		}
+		return &weighted{node: n, groups: 1, rows: int(d[1]), cols: int(d[0]), byColumn: true}
+	case n.Is("MatMul") && input == 1 && len(d) == 2:
+		return &weighted{node: n, groups: 1, rows: int(d[1]), cols: int(d[0]), byColumn: true}
+	}
+	return nil
+}
+
+// index returns where the weight of a group's row and column lies.
+func (f *weighted) index(g, row, col int) int {
+	if f.byColumn {
+		return col*f.rows + row
+	}
+	return (g*f.rows+row)*f.cols + col
+}
+
+// reader reads columns out of one batch's input.
+type reader struct {
+	f       *weighted
+	samples int // samples in the batch, with padding
+	per     int // how often the first axis is as long as that
+	spatial int // columns one element of the first axis has for each group
+	places  int // columns a sample has for each group
+	in, out [3]int
+	chans   int
+	pad     [3]int
+}
+
+// reader returns how to read an input of that shape, which belongs to rows
+// samples; ok is false where it does not fit the layer.
+func (f *weighted) reader(shape []int64, rows int) (reader, bool) {
+	r := reader{f: f, in: [3]int{1, 1, 1}, out: [3]int{1, 1, 1}, samples: rows, spatial: 1}
+	if len(shape) < 2 {
+		return r, false
+	}
+	if shape[0] == 0 || int(shape[0])%rows != 0 {
+		r.samples = 1 // the first axis is not the samples': all belongs to all
+	}
+	r.per = int(shape[0]) / r.samples
+	if f.conv == nil {
+		for _, d := range shape[1 : len(shape)-1] {
+			r.spatial *= int(d)
+		}
+		r.places = r.per * r.spatial
+		return r, int(shape[len(shape)-1]) == f.cols && r.places > 0
+	}
+	c := f.conv
+	if len(shape) != 2+c.rank {
+		return r, false
+	}
+	r.chans = int(shape[1])
+	size := 1
+	for i := range c.rank {
+		size *= c.kernel[i]
+		r.in[i] = int(shape[2+i])
+		span := (c.kernel[i]-1)*c.dilation[i] + 1
+		r.pad[i] = c.before[i]
+		total := c.before[i] + c.after[i]
+		switch c.auto {
+		case "VALID":
+			r.pad[i], total = 0, 0
+		case "SAME_UPPER", "SAME_LOWER":
+			out := (r.in[i] + c.stride[i] - 1) / c.stride[i]
+			total = max((out-1)*c.stride[i]+span-r.in[i], 0)
+			r.pad[i] = total / 2
+			if c.auto == "SAME_LOWER" {
+				r.pad[i] = (total + 1) / 2
+			}
+		}
+		r.out[i] = (r.in[i]+total-span)/c.stride[i] + 1
+		if r.out[i] < 1 {
+			return r, false
+		}
+		r.spatial *= r.out[i]
+	}
+	r.places = r.per * r.spatial
+	return r, r.places > 0 && r.chans*size == f.groups*f.cols
+}
+
+// column writes the column of group g at a place of a sample to dst[0],
+// dst[step], and so on.
+func (r *reader) column(dst []float32, step int, x []float32, sample, place, g int) {
+	if r.f.conv == nil {
+		row := x[(sample*r.places+place)*r.f.cols:]
+		for i := range r.f.cols {
+			dst[i*step] = row[i]
+		}
+		return
+	}
+	c := r.f.conv
+	sample, place = sample*r.per+place/r.spatial, place%r.spatial
+	var at [3]int
+	at[0], at[1], at[2] = place/(r.out[1]*r.out[2]), place/r.out[2]%r.out[1], place%r.out[2]
+	for i := range at {
+		at[i] = at[i]*c.stride[i] - r.pad[i]
+	}
+	plane := r.in[0] * r.in[1] * r.in[2]
+	per := r.chans / r.f.groups
+	i := 0
+	for ch := g * per; ch < (g+1)*per; ch++ {
+		data := x[(sample*r.chans+ch)*plane:][:plane]
+		for a := range c.kernel[0] {
+			p := at[0] + a*c.dilation[0]
+			for b := range c.kernel[1] {
+				q := at[1] + b*c.dilation[1]
+				for d := range c.kernel[2] {
+					s := at[2] + d*c.dilation[2]
+					v := float32(0)
+					if p >= 0 && p < r.in[0] && q >= 0 && q < r.in[1] && s >= 0 && s < r.in[2] {
+						v = data[(p*r.in[1]+q)*r.in[2]+s]
+					}
+					dst[i*step] = v
+					i++
+				}
+			}
+		}
+	}
+}
+
+// moments are mean products over columns of a layer's input with a 1 behind
+// (for the bias): own of the quantized network's with themselves, cross of the
+// quantized network's (rows) with the float network's. One matrix a group, n*n.
+type moments struct {
+	n          int
+	own, cross [][]float64
+	count      int
+}
+
+const (
+	// momentRows is how many columns are wanted at least, columnsEach how many
+	// for every weight of an output element.
+	momentRows  = 16384
+	columnsEach = 32
+	// momentWork limits the products of one layer.
+	momentWork = 4e9
+	// momentBlock is how many columns are multiplied at once.
+	momentBlock = 128
+)
+
+// takes returns how many places of each of the samples take part.
+func (f *weighted) takes(samples int) int {
+	n := f.cols + 1
+	want := max(momentRows, columnsEach*n)
+	want = min(want, int(momentWork/(1.5*float64(n)*float64(n)*float64(f.groups))))
+	return max((want+samples-1)/samples, 1)
+}
+
+// measure gathers the moments of a layer's input: quantized and float hold one
+// tensor a batch. Which places take part is drawn from seed. It returns nil
+// where the input does not fit, or ctx is done.
+func (f *weighted) measure(ctx context.Context, pool *kernel.Pool, quantized, float []Tensor, spans []span, seed uint64) *moments {
+	total := 0
+	for _, s := range spans {
+		total += s.count
+	}
+	n := f.cols + 1
+	m := &moments{n: n, own: make([][]float64, f.groups), cross: make([][]float64, f.groups)}
+	for g := range f.groups {
+		m.own[g], m.cross[g] = make([]float64, n*n), make([]float64, n*n)
+	}
+	a, b := make([]float32, f.groups*n*momentBlock), make([]float32, f.groups*n*momentBlock)
+	for g := range f.groups {
+		for i := range momentBlock {
+			a[(g*n+n-1)*momentBlock+i], b[(g*n+n-1)*momentBlock+i] = 1, 1
+		}
+	}
+	type place struct{ batch, sample, at int }
+	var block []place
+	readers := make([]reader, len(quantized))
+	flush := func() {
+		pool.Run(f.groups, func(g int) {
+			for i, p := range block {
+				at := g*n*momentBlock + i
+				readers[p.batch].column(a[at:], momentBlock, quantized[p.batch].Floats, p.sample, p.at, g)
+				readers[p.batch].column(b[at:], momentBlock, float[p.batch].Floats, p.sample, p.at, g)
+			}
+		})
+		pool.Run(f.groups*n, func(k int) {
+			g, i := k/n, k%n
+			x := a[k*momentBlock:][:len(block)]
+			own, cross := m.own[g][i*n:][:n], m.cross[g][i*n:][:n]
+			for j := range n {
+				at := (g*n + j) * momentBlock
+				if j <= i {
+					own[j] += dot(x, a[at:])
+				}
+				cross[j] += dot(x, b[at:])
+			}
+		})
+		m.count += len(block)
+		block = block[:0]
+	}
+	draw := rand.New(rand.NewPCG(seed, 0))
+	for i := range quantized {
+		r, ok := f.reader(quantized[i].Shape, spans[i].rows)
+		if !ok || len(float[i].Floats) != len(quantized[i].Floats) {
+			return nil
+		}
+		readers[i] = r
+		count, take := spans[i].count, f.takes(total)
+		if r.samples == 1 {
+			count, take = 1, take*count
+		}
+		take = min(take, r.places)
+		for s := range count {
+			if ctx.Err() != nil {
+				return nil
+			}
+			for k := range take {
+				// One place out of each of take stretches.
+				lo, hi := k*r.places/take, (k+1)*r.places/take
+				block = append(block, place{i, s, lo + draw.IntN(hi-lo)})
+				if len(block) == momentBlock {
+					flush()
+				}
+			}
+		}
+	}
+	if len(block) > 0 {
+		flush()
+	}
+	if m.count == 0 {
+		return nil
+	}
+	for g := range f.groups {
+		for i := range n {
+			for j := range n {
+				if j <= i {
+					m.own[g][i*n+j] /= float64(m.count)
+					m.own[g][j*n+i] = m.own[g][i*n+j]
+				}
+				m.cross[g][i*n+j] /= float64(m.count)
+			}
+		}
+	}
+	return m
+}
+
+// dot returns the sum of the products of x with the beginning of y, in four
+// interleaved sums.
+func dot(x, y []float32) float64 {
+	y = y[:len(x)]
+	var s [4]float64
+	i := 0
+	for ; i+4 <= len(x); i += 4 {
+		s[0] += float64(float64(x[i]) * float64(y[i]))
+		s[1] += float64(float64(x[i+1]) * float64(y[i+1]))
+		s[2] += float64(float64(x[i+2]) * float64(y[i+2]))
+		s[3] += float64(float64(x[i+3]) * float64(y[i+3]))
+	}
+	for ; i < len(x); i++ {
+		s[0] += float64(float64(x[i]) * float64(y[i]))
+	}
+	return s[0] + s[1] + (s[2] + s[3])
+}

@@ -1,0 +1,188 @@
+package calibrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"narrow/graph"
+	"narrow/internal/kernel"
+	"narrow/plan"
+	"narrow/scheme"
+)
+
+// RefineOptions say how to refine.
+type RefineOptions struct {
+	// Threads is how many threads share the work; 0 means one per core.
+	Threads int
+	// Samples is how many samples are looked at, at most; 0 means
+	// [RefineSamples]. The network's values at one place, for all of them, are
+	// held in memory.
+	Samples int
+	// Progress, when set, is called with the number of layers done and in all.
+	Progress func(done, all int)
+}
+
+// RefineSamples is how many samples [Calibrated.Refine] looks at unless told.
+const RefineSamples = 256
+
+// refineBatch is how many samples run at once, whatever the batch size.
+const refineBatch = 16
+
+// Refine chooses the integers of weights and biases anew, layer by layer from
+// the front, so that each layer's output in the quantized network, with what
+// the layers before it already got wrong, comes nearest to the float network's
+// in the mean square over the samples. It takes the scales of weights and
+// biases from a search too; those of activations stay.
+//
+// Layers are Conv, Gemm, and MatMul with a constant whose weights are symmetric
+// integers; others stay. Per layer, the second moments of its input's columns
+// in the quantized network, and with those of the float network, make this a
+// least-squares problem: its solution (ridge regression towards the float
+// weights) is rounded by the method of GPTQ (Frantar et al. 2022,
+// arXiv:2210.17323), the bias being one more column whose input is 1.
+//
+// The result does not depend on threads or batch size.
+func (c *Calibrated) Refine(ctx context.Context, run Runner, in Batches, opts RefineOptions) error {
+	threads := Options{Threads: opts.Threads}.threads()
+	f := &refiner{c: c, pool: kernel.NewPool(threads)}
+	layers := f.layers()
+	if len(layers) == 0 {
+		return nil
+	}
+	y, err := newRelay(c.Plan, run, opts.Threads)
+	if err != nil {
+		return err
+	}
+	limit := opts.Samples
+	if limit == 0 {
+		limit = RefineSamples
+	}
+	batches, spans, err := f.load(in, limit)
+	if err != nil {
+		return err
+	}
+	names := map[*plan.Tensor]string{}
+	for _, t := range c.Plan.Tensors {
+		if t.Constant != nil {
+			names[t] = y.plain[t.Uses[0].Node].Inputs[t.Uses[0].Input]
+		}
+	}
+	constants, err := c.QuantizedConstants(f.pool)
+	if err != nil {
+		return err
+	}
+	float := &lane{live: batches}
+	quantized := &lane{replace: map[string]*graph.Tensor{}, hook: c.hook(y.sim, f.pool)}
+	for t, x := range constants {
+		quantized.replace[names[t]] = x
+	}
+	for _, b := range batches {
+		copied := map[string]Tensor{}
+		for v, t := range b {
+			copied[v] = t
+		}
+		quantized.live = append(quantized.live, copied)
+	}
+	for i, l := range layers {
+		if err := y.run(ctx, y.stopBefore(l.op.Nodes), float, quantized); err != nil {
+			return fmt.Errorf("refining layer %s: %w", l.op.Node.Label(), err)
+		}
+		input := y.plain[l.form.node].Inputs[0]
+		m := l.form.measure(ctx, f.pool, values(quantized, input), values(float, input), spans, uint64(i))
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if m == nil {
+			continue
+		}
+		if err := f.refine(l, m); err != nil {
+			return fmt.Errorf("refining layer %s: %w", l.op.Node.Label(), err)
+		}
+		for _, t := range []*plan.Tensor{l.op.Weights, l.op.Bias} {
+			if t == nil {
+				continue
+			}
+			x, err := c.quantizedConstant(f.pool, t)
+			if err != nil {
+				return err
+			}
+			quantized.replace[names[t]] = graph.NewFloats(t.Name, t.Constant.Dims, x)
+		}
+		if opts.Progress != nil {
+			opts.Progress(i+1, len(layers))
+		}
+	}
+	return nil
+}
+
+// values returns each batch's value of that name.
+func values(l *lane, name string) []Tensor {
+	out := make([]Tensor, len(l.live))
+	for i, b := range l.live {
+		out[i] = b[name]
+	}
+	return out
+}
+
+// refiner is the state of one run of Refine.
+type refiner struct {
+	c    *Calibrated
+	pool *kernel.Pool
+}
+
+// layer is one layer to refine.
+type layer struct {
+	op   *plan.Operation
+	form *weighted
+}
+
+// layers returns the layers to refine in topological order.
+func (f *refiner) layers() []layer {
+	var out []layer
+	for _, op := range f.c.Plan.Operations {
+		w := op.Weights
+		if w == nil || !refines(w.Settings.Settings) || len(w.Uses) != 1 || op.Bias != nil && len(op.Bias.Uses) != 1 {
+			continue
+		}
+		form := weightedOf(w.Uses[0].Node, w.Constant, w.Uses[0].Input)
+		if form == nil || op.Bias != nil && op.Bias.Constant.Len() != form.groups*form.rows {
+			continue
+		}
+		out = append(out, layer{op, form})
+	}
+	return out
+}
+
+// refines reports whether weights of those settings gain by being chosen anew:
+// wider ones are as good as float.
+func refines(s scheme.Settings) bool {
+	return s.Datatype == scheme.Int && s.Symmetry && s.Signed && s.BitWidth <= 16
+}
+
+// span tells which rows of a batch are samples to look at: the first count of
+// them; the network takes rows at once.
+type span struct{ count, rows int }
+
+// load copies the samples.
+func (f *refiner) load(in Batches, limit int) (batches []map[string]Tensor, spans []span, err error) {
+	n := 0
+	for b, err := range fit(in, f.c.Plan.Model, refineBatch) {
+		if err != nil {
+			return nil, nil, err
+		}
+		kept := map[string]Tensor{}
+		for v, t := range b.Inputs {
+			kept[v] = Tensor{}.push(t) // a batch is valid until the next
+		}
+		s := span{count: min(b.Count, limit-n), rows: padded(b)}
+		batches, spans = append(batches, kept), append(spans, s)
+		if n += s.count; n >= limit {
+			break
+		}
+	}
+	if n == 0 {
+		return nil, nil, errors.New("there are no samples to refine with")
+	}
+	return batches, spans, nil
+}

@@ -1,0 +1,371 @@
+package calibrate
+
+import (
+	"math"
+	"slices"
+
+	"narrow/calibrate/observe"
+	"narrow/scheme"
+)
+
+// Ridge weights, as parts of the mean second moment of a column.
+const (
+	ridge     = 0.01
+	ridgeBias = 1e-6
+)
+
+// problem is the least-squares problem of one layer: for each output channel
+// (row), want holds the best real weights, and the bias behind them.
+type problem struct {
+	l    layer
+	n    int // columns, with the bias if it is free
+	want [][]float64
+	// order tells which column stands where: the last one is rounded first.
+	order []int
+	// solved is the factor of each group's matrix, in that order.
+	solved []triangle
+}
+
+// free reports whether the bias may change.
+func (f *refiner) free(l layer) bool {
+	return l.op.Bias != nil && f.c.Plan.Strategy.IncludeBiasCorr
+}
+
+// refine chooses the scales and integers of one layer.
+func (f *refiner) refine(l layer, m *moments) error {
+	w, err := l.op.Weights.Constant.Floats()
+	if err != nil {
+		return err
+	}
+	var bias, kept []float32
+	if l.op.Bias != nil {
+		if bias, err = l.op.Bias.Constant.Floats(); err != nil {
+			return err
+		}
+		if !f.free(l) {
+			if kept, err = f.c.quantizedConstant(f.pool, l.op.Bias); err != nil {
+				return err
+			}
+		}
+	}
+	p := f.pose(l, m, w, bias, kept)
+	if p == nil {
+		return nil // no finite solution: the layer stays as it was calibrated
+	}
+	free := grid{} // the bias's
+	if f.free(l) {
+		if free, err = f.fitBias(p); err != nil {
+			return err
+		}
+	}
+	candidates, err := f.candidates(p)
+	if err != nil {
+		return err
+	}
+	if !f.arrange(p, m, candidates[0], free) {
+		return nil
+	}
+	rows := len(p.want)
+	points := make([][]float64, rows)
+	sums := make([]float64, rows)
+	best := slices.Repeat([]float64{math.Inf(1)}, rows)
+	total := math.Inf(1)
+	var chosen scheme.Encoding
+	for _, e := range candidates {
+		tried := make([][]float64, rows)
+		f.pool.Run(rows, func(k int) {
+			g := k / l.form.rows
+			weight := grid{float64(e.Scale[min(k, len(e.Scale)-1)]), float64(e.Min), float64(e.Max)}
+			tried[k], sums[k] = p.round(k, g, weight, free)
+		})
+		if len(e.Scale) > 1 {
+			// Each row chooses for itself.
+			if chosen.Scale == nil {
+				chosen = e
+				chosen.Scale, chosen.FixPosition = slices.Clone(e.Scale), slices.Clone(e.FixPosition)
+			}
+			for k, s := range sums {
+				if s < best[k] {
+					best[k], points[k], chosen.Scale[k] = s, tried[k], e.Scale[k]
+					if e.FixPosition != nil {
+						chosen.FixPosition[k] = e.FixPosition[k]
+					}
+				}
+			}
+			continue
+		}
+		var sum float64
+		for _, s := range sums {
+			sum += s
+		}
+		if sum < total {
+			total, points, chosen = sum, tried, e
+		}
+	}
+	if chosen.Scale == nil || slices.ContainsFunc(points, func(q []float64) bool { return q == nil }) {
+		return nil
+	}
+	out := make([]float32, len(w))
+	now := make([]float32, len(bias))
+	for k, q := range points {
+		for col, v := range q {
+			if col < l.form.cols {
+				out[l.form.index(k/l.form.rows, k%l.form.rows, col)] = float32(v)
+			} else {
+				now[k] = bias[k] - (bias[k] - float32(v)) // as after reading the correction again
+			}
+		}
+	}
+	f.c.Encodings[l.op.Weights] = chosen
+	f.c.Weights[l.op.Weights] = out
+	if f.free(l) {
+		f.c.Bias[l.op.Bias] = now
+	}
+	return nil
+}
+
+// pose sets the problem up and solves it in real numbers; nil where that has no
+// solution. kept is the quantized bias where it is not free.
+func (f *refiner) pose(l layer, m *moments, w, bias, kept []float32) *problem {
+	p := &problem{l: l, n: l.form.cols}
+	if f.free(l) {
+		p.n++
+	}
+	p.want = make([][]float64, l.form.groups*l.form.rows)
+	for g := range l.form.groups {
+		a, damp := p.matrix(m, g)
+		t, ok := factor(f.pool, a, p.n)
+		if !ok {
+			return nil
+		}
+		f.pool.Run(l.form.rows, func(r int) {
+			k := g*l.form.rows + r
+			from := make([]float64, m.n) // the float network's row
+			for col := range l.form.cols {
+				from[col] = float64(w[l.form.index(g, r, col)])
+			}
+			offset := 0.0
+			switch {
+			case f.free(l):
+				from[m.n-1] = float64(bias[k])
+			case kept != nil:
+				offset = float64(bias[k]) - float64(kept[k])
+			}
+			x := make([]float64, p.n)
+			for i := range x {
+				x[i] = dot64(m.cross[g][i*m.n:(i+1)*m.n], from) + float64(offset*m.own[g][i*m.n+m.n-1]) + float64(damp[i]*from[i])
+			}
+			t.solve(x)
+			p.want[k] = x
+		})
+	}
+	for _, row := range p.want {
+		for _, v := range row {
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				return nil
+			}
+		}
+	}
+	return p
+}
+
+// matrix returns the damped second moments of a group and the damping.
+func (p *problem) matrix(m *moments, g int) (a, damp []float64) {
+	cols := p.l.form.cols
+	mean := 0.0
+	for i := range cols {
+		mean += m.own[g][i*m.n+i] / float64(cols)
+	}
+	if mean == 0 {
+		mean = 1 // nothing ever enters: any weights will do, so they stay
+	}
+	damp = make([]float64, p.n)
+	a = make([]float64, p.n*p.n)
+	for i := range p.n {
+		damp[i] = mean * max(ridge, float64(m.n)/float64(m.count))
+		if i == cols {
+			damp[i] = ridgeBias
+		}
+		copy(a[i*p.n:(i+1)*p.n], m.own[g][i*m.n:i*m.n+p.n])
+		a[i*p.n+i] += damp[i]
+	}
+	return a, damp
+}
+
+// arrange orders the columns so that those whose rounding costs most are
+// rounded first, and factors the matrices in that order.
+func (f *refiner) arrange(p *problem, m *moments, e scheme.Encoding, free grid) bool {
+	cols := p.l.form.cols
+	step := 0.0
+	for _, s := range e.Scale {
+		step += float64(s) / float64(len(e.Scale))
+	}
+	cost := make([]float64, p.n)
+	for i := range cost {
+		s := step
+		if i == cols {
+			s = free.step
+		}
+		for g := range p.l.form.groups {
+			cost[i] += s * s * m.own[g][i*m.n+i]
+		}
+		p.order = append(p.order, i)
+	}
+	slices.SortStableFunc(p.order, func(i, j int) int {
+		switch {
+		case cost[i] < cost[j]:
+			return -1
+		case cost[i] > cost[j]:
+			return 1
+		}
+		return 0
+	})
+	p.solved = make([]triangle, p.l.form.groups)
+	for g := range p.solved {
+		a, _ := p.matrix(m, g)
+		b := make([]float64, len(a))
+		for i, from := range p.order {
+			for j, to := range p.order {
+				b[i*p.n+j] = a[from*p.n+to]
+			}
+		}
+		var ok bool
+		if p.solved[g], ok = factor(f.pool, b, p.n); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// round returns the row's point of the grids, in the columns' own order, and
+// its squared distance from the best real one.
+func (p *problem) round(k, g int, weight, free grid) ([]float64, float64) {
+	want, q, errs := make([]float64, p.n), make([]float64, p.n), make([]float64, p.n)
+	for i, col := range p.order {
+		want[i] = p.want[k][col]
+	}
+	sum := p.solved[g].nearest(q, want, func(i int) grid {
+		if p.order[i] < p.l.form.cols {
+			return weight
+		}
+		return free
+	}, errs)
+	out := make([]float64, p.n)
+	for i, col := range p.order {
+		out[col] = q[i]
+	}
+	return out, sum
+}
+
+// fitBias gives the bias a scale that holds its best real values, and returns
+// its grid.
+func (f *refiner) fitBias(p *problem) (grid, error) {
+	t := p.l.op.Bias
+	if t.Settings.Settings.Datatype != scheme.Int {
+		return grid{}, nil
+	}
+	b := make([]float32, len(p.want))
+	for k, row := range p.want {
+		b[k] = float32(row[p.n-1])
+	}
+	s := t.Settings.Settings
+	s.Method, s.PerChannel = scheme.MaxMin, false
+	e, err := f.encode(observe.Config{Name: t.Name, Settings: s, Kind: t.Kind, Axis: -1, Target: f.c.Plan.Strategy.Target}, b, []int64{int64(len(b))})
+	if err != nil {
+		return grid{}, err
+	}
+	if _, _, out := f.fixes(p.l); e.FixPosition != nil && out != nil {
+		e = withFix(e, []int{min(e.FixPosition[0], shiftMax+*out)})
+	}
+	f.c.Encodings[t] = e
+	return grid{float64(e.Scale[0]), float64(e.Min), float64(e.Max)}, nil
+}
+
+// fixes returns the fix positions of the layer's input and output, if both
+// have one and the device cares.
+func (f *refiner) fixes(l layer) (limited bool, in, out *int) {
+	if f.c.Plan.Strategy.Target != scheme.DPU {
+		return false, nil, nil
+	}
+	in, out = f.c.fix(l.op.Input(0)), f.c.fix(l.op.Output)
+	if in == nil || out == nil {
+		return false, nil, nil
+	}
+	return true, in, out
+}
+
+func withFix(e scheme.Encoding, fix []int) scheme.Encoding {
+	e.FixPosition, e.Scale = fix, make([]float32, len(fix))
+	for i, p := range fix {
+		e.Scale[i] = scheme.FixScale(p)
+	}
+	return e
+}
+
+func (f *refiner) encode(cfg observe.Config, x []float32, dims []int64) (scheme.Encoding, error) {
+	o, err := observe.New(cfg)
+	if err != nil {
+		return scheme.Encoding{}, err
+	}
+	if err := o.Observe(x, dims); err != nil {
+		return scheme.Encoding{}, err
+	}
+	return o.Encoding()
+}
+
+// shrink are the parts of the whole range that scales are tried with.
+var shrink = [...]float64{1, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4}
+
+// finest is how many fix positions are tried.
+const finest = 4
+
+// candidates returns the encodings to try for the weights, the first of which
+// clips nothing.
+func (f *refiner) candidates(p *problem) ([]scheme.Encoding, error) {
+	t, form := p.l.op.Weights, p.l.form
+	x := make([]float32, t.Constant.Len())
+	for k, row := range p.want {
+		for col := range form.cols {
+			x[form.index(k/form.rows, k%form.rows, col)] = float32(row[col])
+		}
+	}
+	s := t.Settings.Settings
+	s.Method = scheme.MaxMin
+	if t.Axis < 0 {
+		s.PerChannel = false
+	}
+	e, err := f.encode(observe.Config{Name: t.Name, Settings: s, Kind: t.Kind, Axis: t.Axis, Target: f.c.Plan.Strategy.Target}, x, t.Constant.Dims)
+	if err != nil {
+		return nil, err
+	}
+	var out []scheme.Encoding
+	if e.FixPosition == nil {
+		for _, part := range shrink {
+			c := e
+			c.Scale = make([]float32, len(e.Scale))
+			for i, s := range e.Scale {
+				c.Scale[i] = max(float32(float64(s)*part), 0x1p-126)
+			}
+			out = append(out, c)
+		}
+		return out, nil
+	}
+	lo, hi := math.MinInt, 12
+	if s.BitWidth > 8 {
+		hi = 15
+	}
+	if limited, in, o := f.fixes(p.l); limited {
+		lo, hi = *o-*in, min(hi, *o-*in+shiftMax)
+		if b := f.c.fix(p.l.op.Bias); b != nil {
+			hi = min(hi, *b+shiftMax-*in)
+		}
+	}
+	for k := range finest {
+		fix := make([]int, len(e.FixPosition))
+		for i, p := range e.FixPosition {
+			fix[i] = min(max(p+k, lo), max(hi, lo))
+		}
+		out = append(out, withFix(e, fix))
+	}
+	return out, nil
+}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"narrow"
+	"narrow/calibrate"
+)
+
+// accuracyFlags ask for more accuracy than the guide's way gives.
+type accuracyFlags struct {
+	level   string
+	samples int
+	chosen  narrow.Accuracy
+}
+
+func (f *accuracyFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.level, "accuracy", "guide", "guide: what vai_q_pytorch does; high: keep ReLU6 while equalizing, choose weights by least squares over the samples, --propagate float (slower)")
+	c.Flags().IntVar(&f.samples, "refine-samples", calibrate.RefineSamples, "with --accuracy high: choose weights over at most this many samples")
+}
+
+// check reads the flags and turns --propagate to float where High asks for it
+// and the user did not say otherwise.
+func (f *accuracyFlags) check(c *cobra.Command, propagate *string) error {
+	var err error
+	if f.chosen, err = narrow.ParseAccuracy(f.level); err != nil {
+		return usagef("--accuracy: %w", err)
+	}
+	if f.samples < 1 {
+		return usagef("--refine-samples is %d: give 1 or more", f.samples)
+	}
+	if f.chosen == narrow.High && !c.Flags().Changed("propagate") {
+		*propagate = calibrate.Float.String()
+	}
+	return nil
+}
+
+// refine chooses the weights of a calibration, where that is asked for.
+func (j *calibJob) refine(ctx context.Context, c *narrow.Calibrated) error {
+	if j.f.accuracy.chosen != narrow.High {
+		return nil
+	}
+	bar, set := j.a.bar("refine", 1000)
+	defer bar.Done()
+	return c.Refine(ctx, j.engine, narrow.Batches(ctx, j.set, j.f.batch), calibrate.RefineOptions{
+		Threads: j.f.cores(), Samples: j.f.accuracy.samples,
+		Progress: func(done, all int) { set(done * 1000 / all) },
+	})
+}
