@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 
 	"narrow/calibrate"
 	"narrow/calibrate/ort/internal/capi"
@@ -48,6 +49,11 @@ func (r *Runner) load(ctx context.Context, m *graph.Model, opts calibrate.LoadOp
 	if err != nil {
 		return nil, err
 	}
+	if weights(m.Graph) >= collectFrom {
+		// What an earlier version of the network left behind would still be
+		// there while ONNX Runtime makes its copies.
+		debug.FreeOSMemory()
+	}
 	cfg := config(opts)
 	s := &session{name: m.Graph.Name, prepared: p}
 	if len(m.Graph.Nodes) == 0 {
@@ -69,6 +75,18 @@ func (r *Runner) load(ctx context.Context, m *graph.Model, opts calibrate.LoadOp
 	}
 	p.model = nil
 	return s, nil
+}
+
+// collectFrom is the size in bytes of a network's weights from which collecting
+// garbage before it is loaded pays: it takes some milliseconds.
+const collectFrom = 16 << 20
+
+func weights(g *graph.Graph) int {
+	n := 0
+	for _, t := range g.Initializers {
+		n += len(t.Raw)
+	}
+	return n
 }
 
 // detachFrom is the size in bytes from which weights are handed to ONNX
