@@ -250,7 +250,7 @@ func (c *calibration) run(ctx context.Context, r Runner, in Batches) error {
 		}
 	}()
 	loaded := 0
-	load := func() error {
+	load := func(rows int) error {
 		var err error
 		if session != nil {
 			if err := session.Close(); err != nil {
@@ -258,7 +258,7 @@ func (c *calibration) run(ctx context.Context, r Runner, in Batches) error {
 			}
 			session = nil
 		}
-		if n, err = c.network(b.Count); err != nil {
+		if n, err = c.network(rows); err != nil {
 			return err
 		}
 		loaded = len(c.bias.active())
@@ -273,7 +273,7 @@ func (c *calibration) run(ctx context.Context, r Runner, in Batches) error {
 			return err
 		}
 		if n == nil || c.bias.settled(loaded) {
-			if err := load(); err != nil {
+			if err := load(b.Count); err != nil {
 				return err
 			}
 		}

@@ -17,8 +17,8 @@ type network struct {
 
 // network builds the network that the next batches run through: constants
 // quantized (in progressive propagation), with the operations whose bias is
-// still being corrected running twice.
-func (c *calibration) network() (*network, error) {
+// still being corrected running twice. rows is how many samples a batch has.
+func (c *calibration) network(rows int) (*network, error) {
 	quantized, err := c.out.QuantizedConstants(c.pool)
 	if err != nil {
 		return nil, err
@@ -27,6 +27,7 @@ func (c *calibration) network() (*network, error) {
 	switch c.opts.Propagate {
 	case Progressive:
 		o.Replace = quantized
+		o.CompareSamples = compareSamples(rows)
 		c.bias.bake(o.Replace)
 	case Float:
 		// The network stays float; the side versions have quantized weights.

@@ -50,6 +50,9 @@ type SimulationOptions struct {
 	// with Replace's constants, a side version with Other's; both with the
 	// same inputs. A Compare tap follows.
 	Compare []*Operation
+	// CompareSamples, where it is not 0, is on how many samples of a batch the
+	// side version of a convolution runs: the first ones.
+	CompareSamples int
 	// Other holds the side versions' constants; the float ones where it has none.
 	Other map[*Tensor]*graph.Tensor
 }
@@ -177,6 +180,25 @@ func (p *Plan) Simulation(o SimulationOptions) (*Simulation, error) {
 				}
 			}
 			side[i] = c
+		}
+		if o.CompareSamples > 0 && (op.Op == "Conv" || op.Op == "ConvTranspose") {
+			in := side[0].Inputs[0]
+			some := fresh(in + ".some")
+			slice := &graph.Node{Name: fresh("narrow.some." + in), OpType: "Slice", Inputs: []string{in}, Outputs: []string{some}, Rule: "tap"}
+			if m.Opsets[""] >= 10 {
+				bound := func(what string, v int64) string {
+					t := graph.NewInts(fresh(some+"."+what), []int64{1}, []int64{v})
+					g.Initializers = append(g.Initializers, t)
+					return t.Name
+				}
+				slice.Inputs = append(slice.Inputs, bound("starts", 0), bound("ends", int64(o.CompareSamples)), bound("axes", 0))
+			} else {
+				for name, v := range map[string]int64{"starts": 0, "ends": int64(o.CompareSamples), "axes": 0} {
+					slice.SetAttr(&graph.Attr{Name: name, Kind: graph.AttrInts, Ints: []int64{v}})
+				}
+			}
+			side[0].Inputs[0] = some
+			side = append([]*graph.Node{slice}, side...)
 		}
 		out := last.Outputs[0]
 		raw := fresh(out + ".uncorrected")
