@@ -43,7 +43,9 @@ func (c *Calibrated) Encoding(name string, kind scheme.Kind) (scheme.Encoding, b
 
 // Test compares the quantized with the float network over the batches. The
 // float network is the model as it was read; opts.Float is set by this method
-// unless quantizedOnly is asked for.
+// unless quantizedOnly is asked for. The quantized network computes with the
+// biases as they were calibrated; with those of [Calibrated.StoredBiases] in
+// opts.Constants it computes what the exported one does.
 func (c *Calibrated) Test(ctx context.Context, run calibrate.Runner, in calibrate.Batches, opts calibrate.TestOptions, quantizedOnly bool) (*calibrate.Result, error) {
 	if !quantizedOnly && opts.Float == nil {
 		opts.Float = c.Model.Graph
@@ -64,6 +66,16 @@ func (c *Calibrated) Export(opts export.Options) (*graph.Model, diag.List, error
 		return nil, list, fmt.Errorf("exporting %s: %w", c.Model.Path, err)
 	}
 	return m, list, nil
+}
+
+// StoredBiases returns the biases that an export with opts stores otherwise than
+// they were calibrated, for [calibrate.TestOptions].
+func (c *Calibrated) StoredBiases(opts export.Options) (map[*plan.Tensor][]float32, error) {
+	stored, err := export.StoredBiases(c.exportInput(), opts)
+	if err != nil {
+		return nil, fmt.Errorf("exporting %s: %w", c.Model.Path, err)
+	}
+	return stored, nil
 }
 
 func (c *Calibrated) exportInput() export.Input {

@@ -19,6 +19,9 @@ type TestOptions struct {
 	// Float is the network to compare with; nil runs the quantized one alone,
 	// and the result then holds only what that tells.
 	Float *graph.Model
+	// Constants are values to compute with in the place of a constant's
+	// quantized ones, such as biases in the form that an export stores.
+	Constants map[*plan.Tensor][]float32
 	// Labels are the samples' classes, from the first sample of all; nil where
 	// there are none.
 	Labels []int
@@ -35,7 +38,7 @@ type TestOptions struct {
 func (c *Calibrated) Test(ctx context.Context, r Runner, in Batches, opts TestOptions) (*Result, error) {
 	threads := Options{Threads: opts.Threads}.threads()
 	pool := kernel.NewPool(threads)
-	sim, err := c.Simulation(pool)
+	sim, err := c.Simulation(pool, opts.Constants)
 	if err != nil {
 		return nil, err
 	}
@@ -103,11 +106,14 @@ func (c *Calibrated) Test(ctx context.Context, r Runner, in Batches, opts TestOp
 }
 
 // Simulation returns the quantized network as it is tested: constants
-// quantized, a tap at every quantized input and activation.
-func (c *Calibrated) Simulation(pool *kernel.Pool) (*plan.Simulation, error) {
+// quantized but for those given, a tap at every quantized input and activation.
+func (c *Calibrated) Simulation(pool *kernel.Pool, constants map[*plan.Tensor][]float32) (*plan.Simulation, error) {
 	replace, err := c.QuantizedConstants(pool)
 	if err != nil {
 		return nil, err
+	}
+	for t, x := range constants {
+		replace[t] = graph.NewFloats(t.Name, t.Constant.Dims, x)
 	}
 	sim, err := c.Plan.Simulation(plan.SimulationOptions{Replace: replace})
 	if err != nil {

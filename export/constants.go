@@ -150,6 +150,13 @@ func (q *qdq) accumulatorBias(t *plan.Tensor, values []float32, out string) (n *
 		ints[i] = int64(r)
 	}
 	q.auditBias(t, values, ints, scales)
+	if q.stored != nil {
+		x := make([]float32, len(ints))
+		for i, v := range ints {
+			x[i] = float32(v) * scales[min(i, len(scales)-1)]
+		}
+		q.stored[t] = x
+	}
 	axis := -1
 	if len(scales) > 1 {
 		axis = 0

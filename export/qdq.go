@@ -62,7 +62,7 @@ const (
 // to the same float32 values. The error is for plans without encodings and the
 // like, not for what a target cannot hold.
 func QDQ(in Input, opts Options) (*graph.Model, diag.List, error) {
-	q := &qdq{in: in, opts: opts, replaced: map[*plan.Tensor]string{}, held: map[*plan.Tensor]bool{}, weightScales: map[*plan.Tensor][]float32{}}
+	q := newQDQ(in, opts)
 	if err := q.run(); err != nil {
 		return nil, q.list, fmt.Errorf("export qdq: %w", err)
 	}
@@ -70,6 +70,10 @@ func QDQ(in Input, opts Options) (*graph.Model, diag.List, error) {
 		return nil, q.list, nil
 	}
 	return q.m, q.list, nil
+}
+
+func newQDQ(in Input, opts Options) *qdq {
+	return &qdq{in: in, opts: opts, replaced: map[*plan.Tensor]string{}, held: map[*plan.Tensor]bool{}, weightScales: map[*plan.Tensor][]float32{}}
 }
 
 // qdq is one export at work.
@@ -95,6 +99,8 @@ type qdq struct {
 	// weightScales are the stored scales of weights.
 	weightScales map[*plan.Tensor][]float32
 	bias         biasAudit
+	// stored are the biases as the export holds them; nil where nobody asks.
+	stored map[*plan.Tensor][]float32
 }
 
 func (q *qdq) run() error {

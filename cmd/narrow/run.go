@@ -50,7 +50,7 @@ With --subset-len it calibrates on that many samples and tests on all.`,
 				return err
 			}
 			sum := runSummary{Calib: job.summary(done)}
-			if sum.Test, err = a.test(c.Context(), &testing, done, testSet, ""); err != nil {
+			if sum.Test, err = a.test(c.Context(), &testing, done, testSet, "", false); err != nil {
 				return err
 			}
 			// Not before the test: until then Ctrl-C leaves the former result.

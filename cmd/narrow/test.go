@@ -13,6 +13,7 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
+	"narrow/export"
 	"narrow/internal/atomicfile"
 	"narrow/samples"
 	"narrow/strategy"
@@ -23,6 +24,7 @@ type testFlags struct {
 	inputFlags
 	config     string
 	saveOutput string
+	asExported bool
 	asJSON     bool
 }
 
@@ -54,7 +56,7 @@ signal to quantization noise ratio of the outputs.`,
 			if err := a.commit(c.Context(), func() error { return checkOutput(f.saveOutput) }); err != nil {
 				return err
 			}
-			res, err := a.test(c.Context(), &f.inputFlags, cal, set, f.saveOutput)
+			res, err := a.test(c.Context(), &f.inputFlags, cal, set, f.saveOutput, f.asExported)
 			if err != nil {
 				return err
 			}
@@ -69,6 +71,7 @@ signal to quantization noise ratio of the outputs.`,
 	f.addSamples(c)
 	f.addOut(c)
 	f.addEngine(c)
+	c.Flags().BoolVar(&f.asExported, "as-exported", false, "compute with biases as export stores them (int32 sums) rather than as calibrated")
 	c.Flags().StringVar(&f.saveOutput, "save-output", "", "write the quantized network's first output for all samples as one .npy")
 	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON document")
 	return c
@@ -101,7 +104,7 @@ func (a *app) loadCalibration(f *inputFlags, config string) (*narrow.Model, *nar
 }
 
 // test runs the float and the quantized network over the samples.
-func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set *samples.Set, saveOutput string) (*calibrate.Result, error) {
+func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set *samples.Set, saveOutput string, asExported bool) (*calibrate.Result, error) {
 	engine, err := f.engine()
 	if err != nil {
 		return nil, err
@@ -109,6 +112,11 @@ func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set
 	opts := calibrate.TestOptions{Threads: f.cores()}
 	if labels, ok := set.Labels(); ok {
 		opts.Labels = labels
+	}
+	if asExported {
+		if opts.Constants, err = c.StoredBiases(export.Options{}); err != nil {
+			return nil, err
+		}
 	}
 	bar, progress := a.bar("test", set.Len())
 	defer bar.Done()

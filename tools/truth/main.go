@@ -28,6 +28,7 @@ import (
 	"narrow/export"
 	"narrow/graph/onnx"
 	"narrow/internal/ortlib"
+	"narrow/plan"
 	"narrow/samples"
 	"narrow/strategy"
 )
@@ -44,6 +45,7 @@ type options struct {
 	lib, out               string
 	strategies             []string
 	plain, exact, keepBias bool
+	calibrated             bool
 	worst                  bool
 }
 
@@ -68,6 +70,7 @@ func main() {
 	flag.BoolVar(&o.plain, "plain", false, "export without what lets runtimes fuse")
 	flag.BoolVar(&o.exact, "exact-rounding", false, "export round modes exactly")
 	flag.BoolVar(&o.keepBias, "keep-bias", false, "export biases as calibrated")
+	flag.BoolVar(&o.calibrated, "calibrated", false, "test with biases as calibrated, not as exported")
 	flag.BoolVar(&o.worst, "worst", false, "tell which output differs most")
 	flag.Parse()
 	o.strategies = flag.Args()
@@ -236,13 +239,20 @@ func (r *round) run(ctx context.Context) error {
 	if cal, _, err = narrow.Load(dir, r.model, nil); err != nil {
 		return err
 	}
+	exportOptions := export.Options{Plain: r.o.plain, ExactRounding: r.o.exact, KeepBias: r.o.keepBias}
 	want := &outputs{}
+	stored := map[*plan.Tensor][]float32{}
+	if !r.o.calibrated {
+		if stored, err = cal.StoredBiases(exportOptions); err != nil {
+			return err
+		}
+	}
 	labels, _ := test.Labels()
 	if r.result, err = cal.Test(ctx, r.engine, narrow.Batches(ctx, test, r.o.batch),
-		calibrate.TestOptions{Labels: labels, Output: want.add}, false); err != nil {
+		calibrate.TestOptions{Labels: labels, Output: want.add, Constants: stored}, false); err != nil {
 		return err
 	}
-	exported, list, err := cal.Export(export.Options{Plain: r.o.plain, ExactRounding: r.o.exact, KeepBias: r.o.keepBias})
+	exported, list, err := cal.Export(exportOptions)
 	if err == nil {
 		err = list.Err()
 	}
