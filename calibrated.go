@@ -20,6 +20,9 @@ type Calibrated struct {
 	Result *calibrate.Calibrated
 	// SamplesSHA256 is the hash of the samples, "" where nobody told it.
 	SamplesSHA256 string
+	// saved is what Load read: written again, its reasons still name the lines
+	// of the strategy file and not of quant_info.json.
+	saved *export.QuantInfo
 }
 
 // Calibrate runs the batches through the network and finds the scales.

@@ -26,9 +26,12 @@ const (
 // <Model>.py. All are written whole before any replaces what was there.
 func (c *Calibrated) Save(dir string) error {
 	in := c.exportInput()
-	q, err := export.NewQuantInfo(in)
-	if err != nil {
-		return fmt.Errorf("model %s: %w", c.Model.Path, err)
+	q := c.saved
+	if q == nil {
+		var err error
+		if q, err = export.NewQuantInfo(in); err != nil {
+			return fmt.Errorf("model %s: %w", c.Model.Path, err)
+		}
 	}
 	info, err := q.Marshal()
 	if err != nil {
@@ -122,7 +125,7 @@ func Load(dir string, m *Model, s *strategy.Strategy) (*Calibrated, diag.List, e
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", file, err)
 	}
-	return &Calibrated{Resolved: r, Result: res, SamplesSHA256: q.Samples.SHA256}, list, nil
+	return &Calibrated{Resolved: r, Result: res, SamplesSHA256: q.Samples.SHA256, saved: q}, list, nil
 }
 
 // StrategyMismatchError says that a calibration was made by another strategy.

@@ -1,0 +1,122 @@
+package narrow_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+
+	"narrow"
+	"narrow/calibrate"
+	"narrow/calibrate/ort"
+	"narrow/export"
+	"narrow/graph"
+	"narrow/graph/onnx"
+	"narrow/strategy"
+)
+
+// pictures yields n pictures of 28x28 grey pixels in 0..1, 16 at a time. Real
+// ones come from [narrow.Batches] over a set that package samples opened.
+func pictures(n int) calibrate.Batches {
+	return func(yield func(*calibrate.Batch, error) bool) {
+		r := rand.New(rand.NewPCG(1, 2))
+		for first := 0; first < n; first += 16 {
+			count := min(16, n-first)
+			pixels := make([]float32, count*28*28)
+			for i := range pixels {
+				pixels[i] = r.Float32()
+			}
+			b := &calibrate.Batch{First: first, Count: count, Inputs: map[string]calibrate.Tensor{
+				"image": {Type: graph.Float32, Shape: []int64{int64(count), 1, 28, 28}, Floats: pixels},
+			}}
+			if !yield(b, nil) {
+				return
+			}
+		}
+	}
+}
+
+// The whole path: from a model and a strategy file to a quantized model that
+// ONNX Runtime runs.
+func Example() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "narrow")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+
+	model, err := narrow.Open("models/fashion_dscnn.onnx")
+	if err != nil {
+		log.Fatal(err)
+	}
+	const file = "examples/configs/int_config.json"
+	text, err := os.ReadFile(file)
+	if err != nil {
+		log.Fatal(err)
+	}
+	// Findings are mistakes, warnings and notes; Err is nil without mistakes.
+	s, findings := strategy.Parse(file, text)
+	if err := findings.Err(); err != nil {
+		log.Fatal(err)
+	}
+	resolved, findings, err := model.Resolve(s)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := findings.Err(); err != nil {
+		log.Fatal(err)
+	}
+
+	engine, err := ort.Open("") // wherever ONNX Runtime is
+	if err != nil {
+		log.Fatal(err)
+	}
+	calibrated, err := resolved.Calibrate(ctx, engine, pictures(48), calibrate.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(calibrated.Plan.Tensors), "tensors calibrated on", calibrated.Result.Samples, "samples")
+
+	result, err := calibrated.Test(ctx, engine, pictures(64), calibrate.TestOptions{}, false)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(result.Samples, "samples tested; most agree:", result.Agreement > 0.5)
+
+	quantized, _, err := calibrated.Export(export.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := onnx.Save(quantized, filepath.Join(dir, "fashion_dscnn.qdq.onnx")); err != nil {
+		log.Fatal(err)
+	}
+
+	// A calibration can be kept, and tested or exported another day.
+	if err := calibrated.Save(dir); err != nil {
+		log.Fatal(err)
+	}
+	again, _, err := narrow.Load(dir, model, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("loaded:", again.Plan.Strategy.SHA256() == s.SHA256())
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, e := range entries {
+		fmt.Println(e.Name())
+	}
+	// Output:
+	// 54 tensors calibrated on 48 samples
+	// 64 samples tested; most agree: true
+	// loaded: true
+	// bias_corr.json
+	// fashion_dscnn.py
+	// fashion_dscnn.qdq.onnx
+	// quant_info.json
+	// ties.json
+}

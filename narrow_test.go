@@ -1,0 +1,266 @@
+package narrow_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"narrow"
+	"narrow/calibrate"
+	"narrow/export"
+	"narrow/graph/onnx"
+	"narrow/strategy"
+)
+
+const dscnn = "models/fashion_dscnn.onnx"
+
+// configs are strategies that differ in all that a calibration has to keep.
+var configs = map[string]string{
+	"default": "{}",
+	"per channel": `{"target_device": "CPU",
+		"overall_quantize_config": {"method": "maxmin", "scale_type": "float", "calib_statistic_method": "max", "round_mode": "half_even"},
+		"tensor_quantize_config": {"weights": {"per_channel": true}, "activation": {"symmetry": false, "method": "percentile", "percentage": 99.9}}}`,
+	"bfloat16": `{"target_device": "CPU", "overall_quantize_config": {"datatype": "bfloat16"}}`,
+	"rules": `{"target_device": "CPU", "convert_relu6_to_relu": true, "include_bias_corr": false, "layer_quantize_config": [
+		{"layer_type": "Linear", "layer_name": null, "quantizable_data_type": ["weights", "bias", "activation"], "overall_quantize_config": {"bit_width": 16}}]}`,
+}
+
+func openFile(t *testing.T, path string) *narrow.Model {
+	t.Helper()
+	m, err := narrow.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func calibrated(t *testing.T, r *narrow.Resolved, opts calibrate.Options) *narrow.Calibrated {
+	t.Helper()
+	c, err := r.Calibrate(context.Background(), runner(t), pictures(40), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func save(t *testing.T, c *narrow.Calibrated) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := c.Save(dir); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// content is the files of a folder.
+func content(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := map[string]string{}
+	for _, e := range entries {
+		data, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m[e.Name()] = string(data)
+	}
+	return m
+}
+
+// outputs tests c and returns the quantized network's outputs and the result.
+func outputs(t *testing.T, c *narrow.Calibrated) ([]float32, calibrate.Result) {
+	t.Helper()
+	var all []float32
+	res, err := c.Test(context.Background(), runner(t), pictures(40), calibrate.TestOptions{
+		Output: func(_ int, outs []calibrate.Tensor) error {
+			all = append(all, outs[0].Floats...)
+			return nil
+		},
+	}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all, *res
+}
+
+// TestRoundTrip: what was saved and loaded again computes the same to the
+// bit, exports the same bytes, and saves the same bytes.
+func TestRoundTrip(t *testing.T) {
+	m := openFile(t, dscnn)
+	for name, config := range configs {
+		t.Run(name, func(t *testing.T) {
+			c := calibrated(t, resolve(t, m, config), calibrate.Options{})
+			dir := save(t, c)
+			s, _ := strategy.Parse("strategy.json", []byte(config))
+			loaded, list, err := narrow.Load(dir, openFile(t, dscnn), s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(list) > 0 {
+				t.Errorf("loading finds %v", list)
+			}
+			want, wantResult := outputs(t, c)
+			got, gotResult := outputs(t, loaded)
+			if len(want) != 400 || !slices.Equal(got, want) {
+				t.Errorf("outputs differ after loading")
+			}
+			if gotResult.Agreement != wantResult.Agreement || gotResult.SQNR != wantResult.SQNR || gotResult.Samples != 40 {
+				t.Errorf("%+v after loading, %+v before", gotResult, wantResult)
+			}
+			if again := save(t, loaded); !maps.Equal(content(t, again), content(t, dir)) {
+				t.Errorf("saving what was loaded writes other bytes")
+			}
+			if a, b := exported(t, c), exported(t, loaded); !bytes.Equal(a, b) {
+				t.Errorf("exporting what was loaded writes other bytes")
+			}
+		})
+	}
+}
+
+func exported(t *testing.T, c *narrow.Calibrated) []byte {
+	t.Helper()
+	m, _, err := c.Export(export.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := onnx.Encode(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// TestSameBytes: neither the number of threads nor the run reaches a result.
+func TestSameBytes(t *testing.T) {
+	for name, config := range configs {
+		for _, how := range []calibrate.Propagation{calibrate.Progressive, calibrate.Float} {
+			var first map[string]string
+			for _, threads := range []int{1, 2, 3, 2} {
+				r := resolve(t, openFile(t, dscnn), config)
+				got := content(t, save(t, calibrated(t, r, calibrate.Options{Threads: threads, Propagate: how})))
+				if len(got[narrow.QuantInfoFile]) < 1000 {
+					t.Fatalf("%s: %s is short", name, narrow.QuantInfoFile)
+				}
+				if first == nil {
+					first = got
+				}
+				for file := range first {
+					if got[file] != first[file] {
+						t.Errorf("%s, %v: %s differs with %d threads", name, how, file, threads)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestLoadErrors: every error names the file and the way out.
+func TestLoadErrors(t *testing.T) {
+	m := openFile(t, dscnn)
+	dir := save(t, calibrated(t, resolve(t, m, "{}"), calibrate.Options{}))
+	whole := content(t, dir)
+	other := open(t, `net (float[N, 4] x) => (float[N, 4] y) { y = Relu (x) }`)
+
+	info := filepath.Join(dir, narrow.QuantInfoFile)
+	bias := filepath.Join(dir, narrow.BiasCorrFile)
+	tests := []struct {
+		name    string
+		m       *narrow.Model
+		by      string // strategy, "" for any
+		file    string // the file that is changed
+		change  func(string) string
+		says    []string
+		another bool // a StrategyMismatchError
+	}{
+		{name: "another model", m: other, says: []string{info, "another model", "calibrate this one"}},
+		{name: "another strategy", by: configs["bfloat16"], says: []string{info, "strategy.json", "calibrate again"}, another: true},
+		{name: "no quant_info.json", file: info, says: []string{info, "run narrow calib first"}},
+		{name: "no bias_corr.json", file: bias, says: []string{bias, "calibrate again"}},
+		{name: "cut off", file: info, change: func(s string) string { return s[:len(s)/2] }, says: []string{info}},
+		{name: "empty", file: info, change: func(string) string { return "" }, says: []string{info}},
+		{name: "another format", file: info, change: func(s string) string { return strings.Replace(s, "quant_info/1", "quant_info/9", 1) }, says: []string{info, "quant_info/9"}},
+		{name: "a tensor is missing", file: info, change: func(s string) string {
+			at := strings.Index(s, `"tensors": [`)
+			end := at + strings.Index(s[at:], "},") + 2
+			return s[:at] + `"tensors": [` + s[end:]
+		}, says: []string{info, `"image"`}},
+		{name: "a negative scale", file: info, change: func(s string) string {
+			at := strings.Index(s, `"scale": [`)
+			return s[:at] + strings.Replace(s[at:], "0.", "-0.", 1)
+		}, says: []string{info, `"image"`}},
+		{name: "bias correction cut off", file: bias, change: func(s string) string { return s[:len(s)/2] }, says: []string{bias}},
+		{name: "bias correction of another length", file: bias, change: func(s string) string {
+			at := strings.Index(s, ", ")
+			return s[:at] + s[strings.Index(s, "]"):]
+		}, says: []string{"/classifier/Gemm"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.m == nil {
+				tt.m = m
+			}
+			var s *strategy.Strategy
+			if tt.by != "" {
+				s, _ = strategy.Parse("strategy.json", []byte(tt.by))
+			}
+			if tt.file != "" {
+				was := whole[filepath.Base(tt.file)]
+				defer os.WriteFile(tt.file, []byte(was), 0o600)
+				if tt.change == nil {
+					os.Remove(tt.file)
+				} else if now := tt.change(was); now == was {
+					t.Fatal("nothing was changed")
+				} else if err := os.WriteFile(tt.file, []byte(now), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c, _, err := narrow.Load(dir, tt.m, s)
+			if err == nil || c != nil {
+				t.Fatalf("no error")
+			}
+			for _, say := range tt.says {
+				if !strings.Contains(err.Error(), say) {
+					t.Errorf("%q does not say %q", err, say)
+				}
+			}
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("%q is more than one line", err)
+			}
+			var mismatch *narrow.StrategyMismatchError
+			if errors.As(err, &mismatch) != tt.another {
+				t.Errorf("%T for %s", err, tt.name)
+			}
+		})
+	}
+	if _, _, err := narrow.Load(dir, m, nil); err != nil {
+		t.Error("whole again:", err)
+	}
+}
+
+// TestOpenMissing: callers can tell a missing model from a bad one.
+func TestOpenMissing(t *testing.T) {
+	if _, err := narrow.Open("models/nowhere.onnx"); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "models/nowhere.onnx") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestCancel: a calibration that is broken off says so.
+func TestCancel(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	r := resolve(t, openFile(t, dscnn), "{}")
+	_, err := r.Calibrate(ctx, runner(t), pictures(1_000_000), calibrate.Options{Progress: func(int) { cancel() }})
+	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), dscnn) {
+		t.Errorf("error %v", err)
+	}
+}
