@@ -6,12 +6,13 @@
 // it is quantized, and why; [Resolved.Calibrate] runs samples through the
 // network and finds the scales; [Calibrated.Test] compares the quantized with
 // the float network; [Calibrated.Export] returns a model that other runtimes
-// load; [Calibrated.Save] and [Load] keep a calibration in a folder.
+// load, which package graph/onnx writes to a file; [Calibrated.Save] and [Load]
+// keep a calibration in a folder. The examples show the whole of it.
 //
 // Samples come as [calibrate.Batches], from anywhere: [Batches] makes them from
 // a set that package samples opened. The engine is a [calibrate.Runner]:
-// package calibrate/ort has the one on ONNX Runtime. This package itself
-// contains no cgo.
+// package calibrate/ort has the one on ONNX Runtime, and the second example one
+// of another kind. This package itself contains no cgo.
 //
 // The same inputs give the same bytes, whatever the number of threads.
 package narrow
