@@ -129,6 +129,7 @@ func Open(path string, inputs []InputSpec, opts Options) (set *Set, err error) {
 		return nil, err
 	}
 	s.warnOneClass(opts)
+	s.noteRawPixels(opts)
 	s.free = make(chan *Batch, 4)
 	return s, nil
 }
@@ -210,6 +211,26 @@ func (s *Set) batchAxis() error {
 		}
 	}
 	return nil
+}
+
+// noteRawPixels notices pixels that nobody said how to preprocess: few networks
+// take them from 0 to 255.
+func (s *Set) noteRawPixels(opts Options) {
+	if opts.Preprocess.Preset != "" || !s.recipe.plain() {
+		return
+	}
+	for _, p := range s.src.plans() {
+		if !p.pixels || !p.spec.Type.isFloat() {
+			continue
+		}
+		s.findings = append(s.findings, diag.Finding{
+			Severity: diag.Note,
+			Code:     "raw-pixels",
+			Range:    diag.Range{File: s.path},
+			Message:  fmt.Sprintf("pixels enter input %q as they are, 0 to 255", p.spec.Name),
+			Fix:      "--preprocess unit, pm1 or imagenet, as the network was trained; --preprocess none if 0 to 255 is right",
+		})
+	}
 }
 
 // warnOneClass notices the classic mistake with sorted class folders.

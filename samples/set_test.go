@@ -457,11 +457,18 @@ func TestFolders(t *testing.T) {
 			t.Errorf("%v, %v", b, err)
 		}
 	}
-	s = open(t, classes, net, Options{SubsetLen: 2})
+	asIs := Preprocess{Preset: None}
+	s = open(t, classes, net, Options{SubsetLen: 2, Preprocess: asIs})
 	if f := s.Findings(); len(f) != 1 || f[0].Code != "one-class" {
 		t.Errorf("findings %v", f)
 	}
-	if f := open(t, classes, net, Options{}).Findings(); len(f) != 0 {
+	if f := open(t, classes, net, Options{Preprocess: asIs}).Findings(); len(f) != 0 {
+		t.Errorf("findings %v", f)
+	}
+	if f := open(t, classes, net, Options{}).Findings(); len(f) != 1 || f[0].Code != "raw-pixels" {
+		t.Errorf("findings %v", f)
+	}
+	if f := open(t, classes, net, Options{Preprocess: Preprocess{Scale: 0.5}}).Findings(); len(f) != 0 {
 		t.Errorf("findings %v", f)
 	}
 }
