@@ -115,21 +115,12 @@ func (q *qdq) clip(name, in, out string, lo, hi float32) *graph.Node {
 	return q.node(ruleQDQ, "Clip", name+"/Clamp", out, []string{in, q.scalar(name+"_min", lo), q.scalar(name+"_max", hi)})
 }
 
-// unit returns a Clip of a Softmax's result to its own range, which changes no
-// integer: ONNX Runtime computes a Softmax between two pairs by a table that is
-// up to a step off, which attention then spreads over everything. The lower
-// bound is a hair above 0, or ONNX Runtime would find that an unsigned quantizer
-// clips there anyway, and drop the Clip.
+// unit returns the Min of a Softmax's result and 1, which changes nothing: ONNX
+// Runtime computes a Softmax between two pairs by a table that is up to a step
+// off, which attention then spreads over everything. (A Clip it would drop.)
 func (q *qdq) unit(name, in string) *graph.Node {
-	if q.opset >= 11 {
-		return q.clip(name, in, "", aboveZero, 1)
-	}
-	return q.node(ruleQDQ, "Clip", name+"/Clamp", "", []string{in},
-		&graph.Attr{Name: "min", Kind: graph.AttrFloat, Float: aboveZero}, &graph.Attr{Name: "max", Kind: graph.AttrFloat, Float: 1})
+	return q.node(ruleQDQ, "Min", name+"/AtMostOne", "", []string{in, q.scalar(name+"_one", 1)})
 }
-
-// aboveZero quantizes to zero at every scale.
-const aboveZero = 1e-30
 
 // shifted returns e with all integers, the zero point too, larger by n: the
 // same values.
