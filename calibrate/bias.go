@@ -140,8 +140,9 @@ func (k *corrector) endOf(t *plan.Tensor) *plan.Operation {
 
 // compare handles the two results of an operation, the side version's first
 // (see [Hook]): it adds what the bias changed since the network was loaded, and
-// measures the error unless the quantizer right behind does.
-func (k *corrector) compare(op *plan.Operation, b *Batch, dst, src []float32, shape []int64) {
+// measures the error unless the quantizer right behind does. block says how many
+// channels lie together in the own result.
+func (k *corrector) compare(op *plan.Operation, b *Batch, dst, src []float32, shape []int64, block int) {
 	l := k.byOp[op]
 	if dst == nil {
 		l.side = src
@@ -156,17 +157,17 @@ func (k *corrector) compare(op *plan.Operation, b *Batch, dst, src []float32, sh
 		l.average(side, dst, shape, b.Count)
 		return
 	}
-	l.shift(k.c.pool, dst, shape)
+	l.shift(k.c.pool, dst, shape, block)
 	if k.byEnd[op.Output] == l {
 		l.ref = append(l.ref[:0], side...)
 		return
 	}
-	k.judge(op, dst, side, shape)
+	k.judge(op, dst, side, shape, block)
 }
 
 // judgeEnd judges a layer whose result's own quantizer has just run.
-func (k *corrector) judgeEnd(op *plan.Operation, out []float32, shape []int64) {
-	k.judge(op, out, k.byOp[op].ref, shape)
+func (k *corrector) judgeEnd(op *plan.Operation, out []float32, shape []int64, block int) {
+	k.judge(op, out, k.byOp[op].ref, shape, block)
 }
 
 // layout returns where the channels of an output lie.
@@ -179,7 +180,7 @@ func (l *correction) layout(shape []int64) kernel.Layout {
 }
 
 // shift adds now-baked to every channel of x.
-func (l *correction) shift(pool *kernel.Pool, x []float32, shape []int64) {
+func (l *correction) shift(pool *kernel.Pool, x []float32, shape []int64, block int) {
 	lay := l.layout(shape)
 	delta := make([]float32, lay.Channels)
 	changed := false
@@ -188,6 +189,19 @@ func (l *correction) shift(pool *kernel.Pool, x []float32, shape []int64) {
 		changed = changed || delta[i] != 0
 	}
 	if !changed {
+		return
+	}
+	if block > 1 {
+		blocks := lay.Channels / block
+		pool.Run(lay.Outer*blocks, func(i int) {
+			d := delta[i%blocks*block:][:block]
+			rows := x[i*lay.Inner*block : (i+1)*lay.Inner*block]
+			for ; len(rows) >= block; rows = rows[block:] {
+				for j, v := range d {
+					rows[j] += v
+				}
+			}
+		})
 		return
 	}
 	pool.Run(lay.Outer*lay.Channels, func(i int) {
@@ -199,9 +213,9 @@ func (l *correction) shift(pool *kernel.Pool, x []float32, shape []int64) {
 	})
 }
 
-// judge compares the result out with the float version's, ref, and corrects
-// the bias or stops.
-func (k *corrector) judge(op *plan.Operation, out, ref []float32, shape []int64) {
+// judge compares the result out, which has block channels together, with the
+// float version's, ref, and corrects the bias or stops.
+func (k *corrector) judge(op *plan.Operation, out, ref []float32, shape []int64, block int) {
 	l := k.byOp[op]
 	if l.stopped || len(ref) == 0 {
 		return
@@ -211,6 +225,9 @@ func (k *corrector) judge(op *plan.Operation, out, ref []float32, shape []int64)
 		out = out[:len(ref)]
 	}
 	lay := l.layout(shape)
+	if block > 1 {
+		out = unblock(k.c.pool, lay, out, block)
+	}
 	means, noise, signal := channelErrors(k.c.pool, lay, out, ref)
 	rate, stop := l.settle(noise, signal)
 	if stop {
@@ -271,6 +288,22 @@ func channelErrors(pool *kernel.Pool, lay kernel.Layout, out, ref []float32) (me
 	}
 	n := float64(len(ref))
 	return means, noise / n, signal / n
+}
+
+// unblock returns x, which has block channels together, in C order.
+func unblock(pool *kernel.Pool, lay kernel.Layout, x []float32, block int) []float32 {
+	out := make([]float32, len(x))
+	pool.Run(lay.Outer*lay.Channels/block, func(i int) {
+		from := x[i*lay.Inner*block : (i+1)*lay.Inner*block]
+		to := out[i*lay.Inner*block : (i+1)*lay.Inner*block]
+		for c := range block {
+			row := to[c*lay.Inner : (c+1)*lay.Inner]
+			for j := range row {
+				row[j] = from[j*block+c]
+			}
+		}
+	})
+	return out
 }
 
 // average adds each sample's mean error (float propagation). quantized is the

@@ -262,7 +262,7 @@ func (c *calibration) run(ctx context.Context, r Runner, in Batches) error {
 			return err
 		}
 		loaded = len(c.bias.active())
-		session, err = r.Load(ctx, n.model, LoadOptions{Threads: c.opts.Threads, Outputs: []string{}, AnyOrder: n.anyOrder})
+		session, err = n.load(ctx, r)
 		return err
 	}
 	for b, err := range fit(in, c.plan.Model, size) {

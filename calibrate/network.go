@@ -13,6 +13,8 @@ type network struct {
 	c     *calibration
 	model *graph.Model
 	taps  []plan.Tap
+	// block tells how many channels lie together at a tap, 1 for C order.
+	block func(tap int) int
 }
 
 // network builds the network that the next batches run through: constants
@@ -43,6 +45,29 @@ func (c *calibration) network(rows int) (*network, error) {
 	return &network{c: c, model: s.Model, taps: s.Taps}, nil
 }
 
+// load readies the network.
+func (n *network) load(ctx context.Context, r Runner) (Session, error) {
+	s, err := r.Load(ctx, n.model, LoadOptions{Threads: n.c.opts.Threads, Outputs: []string{}, AnyOrder: n.anyOrder, InBlocks: n.inBlocks})
+	if err != nil {
+		return nil, err
+	}
+	n.block = func(int) int { return 1 }
+	if b, ok := s.(Blocked); ok {
+		n.block = b.Block
+	}
+	return s, nil
+}
+
+// inBlocks reports whether a tap takes channels in blocks: where results are
+// compared channel by channel.
+func (n *network) inBlocks(tap int) bool {
+	t := n.taps[tap]
+	if n.c.opts.Propagate != Progressive {
+		return false
+	}
+	return t.Role == plan.Compare || n.c.bias.endOf(t.Tensor) != nil
+}
+
 // anyOrder reports whether a tap treats all elements alike.
 func (n *network) anyOrder(tap int) bool {
 	t := n.taps[tap]
@@ -52,14 +77,14 @@ func (n *network) anyOrder(tap int) bool {
 func (n *network) hook(tap int, b *Batch, dst, src []float32, shape []int64) error {
 	t := n.taps[tap]
 	if t.Role == plan.Compare {
-		n.c.bias.compare(t.Operation, b, dst, src, shape)
+		n.c.bias.compare(t.Operation, b, dst, src, shape, n.block(tap))
 		return nil
 	}
 	if err := n.c.tap(t.Tensor, b, dst, src, shape); err != nil {
 		return err
 	}
 	if op := n.c.bias.endOf(t.Tensor); op != nil {
-		n.c.bias.judgeEnd(op, dst, shape)
+		n.c.bias.judgeEnd(op, dst, shape, n.block(tap))
 	}
 	return nil
 }

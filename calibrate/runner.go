@@ -47,6 +47,20 @@ type LoadOptions struct {
 	// the samples' order. The order may differ between machines, so a float sum
 	// over the elements may too. Nil means C order everywhere.
 	AnyOrder func(tap int) bool
+	// InBlocks reports whether the hook takes the elements of a tap with
+	// channels in blocks, as [Blocked] tells of the session; a tap's second
+	// input comes in C order all the same. Nil means never.
+	InBlocks func(tap int) bool
+}
+
+// Blocked is what a [Session] may be besides: one that hands tensors over with
+// channels in blocks.
+type Blocked interface {
+	// Block returns how many channels (axis 1) lie together at a tap: element
+	// (n, c, ...) stands where (n, c/b, ..., c%b) does in C order. 1 means C
+	// order. It is more than 1 only for taps for which [LoadOptions.InBlocks]
+	// held.
+	Block(tap int) int
 }
 
 // A Session is a network ready to run. Run may be called by several goroutines

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"narrow/calibrate"
 	"narrow/calibrate/ort/internal/capi"
 	"narrow/graph"
 )
@@ -30,14 +31,16 @@ var errNotBlocked = errors.New("taps did not survive the choice of layouts")
 
 // loadBlocked loads p in two steps. No stand-ins is an error of errNotBlocked
 // too.
-func (r *Runner) loadBlocked(ctx context.Context, p *prepared, anyOrder func(int) bool, cfg capi.Config) (*capi.Session, error) {
-	model, standIns := withStandIns(p, anyOrder)
+//
+// It also returns which taps see channels in blocks.
+func (r *Runner) loadBlocked(ctx context.Context, p *prepared, opts calibrate.LoadOptions, cfg capi.Config) (*capi.Session, map[int]bool, error) {
+	model, standIns, sides := withStandIns(p, opts)
 	if standIns == 0 {
-		return nil, errNotBlocked
+		return nil, nil, errNotBlocked
 	}
 	dir, err := os.MkdirTemp("", "narrow-*")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// The second session maps the weights from there; a mapped file may be
 	// removed wherever the system allows it, and where not this is a temporary
@@ -51,33 +54,40 @@ func (r *Runner) loadBlocked(ctx context.Context, p *prepared, anyOrder func(int
 	first.Entries["session.optimized_model_external_initializers_min_size_in_bytes"] = "1024"
 	s, err := r.newSession(model, first)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s.Close()
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	data, err := os.ReadFile(first.Optimized)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	data, found, err := withTaps(data, p.taps)
+	data, found, blocked, err := withTaps(data, p.taps, sides)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if found != standIns {
-		return nil, fmt.Errorf("%w: %d of %d", errNotBlocked, found, standIns)
+		return nil, nil, fmt.Errorf("%w: %d of %d", errNotBlocked, found, standIns)
 	}
 	cfg.Level = capi.LevelNone
 	cfg.Entries = maps.Clone(cfg.Entries)
 	cfg.Entries["session.model_external_initializers_file_folder_path"] = dir
-	return r.lib.NewSession(data, cfg)
+	s, err = r.lib.NewSession(data, cfg)
+	return s, blocked, err
 }
 
 // withStandIns returns a clone of the model with a stand-in for each tap that
-// takes any order and watches what may be computed in blocks, and how many.
-func withStandIns(p *prepared, anyOrder func(int) bool) (*graph.Model, int) {
+// takes any order, or channels in blocks, and watches what may be computed in
+// blocks; how many; and the second inputs of those that have one, which the
+// stand-ins leave out: they are the clone's outputs, so that they stay.
+func withStandIns(p *prepared, opts calibrate.LoadOptions) (*graph.Model, int, map[int]string) {
 	m := p.model.Clone()
+	sides := map[int]string{}
+	takes := func(tap, inputs int) bool {
+		return inputs == 1 && opts.AnyOrder != nil && opts.AnyOrder(tap) || opts.InBlocks != nil && opts.InBlocks(tap)
+	}
 	// blocked holds the values that come from a convolution by operators that
 	// keep the order of dimensions.
 	blocked := map[string]bool{}
@@ -89,7 +99,12 @@ func withStandIns(p *prepared, anyOrder func(int) bool) (*graph.Model, int) {
 			in := n.Inputs[0]
 			blocked[n.Outputs[0]] = blocked[in]
 			// Two Concats of one tensor would be made one.
-			if len(n.Inputs) == 1 && blocked[in] && !watched[in] && anyOrder(tap) {
+			if blocked[in] && !watched[in] && takes(tap, len(n.Inputs)) {
+				if len(n.Inputs) > 1 {
+					sides[tap] = n.Inputs[1]
+					m.Graph.Outputs = append(m.Graph.Outputs, &graph.Value{Name: n.Inputs[1]})
+					n.Inputs = n.Inputs[:1]
+				}
 				n.Name = standIn + strconv.Itoa(tap)
 				n.Domain, n.OpType = "", "Concat"
 				n.Attrs = []*graph.Attr{{Name: "axis", Kind: graph.AttrInt, Int: 1}}
@@ -102,7 +117,7 @@ func withStandIns(p *prepared, anyOrder func(int) bool) (*graph.Model, int) {
 			blocked[n.Outputs[0]] = true
 		}
 	}
-	return m, standIns
+	return m, standIns, sides
 }
 
 // keepOrder are operators of one shape in and out, or nearly, that a layout in
@@ -110,4 +125,55 @@ func withStandIns(p *prepared, anyOrder func(int) bool) (*graph.Model, int) {
 var keepOrder = []string{
 	"Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "Elu", "GlobalAveragePool", "GlobalMaxPool",
 	"HardSigmoid", "HardSwish", "LeakyRelu", "MaxPool", "Mul", "Relu", "Resize", "Sigmoid", "Sum", "Tanh", "Upsample",
+}
+
+// blockSize returns how many channels ONNX Runtime puts together on this
+// processor, found out by a network of one convolution; 1 where it uses no
+// blocks.
+func (r *Runner) blockSize(ctx context.Context) int {
+	r.blockOnce.Do(func() {
+		r.block = 1
+		const channels, positions = 32, 4
+		eye := make([]float32, channels*channels)
+		x := make([]float32, channels*positions)
+		for c := range channels {
+			eye[c*channels+c] = 1
+			for p := range positions {
+				x[c*positions+p] = float32(1 + c*positions + p)
+			}
+		}
+		shape := []graph.Dim{{Size: 1}, {Size: channels}, {Size: 2}, {Size: 2}}
+		m := &graph.Model{IRVersion: 7, Opsets: map[string]int64{"": 13, calibrate.TapDomain: 1}, Graph: &graph.Graph{
+			Name:   "block size",
+			Inputs: []*graph.Value{{Name: "x", Type: graph.Float32, Shape: shape}},
+			Nodes: []*graph.Node{
+				{OpType: "Conv", Inputs: []string{"x", "w"}, Outputs: []string{"y"}},
+				{OpType: calibrate.TapOp, Domain: calibrate.TapDomain, Name: "tap", Inputs: []string{"y"}, Outputs: []string{"seen"}},
+				{OpType: "Conv", Inputs: []string{"seen", "w"}, Outputs: []string{"z"}},
+			},
+			Outputs:      []*graph.Value{{Name: "z", Type: graph.Float32}},
+			Initializers: []*graph.Tensor{graph.NewFloats("w", []int64{channels, channels, 1, 1}, eye)},
+		}}
+		s, err := r.load(ctx, m, calibrate.LoadOptions{Threads: 1, AnyOrder: func(int) bool { return true }})
+		if err != nil {
+			return
+		}
+		defer s.Close()
+		_, _ = s.Run(ctx, map[string]calibrate.Tensor{"x": {Type: graph.Float32, Shape: []int64{1, channels, 2, 2}, Floats: x}},
+			func(_ int, dst, src []float32, _ []int64) error {
+				together := 0
+				for together < channels && src[together] == x[together*positions] {
+					together++
+				}
+				// The first of the second position tells that blocks are what they are taken for.
+				if together > 1 && channels%together == 0 && src[together] == x[1] {
+					r.block = together
+				}
+				if !calibrate.SameMemory(dst, src) {
+					copy(dst, src)
+				}
+				return nil
+			})
+	})
+	return r.block
 }

@@ -59,10 +59,15 @@ func (r *Runner) load(ctx context.Context, m *graph.Model, opts calibrate.LoadOp
 	if len(m.Graph.Nodes) == 0 {
 		return s, nil
 	}
-	if opts.AnyOrder != nil {
+	if opts.InBlocks != nil {
+		if s.block = r.blockSize(ctx); s.block == 1 {
+			opts.InBlocks = nil
+		}
+	}
+	if opts.AnyOrder != nil || opts.InBlocks != nil {
 		// Whatever goes wrong here goes wrong below too, and is told there, or
 		// concerns the layout alone.
-		s.ort, _ = r.loadBlocked(ctx, p, opts.AnyOrder, cfg)
+		s.ort, s.inBlocks, _ = r.loadBlocked(ctx, p, opts, cfg)
 		s.blocked = s.ort != nil
 	}
 	if s.ort == nil {

@@ -9,6 +9,8 @@
 package ort
 
 import (
+	"sync"
+
 	"narrow/calibrate"
 	"narrow/calibrate/ort/internal/capi"
 	"narrow/internal/ortlib"
@@ -16,7 +18,12 @@ import (
 
 // Runner is a [calibrate.Runner] on one opened ONNX Runtime library. It needs
 // no closing; its sessions do.
-type Runner struct{ lib *capi.Lib }
+type Runner struct {
+	lib *capi.Lib
+
+	blockOnce sync.Once
+	block     int
+}
 
 var _ calibrate.Runner = (*Runner)(nil)
 

@@ -23,26 +23,45 @@ const (
 
 var errEncoding = errors.New("broken protobuf encoding")
 
+// nchwc is the domain of ONNX Runtime's operators on blocks, and reorderOutput
+// the one of them that leads out of blocks.
+const nchwc, reorderOutput = "com.microsoft.nchwc", "ReorderOutput"
+
 // withTaps turns the stand-ins in the bytes of an optimized model back into
-// taps, and counts them. It works on the bytes, since ONNX Runtime writes more
+// taps, with their second inputs, counts them, and tells which of them see
+// channels in blocks. It works on the bytes, since ONNX Runtime writes more
 // into optimized models than other readers take.
-func withTaps(model []byte, taps []string) (out []byte, found int, err error) {
+func withTaps(model []byte, taps []string, sides map[int]string) (out []byte, found int, blocked map[int]bool, err error) {
 	seen := map[int]bool{}
+	blocked = map[int]bool{}
+	values := map[string]bool{} // those in blocks
 	out, err = mapField(model, modelGraph, func(g []byte) ([]byte, error) {
 		return mapField(g, graphNode, func(n []byte) ([]byte, error) {
 			i, ok, err := standInOf(n)
-			if err != nil || !ok {
+			if err != nil {
 				return n, err
 			}
+			in, outs, op, domain, err := edges(n)
+			if err != nil {
+				return n, err
+			}
+			inBlocks := domain == nchwc && op != reorderOutput || ok && len(in) == 1 && values[in[0]]
+			for _, o := range outs {
+				values[o] = inBlocks
+			}
+			if !ok {
+				return n, nil
+			}
+			blocked[i] = inBlocks
 			if i >= len(taps) || seen[i] {
 				return nil, fmt.Errorf("%w: stand-in %d is there twice", errNotBlocked, i)
 			}
 			seen[i] = true
-			return tapNode(n, i, taps[i])
+			return tapNode(n, i, taps[i], sides[i])
 		})
 	})
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, nil, err
 	}
 	var opset []byte
 	opset = protowire.AppendTag(opset, opsetDomain, protowire.BytesType)
@@ -58,7 +77,25 @@ func withTaps(model []byte, taps []string) (out []byte, found int, err error) {
 		out = protowire.AppendTag(out, modelOpset, protowire.BytesType)
 		out = protowire.AppendBytes(out, opset)
 	}
-	return out, len(seen), err
+	return out, len(seen), blocked, err
+}
+
+// edges returns what a node reads, what it puts out, and its operator.
+func edges(node []byte) (in, out []string, op, domain string, err error) {
+	err = eachField(node, func(num protowire.Number, _ protowire.Type, value, _ []byte) error {
+		switch num {
+		case nodeInput:
+			in = append(in, string(value))
+		case nodeOutput:
+			out = append(out, string(value))
+		case nodeOp:
+			op = string(value)
+		case nodeDomain:
+			domain = string(value)
+		}
+		return nil
+	})
+	return in, out, op, domain, err
 }
 
 // standInOf returns the number of the tap that the node stands in for. A
@@ -94,8 +131,9 @@ func standInOf(node []byte) (tap int, ok bool, err error) {
 	return tap, ok, err
 }
 
-// tapNode returns the node as a tap: its inputs and outputs under a new name.
-func tapNode(node []byte, tap int, name string) ([]byte, error) {
+// tapNode returns the node as a tap: its inputs and outputs under a new name,
+// and side as a second input where it is not "".
+func tapNode(node []byte, tap int, name, side string) ([]byte, error) {
 	var out []byte
 	err := eachField(node, func(num protowire.Number, _ protowire.Type, value, _ []byte) error {
 		if num == nodeInput || num == nodeOutput {
@@ -104,6 +142,10 @@ func tapNode(node []byte, tap int, name string) ([]byte, error) {
 		}
 		return nil
 	})
+	if side != "" {
+		out = protowire.AppendTag(out, nodeInput, protowire.BytesType)
+		out = protowire.AppendString(out, side)
+	}
 	for num, s := range map[protowire.Number]string{nodeName: name, nodeOp: calibrate.TapOp, nodeDomain: calibrate.TapDomain} {
 		out = protowire.AppendTag(out, num, protowire.BytesType)
 		out = protowire.AppendString(out, s)

@@ -19,10 +19,22 @@ type session struct {
 	name string
 	*prepared
 	blocked bool // loaded in two steps, taps may see channels in blocks
+	// inBlocks are the taps that see channels in blocks, of block channels.
+	inBlocks map[int]bool
+	block    int
 
 	mu     sync.RWMutex
 	ort    *capi.Session // nil where the graph has no nodes, and when closed
 	closed bool
+}
+
+// Block returns how many channels lie together at a tap. See
+// [calibrate.Blocked]; it says nothing of taps in any order.
+func (s *session) Block(tap int) int {
+	if s.inBlocks[tap] {
+		return s.block
+	}
+	return 1
 }
 
 // Close frees the session once the runs under way have ended.
