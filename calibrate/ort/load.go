@@ -3,6 +3,7 @@ package ort
 import (
 	"context"
 	"fmt"
+	"maps"
 	"runtime"
 	"runtime/debug"
 
@@ -69,6 +70,7 @@ func (r *Runner) load(ctx context.Context, m *graph.Model, opts calibrate.LoadOp
 		// concerns the layout alone.
 		s.ort, s.inBlocks, _ = r.loadBlocked(ctx, p, opts, cfg)
 		s.blocked = s.ort != nil
+		maps.DeleteFunc(s.inBlocks, func(tap int, in bool) bool { return !in || opts.InBlocks == nil || !opts.InBlocks(tap) })
 	}
 	if s.ort == nil {
 		if err := ctx.Err(); err != nil {

@@ -29,7 +29,7 @@ type session struct {
 }
 
 // Block returns how many channels lie together at a tap. See
-// [calibrate.Blocked]; it says nothing of taps in any order.
+// [calibrate.Blocked].
 func (s *session) Block(tap int) int {
 	if s.inBlocks[tap] {
 		return s.block
