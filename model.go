@@ -95,7 +95,28 @@ func (m *Model) ResolveFor(s *strategy.Strategy, a Accuracy) (*Resolved, diag.Li
 	if err != nil {
 		return nil, list, fmt.Errorf("model %s: %w", m.Path, err)
 	}
+	list = append(list, m.quantizedAlready()...)
 	return &Resolved{Model: m, Plan: p, Rewrites: report, Accuracy: a}, list, nil
+}
+
+// quantizedAlready warns of a network that is the result of a quantizer.
+func (m *Model) quantizedAlready() diag.List {
+	n, first := 0, ""
+	for _, node := range m.Graph.Graph.Nodes {
+		if node.Is("QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger") {
+			if n++; n == 1 {
+				first = node.Label()
+			}
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return diag.List{{
+		Severity: diag.Warning, Code: "quantized-already", Range: diag.Range{File: m.Path},
+		Message: fmt.Sprintf("the network is quantized already: it holds %d nodes such as %q", n, first),
+		Fix:     "give the float network that it was made from",
+	}}
 }
 
 // Batches yields the samples of a set in batches of size.

@@ -72,7 +72,7 @@ func sniff(data []byte) (decoder, error) {
 	case len(data) == 0:
 		return decoder{}, fmt.Errorf("the file is empty")
 	}
-	return decoder{}, fmt.Errorf("not a JPEG, PNG, GIF, BMP or WebP file")
+	return decoder{}, fmt.Errorf("not a JPEG, PNG, GIF, BMP or WebP file: replace it, or take it out")
 }
 
 // imageSize reads an image's width and height from its header.

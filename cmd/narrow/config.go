@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,9 +38,15 @@ func (a *app) readConfig(file string) (*strategy.Strategy, diag.List, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("strategy file %s: %w", file, err)
 	}
+	if bytes.Contains(src[:min(len(src), 200)], []byte(`"`+quantInfoFormat)) {
+		return nil, nil, usagef("%s is a calibration, not a strategy file: name the file that it was made by (test and export need none)", file)
+	}
 	s, list := strategy.Parse(file, src)
 	return s, list, nil
 }
+
+// quantInfoFormat is how the format of a quant_info.json begins.
+const quantInfoFormat = "narrow.quant_info/"
 
 // readFile is os.ReadFile with errors that do not repeat the name.
 func readFile(file string) ([]byte, error) {

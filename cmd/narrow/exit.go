@@ -46,6 +46,7 @@ func usagef(format string, args ...any) error {
 // exit prints err, if anything is left to print, and returns the exit code.
 func (a *app) exit(c *cobra.Command, err error) int {
 	if err == nil {
+		a.printFindings(a.stderr, a.later, nil)
 		return exitDone
 	}
 	code, quiet := exitOther, false

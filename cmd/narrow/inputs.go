@@ -57,7 +57,7 @@ func (f *inputFlags) addSamples(c *cobra.Command) {
 	fl.IntVar(&f.batch, "batch-size", 16, "samples that run at once")
 	fl.BoolVar(&f.shuffle, "shuffle", false, "draw the samples in a random order")
 	fl.Uint64Var(&f.seed, "seed", 0, "seed of --shuffle")
-	fl.StringVar(&f.preprocess, "preprocess", "none", "preset for images and uint8 arrays: imagenet, pm1, unit or none")
+	fl.StringVar(&f.preprocess, "preprocess", "", "preset for images and uint8 arrays: imagenet, pm1, unit or none (default: none)")
 	fl.StringVar(&f.resize, "resize", "", "resize the shorter side (256) or to height x width (240x320)")
 	fl.StringVar(&f.crop, "crop", "", "crop the centre: 224 or 240x320")
 	fl.StringVar(&f.mean, "mean", "", "mean to subtract, one number or one per channel: 0.485,0.456,0.406")
@@ -85,8 +85,10 @@ func (f *inputFlags) preprocessing() (samples.Preprocess, error) {
 	p := samples.Preprocess{Scale: f.scale, BGR: f.bgr}
 	var err error
 	wrong := func(flag string, err error) error { return usagef("--%s: %w", flag, err) }
-	if p.Preset, err = samples.ParsePreset(f.preprocess); err != nil {
-		return p, wrong("preprocess", err)
+	if f.preprocess != "" {
+		if p.Preset, err = samples.ParsePreset(f.preprocess); err != nil {
+			return p, wrong("preprocess", err)
+		}
 	}
 	if f.resize != "" {
 		if p.Resize, err = samples.ParseSize(f.resize); err != nil {
@@ -147,7 +149,13 @@ func (a *app) openSamples(f *inputFlags, m *narrow.Model) (*samples.Set, error) 
 	if err != nil {
 		return nil, err
 	}
-	a.printFindings(a.stderr, set.Findings(), nil)
+	if !a.sampled[f.data] { // run opens them twice
+		a.later = append(a.later, set.Findings()...)
+	}
+	if a.sampled == nil {
+		a.sampled = map[string]bool{}
+	}
+	a.sampled[f.data] = true
 	return set, nil
 }
 

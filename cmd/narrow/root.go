@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"narrow/diag"
 	"narrow/strategy"
 )
 
@@ -22,6 +24,11 @@ type app struct {
 	strict bool
 	// writing is held while results replace former ones.
 	writing sync.Mutex
+	// later are findings about the samples, printed when all went well: beside
+	// an error they would hide it.
+	later diag.List
+	// sampled are the samples whose findings are in later.
+	sampled map[string]bool
 }
 
 // commands are the subcommands, in the order of the help text.
@@ -110,6 +117,10 @@ func flagError(c *cobra.Command, err error) error {
 	if short := unknown.GetSpecifiedShortnames(); short != "" {
 		// -model is read as -m -o -d...: most likely a dash is missing.
 		word, _, _ := strings.Cut(short, "=")
+		if len(word) == 1 {
+			names = slices.DeleteFunc(names, func(n string) bool { return !strings.HasPrefix(n, word) })
+			return usagef("there is no flag -%s%s", word, didYouMean("--", names))
+		}
 		return usagef("there is no flag -%s%s", word, didYouMean("--", strategy.Nearest(word, names)))
 	}
 	return usagef("there is no flag --%s%s", name, didYouMean("--", strategy.Nearest(name, names)))

@@ -13,6 +13,7 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
+	"narrow/diag"
 	"narrow/export"
 	"narrow/internal/atomicfile"
 	"narrow/samples"
@@ -122,22 +123,64 @@ func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set
 	defer bar.Done()
 	opts.Progress = progress
 	var res *calibrate.Result
+	var failed error // of the network: it has nothing to do with the file being written
+	classes := 0
 	run := func(out func(int, []calibrate.Tensor) error) error {
-		opts.Output = out
+		opts.Output = func(first int, outs []calibrate.Tensor) error {
+			if len(outs) > 0 && len(outs[0].Shape) > 1 {
+				classes = outs[0].Len() / int(max(outs[0].Shape[0], 1))
+			}
+			if out == nil {
+				return nil
+			}
+			return out(first, outs)
+		}
 		var err error
 		res, err = c.Test(ctx, engine, narrow.Batches(ctx, set, f.batch), opts, false)
 		return err
 	}
 	if saveOutput == "" {
-		return res, run(nil)
+		err = run(nil)
+	} else {
+		err = outputError(saveOutput, atomicfile.Write(filepath.Dir(saveOutput), atomicfile.File{Name: filepath.Base(saveOutput), Write: func(w io.Writer) error {
+			npy := &outputWriter{w: w, total: set.Len()}
+			if failed = run(npy.add); failed != nil {
+				return failed
+			}
+			return npy.close()
+		}}))
 	}
-	return res, outputError(saveOutput, atomicfile.Write(filepath.Dir(saveOutput), atomicfile.File{Name: filepath.Base(saveOutput), Write: func(w io.Writer) error {
-		npy := &outputWriter{w: w, total: set.Len()}
-		if err := run(npy.add); err != nil {
-			return err
+	if failed != nil {
+		return nil, failed
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.warnLabels(f, opts.Labels, classes)
+	return res, nil
+}
+
+// warnLabels tells of labels that the network cannot mean, as where they are
+// counted from 1.
+func (a *app) warnLabels(f *inputFlags, labels []int, classes int) {
+	n, most := 0, 0
+	for _, l := range labels {
+		if l >= classes {
+			n, most = n+1, max(most, l)
 		}
-		return npy.close()
-	}}))
+	}
+	if n == 0 || classes == 0 {
+		return
+	}
+	file := f.labels
+	if file == "" {
+		file = f.data
+	}
+	a.printFindings(a.stderr, diag.List{{
+		Severity: diag.Warning, Code: "label-range", Range: diag.Range{File: file},
+		Message: fmt.Sprintf("%d of %s are no classes of the network, which has 0 to %d (the largest is %d): they count as wrong", n, count(len(labels), "label"), classes-1, most),
+		Fix:     "count classes from 0",
+	}}, nil)
 }
 
 // checkOutput makes sure, before the work, that --save-output can be written.
