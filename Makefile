@@ -4,11 +4,12 @@
 GO    ?= go
 FUZZ  ?= 20000x
 BENCH ?= .
+PYTHON ?= /usr/bin/python3
 
 # ONNX Runtime is opened at run time; its binding needs cgo.
 export CGO_ENABLED = 1
 
-.PHONY: setup build test check demo bench fuzz clean
+.PHONY: setup build test check demo bench bench-kernels fuzz clean
 
 ## setup: ONNX Runtime and Fashion-MNIST into the user's cache
 setup:
@@ -33,9 +34,17 @@ check:
 demo: setup
 	$(GO) run ./tools/demo
 
-## bench: BENCH is a regular expression; compare runs with benchstat
+## bench: what quantizing costs next to plain inference, into docs/benchmarks.md; the two networks
+## are generated, which takes Debian's python3-torch
 bench: setup
-	NARROW_ORT_LIB="$${NARROW_ORT_LIB:-$$($(GO) run ./tools/setup ort)}" $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+	@mkdir -p bin/bench
+	@test -f bin/bench/resnet18.onnx || $(PYTHON) tools/genmodels/resnet18.py bin/bench
+	@test -f bin/bench/squeezenet1.1.onnx || $(PYTHON) tools/genmodels/squeezenet.py bin/bench
+	NARROW_ORT_LIB="$$($(GO) run ./tools/setup ort)" $(GO) run ./tools/bench -out docs/benchmarks.md bin/bench/resnet18.onnx bin/bench/squeezenet1.1.onnx
+
+## bench-kernels: Go benchmarks; BENCH is a regular expression; compare runs with benchstat
+bench-kernels: setup
+	NARROW_ORT_LIB="$$($(GO) run ./tools/setup ort)" $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 ## fuzz: every fuzz target, FUZZ inputs each (a count, or a time such as 1m)
 fuzz:

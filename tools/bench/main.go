@@ -14,9 +14,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -73,5 +76,21 @@ func run(ctx context.Context) error {
 		fmt.Print(text.String())
 		return nil
 	}
-	return os.WriteFile(*out, []byte(text.String()), 0o644)
+	return writeAbove(*out, text.String())
+}
+
+// marker ends what bench writes of a file: what stands below is kept.
+const marker = "<!-- Below is not written by tools/bench. -->"
+
+// writeAbove writes text into file, and keeps what stands there from the
+// marker on.
+func writeAbove(file, text string) error {
+	old, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if i := bytes.Index(old, []byte(marker)); i >= 0 {
+		text += "\n" + string(old[i:])
+	}
+	return os.WriteFile(file, []byte(text), 0o644)
 }
