@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -52,7 +53,7 @@ model into it, as <model>.qdq.onnx.`,
 			if err := in.required(c, "model"); err != nil {
 				return err
 			}
-			if err := f.check(); err != nil {
+			if err := errors.Join(f.check(), in.checkOut()); err != nil {
 				return err
 			}
 			_, cal, err := a.loadCalibration(&in, config)

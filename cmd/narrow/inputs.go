@@ -124,8 +124,19 @@ func parseNumbers(s string) ([]float64, error) {
 	return out, nil
 }
 
+// checkOut refuses -o "".
+func (f *inputFlags) checkOut() error {
+	if f.out == "" {
+		return usagef("--output-dir is empty: name a folder, . for this one")
+	}
+	return nil
+}
+
 // check refuses flags that cannot be meant.
 func (f *inputFlags) check() error {
+	if err := f.checkOut(); err != nil {
+		return err
+	}
 	switch {
 	case f.batch < 1:
 		return usagef("--batch-size is %d: give 1 or more", f.batch)

@@ -53,7 +53,8 @@ func CheckDir(dir string) error {
 func missing(dir string) []string {
 	var dirs []string
 	for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
-		if _, err := os.Stat(d); !errors.Is(err, fs.ErrNotExist) || d == filepath.Dir(d) {
+		// Lstat, since a link to nowhere is not ours to take away.
+		if _, err := os.Lstat(d); !errors.Is(err, fs.ErrNotExist) || d == filepath.Dir(d) {
 			return dirs
 		}
 		dirs = append([]string{d}, dirs...)
@@ -128,6 +129,10 @@ func Write(dir string, files ...File) (err error) {
 			temps = append(temps, t)
 		}
 		if err != nil {
+			var pe *fs.PathError
+			if errors.As(err, &pe) && pe.Path == t {
+				err = pe.Err // nobody knows the temporary name
+			}
 			return fmt.Errorf("writing %s: %w", filepath.Join(dir, f.Name), err)
 		}
 	}

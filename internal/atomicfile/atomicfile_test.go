@@ -70,3 +70,37 @@ func TestCheckDir(t *testing.T) {
 		t.Errorf("CheckDir left %v, %v", entries, err)
 	}
 }
+
+// TestDanglingLink: a link to nowhere stays, whatever becomes of the write.
+func TestDanglingLink(t *testing.T) {
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink("nowhere", link); err != nil {
+		t.Skip(err)
+	}
+	for _, write := range []func() error{
+		func() error { return CheckDir(link) },
+		func() error { return Write(link, Bytes("a", nil)) },
+		func() error { return Write(filepath.Join(link, "deep"), Bytes("a", nil)) },
+	} {
+		if err := write(); err == nil {
+			t.Error("no error")
+		}
+		if to, err := os.Readlink(link); err != nil || to != "nowhere" {
+			t.Fatalf("the link leads to %q, %v", to, err)
+		}
+	}
+}
+
+// TestFailureLeavesNoFolder: folders that were made for files that could not
+// be written go away again, those that were there stay.
+func TestFailureLeavesNoFolder(t *testing.T) {
+	root := t.TempDir()
+	failed := errors.New("failed")
+	err := Write(filepath.Join(root, "a", "b"), Bytes("first", []byte("x")), File{"second", func(io.Writer) error { return failed }})
+	if !errors.Is(err, failed) {
+		t.Errorf("error %v", err)
+	}
+	if entries, err := os.ReadDir(root); err != nil || len(entries) > 0 {
+		t.Errorf("left %v, %v", entries, err)
+	}
+}
