@@ -253,7 +253,13 @@ func dropUnread(g *graph.Graph) {
 			read[in] = true
 		}
 	}
-	g.Initializers = slices.DeleteFunc(g.Initializers, func(t *graph.Tensor) bool { return !read[t.Name] })
+	gone := map[string]bool{}
+	g.Initializers = slices.DeleteFunc(g.Initializers, func(t *graph.Tensor) bool {
+		gone[t.Name] = !read[t.Name]
+		return gone[t.Name]
+	})
+	// Files of IR version 3 list constants among the inputs too.
+	g.Inputs = slices.DeleteFunc(g.Inputs, func(v *graph.Value) bool { return gone[v.Name] })
 }
 
 // usesOf returns the inputs of n that read constant t, which may be nil.
