@@ -112,6 +112,7 @@ func BuildAfter(original, m *graph.Model, s *strategy.Strategy) (*Plan, diag.Lis
 	b.findPoints()
 	b.emit()
 	b.p.Operations = b.operations()
+	b.nothing()
 	return b.p, b.list, nil
 }
 
