@@ -1,6 +1,7 @@
 package calibrate
 
 import (
+	"fmt"
 	"math"
 
 	"narrow/graph"
@@ -17,9 +18,10 @@ import (
 // of the batch's mean error is taken off, until the layer's signal to noise
 // ratio has settled; the noise includes that of the output's own quantizer
 // where no activation function stands between. In float propagation the
-// difference between the layer with quantized and with float weights is
-// averaged over all samples and taken off as a whole (Nagel et al. 2019,
-// section 4.2, from data), which does not depend on the order of the samples.
+// mean difference over all samples between the layer with quantized and with
+// float weights is taken off as a whole (Nagel et al. 2019, section 4.2, from
+// data). It follows from the mean of what each weight is multiplied with, see
+// patch, without running the layer twice.
 type corrector struct {
 	c      *calibration
 	layers []*correction
@@ -35,7 +37,10 @@ type correction struct {
 	// float is the bias before quantization, now the one that holds, baked the
 	// one that the loaded network adds.
 	float, now, baked []float32
-	// sum is the summed mean error of each sample so far (float propagation).
+	// patch gathers what enters (float propagation); nil where its form is not
+	// known, and the layer runs twice.
+	patch *patch
+	// sum is then the summed mean error of each sample so far.
 	sum     []float64
 	samples int
 	// side are the side version's values, the engine's, between the two calls
@@ -102,6 +107,11 @@ func newCorrector(c *calibration) (*corrector, error) {
 			}
 			l.now = q
 		}
+		if f := c.float; f != nil {
+			if l.patch = patchOf(f.patches, f.nodes, op); l.patch != nil {
+				f.gather(l.patch)
+			}
+		}
 		k.layers = append(k.layers, l)
 		k.byOp[op] = l
 		if op.Ends && c.opts.Propagate == Progressive {
@@ -115,7 +125,7 @@ func newCorrector(c *calibration) (*corrector, error) {
 func (k *corrector) active() []*plan.Operation {
 	var ops []*plan.Operation
 	for _, l := range k.layers {
-		if !l.stopped {
+		if !l.stopped && l.patch == nil {
 			ops = append(ops, l.op)
 		}
 	}
@@ -334,9 +344,32 @@ func (k *corrector) settled(loaded int) bool {
 }
 
 // finish returns the corrected biases.
-func (k *corrector) finish(bias map[*plan.Tensor][]float32) {
+func (k *corrector) finish(bias map[*plan.Tensor][]float32) error {
 	for _, l := range k.layers {
-		if k.c.opts.Propagate == Float {
+		switch p := l.patch; {
+		case p != nil:
+			if p.invalid > 0 && !k.c.opts.SkipInvalid {
+				return fmt.Errorf("layer %s: tensor %q holds NaN or Inf in %d samples: mend them or the model, or pass --skip-invalid", l.op.Node.Label(), p.value, p.invalid)
+			}
+			if p.samples == 0 {
+				continue
+			}
+			float, err := l.op.Weights.Constant.Floats()
+			if err != nil {
+				return err
+			}
+			quantized, err := k.c.out.quantizedConstant(k.c.pool, l.op.Weights)
+			if err != nil {
+				return err
+			}
+			change := p.change(float, quantized)
+			if len(change) != len(l.now) {
+				return fmt.Errorf("layer %s: %d output channels, but a bias of %d", l.op.Node.Label(), len(change), len(l.now))
+			}
+			for i := range l.now {
+				l.now[i] = l.float[i] - float32(change[i])
+			}
+		case k.c.opts.Propagate == Float:
 			if l.samples == 0 {
 				continue
 			}
@@ -351,4 +384,5 @@ func (k *corrector) finish(bias map[*plan.Tensor][]float32) {
 		}
 		bias[l.op.Bias] = l.now
 	}
+	return nil
 }

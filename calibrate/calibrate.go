@@ -57,6 +57,9 @@ type Options struct {
 	// SkipInvalid passes over tensors that hold NaN or Inf in a batch, and
 	// counts them, where they would otherwise be an error.
 	SkipInvalid bool
+	// SaveStats, when set, keeps statistics for other strategies; for [Float]
+	// only.
+	SaveStats *SaveStats
 	// Progress, when set, is called after every batch with the number of
 	// samples done.
 	Progress func(samples int)
@@ -102,6 +105,8 @@ type calibration struct {
 	out  *Calibrated
 	obs  map[*plan.Tensor]*observe.Observer
 	bias *corrector
+	// float is nil but in float propagation.
+	float *floatRun
 	// empty are the tensors that came without elements.
 	empty map[*plan.Tensor]bool
 }
@@ -109,6 +114,33 @@ type calibration struct {
 // Calibrate runs the plan's network over the batches and returns the encodings
 // of all tensors. Errors name the tensor and the sample.
 func Calibrate(ctx context.Context, p *plan.Plan, r Runner, in Batches, opts Options) (*Calibrated, error) {
+	c, err := newCalibration(p, opts)
+	if err != nil {
+		return nil, err
+	}
+	if s := opts.SaveStats; s != nil {
+		if c.float == nil {
+			return nil, errors.New("statistics are of float values: propagate float")
+		}
+		c.float.stats = newStatsWriter(s, c.float.watched.Tensors)
+		c.float.gatherAll()
+	}
+	if err := c.run(ctx, r, in); err != nil {
+		return nil, err
+	}
+	if err := c.finish(); err != nil {
+		return nil, err
+	}
+	if c.float != nil && c.float.stats != nil {
+		if err := c.float.stats.finish(c.float); err != nil {
+			return nil, err
+		}
+	}
+	return c.out, nil
+}
+
+// newCalibration observes the constants.
+func newCalibration(p *plan.Plan, opts Options) (*calibration, error) {
 	if opts.Propagate == 0 {
 		opts.Propagate = Progressive
 	}
@@ -127,17 +159,14 @@ func Calibrate(ctx context.Context, p *plan.Plan, r Runner, in Batches, opts Opt
 	if err := c.constants(); err != nil {
 		return nil, err
 	}
+	if opts.Propagate == Float {
+		c.float = newFloatRun(c)
+	}
 	var err error
 	if c.bias, err = newCorrector(c); err != nil {
 		return nil, err
 	}
-	if err := c.run(ctx, r, in); err != nil {
-		return nil, err
-	}
-	if err := c.finish(); err != nil {
-		return nil, err
-	}
-	return c.out, nil
+	return c, nil
 }
 
 // observers makes one observer per integer tensor.
@@ -294,7 +323,7 @@ func (c *calibration) run(ctx context.Context, r Runner, in Batches) error {
 	return nil
 }
 
-// tap observes one tensor of one batch, and quantizes it in progressive
+// tap observes and quantizes one tensor of one batch, in progressive
 // propagation.
 func (c *calibration) tap(t *plan.Tensor, b *Batch, dst, src []float32, shape []int64) error {
 	if len(src) == 0 {
@@ -320,13 +349,6 @@ func (c *calibration) tap(t *plan.Tensor, b *Batch, dst, src []float32, shape []
 			return err
 		}
 	}
-	if c.opts.Propagate == Float {
-		c.auditFloat(t, b, src, shape, e)
-		if !SameMemory(dst, src) {
-			copy(dst, src)
-		}
-		return nil
-	}
 	if n := c.audit(t, b, dst, src, shape, e); n > 0 {
 		dst, src = dst[n:], src[n:] // the rows that pad a batch
 		if len(src) == 0 {
@@ -344,20 +366,6 @@ func (c *calibration) observe(t *plan.Tensor, b *Batch, x []float32, shape []int
 			return &observe.InvalidError{Tensor: t.Name, Index: i, Value: x[i], Sample: i * max(b.Count, 1) / len(x)}
 		}
 		return nil
-	}
-	rows := 0
-	if len(shape) > 0 {
-		rows = int(shape[0])
-	}
-	if c.opts.Propagate == Float && rows >= b.Count && rows%b.Count == 0 && rows > 0 {
-		// A padded batch has more rows than samples: only the real ones count.
-		n := b.Count
-		if rows%padded(b) == 0 && padded(b) > n {
-			per := len(x) / padded(b)
-			x = x[:per*n]
-			shape = append([]int64{int64(rows / padded(b) * n)}, shape[1:]...)
-		}
-		return o.ObserveSamples(x, shape, n)
 	}
 	return o.Observe(x, shape)
 }
@@ -382,7 +390,9 @@ func (c *calibration) finish() error {
 		}
 		c.out.Encodings[t] = e
 	}
-	c.bias.finish(c.out.Bias)
+	if err := c.bias.finish(c.out.Bias); err != nil {
+		return err
+	}
 	c.out.align()
 	return nil
 }

@@ -32,13 +32,18 @@ func (c *calibration) network(rows int) (*network, error) {
 		o.CompareSamples = compareSamples(rows)
 		c.bias.bake(o.Replace)
 	case Float:
-		// The network stays float; the side versions have quantized weights.
+		// The network stays float; side versions, with quantized weights, have
+		// only layers whose patches are of no known form.
 		o.Other = map[*plan.Tensor]*graph.Tensor{}
 		for _, op := range o.Compare {
 			o.Other[op.Weights] = quantized[op.Weights]
 		}
 	}
-	s, err := c.plan.Simulation(o)
+	p := c.plan
+	if c.float != nil {
+		p = c.float.watched
+	}
+	s, err := p.Simulation(o)
 	if err != nil {
 		return nil, fmt.Errorf("building the network to calibrate: %w", err)
 	}
@@ -79,6 +84,9 @@ func (n *network) hook(tap int, b *Batch, dst, src []float32, shape []int64) err
 	if t.Role == plan.Compare {
 		n.c.bias.compare(t.Operation, b, dst, src, shape, n.block(tap))
 		return nil
+	}
+	if n.c.float != nil {
+		return n.c.float.tap(t.Tensor, b, dst, src, shape)
 	}
 	if err := n.c.tap(t.Tensor, b, dst, src, shape); err != nil {
 		return err

@@ -23,12 +23,15 @@ func (c *calibration) audit(t *plan.Tensor, b *Batch, dst, src []float32, shape 
 	return n
 }
 
-// auditFloat counts without quantizing.
-func (c *calibration) auditFloat(t *plan.Tensor, b *Batch, x []float32, shape []int64, e scheme.Encoding) {
-	s := t.Settings.Settings
-	if observe.Audits(s, e) {
-		n := ofSamples(b, len(x), shape)
-		c.count(t, n, observe.Ties(c.pool, x[:n], s, e))
+// auditFloat counts samples without quantizing them.
+func (c *calibration) auditFloat(t *plan.Tensor, x []float32) {
+	o := c.obs[t]
+	if o == nil || o.Batches() == 0 {
+		return
+	}
+	e, err := o.Encoding()
+	if s := t.Settings.Settings; err == nil && observe.Audits(s, e) {
+		c.count(t, len(x), observe.Ties(c.pool, x, s, e))
 	}
 }
 

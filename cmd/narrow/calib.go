@@ -24,6 +24,7 @@ type calibFlags struct {
 	skipInvalid bool
 	asJSON      bool
 	accuracy    accuracyFlags
+	stats       statsFlags
 }
 
 func (f *calibFlags) add(c *cobra.Command) {
@@ -35,6 +36,7 @@ func (f *calibFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.propagate, "propagate", "progressive", "what a layer sees while calibrating: progressive (inputs already quantized) or float")
 	c.Flags().BoolVar(&f.skipInvalid, "skip-invalid", false, "pass over tensors that hold NaN or Inf, and count them")
 	f.accuracy.add(c)
+	f.stats.add(c)
 	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON document")
 }
 
@@ -45,7 +47,14 @@ func newCalibCommand(a *app) *cobra.Command {
 		Short: "Find the scales: run samples through the network",
 		Long: `calib checks the strategy file as lint does, runs the samples through the
 network, and writes quant_info.json, bias_corr.json and the listing <Model>.py
-into the output folder.`,
+into the output folder.
+
+With --save-stats F it also keeps the statistics of every value that a strategy
+could quantize; calib --from-stats F --config-file G then finds the scales of
+another strategy for the same model without running it: those that
+--propagate float finds. Strategies that rewrite the model otherwise
+(include_cle, convert_relu6_to_relu, convert_silu_to_hswish) need statistics of
+their own.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			job, err := a.prepare(c, &f)
@@ -85,13 +94,20 @@ type calibJob struct {
 // prepare checks everything that can be checked before the long work: flags,
 // strategy, model, rules, samples, engine, output folder.
 func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
-	if err := f.required(c, "model", "data"); err != nil {
+	needs := []string{"model", "data"}
+	if f.stats.from != "" && c.Name() == "calib" {
+		needs = needs[:1]
+	}
+	if err := f.required(c, needs...); err != nil {
 		return nil, err
 	}
 	if err := f.check(); err != nil {
 		return nil, err
 	}
 	if err := f.accuracy.check(c, &f.propagate); err != nil {
+		return nil, err
+	}
+	if err := f.stats.check(c, &f.propagate, f.accuracy.chosen); err != nil {
 		return nil, err
 	}
 	job := &calibJob{a: a, f: f}
@@ -109,13 +125,22 @@ func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
 	if job.resolved, err = a.resolve(job.model, s, f.accuracy.chosen); err != nil {
 		return nil, err
 	}
-	if job.set, err = a.openSamples(&f.inputFlags, job.model); err != nil {
-		return nil, err
+	if f.data != "" {
+		if job.set, err = a.openSamples(&f.inputFlags, job.model); err != nil {
+			return nil, err
+		}
 	}
-	if job.engine, err = f.engine(); err != nil {
-		return nil, err
+	if f.stats.from == "" {
+		if job.engine, err = f.engine(); err != nil {
+			return nil, err
+		}
 	}
-	return job, a.commit(c.Context(), func() error { return atomicfile.CheckDir(f.out) })
+	return job, a.commit(c.Context(), func() error {
+		if err := atomicfile.CheckDir(f.out); err != nil {
+			return err
+		}
+		return f.stats.checkSave()
+	})
 }
 
 // resolve plans the quantization of m and prints the findings.
@@ -131,15 +156,29 @@ func (a *app) resolve(m *narrow.Model, s *strategy.Strategy, acc narrow.Accuracy
 
 // calibrate runs the samples through the network.
 func (j *calibJob) calibrate(ctx context.Context) (*narrow.Calibrated, error) {
-	hash, err := j.set.Hash(ctx)
-	if err != nil {
-		return nil, err
+	hash := ""
+	if j.set != nil {
+		var err error
+		if hash, err = j.set.Hash(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if j.f.stats.from != "" {
+		start := time.Now()
+		c, err := j.fromStats(hash)
+		j.seconds = time.Since(start).Seconds()
+		return c, err
 	}
 	bar, set := j.a.bar("calib", j.set.Len())
 	defer bar.Done()
 	start := time.Now()
-	c, err := j.resolved.Calibrate(ctx, j.engine, narrow.Batches(ctx, j.set, j.f.batch), calibrate.Options{
-		Propagate: j.how, Threads: j.f.cores(), SkipInvalid: j.f.skipInvalid, Progress: set,
+	var c *narrow.Calibrated
+	err := j.savingStats(ctx, hash, func(save *calibrate.SaveStats) error {
+		var err error
+		c, err = j.resolved.Calibrate(ctx, j.engine, narrow.Batches(ctx, j.set, j.f.batch), calibrate.Options{
+			Propagate: j.how, Threads: j.f.cores(), SkipInvalid: j.f.skipInvalid, Progress: set, SaveStats: save,
+		})
+		return err
 	})
 	if err != nil {
 		return nil, err

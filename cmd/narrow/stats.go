@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"narrow"
+	"narrow/calibrate"
+	"narrow/internal/atomicfile"
+)
+
+// statsFlags keep a calibration's statistics, or calibrate from such.
+type statsFlags struct{ save, from string }
+
+func (f *statsFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.save, "save-stats", "", "keep every tensor's statistics in this file, for --from-stats (implies --propagate float)")
+	c.Flags().StringVar(&f.from, "from-stats", "", "take the statistics in this file in the place of samples: the scales of --propagate float for any strategy, at once")
+	_ = c.MarkFlagFilename("from-stats")
+}
+
+// check refuses what does not go together, and turns --propagate to float.
+func (f *statsFlags) check(c *cobra.Command, propagate *string, accuracy narrow.Accuracy) error {
+	if f.save == "" && f.from == "" {
+		return nil
+	}
+	flag := "--save-stats"
+	if f.from != "" {
+		flag = "--from-stats"
+	}
+	how, err := propagation(*propagate)
+	if err != nil {
+		return err
+	}
+	switch {
+	case f.save != "" && f.from != "":
+		return usagef("--save-stats and --from-stats do not go together: statistics that are read need no saving")
+	case how == calibrate.Progressive && c.Flags().Changed("propagate"):
+		return usagef("%s goes with --propagate float: statistics of values that one strategy quantized on the way serve no other", flag)
+	case f.from != "" && accuracy == narrow.High:
+		return usagef("--from-stats does not go with --accuracy high, which runs samples through the network: leave one of them out")
+	}
+	*propagate = calibrate.Float.String()
+	return nil
+}
+
+// checkSave makes sure, before the work, that --save-stats can be written.
+func (f *statsFlags) checkSave() error {
+	if f.save == "" {
+		return nil
+	}
+	if st, err := os.Stat(f.save); err == nil && st.IsDir() {
+		return fmt.Errorf("--save-stats %s: is a folder: name a file in it", f.save)
+	}
+	return f.saveError(atomicfile.CheckDir(filepath.Dir(f.save)))
+}
+
+// saveError tells an error about the folder of --save-stats as such.
+func (f *statsFlags) saveError(err error) error {
+	var dir *atomicfile.DirError
+	if errors.As(err, &dir) {
+		return fmt.Errorf("--save-stats %s: cannot be written: %s: %w: name another file", f.save, dir.Dir, dir.Err)
+	}
+	return err
+}
+
+// fromStats calibrates from the statistics that were named.
+func (j *calibJob) fromStats(samplesSHA256 string) (*narrow.Calibrated, error) {
+	s, err := narrow.ReadStats(j.f.stats.from)
+	if err != nil {
+		return nil, err
+	}
+	c, err := j.resolved.CalibrateStats(s, samplesSHA256, calibrate.Options{Threads: j.f.cores(), SkipInvalid: j.f.skipInvalid})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", j.f.stats.from, err)
+	}
+	return c, nil
+}
+
+// savingStats calls run with what keeps statistics, and writes them when it is
+// done. Until then they are in a file that has no name, so that nothing stays
+// of a run that ends early.
+func (j *calibJob) savingStats(ctx context.Context, samplesSHA256 string, run func(*calibrate.SaveStats) error) error {
+	if j.f.stats.save == "" {
+		return run(nil)
+	}
+	info, err := j.resolved.StatsInfo(samplesSHA256)
+	if err != nil {
+		return err
+	}
+	spool, err := os.CreateTemp("", "narrow-stats-")
+	if err != nil {
+		return fmt.Errorf("keeping statistics: %w", err)
+	}
+	defer os.Remove(spool.Name()) // where an open file cannot go
+	defer spool.Close()
+	os.Remove(spool.Name())
+	if err := run(&calibrate.SaveStats{W: spool, Info: info}); err != nil {
+		return err
+	}
+	if _, err := spool.Seek(0, io.SeekStart); err != nil {
+		return fmt.Errorf("keeping statistics: %w", err)
+	}
+	return j.a.commit(ctx, func() error {
+		return j.f.stats.saveError(atomicfile.Write(filepath.Dir(j.f.stats.save), atomicfile.File{Name: filepath.Base(j.f.stats.save), Write: func(w io.Writer) error {
+			_, err := io.Copy(w, spool)
+			return err
+		}}))
+	})
+}

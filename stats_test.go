@@ -1,0 +1,249 @@
+package narrow_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"narrow"
+	"narrow/calibrate"
+	"narrow/graph"
+)
+
+// images are synthetic samples for the bundled network, in batches of size:
+// blobs of different brightness.
+func images(n, size int) calibrate.Batches {
+	r := rand.New(rand.NewPCG(7, 8))
+	const side = 28
+	x := make([]float32, n*side*side)
+	for i := range n {
+		cx, cy, w := r.Float64()*side, r.Float64()*side, 3+8*r.Float64()
+		for p := range side * side {
+			dx, dy := float64(p%side)-cx, float64(p/side)-cy
+			x[i*side*side+p] = float32(math.Exp(-(dx*dx + dy*dy) / (2 * w * w)))
+		}
+	}
+	return func(yield func(*calibrate.Batch, error) bool) {
+		for at := 0; at < n; at += size {
+			k := min(size, n-at)
+			b := &calibrate.Batch{First: at, Count: k, Inputs: map[string]calibrate.Tensor{
+				"image": {Type: graph.Float32, Shape: []int64{int64(k), 1, side, side}, Floats: x[at*side*side : (at+k)*side*side]},
+			}}
+			if !yield(b, nil) {
+				return
+			}
+		}
+	}
+}
+
+const bundled = "models/fashion_dscnn.onnx"
+
+// saveStats calibrates r in float propagation and returns the statistics.
+func saveStats(t *testing.T, r *narrow.Resolved, in calibrate.Batches, samplesSHA256 string, opts calibrate.Options) []byte {
+	t.Helper()
+	info, err := r.StatsInfo(samplesSHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var buf bytes.Buffer
+	opts.Propagate, opts.SaveStats = calibrate.Float, &calibrate.SaveStats{W: &buf, Info: info}
+	if _, err := r.Calibrate(context.Background(), runner(t), in, opts); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
+// saved returns the files that a calibration saves, but for ties.json, which
+// statistics do not tell.
+func saved(t *testing.T, c *narrow.Calibrated) map[string]string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := c.Save(dir); err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	names, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if filepath.Base(name) != narrow.TiesFile {
+			files[filepath.Base(name)] = string(data)
+		}
+	}
+	return files
+}
+
+// TestFromStatsEqualsFreshRun: for strategies of all methods, scale types, bit
+// widths and statistics, statistics that were saved under the default strategy
+// give the bytes that running the network in float propagation gives.
+func TestFromStatsEqualsFreshRun(t *testing.T) {
+	m, err := narrow.Open(bundled)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const hash = "5a"
+	data := saveStats(t, resolve(t, m, `{}`), images(20, 16), hash, calibrate.Options{})
+	if again := saveStats(t, resolve(t, m, `{}`), images(20, 3), hash, calibrate.Options{Threads: 1}); !bytes.Equal(data, again) {
+		t.Error("another batch size and one thread give other statistics")
+	}
+	stats, err := calibrate.ReadStats(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	float := func(method, statistic string, bits int, more string) string {
+		return fmt.Sprintf(`{"target_device": "CPU", "overall_quantize_config": {"method": %q, "calib_statistic_method": %q, "bit_width": %d,
+			"scale_type": "float", "round_mode": "half_even"%s}}`, method, statistic, bits, more)
+	}
+	for name, text := range map[string]string{
+		"default":            `{}`,
+		"no bias correction": `{"include_bias_corr": false}`,
+		"pow2 maxmin 6":      `{"target_device": "CPU", "overall_quantize_config": {"method": "maxmin", "bit_width": 6}}`,
+		"pow2 diffs 4":       `{"target_device": "CPU", "overall_quantize_config": {"method": "diffs", "bit_width": 4}}`,
+		"maxmin mean 8":      float("maxmin", "mean", 8, ""),
+		"maxmin max asym":    float("maxmin", "max", 8, `, "symmetry": false, "signed": false`),
+		"percentile median":  float("percentile", "median", 7, `, "percentage": 99.5`),
+		"percentile asym":    float("percentile", "mean", 8, `, "percentage": 99, "symmetry": false`),
+		"entropy max":        float("entropy", "max", 8, ""),
+		"entropy mean 5":     float("entropy", "mean", 5, ""),
+		"mse median 16":      float("mse", "median", 16, ""),
+		"mse mean 4":         float("mse", "mean", 4, ""),
+		"per channel": `{"target_device": "CPU", "overall_quantize_config": {"method": "maxmin", "scale_type": "float", "calib_statistic_method": "max"},
+			"tensor_quantize_config": {"weights": {"per_channel": true}}}`,
+		"bfloat16":                `{"target_device": "CPU", "overall_quantize_config": {"datatype": "bfloat16"}}`,
+		"weights and inputs only": `{"quantizable_data_type": ["input", "weights", "bias"]}`,
+		"a rule": `{"layer_quantize_config": [{"layer_type": "Conv2d", "layer_name": null, "quantizable_data_type": ["weights", "activation"],
+			"overall_quantize_config": {"datatype": "float32"}}]}`,
+		"a rule with inputs": `{"target_device": "CPU", "layer_quantize_config": [{"layer_type": "Linear", "layer_name": null, "quantizable_data_type": ["input", "weights", "bias", "activation"],
+			"overall_quantize_config": {"bit_width": 5}}]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := resolve(t, m, text)
+			fresh, err := r.Calibrate(context.Background(), runner(t), images(20, 5), calibrate.Options{Propagate: calibrate.Float})
+			if err != nil {
+				t.Fatal(err)
+			}
+			fresh.SamplesSHA256 = hash
+			quick, err := r.CalibrateStats(stats, "", calibrate.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, got := saved(t, fresh), saved(t, quick)
+			if len(want) < 3 {
+				t.Fatalf("saved %d files", len(want))
+			}
+			for file, w := range want {
+				if got[file] != w {
+					t.Errorf("%s differs:\n%s", file, firstDifference(got[file], w))
+				}
+			}
+		})
+	}
+}
+
+func firstDifference(got, want string) string {
+	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
+	for i := range min(len(g), len(w)) {
+		if g[i] != w[i] {
+			return fmt.Sprintf("line %d: %s\nwant %s", i+1, g[i], w[i])
+		}
+	}
+	return "one is longer"
+}
+
+// TestStatsRefused: statistics serve no other model, samples or network.
+func TestStatsRefused(t *testing.T) {
+	const net = `net (float[N, 4] x) => (float[N, 2] y)
+<float[4, 2] w = {1, 2, 3, 4, 5, 6, 7, 8}, float[2] b = {0.5, 1}> { [fc] h = Gemm (x, w, b) [act] y = Clip (h, lo, hi) }`
+	text := func(w string) string {
+		return strings.Replace(strings.Replace(net, "{1, 2, 3", "{"+w+", 2, 3", 1), "> {", ", float lo = {0}, float hi = {6}> {", 1)
+	}
+	m, other := open(t, text("1")), open(t, text("9"))
+	x := []float32{1, 2, 3, 4, -1, 0.5, 0.25, 2}
+	r := resolve(t, m, `{"include_cle": false}`)
+	stats, err := calibrate.ReadStats(saveStats(t, r, batch(2, x, 4), "aa", calibrate.Options{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		what, strategy, samples, want string
+		model                         *narrow.Model
+	}{
+		{"same", `{"include_cle": false}`, "", "", m},
+		{"same samples", `{"include_cle": false}`, "aa", "", m},
+		{"other model", `{"include_cle": false}`, "", "another model", other},
+		{"other samples", `{"include_cle": false}`, "bb", "other samples", m},
+		{"other network", `{}`, "", "include_cle is true here and was false there", m},
+	} {
+		c, err := resolve(t, tt.model, tt.strategy).CalibrateStats(stats, tt.samples, calibrate.Options{})
+		var mismatch *narrow.StatsMismatchError
+		switch {
+		case tt.want == "" && err != nil:
+			t.Errorf("%s: %v", tt.what, err)
+		case tt.want == "" && c.SamplesSHA256 != "aa":
+			t.Errorf("%s: the samples' hash is %q", tt.what, c.SamplesSHA256)
+		case tt.want != "" && (!errors.As(err, &mismatch) || !strings.Contains(err.Error(), tt.want)):
+			t.Errorf("%s: error %v, want one about %q", tt.what, err, tt.want)
+		}
+	}
+	// What a rule asks for in the middle of a layer is not in statistics.
+	inner := resolve(t, m, `{"include_cle": false, "layer_quantize_config": [{"layer_type": null, "layer_name": "act",
+		"quantizable_data_type": ["input", "activation"], "overall_quantize_config": {"datatype": "bfloat16"}}]}`)
+	_, err = inner.CalibrateStats(stats, "", calibrate.Options{})
+	var missing *calibrate.Missing
+	if !errors.As(err, &missing) || missing.Value != "h" {
+		t.Errorf("a value inside a layer: error %v", err)
+	}
+	if _, err := r.Calibrate(context.Background(), runner(t), batch(2, x, 4), calibrate.Options{SaveStats: &calibrate.SaveStats{W: &bytes.Buffer{}}}); err == nil {
+		t.Error("progressive propagation kept statistics")
+	}
+}
+
+// TestStatsOfInvalidSamples: NaN in a value matters only to strategies that
+// quantize it, and then as in a fresh run.
+func TestStatsOfInvalidSamples(t *testing.T) {
+	m := open(t, `net (float[N, 2] x) => (float[N, 2] y)
+<float[2] c = {1, 1}> { [root] r = Sqrt (x) [add] y = Add (r, c) }`)
+	x := []float32{1, 4, -1, 9, 16, 0.25}
+	r := resolve(t, m, `{"target_device": "CPU"}`)
+	skip := calibrate.Options{Propagate: calibrate.Float, SkipInvalid: true}
+	stats, err := calibrate.ReadStats(saveStats(t, r, batch(3, x, 2), "aa", skip))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh, err := r.Calibrate(context.Background(), runner(t), batch(3, x, 2), skip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh.SamplesSHA256 = "aa"
+	quick, err := r.CalibrateStats(stats, "", skip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fresh.Result.Invalid != 2 || quick.Result.Invalid != 2 {
+		t.Errorf("%d and %d invalid tensors, want 2", fresh.Result.Invalid, quick.Result.Invalid)
+	}
+	if want, got := saved(t, fresh), saved(t, quick); want[narrow.QuantInfoFile] != got[narrow.QuantInfoFile] {
+		t.Error(firstDifference(got[narrow.QuantInfoFile], want[narrow.QuantInfoFile]))
+	}
+	_, freshErr := r.Calibrate(context.Background(), runner(t), batch(3, x, 2), calibrate.Options{Propagate: calibrate.Float})
+	_, quickErr := r.CalibrateStats(stats, "", calibrate.Options{})
+	if freshErr == nil || quickErr == nil || freshErr.Error() != quickErr.Error() {
+		t.Errorf("errors are %v and %v", freshErr, quickErr)
+	}
+	spared := resolve(t, m, `{"target_device": "CPU", "quantizable_data_type": ["input"]}`)
+	if _, err := spared.CalibrateStats(stats, "", calibrate.Options{}); err != nil {
+		t.Errorf("a strategy that does not quantize it: %v", err)
+	}
+}
