@@ -19,9 +19,10 @@ setup:
 build:
 	$(GO) build -trimpath -o bin/narrow ./cmd/narrow
 
-## test: all tests, ONNX Runtime's included
+## test: all tests, ONNX Runtime's included; those of the kernels again without assembly
 test: setup
 	NARROW_ORT_LIB="$${NARROW_ORT_LIB:-$$($(GO) run ./tools/setup ort)}" $(GO) test ./...
+	$(GO) test -tags noasm ./internal/kernel ./calibrate/observe
 
 ## check: formatting, vet, staticcheck, the table of imports
 check:
