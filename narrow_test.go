@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -262,5 +263,34 @@ func TestCancel(t *testing.T) {
 	_, err := r.Calibrate(ctx, runner(t), pictures(1_000_000), calibrate.Options{Progress: func(int) { cancel() }})
 	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), dscnn) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestInvalidSamples: a sample at NaN is told of, and the rest is compared as
+// it would be without it; NaN is no right answer.
+func TestInvalidSamples(t *testing.T) {
+	m := open(t, `net (float[N, 2] x) => (float[N, 2] y)
+<float[2, 2] w = {1, -0.5, 0.3, 0.7}> { [fc] y = MatMul (x, w) }`)
+	good := []float32{1, 0.5, -1, 0.3}
+	c, err := resolve(t, m, "{}").Calibrate(context.Background(), runner(t), batch(2, good, 2), calibrate.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	test := func(rows int, x []float32, labels ...int) *calibrate.Result {
+		t.Helper()
+		res, err := c.Test(context.Background(), runner(t), batch(rows, x, 2), calibrate.TestOptions{Labels: labels}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	nan := float32(math.NaN())
+	want := test(2, good, 0, 1)
+	got := test(3, append([]float32{nan, nan}, good...), 0, 0, 1)
+	if want.Invalid != 0 || got.Invalid != 1 || got.Samples != 3 || got.SQNR != want.SQNR || got.Agreement != want.Agreement {
+		t.Errorf("with NaN %+v, without %+v", got, want)
+	}
+	if want.Float.Top1 != 1 || got.Float.Top1 != 2.0/3 {
+		t.Errorf("top-1 with NaN %v, without %v", got.Float.Top1, want.Float.Top1)
 	}
 }

@@ -3,8 +3,10 @@ package calibrate
 import (
 	"encoding/json"
 	"math"
+	"slices"
 
 	"narrow/calibrate/observe"
+	"narrow/internal/kernel"
 )
 
 // Accuracy is the share of samples, in 0..1, whose label is the highest
@@ -37,6 +39,10 @@ type Result struct {
 	Agreement float64 `json:"agreement"`
 	// SQNR is 10*log10(sum(f^2) / sum((f-q)^2)) over all float outputs.
 	SQNR Decibel `json:"sqnr_db"`
+	// Invalid counts the samples for which the float network puts out NaN or
+	// Inf. They are left out of SQNR, and of Agreement where it is NaN in the
+	// first output; for Top1 and Top5 NaN is a wrong answer.
+	Invalid int `json:"invalid,omitempty"`
 }
 
 // scorer adds up a [Result].
@@ -47,26 +53,24 @@ type scorer struct {
 	hits     [2][2]int // float, quantized; top-1, top-5
 	quality  observe.Quality
 	labelled int
+	invalid  int
 }
 
 // add counts a batch's outputs. count is the number of real samples in it.
 func (s *scorer) add(first, count int, f, q []Tensor) {
-	for i := range f {
-		if f[i].Floats == nil || q[i].Floats == nil || len(f[i].Floats) != len(q[i].Floats) {
-			continue
-		}
-		s.quality.Add(nil, f[i].Floats, q[i].Floats)
-	}
+	s.addQuality(count, f, q)
 	if len(f) == 0 || f[0].Floats == nil || len(f[0].Floats)%count != 0 || len(f[0].Floats) != len(q[0].Floats) || len(f[0].Floats) == 0 {
 		s.n += count
 		return
 	}
-	s.compared += count
 	per := len(f[0].Floats) / count
 	for i := range count {
 		fr, qr := f[0].Floats[i*per:(i+1)*per], q[0].Floats[i*per:(i+1)*per]
-		if argmax(fr) == argmax(qr) {
-			s.agree++
+		if !slices.ContainsFunc(fr, isNaN) {
+			s.compared++
+			if argmax(fr) == argmax(qr) {
+				s.agree++
+			}
 		}
 		if s.labels == nil {
 			continue
@@ -85,9 +89,44 @@ func (s *scorer) add(first, count int, f, q []Tensor) {
 	s.n += count
 }
 
+// addQuality compares a batch's outputs, without the samples whose float
+// outputs are not finite: one of them would be all that the ratio tells.
+func (s *scorer) addQuality(count int, f, q []Tensor) {
+	invalid := make([]bool, count)
+	for i := range f {
+		ref, test := f[i].Floats, q[i].Floats
+		if ref == nil || test == nil || len(ref) != len(test) {
+			continue
+		}
+		var all observe.Quality
+		all.Add(nil, ref, test)
+		if isFinite(all.Sums.RefSquares) && isFinite(all.Sums.DiffSquares) || len(ref)%count != 0 {
+			s.quality.Merge(all)
+			continue
+		}
+		per := len(ref) / count
+		for k := range count {
+			row := ref[k*per : (k+1)*per]
+			if kernel.FirstNonFinite(row) >= 0 {
+				invalid[k] = true
+				continue
+			}
+			s.quality.Add(nil, row, test[k*per:(k+1)*per])
+		}
+	}
+	for _, bad := range invalid {
+		if bad {
+			s.invalid++
+		}
+	}
+}
+
+func isNaN(x float32) bool    { return x != x }
+func isFinite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
 // result returns what add counted.
 func (s *scorer) result() *Result {
-	r := &Result{Samples: s.n, SQNR: Decibel(s.quality.SQNR())}
+	r := &Result{Samples: s.n, SQNR: Decibel(s.quality.SQNR()), Invalid: s.invalid}
 	if s.compared > 0 {
 		r.Agreement = float64(s.agree) / float64(s.compared)
 	}
@@ -111,9 +150,10 @@ func argmax(x []float32) int {
 }
 
 // rank returns how many elements of x come before element label: those that
-// are larger, and equal ones of lower index. A label outside x ranks last.
+// are larger, and equal ones of lower index. A label outside x ranks last, and
+// so does one at NaN.
 func rank(x []float32, label int) int {
-	if label < 0 || label >= len(x) {
+	if label < 0 || label >= len(x) || isNaN(x[label]) {
 		return len(x)
 	}
 	n := 0

@@ -122,11 +122,11 @@ func (c *container) open(r io.ReaderAt, size int64) error {
 	case bytes.HasPrefix(b, []byte{0x1f, 0x8b}):
 		zr, err := gzip.NewReader(io.NewSectionReader(r, 0, size))
 		if err != nil {
-			return fmt.Errorf("corrupt gzip file: %w", noEOF(err))
+			return fmt.Errorf("corrupt gzip file: %w: fetch or pack it again", noEOF(err))
 		}
 		plain, n, err := c.unpack(zr, -1)
 		if err != nil {
-			return fmt.Errorf("corrupt gzip file: %w", err)
+			return fmt.Errorf("corrupt gzip file: %w: fetch or pack it again", cutShort(err))
 		}
 		if m, _ := plain.ReadAt(head[:2], 0); m == 2 && bytes.Equal(head[:2], []byte{0x1f, 0x8b}) {
 			return errors.New("it is packed by gzip twice")
@@ -247,7 +247,7 @@ func (c *container) unpack(zr io.Reader, size int64) (io.ReaderAt, int64, error)
 func (c *container) openZip(r io.ReaderAt, size int64) error {
 	zr, err := zip.NewReader(r, size)
 	if err != nil {
-		return fmt.Errorf("corrupt .npz (zip) file: %w", noEOF(err))
+		return fmt.Errorf("corrupt .npz (zip) file: %w: copy or save it again", noEOF(err))
 	}
 	for _, m := range zr.File {
 		if strings.HasSuffix(m.Name, "/") {

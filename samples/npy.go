@@ -2,6 +2,7 @@ package samples
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -105,6 +106,14 @@ func readNPYHeader(r io.ReaderAt) (*header, error) {
 // end is no ordinary one.
 func noEOF(err error) error {
 	if err == io.EOF || err == nil {
+		return endError{}
+	}
+	return err
+}
+
+// cutShort is noEOF for readers that already tell an early end.
+func cutShort(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return endError{}
 	}
 	return err

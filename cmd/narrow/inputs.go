@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -105,6 +107,18 @@ func (f *inputFlags) preprocessing() (samples.Preprocess, error) {
 	}
 	if p.Std, err = parseNumbers(f.std); err != nil {
 		return p, wrong("std", err)
+	}
+	finite := func(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+	switch {
+	case !finite(p.Scale):
+		return p, usagef("--scale is %v: give a finite number", p.Scale)
+	case slices.Contains(p.Std, 0):
+		return p, usagef("--std is %s: nothing can be divided by 0", f.std)
+	}
+	for _, v := range append(slices.Clone(p.Mean), p.Std...) {
+		if !finite(v) {
+			return p, usagef("--mean and --std: give finite numbers, not %v", v)
+		}
 	}
 	return p, nil
 }

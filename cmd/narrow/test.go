@@ -157,6 +157,13 @@ func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set
 		return nil, err
 	}
 	a.warnLabels(f, opts.Labels, classes)
+	if res.Invalid > 0 {
+		a.printFindings(a.stderr, diag.List{{
+			Severity: diag.Warning, Code: "not-finite", Range: diag.Range{File: f.data},
+			Message: fmt.Sprintf("for %d of %s the float network puts out NaN or Inf: they are left out of SQNR and agreement", res.Invalid, count(res.Samples, "sample")),
+			Fix:     "mend the samples or the model",
+		}}, nil)
+	}
 	return res, nil
 }
 
@@ -253,6 +260,9 @@ func printResult(w io.Writer, r *calibrate.Result) error {
 func percent(x float64) string { return fmt.Sprintf("%5.2f %%", 100*x) }
 
 func decibel(d calibrate.Decibel) string {
+	if math.IsNaN(float64(d)) {
+		return "undefined (the quantized network puts out NaN)"
+	}
 	if math.IsInf(float64(d), 1) {
 		return "exact (no difference)"
 	}
