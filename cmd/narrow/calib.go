@@ -46,8 +46,8 @@ func newCalibCommand(a *app) *cobra.Command {
 		Use:   "calib --model M --data D [--config-file F]",
 		Short: "Find the scales: run samples through the network",
 		Long: `calib checks the strategy file as lint does, runs the samples through the
-network, and writes quant_info.json, bias_corr.json and the listing <Model>.py
-into the output folder.
+network, and writes quant_info.json, bias_corr.json, ties.json and the listing
+<Model>.py into the output folder.
 
 With --save-stats F it also keeps the statistics of every value that a strategy
 could quantize; calib --from-stats F --config-file G then finds the scales of
