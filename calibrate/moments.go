@@ -145,11 +145,11 @@ func (f *weighted) reader(shape []int64, rows int) (reader, bool) {
 
 // column writes the column of group g at a place of a sample to dst[0],
 // dst[step], and so on.
-func (r *reader) column(dst []float32, step int, x []float32, sample, place, g int) {
+func (r *reader) column(dst []float64, step int, x []float32, sample, place, g int) {
 	if r.f.conv == nil {
 		row := x[(sample*r.places+place)*r.f.cols:]
 		for i := range r.f.cols {
-			dst[i*step] = row[i]
+			dst[i*step] = float64(row[i])
 		}
 		return
 	}
@@ -175,7 +175,7 @@ func (r *reader) column(dst []float32, step int, x []float32, sample, place, g i
 					if p >= 0 && p < r.in[0] && q >= 0 && q < r.in[1] && s >= 0 && s < r.in[2] {
 						v = data[(p*r.in[1]+q)*r.in[2]+s]
 					}
-					dst[i*step] = v
+					dst[i*step] = float64(v)
 					i++
 				}
 			}
@@ -195,10 +195,10 @@ type moments struct {
 const (
 	// momentRows is how many columns are wanted at least, columnsEach how many
 	// for every weight of an output element.
-	momentRows  = 16384
-	columnsEach = 32
+	momentRows  = 8192
+	columnsEach = 16
 	// momentWork limits the products of one layer.
-	momentWork = 4e9
+	momentWork = 2e9
 	// momentBlock is how many columns are multiplied at once.
 	momentBlock = 128
 )
@@ -224,7 +224,7 @@ func (f *weighted) measure(ctx context.Context, pool *kernel.Pool, quantized, fl
 	for g := range f.groups {
 		m.own[g], m.cross[g] = make([]float64, n*n), make([]float64, n*n)
 	}
-	a, b := make([]float32, f.groups*n*momentBlock), make([]float32, f.groups*n*momentBlock)
+	a, b := make([]float64, f.groups*n*momentBlock), make([]float64, f.groups*n*momentBlock)
 	for g := range f.groups {
 		for i := range momentBlock {
 			a[(g*n+n-1)*momentBlock+i], b[(g*n+n-1)*momentBlock+i] = 1, 1
@@ -248,9 +248,9 @@ func (f *weighted) measure(ctx context.Context, pool *kernel.Pool, quantized, fl
 			for j := range n {
 				at := (g*n + j) * momentBlock
 				if j <= i {
-					own[j] += dot(x, a[at:])
+					own[j] += dot64(x, a[at:])
 				}
-				cross[j] += dot(x, b[at:])
+				cross[j] += dot64(x, b[at:])
 			}
 		})
 		m.count += len(block)
@@ -300,22 +300,4 @@ func (f *weighted) measure(ctx context.Context, pool *kernel.Pool, quantized, fl
 		}
 	}
 	return m
-}
-
-// dot returns the sum of the products of x with the beginning of y, in four
-// interleaved sums.
-func dot(x, y []float32) float64 {
-	y = y[:len(x)]
-	var s [4]float64
-	i := 0
-	for ; i+4 <= len(x); i += 4 {
-		s[0] += float64(float64(x[i]) * float64(y[i]))
-		s[1] += float64(float64(x[i+1]) * float64(y[i+1]))
-		s[2] += float64(float64(x[i+2]) * float64(y[i+2]))
-		s[3] += float64(float64(x[i+3]) * float64(y[i+3]))
-	}
-	for ; i < len(x); i++ {
-		s[0] += float64(float64(x[i]) * float64(y[i]))
-	}
-	return s[0] + s[1] + (s[2] + s[3])
 }

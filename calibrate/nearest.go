@@ -90,6 +90,9 @@ func (t triangle) nearest(q, want []float64, grids func(i int) grid, e []float64
 	return sum
 }
 
+// dot64 returns the sum of the products of x with the beginning of y, in four
+// interleaved sums. No product is fused with its sum: every machine gives the
+// same bits.
 func dot64(x, y []float64) float64 {
 	y = y[:len(x)]
 	var s [4]float64

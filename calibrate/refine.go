@@ -32,8 +32,9 @@ const refineBatch = 16
 // Refine chooses the integers of weights and biases anew, layer by layer from
 // the front, so that each layer's output in the quantized network, with what
 // the layers before it already got wrong, comes nearest to the float network's
-// in the mean square over the samples. It takes the scales of weights and
-// biases from a search too; those of activations stay.
+// in the mean square over the samples. The scales come from a search too: those of
+// inputs and activations, if symmetric, change their own values least in the
+// mean square, those of weights the layer's output.
 //
 // Layers are Conv, Gemm, and MatMul with a constant whose weights are symmetric
 // integers; others stay. Per layer, the second moments of its input's columns
@@ -60,6 +61,9 @@ func (c *Calibrated) Refine(ctx context.Context, run Runner, in Batches, opts Re
 	}
 	batches, spans, err := f.load(in, limit)
 	if err != nil {
+		return err
+	}
+	if err := f.ranges(ctx, run, batches, spans, opts.Threads); err != nil {
 		return err
 	}
 	names := map[*plan.Tensor]string{}

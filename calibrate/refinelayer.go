@@ -314,7 +314,7 @@ func (f *refiner) encode(cfg observe.Config, x []float32, dims []int64) (scheme.
 }
 
 // shrink are the parts of the whole range that scales are tried with.
-var shrink = [...]float64{1, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4}
+var shrink = [...]float64{1, 0.93, 0.86, 0.78, 0.68, 0.55}
 
 // finest is how many fix positions are tried.
 const finest = 4
@@ -350,10 +350,7 @@ func (f *refiner) candidates(p *problem) ([]scheme.Encoding, error) {
 		}
 		return out, nil
 	}
-	lo, hi := math.MinInt, 12
-	if s.BitWidth > 8 {
-		hi = 15
-	}
+	lo, hi := math.MinInt, maxFix(s.BitWidth)
 	if limited, in, o := f.fixes(p.l); limited {
 		lo, hi = *o-*in, min(hi, *o-*in+shiftMax)
 		if b := f.c.fix(p.l.op.Bias); b != nil {
