@@ -81,6 +81,15 @@ func (c *Calibrated) StoredBiases(opts export.Options) (map[*plan.Tensor][]float
 	return stored, nil
 }
 
+// ExportVAI returns the encodings as vai_q_pytorch's own quant_info.json.
+func (c *Calibrated) ExportVAI() ([]byte, error) {
+	data, err := export.VAI(c.exportInput())
+	if err != nil {
+		return nil, fmt.Errorf("exporting %s: %w", c.Model.Path, err)
+	}
+	return data, nil
+}
+
 func (c *Calibrated) exportInput() export.Input {
 	ties := make(map[*plan.Tensor]export.Ties, len(c.Result.Ties))
 	for t, n := range c.Result.Ties {

@@ -25,18 +25,25 @@ type exportFlags struct {
 }
 
 func (f *exportFlags) add(c *cobra.Command) {
-	c.Flags().StringVar(&f.format, "format", "qdq", "what to write: qdq (ONNX with QuantizeLinear and DequantizeLinear)")
+	c.Flags().StringVar(&f.format, "format", "qdq", "what to write: qdq (ONNX with QuantizeLinear and DequantizeLinear) or vai (quant_info.json in vai_q_pytorch's form)")
 	c.Flags().BoolVar(&f.exactRounding, "exact-rounding", false, "write round modes other than half_even in standard operators, bit for bit")
 	c.Flags().BoolVar(&f.keepBias, "keep-bias", false, "store biases as they were calibrated, not as int32 for integer kernels")
 	c.Flags().Int64Var(&f.opset, "opset", 0, "operator set to write (default: the strategy's onnx_opset_version, else the smallest that holds the result)")
 }
 
 func (f *exportFlags) check() error {
-	if f.format != "qdq" {
-		return usagef("--format is %q: it must be qdq", f.format)
+	switch f.format {
+	case formatQDQ, formatVAI:
+		return nil
 	}
-	return nil
+	return usagef("--format is %q: it must be qdq or vai", f.format)
 }
+
+// The values of --format.
+const (
+	formatQDQ = "qdq"
+	formatVAI = "vai"
+)
 
 func newExportCommand(a *app) *cobra.Command {
 	var in inputFlags
@@ -47,7 +54,8 @@ func newExportCommand(a *app) *cobra.Command {
 		Use:   "export --model M [-o quantize_result] --format qdq",
 		Short: "Write the quantized model for other runtimes",
 		Long: `export takes the calibration from the output folder and writes the quantized
-model into it, as <model>.qdq.onnx.`,
+model into it, as <model>.qdq.onnx; or, with --format vai, quant_info.json as
+vai_q_pytorch writes it, into the folder vai there.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := in.required(c, "model"); err != nil {
@@ -82,7 +90,8 @@ model into it, as <model>.qdq.onnx.`,
 type exportSummary struct {
 	File  string `json:"file"`
 	Bytes int64  `json:"bytes"`
-	Opset int64  `json:"opset"`
+	// Opset is that of a model, 0 of another file.
+	Opset int64 `json:"opset,omitempty"`
 }
 
 // exportName returns the file that a model is exported to.
@@ -91,8 +100,11 @@ func exportName(dir, model string) string {
 	return filepath.Join(dir, strings.TrimSuffix(base, filepath.Ext(base))+".qdq.onnx")
 }
 
-// export writes the quantized model into dir.
+// export writes the quantized model, or what else f asks for, into dir.
 func (a *app) export(ctx context.Context, c *narrow.Calibrated, f *exportFlags, dir string) (exportSummary, error) {
+	if f.format == formatVAI {
+		return a.exportVAI(ctx, c, filepath.Join(dir, formatVAI))
+	}
 	m, list, err := c.Export(export.Options{Strict: a.strict, ExactRounding: f.exactRounding, KeepBias: f.keepBias, Opset: f.opset})
 	if err != nil {
 		return exportSummary{}, err
@@ -118,7 +130,21 @@ func (a *app) export(ctx context.Context, c *narrow.Calibrated, f *exportFlags, 
 	return exportSummary{File: file, Bytes: st.Size(), Opset: m.Opsets[""]}, nil
 }
 
+// exportVAI writes vai_q_pytorch's own quant_info.json into dir.
+func (a *app) exportVAI(ctx context.Context, c *narrow.Calibrated, dir string) (exportSummary, error) {
+	data, err := c.ExportVAI()
+	if err != nil {
+		return exportSummary{}, err
+	}
+	err = a.commit(ctx, func() error { return atomicfile.Write(dir, atomicfile.Bytes(narrow.QuantInfoFile, data)) })
+	return exportSummary{File: filepath.Join(dir, narrow.QuantInfoFile), Bytes: int64(len(data))}, err
+}
+
 func (a *app) printExport(s exportSummary) error {
+	if s.Opset == 0 {
+		_, err := fmt.Fprintf(a.stdout, "wrote %s (%.1f KB)\n", s.File, float64(s.Bytes)/1000)
+		return err
+	}
 	_, err := fmt.Fprintf(a.stdout, "wrote %s (%.1f KB, opset %d)\n", s.File, float64(s.Bytes)/1000, s.Opset)
 	return err
 }

@@ -93,7 +93,7 @@ func TestInterrupt(t *testing.T) {
 		}
 		err := c.Wait()
 		took := time.Since(start)
-		if took > time.Second {
+		if took > 2*time.Second { // the command ends itself at 0.7 s; the rest is for a busy machine
 			t.Errorf("narrow %s took %v to end", tt.args, took)
 		}
 		var exit *exec.ExitError
