@@ -1,0 +1,192 @@
+package calibrate
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"narrow/graph"
+	"narrow/internal/kernel"
+)
+
+// TestMoments holds the moments of small layers to sums over every place of
+// the input, computed another way: with the padded input spelled out.
+func TestMoments(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		node       string
+		weights    []int64
+		in         []int64
+		pad        []int // before and after, height and width
+		stride     int
+		groups     int
+		kernel     int
+		outH, outW int
+	}{
+		{"pads", `pads = [1, 0, 1, 2]`, []int64{2, 3, 3, 3}, []int64{2, 3, 5, 4}, []int{1, 0, 1, 2}, 1, 1, 3, 5, 4},
+		{"strides", `strides = [2, 2]`, []int64{2, 3, 3, 3}, []int64{2, 3, 5, 7}, []int{0, 0, 0, 0}, 2, 1, 3, 2, 3},
+		{"same upper", `auto_pad = "SAME_UPPER", strides = [2, 2]`, []int64{4, 3, 3, 3}, []int64{2, 3, 6, 6}, []int{0, 0, 1, 1}, 2, 1, 3, 3, 3},
+		{"same lower", `auto_pad = "SAME_LOWER", strides = [2, 2]`, []int64{4, 3, 3, 3}, []int64{2, 3, 6, 6}, []int{1, 1, 0, 0}, 2, 1, 3, 3, 3},
+		{"depthwise", `pads = [1, 1, 1, 1], group = 3`, []int64{3, 1, 3, 3}, []int64{2, 3, 4, 4}, []int{1, 1, 1, 1}, 1, 3, 3, 4, 4},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			attrs := fmt.Sprintf(`net (float[N, %d, H, W] x, float[%d, %d, %d, %d] w) => (float[N, M, P, Q] y) { y = Conv <%s> (x, w) }`,
+				c.in[1], c.weights[0], c.weights[1], c.weights[2], c.weights[3], c.node)
+			n := graph.MustParse(attrs).Graph.Nodes[0]
+			size := int(c.weights[0] * c.weights[1] * c.weights[2] * c.weights[3])
+			f := weightedOf(n, graph.NewFloats("w", c.weights, make([]float32, size)), 1)
+			if f == nil {
+				t.Fatal("not refined")
+			}
+			x, y := random(c.in, 1), random(c.in, 2)
+			m := f.measure(context.Background(), kernel.NewPool(3), []Tensor{x}, []Tensor{y}, []span{{2, 2}}, 7)
+			if m == nil {
+				t.Fatal("does not fit")
+			}
+			per := int(c.in[1]) / c.groups
+			cols := per * c.kernel * c.kernel
+			for g := range c.groups {
+				own, cross := make([]float64, (cols+1)*(cols+1)), make([]float64, (cols+1)*(cols+1))
+				for s := range 2 {
+					for i := range c.outH {
+						for j := range c.outW {
+							a, b := make([]float64, cols+1), make([]float64, cols+1)
+							a[cols], b[cols] = 1, 1
+							for k := range cols {
+								ch, dy, dx := g*per+k/(c.kernel*c.kernel), k/c.kernel%c.kernel, k%c.kernel
+								h, w := i*c.stride+dy-c.pad[0], j*c.stride+dx-c.pad[1]
+								if h < 0 || w < 0 || h >= int(c.in[2]) || w >= int(c.in[3]) {
+									continue
+								}
+								at := ((s*int(c.in[1])+ch)*int(c.in[2])+h)*int(c.in[3]) + w
+								a[k], b[k] = float64(x.Floats[at]), float64(y.Floats[at])
+							}
+							for p := range a {
+								for q := range a {
+									own[p*(cols+1)+q] += a[p] * a[q] / float64(2*c.outH*c.outW)
+									cross[p*(cols+1)+q] += a[p] * b[q] / float64(2*c.outH*c.outW)
+								}
+							}
+						}
+					}
+				}
+				for i := range own {
+					if math.Abs(own[i]-m.own[g][i]) > 1e-9 || math.Abs(cross[i]-m.cross[g][i]) > 1e-9 {
+						t.Fatalf("group %d, element %d: %v and %v, want %v and %v", g, i, m.own[g][i], m.cross[g][i], own[i], cross[i])
+					}
+				}
+			}
+		})
+	}
+}
+
+func random(shape []int64, seed uint64) Tensor {
+	r := rand.New(rand.NewPCG(seed, 1))
+	t := Tensor{Type: graph.Float32, Shape: shape}
+	for range t.Len() {
+		t.Floats = append(t.Floats, float32(r.NormFloat64()))
+	}
+	return t
+}
+
+// positive returns a random positive definite n*n matrix whose columns are
+// correlated, as those of images are.
+func positive(r *rand.Rand, n int) []float64 {
+	x := make([]float64, 3*n*n)
+	for i := range 3 * n {
+		common := 2 * r.NormFloat64()
+		for j := range n {
+			x[i*n+j] = r.NormFloat64() + common
+		}
+	}
+	a := make([]float64, n*n)
+	for i := range n {
+		for j := range n {
+			for k := range 3 * n {
+				a[i*n+j] += x[k*n+i] * x[k*n+j]
+			}
+		}
+	}
+	return a
+}
+
+func quadratic(a, e []float64) float64 {
+	var s float64
+	for i := range e {
+		for j := range e {
+			s += e[i] * a[i*len(e)+j] * e[j]
+		}
+	}
+	return s
+}
+
+func TestFactorSolves(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 1))
+	for _, n := range []int{1, 2, 3, 4, 5, 17, 300} {
+		a := positive(r, n)
+		f, ok := factor(kernel.NewPool(3), a, n)
+		if !ok {
+			t.Fatal("not positive definite")
+		}
+		x, b := make([]float64, n), make([]float64, n)
+		for i := range x {
+			x[i] = r.NormFloat64()
+		}
+		for i := range b {
+			for j := range x {
+				b[i] += a[i*n+j] * x[j]
+			}
+		}
+		f.solve(b)
+		for i := range x {
+			if math.Abs(b[i]-x[i]) > 1e-7 {
+				t.Fatalf("n %d: x[%d] is %v, want %v", n, i, b[i], x[i])
+			}
+		}
+	}
+	if _, ok := factor(nil, []float64{1, 2, 2, 1}, 2); ok {
+		t.Error("a matrix that is not positive definite was factored")
+	}
+	if _, ok := factor(nil, []float64{math.NaN()}, 1); ok {
+		t.Error("NaN was factored")
+	}
+}
+
+// TestNearest holds that the distance told is the distance, that all elements
+// are on the grid, and that rounding each by itself is worse by far on the
+// average.
+func TestNearest(t *testing.T) {
+	r := rand.New(rand.NewPCG(4, 1))
+	var ours, plain float64
+	for range 50 {
+		n := 1 + r.IntN(24)
+		a := positive(r, n)
+		f, ok := factor(nil, a, n)
+		if !ok {
+			t.Fatal("not positive definite")
+		}
+		g := grid{0.25, -8, 7}
+		want, q, e := make([]float64, n), make([]float64, n), make([]float64, n)
+		single := make([]float64, n)
+		for i := range want {
+			want[i] = r.NormFloat64()
+			single[i] = want[i] - g.nearest(want[i])
+		}
+		sum := f.nearest(q, want, func(int) grid { return g }, e)
+		for i := range q {
+			if k := q[i] / g.step; k != math.Round(k) || k < g.lo || k > g.hi {
+				t.Fatalf("%v is not on the grid", q[i])
+			}
+			e[i] = want[i] - q[i]
+		}
+		if d := quadratic(a, e); math.Abs(d-sum) > 1e-6*d+1e-9 {
+			t.Fatalf("distance told %v, is %v", sum, d)
+		}
+		ours, plain = ours+sum, plain+quadratic(a, single)
+	}
+	if ours > 0.6*plain {
+		t.Errorf("squared distance %v, rounding each by itself %v", ours, plain)
+	}
+}
