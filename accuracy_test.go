@@ -1,0 +1,195 @@
+package narrow_test
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"narrow"
+	"narrow/calibrate"
+	"narrow/export"
+	"narrow/graph/onnx"
+	"narrow/strategy"
+)
+
+// highConfigs are strategies that are refined each in its own way: powers of
+// two with biases of 8 bits, one scale a tensor, biases that must stay, scales
+// per channel with biases that are not quantized, 12 bits.
+var highConfigs = map[string]string{
+	"default": "{}",
+	"per tensor": `{"target_device": "CPU",
+		"overall_quantize_config": {"method": "maxmin", "scale_type": "float", "calib_statistic_method": "max", "round_mode": "half_even"}}`,
+	"int4 weights": `{"target_device": "CPU", "include_cle": false, "include_bias_corr": false,
+		"overall_quantize_config": {"method": "maxmin", "scale_type": "float", "calib_statistic_method": "max", "round_mode": "half_even"},
+		"tensor_quantize_config": {"weights": {"bit_width": 4}}}`,
+	"per channel": `{"target_device": "CPU", "quantizable_data_type": ["weights", "activation"],
+		"overall_quantize_config": {"method": "maxmin", "scale_type": "float", "calib_statistic_method": "max", "round_mode": "half_even"},
+		"tensor_quantize_config": {"weights": {"per_channel": true, "bit_width": 12}, "activation": {"symmetry": false}}}`,
+}
+
+func resolveHigh(t *testing.T, m *narrow.Model, text string) *narrow.Resolved {
+	t.Helper()
+	s, list := strategy.Parse("strategy.json", []byte(text))
+	if err := list.Err(); err != nil {
+		t.Fatal(err)
+	}
+	r, list, err := m.ResolveFor(s, narrow.High)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := list.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func refined(t *testing.T, r *narrow.Resolved, in calibrate.Batches, threads int) *narrow.Calibrated {
+	t.Helper()
+	c, err := r.Calibrate(context.Background(), runner(t), in, calibrate.Options{Propagate: calibrate.Float, Threads: threads})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Refine(context.Background(), runner(t), in, calibrate.RefineOptions{Threads: threads}); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestRefineGains: the refined network is nearer to the float one than the
+// guide's way brings it, and survives saving, loading and exporting to the bit.
+func TestRefineGains(t *testing.T) {
+	for name, config := range highConfigs {
+		t.Run(name, func(t *testing.T) {
+			m := openFile(t, dscnn)
+			_, guide := outputs(t, calibrated(t, resolve(t, m, config), calibrate.Options{}))
+			c := refined(t, resolveHigh(t, m, config), pictures(40), 2)
+			want, high := outputs(t, c)
+			// With weights of 12 bits there is nothing to gain, and little to lose.
+			margin := calibrate.Decibel(1)
+			if name == "per channel" {
+				margin = -1
+			}
+			if !(high.SQNR > guide.SQNR+margin) {
+				t.Errorf("SQNR %v dB, the guide's way %v dB", high.SQNR, guide.SQNR)
+			}
+			dir := save(t, c)
+			loaded, _, err := narrow.Load(dir, openFile(t, dscnn), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, _ := outputs(t, loaded); !slices.Equal(got, want) {
+				t.Error("outputs differ after loading")
+			}
+			if again := save(t, loaded); !maps.Equal(content(t, again), content(t, dir)) {
+				t.Error("saving what was loaded writes other bytes")
+			}
+			if !bytes.Equal(exported(t, c), exported(t, loaded)) {
+				t.Error("exporting what was loaded writes other bytes")
+			}
+		})
+	}
+}
+
+// TestRefineSameBytes: neither threads nor batches reach a result.
+func TestRefineSameBytes(t *testing.T) {
+	for _, name := range []string{"default", "int4 weights"} {
+		var first map[string]string
+		for i, threads := range []int{1, 3} {
+			in := calibrate.Rebatch(pictures(40), []int{40, 7}[i])
+			got := content(t, save(t, refined(t, resolveHigh(t, openFile(t, dscnn), highConfigs[name]), in, threads)))
+			if i == 0 {
+				first = got
+				if !strings.Contains(first[narrow.QuantInfoFile], `"integers": "`) {
+					t.Fatal("no integers are kept")
+				}
+			}
+			if got[narrow.BiasCorrFile] != first[narrow.BiasCorrFile] {
+				t.Errorf("%s: %s differs with %d threads and other batches", name, narrow.BiasCorrFile, threads)
+			}
+			tensors := func(s string) string { return s[strings.Index(s, `"tensors"`):] }
+			if strip(tensors(got[narrow.QuantInfoFile])) != strip(tensors(first[narrow.QuantInfoFile])) {
+				t.Errorf("%s: %s differs with %d threads and other batches", name, narrow.QuantInfoFile, threads)
+			}
+		}
+	}
+}
+
+// strip leaves out how many batches there were.
+func strip(s string) string {
+	lines := strings.Split(s, "\n")
+	return strings.Join(slices.DeleteFunc(lines, func(l string) bool { return strings.Contains(l, `"batches"`) }), "\n")
+}
+
+// TestRefineUnusualModels refines what is unlike an image classifier, and
+// holds exports to the outputs of Test.
+func TestRefineUnusualModels(t *testing.T) {
+	ctx := context.Background()
+	for _, u := range unusual {
+		for _, name := range []string{"default", "per tensor"} {
+			t.Run(u.name+"/"+name, func(t *testing.T) {
+				m := open(t, u.net)
+				in := someBatches(m.Graph, u.shared, u.one)
+				c := refined(t, resolveHigh(t, m, highConfigs[name]), in, 2)
+				opts := export.Options{ExactRounding: true}
+				stored, err := c.StoredBiases(opts)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var want [][]calibrate.Tensor
+				if _, err := c.Test(ctx, runner(t), in, calibrate.TestOptions{Threads: 2, Constants: stored, Output: func(_ int, outs []calibrate.Tensor) error {
+					want = append(want, slices.Clone(outs))
+					return nil
+				}}, false); err != nil {
+					t.Fatal(err)
+				}
+				x, list, err := c.Export(opts)
+				if err != nil || list.HasErrors() {
+					t.Fatal(err, list.Err())
+				}
+				file := filepath.Join(t.TempDir(), "q.onnx")
+				if err := onnx.Save(x, file); err != nil {
+					t.Fatal(err)
+				}
+				runExport(t, runner(t), c, file, true, in, want)
+			})
+		}
+	}
+}
+
+// TestRefinedIntegersDamaged: integers that do not fit are told with the
+// tensor's name.
+func TestRefinedIntegersDamaged(t *testing.T) {
+	c := refined(t, resolveHigh(t, openFile(t, dscnn), "{}"), pictures(8), 2)
+	dir := save(t, c)
+	file := filepath.Join(dir, narrow.QuantInfoFile)
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(data, []byte(`"integers": "`)) + len(`"integers": "`)
+	end := at + bytes.IndexByte(data[at:], '"')
+	damaged := slices.Concat(data[:at], []byte("AAAA"), data[end:])
+	if err := os.WriteFile(file, damaged, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = narrow.Load(dir, openFile(t, dscnn), nil)
+	if err == nil || !strings.Contains(err.Error(), "its integers are 3 bytes") || !strings.Contains(err.Error(), "weights of layer") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestParseAccuracy(t *testing.T) {
+	for text, want := range map[string]narrow.Accuracy{"": narrow.Guide, "guide": narrow.Guide, "high": narrow.High} {
+		if got, err := narrow.ParseAccuracy(text); got != want || err != nil {
+			t.Errorf("%q is %v, %v", text, got, err)
+		}
+	}
+	if _, err := narrow.ParseAccuracy("best"); err == nil {
+		t.Error("best was accepted")
+	}
+}
