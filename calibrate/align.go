@@ -37,6 +37,11 @@ func (c *Calibrated) align() {
 			}
 		case "Conv", "ConvTranspose", "Gemm", "Linear":
 			c.alignShift(op)
+		case "LayerNormalization":
+			for _, t := range []*plan.Tensor{op.Weights, op.Bias} {
+				c.atLeast(t, 0, "LayerNorm on the DPU takes no negative fix position")
+				c.atMost(t, 15, "LayerNorm on the DPU takes no fix position above 15")
+			}
 		}
 	}
 }
