@@ -23,7 +23,7 @@ func TestScore(t *testing.T) {
 		0, 1, 2, 3, 5, 4,
 		9, 9, 7, 6, 5, 4,
 		0, 0, 1, 0, 0, 0)
-	s := &scorer{labels: []int{9, 5, 0, 1}}
+	s := &scorer{labels: []int{9, 5, 0, 4}}
 	s.add(1, 2, []Tensor{{Type: graph.Float32, Shape: []int64{2, 6}, Floats: f[0].Floats[:12]}}, []Tensor{{Type: graph.Float32, Shape: []int64{2, 6}, Floats: q[0].Floats[:12]}})
 	s.add(3, 1, rowsOf(6, f[0].Floats[12:]...), rowsOf(6, q[0].Floats[12:]...))
 	r := s.result()
@@ -31,8 +31,8 @@ func TestScore(t *testing.T) {
 	if r.Samples != 3 || r.Agreement != 2*third {
 		t.Errorf("%d samples, agreement %v", r.Samples, r.Agreement)
 	}
-	// Labels 5, 0, 1: the float network is right twice; class 1 of the last
-	// sample is among the first five in both.
+	// Labels 5, 0, 4: the float network is right twice; class 4 of the last
+	// sample is the fifth in both.
 	if *r.Float != (Accuracy{2 * third, 1}) {
 		t.Errorf("float %+v", *r.Float)
 	}
