@@ -182,6 +182,9 @@ func (q *qdq) productScales(u plan.Use, n int) ([]float32, bool) {
 	if !ok || w.Max-w.Min > 255 || len(w.Scale) > 1 && len(w.Scale) != n {
 		return nil, false
 	}
+	if st, ok := storageFor(w.Min, w.Max, q.opset, true); ok && st.typ.Bits() < 8 {
+		return nil, false // stored in 4 bits, which no integer kernel takes, and whose sums are coarse
+	}
 	if node.OpType == "ConvTranspose" && node.Int("group", 1) != 1 && len(w.Scale) > 1 {
 		return nil, false // channels of the weights are those of one group
 	}
