@@ -81,7 +81,7 @@ func (q *qdq) quantize(l *links, t *plan.Tensor, in, out string) []*graph.Node {
 		scale = q.tieScale(l, t, e, from)
 	}
 	nodes = append(nodes, q.pair(ruleQDQ, t, e, st, scale, in, out)...)
-	if len(q.extra) > source {
+	if p := l.producer[in]; len(q.extra) > source || !q.opts.Plain && (p == nil || p.Is("Relu", "Clip")) {
 		nodes = append(nodes, q.perReader(t, e, st, in, out)...)
 	}
 	return nodes

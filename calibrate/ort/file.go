@@ -16,6 +16,9 @@ type FileOptions struct {
 	Threads int
 	// Unoptimized turns off ONNX Runtime's graph optimizations.
 	Unoptimized bool
+	// Optimized is a file to leave the network at as ONNX Runtime optimized it,
+	// or "". Its operators are partly ONNX Runtime's own.
+	Optimized string
 }
 
 // LoadFile makes a session of a model file just as any other program that uses
@@ -39,6 +42,7 @@ func (r *Runner) LoadFile(ctx context.Context, path string, o FileOptions) (cali
 		return nil, err
 	}
 	cfg := config(calibrate.LoadOptions{Threads: o.Threads})
+	cfg.Optimized = o.Optimized
 	if o.Unoptimized {
 		cfg.Level = capi.LevelNone
 	}
