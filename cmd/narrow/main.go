@@ -14,11 +14,17 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 )
 
 func main() {
+	if os.Getenv("GOGC") == "" {
+		// Most of the heap is weights, which stay: waiting for it to double would
+		// be memory for nothing.
+		debug.SetGCPercent(collectAt)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
 	context.AfterFunc(ctx, func() {
@@ -27,6 +33,10 @@ func main() {
 	})
 	os.Exit(a.run(ctx, os.Args[1:]))
 }
+
+// collectAt is how much the heap may grow before garbage is collected, in per
+// cent of what is in use.
+const collectAt = 20
 
 // patience is how long an interrupted command may take to end by itself.
 const patience = 700 * time.Millisecond
