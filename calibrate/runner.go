@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"narrow/graph"
+	"narrow/plan"
 )
 
 // TapDomain and TapOp name the operator that marks a point where a tensor is
@@ -13,8 +14,8 @@ import (
 // tap's output in the place of its input. Taps stand in the top-level graph
 // only, and carry float32.
 const (
-	TapDomain = "narrow"
-	TapOp     = "Tap"
+	TapDomain = plan.TapDomain
+	TapOp     = plan.TapOp
 )
 
 // A Runner is an engine that runs networks with taps. It may be used by

@@ -8,10 +8,11 @@ import (
 	"narrow/scheme"
 )
 
-// Tap domain and operator: see calibrate.TapDomain, which a test holds equal.
+// TapDomain and TapOp name the operator of a tap, which package calibrate
+// describes: one input (or two, in a Compare tap), one output.
 const (
-	tapDomain = "narrow"
-	tapOp     = "Tap"
+	TapDomain = "narrow"
+	TapOp     = "Tap"
 )
 
 // Role says what a tap is for. The zero value is invalid.
@@ -67,6 +68,7 @@ func (p *Plan) Simulation(o SimulationOptions) (*Simulation, error) {
 	for i, n := range p.Model.Graph.Nodes {
 		clone[n] = g.Nodes[i]
 	}
+	ix := graph.NewIndex(g)
 	used := map[string]bool{}
 	for _, n := range g.Nodes {
 		for _, o := range n.Outputs {
@@ -101,7 +103,7 @@ func (p *Plan) Simulation(o SimulationOptions) (*Simulation, error) {
 	var first []*graph.Node
 	tapOf := map[*graph.Node]Tap{}
 	newTap := func(t Tap, name, in, out string) *graph.Node {
-		n := &graph.Node{Name: fresh("narrow.tap." + name), Domain: tapDomain, OpType: tapOp, Inputs: []string{in}, Outputs: []string{out}, Rule: "tap"}
+		n := &graph.Node{Name: fresh("narrow.tap." + name), Domain: TapDomain, OpType: TapOp, Inputs: []string{in}, Outputs: []string{out}, Rule: "tap"}
 		tapOf[n] = t
 		return n
 	}
@@ -142,16 +144,11 @@ func (p *Plan) Simulation(o SimulationOptions) (*Simulation, error) {
 			first = append(first, tap(t, t.Name, out))
 		default:
 			raw := fresh(t.Name + ".float")
-			var producer *graph.Node
-			for _, n := range g.Nodes {
-				if i := slices.Index(n.Outputs, t.Name); i >= 0 {
-					n.Outputs[i] = raw
-					producer = n
-				}
-			}
+			producer := ix.Producer[t.Name]
 			if producer == nil {
 				return nil, fmt.Errorf("no node puts out %q", t.Name)
 			}
+			producer.Outputs[slices.Index(producer.Outputs, t.Name)] = raw
 			after[producer] = append(after[producer], tap(t, raw, t.Name))
 		}
 	}
@@ -228,11 +225,11 @@ func (p *Plan) Simulation(o SimulationOptions) (*Simulation, error) {
 		nodes = append(nodes, after[n]...)
 	}
 	g.Nodes = nodes
-	dropUnread(g)
+	g.DropUnused()
 	if m.Opsets == nil {
 		m.Opsets = map[string]int64{}
 	}
-	m.Opsets[tapDomain] = 1
+	m.Opsets[TapDomain] = 1
 	s := &Simulation{Model: m}
 	for _, n := range nodes {
 		if t, ok := tapOf[n]; ok {
@@ -240,26 +237,6 @@ func (p *Plan) Simulation(o SimulationOptions) (*Simulation, error) {
 		}
 	}
 	return s, nil
-}
-
-// dropUnread removes the initializers that nothing reads any more.
-func dropUnread(g *graph.Graph) {
-	read := map[string]bool{}
-	for _, v := range g.Outputs {
-		read[v.Name] = true
-	}
-	for _, n := range g.Nodes {
-		for _, in := range graph.Reads(n) {
-			read[in] = true
-		}
-	}
-	gone := map[string]bool{}
-	g.Initializers = slices.DeleteFunc(g.Initializers, func(t *graph.Tensor) bool {
-		gone[t.Name] = !read[t.Name]
-		return gone[t.Name]
-	})
-	// Files of IR version 3 list constants among the inputs too.
-	g.Inputs = slices.DeleteFunc(g.Inputs, func(v *graph.Value) bool { return gone[v.Name] })
 }
 
 // usesOf returns the inputs of n that read constant t, which may be nil.
