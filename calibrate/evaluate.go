@@ -2,7 +2,6 @@ package calibrate
 
 import (
 	"context"
-	"errors"
 
 	"narrow/graph"
 )
@@ -15,28 +14,13 @@ func Evaluate(ctx context.Context, r Runner, m *graph.Model, in Batches, opts Te
 		return nil, err
 	}
 	defer session.Close()
-	score := &scorer{labels: opts.Labels}
-	for b, err := range fit(in, m, 0) {
-		if err != nil {
-			return nil, err
-		}
-		out, err := session.Run(ctx, b.Inputs, nil)
-		if err != nil {
-			return nil, err
-		}
-		ts, err := inOrder(out, m.Graph.Outputs, b)
-		if err != nil {
-			return nil, err
-		}
-		score.add(b.First, b.Count, ts, ts)
-		if opts.Progress != nil {
-			opts.Progress(score.n)
-		}
+	res, err := opts.score(ctx, in, m, func(b *Batch) (f, q []Tensor, err error) {
+		f, err = outputsOf(ctx, session, b, nil, m.Graph.Outputs)
+		return f, f, err
+	})
+	if err != nil {
+		return nil, err
 	}
-	if score.n == 0 {
-		return nil, errors.New("there are no samples to evaluate with")
-	}
-	res := score.result()
 	res.Quantized = nil
 	return res, nil
 }

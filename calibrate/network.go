@@ -101,6 +101,9 @@ func (n *network) hook(tap int, b *Batch, dst, src []float32, shape []int64) err
 // layer, the tensor and the sample, and the engine's names for taps around it
 // would say nothing more.
 func runPlain(ctx context.Context, s Session, in map[string]Tensor, hook Hook) (map[string]Tensor, error) {
+	if hook == nil {
+		return s.Run(ctx, in, nil)
+	}
 	var own error
 	out, err := s.Run(ctx, in, func(tap int, dst, src []float32, shape []int64) error {
 		if err := hook(tap, dst, src, shape); err != nil {

@@ -56,53 +56,63 @@ func (c *Calibrated) Test(ctx context.Context, r Runner, in Batches, opts TestOp
 	}
 	outputs := c.Plan.Model.Graph.Outputs
 	hook := c.hook(sim, pool)
-	score := &scorer{labels: opts.Labels}
-	for b, err := range fit(in, c.Plan.Model, 0) {
+	res, err := opts.score(ctx, in, c.Plan.Model, func(b *Batch) (f, q []Tensor, err error) {
+		if q, err = outputsOf(ctx, quantized, b, hook, outputs); err != nil {
+			return nil, nil, err
+		}
+		if opts.Output != nil {
+			if err := opts.Output(b.First, q); err != nil {
+				return nil, nil, err
+			}
+		}
+		if float == nil {
+			return q, q, nil
+		}
+		f, err = outputsOf(ctx, float, b, nil, outputs)
+		return f, q, err
+	})
+	if err == nil && float == nil {
+		res.Float = nil
+	}
+	return res, err
+}
+
+// score runs run over the batches, cut as the model m needs them, and adds up
+// the float and quantized outputs that it returns.
+func (o TestOptions) score(ctx context.Context, in Batches, m *graph.Model, run func(*Batch) (f, q []Tensor, err error)) (*Result, error) {
+	score := &scorer{labels: o.Labels}
+	for b, err := range fit(in, m, 0) {
 		if err != nil {
 			return nil, err
 		}
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if opts.Labels != nil && b.First+b.Count > len(opts.Labels) {
-			return nil, fmt.Errorf("there are %d labels, but at least %d samples", len(opts.Labels), b.First+b.Count)
+		if o.Labels != nil && b.First+b.Count > len(o.Labels) {
+			return nil, fmt.Errorf("there are %d labels, but at least %d samples", len(o.Labels), b.First+b.Count)
 		}
-		q, err := runPlain(ctx, quantized, b.Inputs, hook)
+		f, q, err := run(b)
 		if err != nil {
 			return nil, err
 		}
-		qs, err := inOrder(q, outputs, b)
-		if err != nil {
-			return nil, err
-		}
-		if opts.Output != nil {
-			if err := opts.Output(b.First, qs); err != nil {
-				return nil, err
-			}
-		}
-		fs := qs
-		if float != nil {
-			f, err := float.Run(ctx, b.Inputs, nil)
-			if err != nil {
-				return nil, err
-			}
-			if fs, err = inOrder(f, outputs, b); err != nil {
-				return nil, err
-			}
-		}
-		score.add(b.First, b.Count, fs, qs)
-		if opts.Progress != nil {
-			opts.Progress(score.n)
+		score.add(b.First, b.Count, f, q)
+		if o.Progress != nil {
+			o.Progress(score.n)
 		}
 	}
 	if score.n == 0 {
 		return nil, errors.New("there are no samples to test with")
 	}
-	res := score.result()
-	if float == nil {
-		res.Float = nil
+	return score.result(), nil
+}
+
+// outputsOf runs s over a batch and returns its outputs in the given order.
+func outputsOf(ctx context.Context, s Session, b *Batch, hook Hook, order []*graph.Value) ([]Tensor, error) {
+	out, err := runPlain(ctx, s, b.Inputs, hook)
+	if err != nil {
+		return nil, err
 	}
-	return res, nil
+	return inOrder(out, order, b)
 }
 
 // Simulation returns the quantized network as it is tested: constants

@@ -219,7 +219,7 @@ func (n *Node) Subgraphs() []*Graph {
 }
 
 // Initializer returns the stored constant of that name, or nil. It walks the
-// list: ask an [Index] or an [Editor] where there is more than one to find.
+// list: ask an [Index] where there is more than one to find.
 func (g *Graph) Initializer(name string) *Tensor {
 	for _, t := range g.Initializers {
 		if t.Name == name {
