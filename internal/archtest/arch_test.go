@@ -63,14 +63,12 @@ var programs = []string{"cmd", "tools", "examples"}
 // library.
 var outside = map[string][]string{
 	"google.golang.org/protobuf":      {"graph/onnx", "calibrate/ort"},
-	"github.com/tailscale/hujson":     {"strategy"},
 	"github.com/spf13/cobra":          {"cmd"},
 	"github.com/spf13/pflag":          {"cmd"},
 	"golang.org/x/image":              {"samples"},
 	"golang.org/x/sys":                {"internal/kernel", "calibrate/ort", "cmd"},
 	"golang.org/x/term":               {"cmd", "internal/progress"},
 	"github.com/schollz/progressbar":  {"internal/progress"},
-	"github.com/yalue/onnxruntime_go": {"calibrate/ort"},
 	"github.com/rogpeppe/go-internal": {"cmd"},
 	"github.com/mmcloughlin/avo":      nil,
 }

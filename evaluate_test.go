@@ -1,0 +1,43 @@
+package narrow_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"narrow/calibrate"
+	"narrow/strategy"
+)
+
+// TestEvaluate holds the float network alone to what Test tells of it, and a
+// list of labels that is too short to the same error.
+func TestEvaluate(t *testing.T) {
+	ctx := context.Background()
+	m := openFile(t, dscnn)
+	r, _, err := m.Resolve(strategy.Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := calibrated(t, r, calibrate.Options{})
+	opts := calibrate.TestOptions{Labels: make([]int, 40)}
+	for i := range opts.Labels {
+		opts.Labels[i] = i % 10
+	}
+	both, err := c.Test(ctx, runner(t), pictures(40), opts, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone, err := calibrate.Evaluate(ctx, runner(t), m.Graph, pictures(40), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if alone.Float == nil || *alone.Float != *both.Float || alone.Samples != 40 || alone.Quantized != nil {
+		t.Errorf("Evaluate gave %+v, Test %+v", alone, both)
+	}
+	opts.Labels = opts.Labels[:39]
+	_, err = calibrate.Evaluate(ctx, runner(t), m.Graph, pictures(40), opts)
+	_, want := c.Test(ctx, runner(t), pictures(40), opts, false)
+	if err == nil || want == nil || !strings.HasSuffix(want.Error(), err.Error()) || !strings.Contains(err.Error(), "39 labels") {
+		t.Errorf("with 39 labels for 40 samples Evaluate says %v, Test %v", err, want)
+	}
+}
