@@ -54,6 +54,10 @@ var house = map[string]struct {
 		"calibrate/observe", "samples", "export", "report", "internal/atomicfile",
 	}},
 	"internal/parity": {6, nil},
+
+	"inspect": {7, []string{
+		".", "scheme", "graph", "plan", "calibrate", "calibrate/observe", "internal/kernel",
+	}},
 }
 
 // programs are above the table and may import anything.
