@@ -44,6 +44,7 @@ var house = map[string]struct {
 	"rewrite":       {4, []string{"diag", "graph", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme"}},
 	"calibrate":     {4, []string{"diag", "graph", "graph/infer", "plan", "calibrate/observe", "internal/kernel", "scheme"}},
 	"samples":       {4, []string{"diag"}},
+	"cost":          {4, []string{"graph", "graph/infer", "plan", "scheme"}},
 	"export":        {4, []string{"diag", "graph", "graph/onnx", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme", "strategy"}},
 	"report":        {4, []string{"internal/atomicfile", "diag", "graph", "plan", "calibrate/observe", "scheme"}},
 	"calibrate/ort": {5, []string{"graph", "graph/onnx", "calibrate", "internal/ortlib"}},
