@@ -71,7 +71,7 @@ var outside = map[string][]string{
 	"github.com/spf13/cobra":          {"cmd"},
 	"github.com/spf13/pflag":          {"cmd"},
 	"golang.org/x/image":              {"samples"},
-	"golang.org/x/sys":                {"internal/kernel", "calibrate/ort", "cmd"},
+	"golang.org/x/sys":                {"internal/kernel", "internal/atomicfile", "calibrate/ort", "cmd"},
 	"golang.org/x/term":               {"cmd", "internal/progress"},
 	"github.com/schollz/progressbar":  {"internal/progress"},
 	"github.com/rogpeppe/go-internal": {"cmd"},

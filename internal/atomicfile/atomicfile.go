@@ -1,9 +1,10 @@
-// Package atomicfile writes a set of files into a folder so that a failure
-// leaves the folder as it was.
+// Package atomicfile writes a set of files into a folder so that a failure, or
+// a kill, leaves either what was there or all of the new.
 //
-// In go names and writers; every file is first written whole under a
-// temporary name in the same folder, and only when all are there are they
-// renamed. Nothing temporary stays behind.
+// In go names and writers; every file is first written whole under a temporary
+// name, and only when all are there do they take their places at once: see
+// [Folder.Replace]. Nothing temporary stays behind, but what a killed process
+// leaves, which the next one to [Hold] the folder clears away.
 package atomicfile
 
 import (
@@ -13,7 +14,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 )
 
 // File is one file to write: its name in the folder, and who writes it.
@@ -104,60 +104,40 @@ func (e *DirError) Error() string {
 func (e *DirError) Unwrap() error { return e.Err }
 
 // Write writes the files into dir, which is created where it is missing, and
-// taken away again when writing fails.
+// taken away again when writing fails. Several files take their places as
+// [Folder.Replace] says, but nobody is kept from dir: use [Hold] for that.
 func Write(dir string, files ...File) (err error) {
 	made := missing(dir)
 	defer func() {
 		if err != nil {
-			for _, d := range slices.Backward(made) {
-				os.Remove(d) // stays where something else is in it by then
-			}
+			removeDirs(made)
 		}
 	}()
 	if err := MakeDir(dir); err != nil {
 		return err
 	}
-	var temps []string
-	defer func() {
-		for _, t := range temps {
-			os.Remove(t) // those already renamed are gone
-		}
-	}()
-	for _, f := range files {
-		t, err := writeTemp(dir, f)
-		if t != "" {
-			temps = append(temps, t)
-		}
-		if err != nil {
-			var pe *fs.PathError
-			if errors.As(err, &pe) && pe.Path == t {
-				err = pe.Err // nobody knows the temporary name
-			}
-			return fmt.Errorf("writing %s: %w", filepath.Join(dir, f.Name), err)
-		}
+	f := &Folder{dir: dir}
+	if len(files) == 1 {
+		return f.writeOne(files[0])
 	}
-	for i, f := range files {
-		if err := os.Rename(temps[i], filepath.Join(dir, f.Name)); err != nil {
-			return fmt.Errorf("writing %s: %w", filepath.Join(dir, f.Name), err)
-		}
-	}
-	return nil
+	return f.Write(files...)
 }
 
-// writeTemp writes one file under a temporary name and returns that.
-func writeTemp(dir string, f File) (name string, err error) {
-	t, err := os.CreateTemp(dir, tempPattern)
+// WriteNew writes a file that is not there yet, through to the disk.
+func WriteNew(path string, write func(io.Writer) error) error {
+	t, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
-		return "", cannot(dir, err)
+		return err
 	}
-	if err := f.Write(t); err != nil {
-		return t.Name(), errors.Join(err, t.Close())
-	}
-	if err := t.Chmod(0o644); err != nil {
-		return t.Name(), errors.Join(err, t.Close())
+	return finish(t, write)
+}
+
+func finish(t *os.File, write func(io.Writer) error) error {
+	if err := write(t); err != nil {
+		return errors.Join(err, t.Close())
 	}
 	if err := t.Sync(); err != nil {
-		return t.Name(), errors.Join(err, t.Close())
+		return errors.Join(err, t.Close())
 	}
-	return t.Name(), t.Close()
+	return t.Close()
 }

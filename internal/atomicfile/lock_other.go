@@ -1,0 +1,18 @@
+//go:build !(linux || darwin || freebsd || netbsd || openbsd || dragonfly || windows)
+
+package atomicfile
+
+import (
+	"errors"
+	"os"
+)
+
+// errLocked says that somebody else holds a lock.
+var errLocked = errors.New("locked")
+
+// lockFile does nothing: two processes are not kept apart here.
+func lockFile(*os.File) error { return nil }
+
+func removeLock(f *os.File, path string) error {
+	return errors.Join(os.Remove(path), f.Close())
+}
