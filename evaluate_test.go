@@ -2,6 +2,7 @@ package narrow_test
 
 import (
 	"context"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -39,5 +40,47 @@ func TestEvaluate(t *testing.T) {
 	_, want := c.Test(ctx, runner(t), pictures(40), opts, false)
 	if err == nil || want == nil || !strings.HasSuffix(want.Error(), err.Error()) || !strings.Contains(err.Error(), "39 labels") {
 		t.Errorf("with 39 labels for 40 samples Evaluate says %v, Test %v", err, want)
+	}
+}
+
+// TestTestAll holds several calibrations that are tested at once to what Test
+// tells of each alone.
+func TestTestAll(t *testing.T) {
+	ctx := context.Background()
+	m := openFile(t, dscnn)
+	opts := calibrate.TestOptions{Labels: make([]int, 40)}
+	for i := range opts.Labels {
+		opts.Labels[i] = i % 10
+	}
+	var all []*calibrate.Calibrated
+	var want []*calibrate.Result
+	for _, text := range []string{`{}`, `{"include_cle": false, "overall_quantize_config": {"datatype": "bfloat16"}}`} {
+		s, list := strategy.Parse("test.json", []byte(text))
+		if err := list.Err(); err != nil {
+			t.Fatal(err)
+		}
+		r, _, err := m.Resolve(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := calibrated(t, r, calibrate.Options{})
+		res, err := c.Test(ctx, runner(t), pictures(40), opts, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, want = append(all, c.Result), append(want, res)
+	}
+	if want[0].SQNR == want[1].SQNR {
+		t.Fatal("the two strategies should not come out equal")
+	}
+	opts.Float = m.Graph
+	got, err := calibrate.TestAll(ctx, runner(t), pictures(40), all, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range want {
+		if !reflect.DeepEqual(got[i], want[i]) {
+			t.Errorf("strategy %d: %+v, alone %+v", i, got[i], want[i])
+		}
 	}
 }

@@ -14,13 +14,13 @@ func Evaluate(ctx context.Context, r Runner, m *graph.Model, in Batches, opts Te
 		return nil, err
 	}
 	defer session.Close()
-	res, err := opts.score(ctx, in, m, func(b *Batch) (f, q []Tensor, err error) {
+	res, err := opts.score(ctx, in, m, 1, func(b *Batch) (f []Tensor, qs [][]Tensor, err error) {
 		f, err = outputsOf(ctx, session, b, nil, m.Graph.Outputs)
-		return f, f, err
+		return f, [][]Tensor{f}, err
 	})
 	if err != nil {
 		return nil, err
 	}
-	res.Quantized = nil
-	return res, nil
+	res[0].Quantized = nil
+	return res[0], nil
 }

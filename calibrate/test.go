@@ -36,51 +36,82 @@ type TestOptions struct {
 
 // Test runs the float and the quantized network over the batches.
 func (c *Calibrated) Test(ctx context.Context, r Runner, in Batches, opts TestOptions) (*Result, error) {
-	threads := Options{Threads: opts.Threads}.threads()
-	pool := kernel.NewPool(threads)
-	sim, err := c.Simulation(pool, opts.Constants)
+	res, err := testAll(ctx, r, in, []*Calibrated{c}, opts)
 	if err != nil {
 		return nil, err
 	}
-	quantized, err := r.Load(ctx, sim.Model, LoadOptions{Threads: opts.Threads, AnyOrder: func(int) bool { return true }})
-	if err != nil {
-		return nil, err
+	return res[0], nil
+}
+
+// TestAll is [Calibrated.Test] for several calibrations of one model at once:
+// the samples are read, and the float network runs, once for all. The results
+// are those that each has alone. opts.Output is not called.
+func TestAll(ctx context.Context, r Runner, in Batches, cs []*Calibrated, opts TestOptions) ([]*Result, error) {
+	opts.Output = nil
+	return testAll(ctx, r, in, cs, opts)
+}
+
+func testAll(ctx context.Context, r Runner, in Batches, cs []*Calibrated, opts TestOptions) ([]*Result, error) {
+	if len(cs) == 0 {
+		return nil, errors.New("there is no calibration to test")
 	}
-	defer quantized.Close()
+	pool := kernel.NewPool(Options{Threads: opts.Threads}.threads())
+	quantized, hooks := make([]Session, len(cs)), make([]Hook, len(cs))
+	for i, c := range cs {
+		sim, err := c.Simulation(pool, opts.Constants)
+		if err != nil {
+			return nil, err
+		}
+		if quantized[i], err = r.Load(ctx, sim.Model, LoadOptions{Threads: opts.Threads, AnyOrder: func(int) bool { return true }}); err != nil {
+			return nil, err
+		}
+		defer quantized[i].Close()
+		hooks[i] = c.hook(sim, pool)
+	}
 	var float Session
 	if opts.Float != nil {
+		var err error
 		if float, err = r.Load(ctx, opts.Float, LoadOptions{Threads: opts.Threads}); err != nil {
 			return nil, err
 		}
 		defer float.Close()
 	}
-	outputs := c.Plan.Model.Graph.Outputs
-	hook := c.hook(sim, pool)
-	res, err := opts.score(ctx, in, c.Plan.Model, func(b *Batch) (f, q []Tensor, err error) {
-		if q, err = outputsOf(ctx, quantized, b, hook, outputs); err != nil {
-			return nil, nil, err
+	m := cs[0].Plan.Model
+	res, err := opts.score(ctx, in, m, len(cs), func(b *Batch) (f []Tensor, qs [][]Tensor, err error) {
+		for i, s := range quantized {
+			q, err := outputsOf(ctx, s, b, hooks[i], m.Graph.Outputs)
+			if err != nil {
+				return nil, nil, err
+			}
+			qs = append(qs, q)
 		}
 		if opts.Output != nil {
-			if err := opts.Output(b.First, q); err != nil {
+			if err := opts.Output(b.First, qs[0]); err != nil {
 				return nil, nil, err
 			}
 		}
-		if float == nil {
-			return q, q, nil
+		if float != nil {
+			f, err = outputsOf(ctx, float, b, nil, m.Graph.Outputs)
 		}
-		f, err = outputsOf(ctx, float, b, nil, outputs)
-		return f, q, err
+		return f, qs, err
 	})
 	if err == nil && float == nil {
-		res.Float = nil
+		for _, r := range res {
+			r.Float = nil
+		}
 	}
 	return res, err
 }
 
 // score runs run over the batches, cut as the model m needs them, and adds up
-// the float and quantized outputs that it returns.
-func (o TestOptions) score(ctx context.Context, in Batches, m *graph.Model, run func(*Batch) (f, q []Tensor, err error)) (*Result, error) {
-	score := &scorer{labels: o.Labels}
+// the outputs that it returns: the float network's, nil where none runs, and
+// those of n quantized ones.
+func (o TestOptions) score(ctx context.Context, in Batches, m *graph.Model, n int, run func(*Batch) (f []Tensor, qs [][]Tensor, err error)) ([]*Result, error) {
+	scores := make([]scorer, n)
+	for i := range scores {
+		scores[i].labels = o.Labels
+	}
+	samples := 0
 	for b, err := range fit(in, m, 0) {
 		if err != nil {
 			return nil, err
@@ -91,19 +122,30 @@ func (o TestOptions) score(ctx context.Context, in Batches, m *graph.Model, run 
 		if o.Labels != nil && b.First+b.Count > len(o.Labels) {
 			return nil, fmt.Errorf("there are %d labels, but at least %d samples", len(o.Labels), b.First+b.Count)
 		}
-		f, q, err := run(b)
+		f, qs, err := run(b)
 		if err != nil {
 			return nil, err
 		}
-		score.add(b.First, b.Count, f, q)
+		for i, q := range qs {
+			if f == nil {
+				scores[i].add(b.First, b.Count, q, q)
+			} else {
+				scores[i].add(b.First, b.Count, f, q)
+			}
+		}
+		samples += b.Count
 		if o.Progress != nil {
-			o.Progress(score.n)
+			o.Progress(samples)
 		}
 	}
-	if score.n == 0 {
+	if samples == 0 {
 		return nil, errors.New("there are no samples to test with")
 	}
-	return score.result(), nil
+	res := make([]*Result, n)
+	for i := range scores {
+		res[i] = scores[i].result()
+	}
+	return res, nil
 }
 
 // outputsOf runs s over a batch and returns its outputs in the given order.
