@@ -28,9 +28,20 @@ func TestEvaluate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	seen := 0
+	opts.Output = func(first int, outs []calibrate.Tensor) error {
+		if first != seen || len(outs) != 1 || outs[0].Shape[1] != 10 {
+			t.Errorf("behind sample %d come outputs %v of sample %d", seen, outs, first)
+		}
+		seen += int(outs[0].Shape[0])
+		return nil
+	}
 	alone, err := calibrate.Evaluate(ctx, runner(t), m.Graph, pictures(40), opts)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if opts.Output = nil; seen != 40 {
+		t.Errorf("Output saw %d of 40 samples", seen)
 	}
 	if alone.Float == nil || *alone.Float != *both.Float || alone.Samples != 40 || alone.Quantized != nil {
 		t.Errorf("Evaluate gave %+v, Test %+v", alone, both)

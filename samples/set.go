@@ -21,6 +21,9 @@ type Options struct {
 	Labels string
 	// SubsetLen is how many samples to use at most; 0 for all.
 	SubsetLen int
+	// Skip passes over this many samples before the subset begins, in the order
+	// that Shuffle draws: those that the same Options with SubsetLen = Skip use.
+	Skip int
 	// Shuffle draws the samples in a random order that depends on Seed and
 	// their number only; otherwise they come in the order of the array or of
 	// their sorted names.
@@ -52,7 +55,8 @@ type Set struct {
 	path     string
 	src      source
 	count    int   // samples in use
-	order    []int // their indices in the source; nil for the first count
+	skip     int   // samples passed over before them
+	order    []int // their indices in the source; nil for the first count behind skip
 	labels   []int // of the samples in use; nil for none
 	fixed    int   // batch size that the network fixes; 0 for any
 	recipe   recipe
@@ -72,6 +76,9 @@ func Open(path string, inputs []InputSpec, opts Options) (set *Set, err error) {
 	}
 	if opts.SubsetLen < 0 {
 		return nil, fmt.Errorf("a subset of %d samples is impossible: give 1 or more", opts.SubsetLen)
+	}
+	if opts.Skip < 0 {
+		return nil, fmt.Errorf("passing over %d samples is impossible: give 0 or more", opts.Skip)
 	}
 	r, err := opts.Preprocess.recipe()
 	if err != nil {
@@ -118,6 +125,9 @@ func Open(path string, inputs []InputSpec, opts Options) (set *Set, err error) {
 	if s.src.total() == 0 {
 		return nil, fmt.Errorf("%s: holds no samples", path)
 	}
+	if n := s.src.total(); opts.Skip >= n {
+		return nil, fmt.Errorf("%s: holds %d samples, none behind the first %d: pass over fewer", path, n, opts.Skip)
+	}
 	s.pick(opts)
 	if err := s.src.choose(s.count, s.at); err != nil {
 		return nil, err
@@ -138,9 +148,9 @@ func Open(path string, inputs []InputSpec, opts Options) (set *Set, err error) {
 // where they are the first ones.
 func (s *Set) pick(opts Options) {
 	n := s.src.total()
-	s.count = n
+	s.skip, s.count = opts.Skip, n-opts.Skip
 	if opts.SubsetLen > 0 {
-		s.count = min(n, opts.SubsetLen)
+		s.count = min(s.count, opts.SubsetLen)
 	}
 	if !opts.Shuffle {
 		return
@@ -156,9 +166,11 @@ func (s *Set) pick(opts Options) {
 		}
 		return i
 	}
-	for i := range s.count {
+	for i := range s.skip + s.count {
 		j := i + int(gen.Uint64()%uint64(n-i))
-		s.order = append(s.order, at(j))
+		if i >= s.skip {
+			s.order = append(s.order, at(j))
+		}
 		moved[j] = at(i)
 		delete(moved, i)
 	}
@@ -167,7 +179,7 @@ func (s *Set) pick(opts Options) {
 // at returns the source's index of the k-th sample in use.
 func (s *Set) at(k int) int {
 	if s.order == nil {
-		return k
+		return s.skip + k
 	}
 	return s.order[k]
 }
@@ -235,7 +247,7 @@ func (s *Set) noteRawPixels(opts Options) {
 
 // warnOneClass notices the classic mistake with sorted class folders.
 func (s *Set) warnOneClass(opts Options) {
-	if s.count < 2 || s.count == s.src.total() || opts.Shuffle || s.labels == nil {
+	if s.count < 2 || s.count == s.src.total() || s.skip > 0 || opts.Shuffle || s.labels == nil {
 		return
 	}
 	for _, l := range s.labels {

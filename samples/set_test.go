@@ -489,6 +489,18 @@ func TestSubsetAndShuffle(t *testing.T) {
 	if part := get(Options{Shuffle: true, Seed: 1, SubsetLen: 10}); !slices.Equal(part, whole[:10]) {
 		t.Errorf("a shuffled subset %v is not the beginning of %v", part, whole)
 	}
+	// Skip leaves what SubsetLen takes, in the same order.
+	if v := get(Options{Skip: 95}); !slices.Equal(v, []float64{95, 96, 97, 98, 99}) {
+		t.Errorf("behind 95 samples come %v", v)
+	}
+	if v := get(Options{Skip: 90, SubsetLen: 2}); !slices.Equal(v, []float64{90, 91}) {
+		t.Errorf("two samples behind 90 are %v", v)
+	}
+	if rest := get(Options{Shuffle: true, Seed: 1, Skip: 10}); !slices.Equal(rest, whole[10:]) {
+		t.Errorf("a shuffled rest %v is not the end of %v", rest, whole)
+	}
+	fails(t, path, spec(Float32, -1, 1), Options{Skip: 100}, "none behind the first 100")
+	fails(t, path, spec(Float32, -1, 1), Options{Skip: -1}, "give 0 or more")
 	if slices.Equal(whole, get(Options{Shuffle: true, Seed: 2})) {
 		t.Error("the seed changes nothing")
 	}

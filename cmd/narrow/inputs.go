@@ -25,6 +25,7 @@ type inputFlags struct {
 	model, data, labels string
 	out                 string
 	subset, batch       int
+	skip                int // samples passed over: --test-skip of run
 	shuffle             bool
 	seed                uint64
 	preprocess          string
@@ -169,7 +170,7 @@ func (a *app) openSamples(f *inputFlags, m *narrow.Model) (*samples.Set, error) 
 		return nil, err
 	}
 	set, err := samples.Open(f.data, m.Inputs(), samples.Options{
-		Labels: f.labels, SubsetLen: f.subset, Shuffle: f.shuffle, Seed: f.seed, Preprocess: pre, Workers: f.threads,
+		Labels: f.labels, SubsetLen: f.subset, Skip: f.skip, Shuffle: f.shuffle, Seed: f.seed, Preprocess: pre, Workers: f.threads,
 	})
 	if err != nil {
 		return nil, err

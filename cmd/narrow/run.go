@@ -20,11 +20,13 @@ func newRunCommand(a *app) *cobra.Command {
 	var f calibFlags
 	var e exportFlags
 	var testData, testLabels string
+	var testSkip int
 	c := &cobra.Command{
 		Use:   "run --model M --data D [--labels L] [--config-file F]",
 		Short: "calib, test and export in one",
 		Long: `run calibrates on the samples, tests on them (or on --test-data), and exports.
-With --subset-len it calibrates on that many samples and tests on all.`,
+With --subset-len it calibrates on that many samples and tests on all; with
+--test-skip of the same number it tests on the others only.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := e.check(); err != nil {
@@ -35,7 +37,8 @@ With --subset-len it calibrates on that many samples and tests on all.`,
 				return err
 			}
 			testing := f.inputFlags
-			testing.subset, testing.shuffle = 0, false
+			// Where samples are passed over, they are those that calibrate.
+			testing.subset, testing.skip, testing.shuffle = 0, testSkip, f.shuffle && testSkip > 0 && testData == ""
 			if testData != "" {
 				testing.data, testing.labels = testData, testLabels
 			} else if testLabels != "" {
@@ -74,6 +77,7 @@ With --subset-len it calibrates on that many samples and tests on all.`,
 	f.add(c)
 	e.add(c)
 	c.Flags().StringVar(&testData, "test-data", "", "test on these samples (default: on those of --data)")
+	c.Flags().IntVar(&testSkip, "test-skip", 0, "test on all but this many first samples")
 	c.Flags().StringVar(&testLabels, "test-labels", "", "labels of --test-data")
 	return c
 }
