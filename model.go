@@ -114,8 +114,8 @@ func (m *Model) quantizedAlready() diag.List {
 	}
 	return diag.List{{
 		Severity: diag.Warning, Code: "quantized-already", Range: diag.Range{File: m.Path},
-		Message: fmt.Sprintf("the network is quantized already: it holds %d nodes such as %q", n, first),
-		Fix:     "give the float network that it was made from",
+		Message: diag.Textf("the network is quantized already: it holds %d nodes such as %q", n, first),
+		Fix:     diag.Textf("give the float network that it was made from"),
 	}}
 }
 

@@ -38,6 +38,19 @@ func (s Severity) String() string {
 	return fmt.Sprintf("Severity(%d)", int(s))
 }
 
+// Text returns the severity's name as a message.
+func (s Severity) Text() Text {
+	switch s {
+	case Error:
+		return Textf("error")
+	case Warning:
+		return Textf("warning")
+	case Note:
+		return Textf("note")
+	}
+	return Verbatim(s.String())
+}
+
 // MarshalText writes the severity's name.
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
@@ -71,8 +84,8 @@ func (r Range) String() string {
 // Related points to a second place that takes part in a finding: the setting
 // that a conflict is with, the rule that shadows another.
 type Related struct {
-	Range   Range  `json:"range"`
-	Message string `json:"message"`
+	Range   Range `json:"range"`
+	Message Text  `json:"message"`
 }
 
 // Finding is one thing noticed about an input.
@@ -86,9 +99,9 @@ type Finding struct {
 	// or empty where the input is not JSON.
 	Path string `json:"path,omitempty"`
 	// Message says what is wrong, in one line.
-	Message string `json:"message"`
+	Message Text `json:"message"`
 	// Fix is the shortest way out, in one line; empty where Message says it.
-	Fix string `json:"fix,omitempty"`
+	Fix Text `json:"fix,omitzero"`
 	// Suggestions are the nearest valid spellings, nearest first, at most three.
 	Suggestions []string  `json:"suggestions,omitempty"`
 	Related     []Related `json:"related,omitempty"`
@@ -102,7 +115,7 @@ func (f Finding) String() string {
 		b.WriteString(": ")
 	}
 	fmt.Fprintf(&b, "%s: %s", f.Severity, f.Message)
-	if f.Fix != "" {
+	if !f.Fix.IsZero() {
 		fmt.Fprintf(&b, " (%s)", f.Fix)
 	}
 	return b.String()
@@ -119,7 +132,7 @@ func (l List) Sort() {
 			cmp.Compare(a.Range.Start.Offset, b.Range.Start.Offset),
 			cmp.Compare(a.Severity, b.Severity),
 			cmp.Compare(a.Code, b.Code),
-			cmp.Compare(a.Message, b.Message),
+			cmp.Compare(a.Message.String(), b.Message.String()),
 		)
 	})
 }

@@ -1,7 +1,6 @@
 package export
 
 import (
-	"fmt"
 	"math"
 
 	"narrow/diag"
@@ -46,34 +45,34 @@ func (q *qdq) auditTies() {
 	if tensors == 0 {
 		return
 	}
-	what := ""
+	var what diag.Text
 	for m, n := range modes {
 		if n > 0 {
-			if what != "" {
-				what += ", "
+			part := diag.Textf("%v on %d tensors", scheme.RoundMode(m), n)
+			if what.IsZero() {
+				what = part
+			} else {
+				what = diag.Textf("%s, %s", what, part)
 			}
-			what += fmt.Sprintf("%v on %d", scheme.RoundMode(m), n)
 		}
 	}
 	if held > 0 {
-		what += fmt.Sprintf(" tensors; on %d more its scale is set so that ties fall as asked", held)
-	} else {
-		what += " tensors"
+		what = diag.Textf("%s; on %d more the scale is set so that ties fall as asked", what, held)
 	}
-	count := fmt.Sprintf("on the calibration samples %d of %d elements differ by one step", sum.Differing, sum.Elements)
+	count := diag.Textf("on the calibration samples %d of %d elements differ by one step", sum.Differing, sum.Elements)
 	if uncounted > 0 {
-		count += fmt.Sprintf(" (%d tensors were not counted)", uncounted)
+		count = diag.Textf("%s (%d tensors were not counted)", count, uncounted)
 	}
 	if first != "" {
-		count += fmt.Sprintf(", first in %q", first)
+		count = diag.Textf("%s, first in %q", count, first)
 	}
-	const fix = "--exact-rounding expresses the mode in standard operators, at a cost in speed"
+	message := diag.Textf("QuantizeLinear rounds ties to even, the strategy asks otherwise (%s): %s", what, count)
+	fix := diag.Textf("--exact-rounding expresses the mode in standard operators, at a cost in speed")
 	if sum.Differing == 0 && uncounted == 0 {
-		q.list = append(q.list, diag.Finding{Severity: diag.Note, Code: "round-mode", Fix: fix,
-			Message: fmt.Sprintf("QuantizeLinear rounds ties to even, the strategy asks otherwise (%s): %s", what, count)})
+		q.list = append(q.list, diag.Finding{Severity: diag.Note, Code: "round-mode", Message: message, Fix: fix})
 		return
 	}
-	q.find(diag.Warning, "round-mode", fix, "QuantizeLinear rounds ties to even, the strategy asks otherwise (%s): %s", what, count)
+	q.find(diag.Warning, "round-mode", message, fix)
 }
 
 // biasAudit collects what storing biases as int32 changes.
@@ -109,10 +108,10 @@ func (q *qdq) tellBias() {
 	if q.bias.rounded == 0 {
 		return
 	}
-	msg := fmt.Sprintf("%d biases are rounded to the int32 sums that integer kernels add them to", q.bias.rounded)
+	msg := diag.Textf("%d biases are rounded to the int32 sums that integer kernels add them to", q.bias.rounded)
 	if q.bias.layer != "" {
-		msg += fmt.Sprintf(", by at most %.2g quantization steps of the result (layer %q)", q.bias.worst, q.bias.layer)
+		msg = diag.Textf("%s, by at most %.2g quantization steps of the result (layer %q)", msg, q.bias.worst, q.bias.layer)
 	}
 	q.list = append(q.list, diag.Finding{Severity: diag.Note, Code: "bias-int32", Message: msg,
-		Fix: "--keep-bias stores them as they were calibrated; runtimes then compute those layers in float"})
+		Fix: diag.Textf("--keep-bias stores them as they were calibrated; runtimes then compute those layers in float")})
 }

@@ -1,9 +1,9 @@
 package plan
 
 import (
-	"fmt"
 	"slices"
 
+	"narrow/diag"
 	"narrow/graph"
 	"narrow/scheme"
 	"narrow/strategy"
@@ -76,7 +76,7 @@ func (b *builder) findPoints() {
 		l := b.layers[u.group]
 		st := b.settings(l, b.kindOf(u))
 		if quantizes(u, st) {
-			b.place(u, "the result of "+u.op)
+			b.place(u, diag.Textf("the result of %s", u.op))
 			continue
 		}
 	}
@@ -90,7 +90,7 @@ func (b *builder) findPoints() {
 			continue
 		}
 		for _, p := range b.flow.parents(u) {
-			b.place(p, fmt.Sprintf("read by %s, which is quantized", u.op))
+			b.place(p, diag.Textf("read by %s, which is quantized", u.op))
 		}
 	}
 }
@@ -103,7 +103,7 @@ func (b *builder) kindOf(u *unit) scheme.Kind {
 }
 
 // place puts the quantizer of u's group where it belongs, once.
-func (b *builder) place(u *unit, where string) {
+func (b *builder) place(u *unit, where diag.Text) {
 	at := b.flow.point(u)
 	if at == nil || b.points[at] != nil || len(at.outs) == 0 || at.main != nil && (at.main.Domain != "" || len(at.main.Subgraphs()) > 0) {
 		return
@@ -111,7 +111,7 @@ func (b *builder) place(u *unit, where string) {
 	l := b.layers[at.group]
 	kind := b.kindOf(at)
 	st := b.settings(l, kind)
-	if !st.Quantize || st.Settings.Datatype == scheme.Float32 || b.spared(at) != "" {
+	if !st.Quantize || st.Settings.Datatype == scheme.Float32 || !b.spared(at).IsZero() {
 		return
 	}
 	b.points[at] = &Tensor{
@@ -120,16 +120,16 @@ func (b *builder) place(u *unit, where string) {
 	}
 }
 
-// spared returns why an asked-for accuracy option keeps u's result float, or "".
-func (b *builder) spared(u *unit) string {
+// spared returns why an asked-for accuracy option keeps u's result float, or nothing.
+func (b *builder) spared(u *unit) diag.Text {
 	l := b.layers[u.group]
 	switch {
 	case b.s.KeepAdd && l.Op == "Add":
-		return "keep_add_layer_accuracy is set"
+		return diag.Textf("%s is set", "keep_add_layer_accuracy")
 	case b.s.KeepFirstLast && b.edge(l):
-		return "keep_first_last_layer_accuracy is set"
+		return diag.Textf("%s is set", "keep_first_last_layer_accuracy")
 	}
-	return ""
+	return diag.Text{}
 }
 
 // edge reports whether l is the first or the last layer with weights.
@@ -200,7 +200,7 @@ func (b *builder) emit() {
 			own := *l
 			own.Rule = b.rules[u]
 			st := b.settings(&own, c.kind)
-			if why := b.leftConstant(st, c.kind, l); why != "" {
+			if why := b.leftConstant(st, c.kind, l); !why.IsZero() {
 				b.p.Left = append(b.p.Left, Left{c.value, c.kind, l, why})
 				continue
 			}
@@ -211,7 +211,7 @@ func (b *builder) emit() {
 			t := &Tensor{
 				Name: c.value, Kind: c.kind, Layer: l, Settings: st, Axis: -1,
 				Constant: b.flow.ix.Constant[c.value], Uses: []Use{c.use},
-				Where: fmt.Sprintf("the %v of %s", c.kind, u.op),
+				Where: constantOf(c.kind, u.op),
 			}
 			if st.Settings.PerChannel && st.Settings.Datatype == scheme.Int && c.kind == scheme.Weights {
 				t.Axis = weightAxis(c.use.Node, c.use.Input, len(t.Constant.Dims))
@@ -229,42 +229,50 @@ func (b *builder) emit() {
 	}
 }
 
-func (b *builder) leftConstant(st strategy.Resolved, kind scheme.Kind, l *Layer) string {
+// constantOf says what a constant is to the operator op.
+func constantOf(kind scheme.Kind, op string) diag.Text {
+	if kind == scheme.Bias {
+		return diag.Textf("the bias of %s", op)
+	}
+	return diag.Textf("the weights of %s", op)
+}
+
+func (b *builder) leftConstant(st strategy.Resolved, kind scheme.Kind, l *Layer) diag.Text {
 	switch {
 	case !st.Quantize:
-		return fmt.Sprintf("%v is not in quantizable_data_type", kind)
+		return diag.Textf("%v is not in quantizable_data_type", kind)
 	case st.Settings.Datatype == scheme.Float32:
-		return "its datatype is float32"
+		return diag.Textf("its datatype is float32")
 	case b.s.KeepFirstLast && b.edge(l):
-		return "keep_first_last_layer_accuracy is set"
+		return diag.Textf("%s is set", "keep_first_last_layer_accuracy")
 	}
-	return ""
+	return diag.Text{}
 }
 
 // why says why no quantizer stands behind u.
-func (b *builder) why(u *unit) string {
+func (b *builder) why(u *unit) diag.Text {
 	l := b.layers[u.group]
 	st := b.settings(l, b.kindOf(u))
 	at := b.flow.point(u)
 	switch {
-	case b.spared(u) != "":
+	case !b.spared(u).IsZero():
 		return b.spared(u)
 	case !st.Quantize:
-		return fmt.Sprintf("%v is not in quantizable_data_type", b.kindOf(u))
+		return diag.Textf("%v is not in quantizable_data_type", b.kindOf(u))
 	case st.Settings.Datatype == scheme.Float32:
-		return "its datatype is float32"
+		return diag.Textf("its datatype is float32")
 	case at != u && at != nil && b.points[at] != nil && at.op == "Concat":
-		return fmt.Sprintf("it feeds only the Concat %s, whose quantizer serves it", b.layers[at.group].Name)
+		return diag.Textf("it feeds only the Concat %s, whose quantizer serves it", b.layers[at.group].Name)
 	case at != u && at != nil && b.points[at] != nil && at.pos > u.pos:
-		return fmt.Sprintf("one group with %s, whose quantizer stands behind %s", at.op, at.main.Label())
+		return diag.Textf("one group with %s, whose quantizer stands behind %s", at.op, at.main.Label())
 	case at != u && at != nil && b.points[at] != nil:
-		return fmt.Sprintf("%s only moves values that are quantized at %s", u.op, at.outs[0])
+		return diag.Textf("%s only moves values that are quantized at %s", u.op, at.outs[0])
 	case u.main != nil && u.main.Domain != "":
-		return fmt.Sprintf("%s is an operator of the domain %s, which passes through untouched", u.main.OpType, u.main.Domain)
+		return diag.Textf("%s is an operator of the domain %s, which passes through untouched", u.main.OpType, u.main.Domain)
 	case u.main != nil && len(u.main.Subgraphs()) > 0:
-		return "control flow passes through untouched"
+		return diag.Textf("control flow passes through untouched")
 	}
-	return fmt.Sprintf("%s has no integer form, and no quantized layer reads it", u.op)
+	return diag.Textf("%s has no integer form, and no quantized layer reads it", u.op)
 }
 
 // layerInput adds the quantizer of what enters u, where its rule lists the
@@ -288,7 +296,7 @@ func (b *builder) layerInput(u *unit, l *Layer) {
 		}
 		t := &Tensor{
 			Name: in, Kind: scheme.Input, Layer: l, Settings: st, Axis: -1,
-			NetworkInput: src.op == opInput, Where: "layer rule lists the kind input",
+			NetworkInput: src.op == opInput, Where: diag.Textf("layer rule lists the kind input"),
 		}
 		for _, n := range u.nodes {
 			for i, x := range n.Inputs {

@@ -1,7 +1,7 @@
 package plan
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 
 	"narrow/diag"
@@ -84,7 +84,7 @@ func layers(us []*unit) int {
 func (b *builder) unmatched(r *strategy.Rule, m names.Match, near []string) {
 	f := diag.Finding{
 		Severity: diag.Error, Code: "rule-matches-nothing", Range: r.NameRange, Path: r.NamePath,
-		Message:     fmt.Sprintf("%v matches no layer of the model", r),
+		Message:     diag.Textf("%v matches no layer of the model", r),
 		Suggestions: near,
 	}
 	switch {
@@ -92,51 +92,52 @@ func (b *builder) unmatched(r *strategy.Rule, m names.Match, near []string) {
 		// The rule is right, and vai_q_pytorch is silent about it too.
 		f.Severity, f.Code, f.Suggestions = diag.Warning, "rule-rewritten", nil
 		g := m.Gone[0]
-		f.Message = fmt.Sprintf("%v has no effect: rewriting before calibration removes %s", r, g.Node.Label())
+		f.Message = diag.Textf("%v has no effect: rewriting before calibration removes %s", r, g.Node.Label())
 		if len(m.Gone) > 1 {
-			f.Message += fmt.Sprintf(" and the %d others that it matches", len(m.Gone)-1)
+			f.Message = diag.Textf("%v and the %d others that it matches", f.Message, len(m.Gone)-1)
 		}
 		if g.Into != nil {
-			f.Fix = fmt.Sprintf("write a rule for what it became part of, such as %s", g.Into.Label())
+			f.Fix = diag.Textf("write a rule for what it became part of, such as %s", g.Into.Label())
 		}
 	case len(m.Nodes) > 0:
-		f.Message = fmt.Sprintf("%v matches %s, which computes with no float values of the network", r, m.Nodes[0].Label())
-		f.Fix = "name a layer that \"narrow layers\" lists, or delete the rule"
+		f.Message = diag.Textf("%v matches %s, which computes with no float values of the network", r, m.Nodes[0].Label())
+		f.Fix = diag.Textf("name a layer that \"narrow layers\" lists, or delete the rule")
 	case len(near) > 0:
-		f.Fix = "did you mean " + quoteList(near) + "?"
+		f.Fix = diag.Textf("did you mean %s?", diag.Or(quoted(near)))
 	default:
-		f.Fix = "\"narrow layers\" lists what a rule can name"
+		f.Fix = diag.Textf("\"narrow layers\" lists what a rule can name")
 	}
 	b.list = append(b.list, f)
 }
 
 func (b *builder) ambiguous(r *strategy.Rule, us []*unit) {
-	var labels []string
+	var labels diag.Text
 	for i, u := range us {
 		if i == 3 {
-			labels = append(labels, fmt.Sprintf("%d more", len(us)-i))
+			labels = diag.Textf("%s, %s", labels, diag.Textf("%d more", len(us)-i))
 			break
 		}
+		label := u.outs[0]
 		if u.main != nil {
-			labels = append(labels, u.main.Label())
+			label = u.main.Label()
+		}
+		if i == 0 {
+			labels = diag.Verbatim(label)
 		} else {
-			labels = append(labels, u.outs[0])
+			labels = diag.Textf("%s, %s", labels, label)
 		}
 	}
 	b.list = append(b.list, diag.Finding{
 		Severity: diag.Error, Code: "rule-ambiguous", Range: r.NameRange, Path: r.NamePath,
-		Message: fmt.Sprintf("%v matches %d layers: %s", r, layers(us), strings.Join(labels, ", ")),
-		Fix:     "give one layer's node name, or use layer_type",
+		Message: diag.Textf("%v matches %d layers: %s", r, layers(us), labels),
+		Fix:     diag.Textf("give one layer's node name, or use layer_type"),
 	})
 }
 
-func quoteList(names []string) string {
+func quoted(names []string) []string {
 	q := make([]string, len(names))
 	for i, n := range names {
-		q[i] = fmt.Sprintf("%q", n)
+		q[i] = strconv.Quote(n)
 	}
-	if n := len(q); n > 1 {
-		return strings.Join(q[:n-1], ", ") + " or " + q[n-1]
-	}
-	return q[0]
+	return q
 }

@@ -1,8 +1,6 @@
 package plan
 
 import (
-	"fmt"
-
 	"narrow/diag"
 	"narrow/graph"
 )
@@ -14,16 +12,16 @@ func (b *builder) nothing() {
 	}
 	f := diag.Finding{
 		Severity: diag.Warning, Code: "nothing-quantized",
-		Message: "no tensor of the model is quantized",
-		Fix:     "\"narrow explain\" tells the reason for each",
+		Message: diag.Textf("no tensor of the model is quantized"),
+		Fix:     diag.Textf("\"narrow explain\" tells the reason for each"),
 	}
 	if len(b.p.Left) == 0 {
-		f.Fix = ""
-		f.Message += ": none of its values is a float32 that depends on an input"
+		f.Fix = diag.Text{}
+		f.Message = diag.Textf("no tensor of the model is quantized: none of its values is a float32 that depends on an input")
 		for _, v := range b.p.Model.Graph.Inputs {
 			if v.Type == graph.Float16 || v.Type == graph.BFloat16 || v.Type == graph.Float64 {
-				f.Message = fmt.Sprintf("no tensor of the model is quantized: it computes in %v (input %q)", v.Type, v.Name)
-				f.Fix = "export it in float32"
+				f.Message = diag.Textf("no tensor of the model is quantized: it computes in %v (input %q)", v.Type, v.Name)
+				f.Fix = diag.Textf("export it in float32")
 			}
 		}
 	}

@@ -43,7 +43,7 @@ func tryBuild(t *testing.T, net, config string) (*plan.Plan, string) {
 	}
 	var lines []string
 	for _, f := range list {
-		lines = append(lines, f.Code+": "+f.Message)
+		lines = append(lines, f.Code+": "+f.Message.String())
 	}
 	return p, strings.Join(lines, "\n")
 }
@@ -76,7 +76,7 @@ func quantized(p *plan.Plan) string {
 func left(p *plan.Plan, name string) string {
 	for _, l := range p.Left {
 		if l.Name == name {
-			return l.Why
+			return l.Why.String()
 		}
 	}
 	return ""
@@ -248,7 +248,7 @@ func TestPlacement(t *testing.T) {
 			seen := map[string]bool{}
 			for _, x := range p.Tensors {
 				seen[x.Name] = true
-				if x.Where == "" || x.Layer == nil {
+				if x.Where.IsZero() || x.Layer == nil {
 					t.Errorf("%s has no reason or no layer", x.Name)
 				}
 			}
@@ -256,7 +256,7 @@ func TestPlacement(t *testing.T) {
 				if seen[l.Name] {
 					t.Errorf("%s is quantized and left", l.Name)
 				}
-				if l.Why == "" {
+				if l.Why.IsZero() {
 					t.Errorf("%s is left without a reason", l.Name)
 				}
 			}

@@ -67,7 +67,7 @@ type Tensor struct {
 	// of such tensors are not searched beyond maxmin.
 	NetworkInput bool
 	// Where says why a quantizer stands here.
-	Where string
+	Where diag.Text
 }
 
 // Use is one input of one node.
@@ -81,7 +81,7 @@ type Left struct {
 	Name  string
 	Kind  scheme.Kind
 	Layer *Layer
-	Why   string
+	Why   diag.Text
 }
 
 // Build plans the quantization of m by s. Findings are the layer rules that

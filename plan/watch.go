@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"narrow/diag"
 	"narrow/graph/infer"
 	"narrow/scheme"
 )
@@ -42,7 +43,7 @@ func (p *Plan) Watch() *Plan {
 			if !wanted[o] {
 				continue
 			}
-			t := &Tensor{Name: o, Kind: scheme.Activation, Layer: layers[o], Axis: -1, Where: "watched for any strategy"}
+			t := &Tensor{Name: o, Kind: scheme.Activation, Layer: layers[o], Axis: -1, Where: diag.Textf("watched for any strategy")}
 			if u.op == opInput {
 				t.Kind, t.NetworkInput = scheme.Input, true
 			}

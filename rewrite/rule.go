@@ -79,7 +79,7 @@ func (r *Report) Findings() diag.List {
 		l = append(l, diag.Finding{
 			Severity: diag.Note,
 			Code:     "rule-refused",
-			Message:  fmt.Sprintf("%s leaves %q alone: %s", f.Rule, f.Node, f.Reason),
+			Message:  diag.Textf("%s leaves %q alone: %s", f.Rule, f.Node, f.Reason),
 		})
 	}
 	return l

@@ -239,8 +239,8 @@ func (s *Set) noteRawPixels(opts Options) {
 			Severity: diag.Note,
 			Code:     "raw-pixels",
 			Range:    diag.Range{File: s.path},
-			Message:  fmt.Sprintf("pixels enter input %q as they are, 0 to 255", p.spec.Name),
-			Fix:      "--preprocess unit, pm1 or imagenet, as the network was trained; --preprocess none if 0 to 255 is right",
+			Message:  diag.Textf("pixels enter input %q as they are, 0 to 255", p.spec.Name),
+			Fix:      diag.Textf("--preprocess unit, pm1 or imagenet, as the network was trained; --preprocess none if 0 to 255 is right"),
 		})
 	}
 }
@@ -259,8 +259,8 @@ func (s *Set) warnOneClass(opts Options) {
 		Severity: diag.Warning,
 		Code:     "one-class",
 		Range:    diag.Range{File: s.path},
-		Message:  fmt.Sprintf("all of the first %d samples are of class %d", s.count, s.labels[0]),
-		Fix:      "--shuffle draws from all classes",
+		Message:  diag.Textf("all of the first %d samples are of class %d", s.count, s.labels[0]),
+		Fix:      diag.Textf("--shuffle draws from all classes"),
 	})
 }
 

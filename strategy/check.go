@@ -42,9 +42,19 @@ type clash struct {
 	kinds Kinds
 	// rule is where the settings meet, nil if both are the model's.
 	rule *Rule
-	// text says what is wrong, with %s for the kinds; fix the way out.
-	text, fix string
-	sev       diag.Severity
+	// text makes what is wrong of the setting, the kinds and the setting that it
+	// clashes with; fix is the way out.
+	text clashText
+	fix  diag.Text
+	sev  diag.Severity
+}
+
+// clashText makes the message of a clash. b is nil for the device.
+type clashText func(a fact, kinds diag.Text, b *fact) diag.Text
+
+// doesNotGo is the message of settings that exclude each other.
+func doesNotGo(a fact, kinds diag.Text, b *fact) diag.Text {
+	return diag.Textf("%s of %s does not go with %s", a, kinds, b)
 }
 
 // at takes one setting out of a resolved kind.
@@ -52,7 +62,7 @@ func at(r *Resolved, k Key) fact {
 	return fact{key: k, value: Value(r.Settings, k), src: r.src[k], depth: r.depth[k]}
 }
 
-// String writes the setting as messages do: method "diffs".
+// String writes the setting as messages do, in every language: method "diffs".
 func (f fact) String() string {
 	if settingTable[f.key].typ == enumValue {
 		return fmt.Sprintf("%s %q", f.key, f.value)
@@ -101,7 +111,7 @@ func (c *checker) context(rule *Rule) {
 
 // clash adds a conflict of a kind: a is the setting to change, b the one that
 // it does not go with, 0 for the device.
-func (c *checker) clash(rule *Rule, r *Resolved, code string, a, b Key, text, fix string) {
+func (c *checker) clash(rule *Rule, r *Resolved, code string, a, b Key, text clashText, fix diag.Text) {
 	if r.unsure[a] || b != 0 && r.unsure[b] {
 		return
 	}
@@ -114,7 +124,7 @@ func (c *checker) clash(rule *Rule, r *Resolved, code string, a, b Key, text, fi
 	c.addClash(rule, r.Kind, diag.Error, code, fa, fb, text, fix)
 }
 
-func (c *checker) addClash(rule *Rule, kind scheme.Kind, sev diag.Severity, code string, a fact, b *fact, text, fix string) {
+func (c *checker) addClash(rule *Rule, kind scheme.Kind, sev diag.Severity, code string, a fact, b *fact, text clashText, fix diag.Text) {
 	depth := a.depth
 	id := cause{code: code, culprit: a.src, values: [2]string{a.value}}
 	if b != nil {
@@ -133,15 +143,18 @@ func (c *checker) addClash(rule *Rule, kind scheme.Kind, sev diag.Severity, code
 	cl.kinds |= KindsOf(kind)
 }
 
-const (
-	deviceWay = `, or set target_device to "CPU" or "GPU"`
-)
+// orDevice adds the way out that holds for all restrictions of the DPU.
+func orDevice(fix diag.Text) diag.Text {
+	return diag.Textf("%s, or set target_device to \"CPU\" or \"GPU\"", fix)
+}
 
 // dpu checks the restrictions of the DPU on one kind of tensor.
 func (c *checker) dpu(rule *Rule, r *Resolved) {
 	s := r.Settings
 	only := func(k Key, want string) {
-		c.clash(rule, r, "dpu-"+strings.ReplaceAll(k.String(), "_", "-"), k, 0, "the DPU takes "+want+" for %s, not %s", "write "+want+deviceWay)
+		c.clash(rule, r, "dpu-"+strings.ReplaceAll(k.String(), "_", "-"), k, 0, func(a fact, kinds diag.Text, _ *fact) diag.Text {
+			return diag.Textf("%s takes %s for %s, not %s", c.device(), want, kinds, a)
+		}, orDevice(diag.Textf("write %s", want)))
 	}
 	if s.Method != scheme.Diffs && s.Method != scheme.MaxMin {
 		only(KeyMethod, `method "diffs" or "maxmin"`)
@@ -151,7 +164,9 @@ func (c *checker) dpu(rule *Rule, r *Resolved) {
 		want = scheme.HalfUp
 	}
 	if s.RoundMode != want {
-		c.clash(rule, r, "dpu-round-mode", KeyRoundMode, 0, `the DPU takes round_mode "std_round", and "half_up" for activation; here %s would have %s`, "")
+		c.clash(rule, r, "dpu-round-mode", KeyRoundMode, 0, func(a fact, kinds diag.Text, _ *fact) diag.Text {
+			return diag.Textf(`%s takes round_mode "std_round", and "half_up" for activation; here %s would have %s`, c.device(), kinds, a)
+		}, diag.Text{}) // the fix depends on all the kinds: see roundFix
 	}
 	if !s.Symmetry {
 		only(KeySymmetry, "symmetry true")
@@ -174,43 +189,44 @@ func (c *checker) dpu(rule *Rule, r *Resolved) {
 func (c *checker) anyDevice(rule *Rule, r *Resolved) {
 	s := r.Settings
 	if s.PerChannel && r.Kind != scheme.Weights {
-		c.clash(rule, r, "per-channel-kind", KeyPerChannel, 0, "per_channel is for weights only: %s cannot have %s",
-			`set per_channel under "weights" in tensor_quantize_config`)
+		c.clash(rule, r, "per-channel-kind", KeyPerChannel, 0, func(a fact, kinds diag.Text, _ *fact) diag.Text {
+			return diag.Textf("per_channel is for weights only: %s cannot have %s", kinds, a)
+		}, diag.Textf(`set per_channel under "weights" in tensor_quantize_config`))
 	}
 	perChannel := s.PerChannel && r.Kind == scheme.Weights
 	if s.ScaleType == scheme.FloatScale {
 		switch {
 		case s.Method == scheme.Diffs:
-			c.clash(rule, r, "method-scale-type", KeyMethod, KeyScaleType, "%s of %s does not go with %s", `write method "maxmin", "percentile", "entropy" or "mse"`)
+			c.clash(rule, r, "method-scale-type", KeyMethod, KeyScaleType, doesNotGo, diag.Textf(`write method "maxmin", "percentile", "entropy" or "mse"`))
 		case perChannel && s.Method != scheme.MaxMin:
-			c.clash(rule, r, "method-per-channel", KeyMethod, KeyPerChannel, "%s of %s does not go with %s",
-				`write method "maxmin" for weights, or per_channel false`)
+			c.clash(rule, r, "method-per-channel", KeyMethod, KeyPerChannel, doesNotGo,
+				diag.Textf(`write method "maxmin" for weights, or per_channel false`))
 		}
 		if r.Applies(KeyStatistic) && s.Statistic == scheme.Modal {
-			c.clash(rule, r, "statistic-scale-type", KeyStatistic, KeyScaleType, "%s of %s does not go with %s", `write calib_statistic_method "max", "mean" or "median"`)
+			c.clash(rule, r, "statistic-scale-type", KeyStatistic, KeyScaleType, doesNotGo, diag.Textf(`write calib_statistic_method "max", "mean" or "median"`))
 		}
 		if !s.Symmetry {
 			if s.Method == scheme.Entropy || s.Method == scheme.MSE {
-				c.clash(rule, r, "method-symmetry", KeyMethod, KeySymmetry, "%s of %s does not go with %s", `write method "maxmin" or "percentile", or symmetry true`)
+				c.clash(rule, r, "method-symmetry", KeyMethod, KeySymmetry, doesNotGo, diag.Textf(`write method "maxmin" or "percentile", or symmetry true`))
 			} else if r.Kind == scheme.Bias && !r.unsure[KeySymmetry] {
-				c.addClash(rule, r.Kind, diag.Warning, "bias-symmetry", at(r, KeySymmetry), nil,
-					"a bias has no zero point: %s is quantized symmetric in spite of %s",
-					`say so with "symmetry": true under "bias" in tensor_quantize_config`)
+				c.addClash(rule, r.Kind, diag.Warning, "bias-symmetry", at(r, KeySymmetry), nil, func(a fact, kinds diag.Text, _ *fact) diag.Text {
+					return diag.Textf("a bias has no zero point: %s is quantized symmetric in spite of %s", kinds, a)
+				}, diag.Textf(`say so with "symmetry": true under "bias" in tensor_quantize_config`))
 			}
 		}
 		return
 	}
 	if s.Method != scheme.Diffs && s.Method != scheme.MaxMin {
-		c.clash(rule, r, "method-scale-type", KeyMethod, KeyScaleType, "%s of %s does not go with %s", `write method "diffs" or "maxmin", or scale_type "float"`)
+		c.clash(rule, r, "method-scale-type", KeyMethod, KeyScaleType, doesNotGo, diag.Textf(`write method "diffs" or "maxmin", or scale_type "float"`))
 	}
 	if !s.Symmetry {
-		c.clash(rule, r, "symmetry-scale-type", KeySymmetry, KeyScaleType, "%s of %s does not go with %s", `write symmetry true, or scale_type "float"`)
+		c.clash(rule, r, "symmetry-scale-type", KeySymmetry, KeyScaleType, doesNotGo, diag.Textf(`write symmetry true, or scale_type "float"`))
 	}
 	if !s.Signed {
-		c.clash(rule, r, "signed-scale-type", KeySigned, KeyScaleType, "%s of %s does not go with %s", `write signed true, or scale_type "float"`)
+		c.clash(rule, r, "signed-scale-type", KeySigned, KeyScaleType, doesNotGo, diag.Textf(`write signed true, or scale_type "float"`))
 	}
 	if r.Applies(KeyStatistic) && s.Statistic != scheme.Modal {
-		c.clash(rule, r, "statistic-scale-type", KeyStatistic, KeyScaleType, "%s of %s does not go with %s", `write calib_statistic_method "modal", or scale_type "float"`)
+		c.clash(rule, r, "statistic-scale-type", KeyStatistic, KeyScaleType, doesNotGo, diag.Textf(`write calib_statistic_method "modal", or scale_type "float"`))
 	}
 }
 
@@ -239,45 +255,45 @@ func (c *checker) widths(rule *Rule, act, bias *Resolved) {
 		return
 	}
 	cl := &clash{cause: id, a: fa, b: &fb, kinds: KindsOf(a.Kind), sev: diag.Error, rule: rule,
-		text: fmt.Sprintf("the DPU takes activation and bias of one bit width: %%s of %%s does not go with %%s of %s", b.Kind),
-		fix:  fmt.Sprintf("give both the same bit_width%s", deviceWay)}
+		text: func(fa fact, kinds diag.Text, fb *fact) diag.Text {
+			return diag.Textf("%s takes activation and bias of one bit width: %s of %s does not go with %s of %s", c.device(), fa, kinds, fb, b.Kind)
+		},
+		fix: orDevice(diag.Textf("give both the same bit_width"))}
 	c.byCause[id] = cl
 	c.clashes = append(c.clashes, cl)
 }
 
+// device names the device whose restrictions apply.
+func (c *checker) device() diag.Text {
+	if _, ok := c.s.where[keyTarget]; ok {
+		return diag.Textf("the DPU")
+	}
+	return diag.Textf("the DPU, the default target_device,")
+}
+
 // roundFix says how to set the DPU's round modes, which differ by kind.
-func (c *checker) roundFix(cl *clash) string {
-	const under = `set "round_mode": "half_up" under "activation" in tensor_quantize_config`
+func (c *checker) roundFix(cl *clash) diag.Text {
+	under := diag.Textf(`set "round_mode": "half_up" under "activation" in tensor_quantize_config`)
 	switch onlyActivation := cl.kinds == KindsOf(scheme.Activation); {
 	case cl.a.depth%2 == 0 && onlyActivation:
-		return `write "half_up"` + deviceWay
+		return orDevice(diag.Textf("write %q", scheme.HalfUp))
 	case cl.a.depth%2 == 0:
-		return `write "std_round"` + deviceWay
+		return orDevice(diag.Textf("write %q", scheme.StdRound))
 	case onlyActivation:
-		return under + deviceWay
+		return orDevice(under)
 	case cl.a.depth == 1:
-		return "delete it: the defaults are these" + deviceWay
+		return orDevice(diag.Textf("delete it: the defaults are these"))
 	}
-	return `write "std_round", and ` + under + deviceWay
+	return orDevice(diag.Textf("write %q, and %s", scheme.StdRound, under))
 }
 
 // reportClash makes a finding of a conflict. It points at the setting in the
 // more specific object: whoever wrote it there did not see the other one.
 func (c *checker) reportClash(cl *clash) {
 	a, b := cl.a, cl.b
-	var kinds []string
-	for _, k := range cl.kinds.List() {
-		kinds = append(kinds, k.String())
-	}
-	who := list(kinds)
+	who := diag.And(cl.kinds.List())
 	if cl.kinds == AllKinds {
-		who = "every kind of tensor"
-	}
-	msg := ""
-	if b != nil {
-		msg = fmt.Sprintf(cl.text, a, who, b)
-	} else {
-		msg = fmt.Sprintf(cl.text, who, a)
+		who = diag.Textf("every kind of tensor")
 	}
 	point := a.src // the defaults do not clash: one of the two is set
 	var other *place
@@ -287,30 +303,28 @@ func (c *checker) reportClash(cl *clash) {
 			point, other = b.src, a.src
 		}
 	}
-	f := diag.Finding{Severity: cl.sev, Code: cl.code, Range: point.val, Path: point.path, Message: msg, Fix: cl.fix}
+	f := diag.Finding{Severity: cl.sev, Code: cl.code, Range: point.val, Path: point.path, Message: cl.text(a, who, b), Fix: cl.fix}
 	if cl.code == "dpu-round-mode" {
 		f.Fix = c.roundFix(cl)
 	}
 	if cl.rule != nil {
-		f.Message = cl.rule.String() + ": " + f.Message
+		f.Message = diag.Textf("%s: %s", cl.rule, f.Message)
 	}
 	for _, x := range []*fact{&a, b} {
 		switch {
 		case x == nil || x.src == point:
 		case x.src == nil:
-			f.Message += fmt.Sprintf(" (%s is the default)", x)
+			f.Message = diag.Textf("%s (%s is the default)", f.Message, x)
 		case parentText(x.src.path) != parentText(point.path):
-			f.Message += fmt.Sprintf(" (%s comes from %s)", x, parentText(x.src.path))
+			f.Message = diag.Textf("%s (%s comes from %s)", f.Message, x, parentText(x.src.path))
 		}
 	}
 	if other != nil {
-		f.Related = append(f.Related, diag.Related{Range: other.val, Message: fmt.Sprintf("%s is set here, in %s", otherFact(a, b, other), parentText(other.path))})
+		f.Related = append(f.Related, diag.Related{Range: other.val, Message: diag.Textf("%s is set here, in %s", otherFact(a, b, other), parentText(other.path))})
 	}
 	if strings.HasPrefix(cl.code, "dpu-") {
 		if p, ok := c.s.where[keyTarget]; ok {
-			f.Related = append(f.Related, diag.Related{Range: p.val, Message: "the DPU is chosen here"})
-		} else {
-			f.Message = strings.Replace(f.Message, "the DPU takes", "the DPU, the default target_device, takes", 1)
+			f.Related = append(f.Related, diag.Related{Range: p.val, Message: diag.Textf("the DPU is chosen here")})
 		}
 	}
 	c.add(f)
@@ -329,14 +343,6 @@ func parentText(path string) string {
 	return strings.TrimPrefix(path, "$.")
 }
 
-// list writes "a", "a and b", "a, b and c".
-func list(names []string) string {
-	if len(names) < 2 {
-		return strings.Join(names, "")
-	}
-	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
-}
-
 // any reports whether l sets anything.
 func (l *layer) any() bool {
 	return slices.ContainsFunc(l.at[:], func(p *place) bool { return p != nil })
@@ -351,21 +357,21 @@ func (c *checker) empty() {
 	s := c.s
 	if p, ok := s.where[keyKinds]; ok && s.Kinds == 0 && !s.unsure[keyKinds] {
 		used := slices.ContainsFunc(s.Rules, func(r *Rule) bool { return r.Kinds != 0 || r.unsure })
+		listKinds := diag.Textf(`list the kinds to quantize: "input", "weights", "bias", "activation"`)
 		switch {
 		case used:
 		case anySet(&s.overall, &s.tensor):
-			c.error("empty-kinds", p.val, p.path, "quantizable_data_type is empty, so the settings of this file can never apply",
-				`list the kinds to quantize: "input", "weights", "bias", "activation"`)
+			c.error("empty-kinds", p.val, p.path, diag.Textf("quantizable_data_type is empty, so the settings of this file can never apply"), listKinds)
 		default:
 			c.add(diag.Finding{Severity: diag.Warning, Code: "no-effect", Range: p.val, Path: p.path,
-				Message: "quantizable_data_type is empty: nothing is quantized", Fix: `list the kinds to quantize: "input", "weights", "bias", "activation"`})
+				Message: diag.Textf("quantizable_data_type is empty: nothing is quantized"), Fix: listKinds})
 		}
 	}
 	for _, r := range s.Rules {
 		if r.Kinds == 0 && !r.unsure && anySet(&r.overall, &r.tensor) {
 			c.error("empty-kinds", r.kindsPlace.val, r.kindsPlace.path,
-				fmt.Sprintf("quantizable_data_type is empty, so the settings of %s can never apply", r),
-				`list the kinds that the rule is for: "weights", "bias", "activation" or "input"`)
+				diag.Textf("quantizable_data_type is empty, so the settings of %s can never apply", r),
+				diag.Textf(`list the kinds that the rule is for: "weights", "bias", "activation" or "input"`))
 		}
 	}
 }
@@ -385,14 +391,14 @@ func (c *checker) shadows() {
 		}
 		if by := last[key(r)]; by != nil {
 			c.shadowed[r] = true
-			same := "for the same layers"
+			lost := diag.Textf("%s has no effect: %s is for the same layers, and the later one wins", r, by)
 			if r.ByName() {
-				same = "for the same layer"
+				lost = diag.Textf("%s has no effect: %s is for the same layer, and the later one wins", r, by)
 			}
 			c.add(diag.Finding{Severity: diag.Warning, Code: "shadowed-rule", Range: r.NameRange, Path: r.NamePath,
-				Message: fmt.Sprintf("%s has no effect: %s is %s, and the later one wins", r, by, same),
-				Fix:     fmt.Sprintf("delete it, or move what it sets into layer rule %d", by.Index),
-				Related: []diag.Related{{Range: by.NameRange, Message: "the later rule"}}})
+				Message: lost,
+				Fix:     diag.Textf("delete it, or move what it sets into layer rule %d", by.Index),
+				Related: []diag.Related{{Range: by.NameRange, Message: diag.Textf("the later rule")}}})
 			continue
 		}
 		last[key(r)] = r

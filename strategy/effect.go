@@ -1,8 +1,6 @@
 package strategy
 
 import (
-	"fmt"
-
 	"narrow/diag"
 	"narrow/scheme"
 )
@@ -41,7 +39,7 @@ func (c *checker) effects() {
 	if reach != 0 { // else everything is useless, which is said already
 		c.layerEffects(nil, &s.overall, reach, true, used)
 		for _, kind := range AllKinds.List() {
-			c.tensorEffects(nil, kind, &s.tensor[kind], reach, used, "the model's quantizable_data_type does not list it")
+			c.tensorEffects(nil, kind, &s.tensor[kind], reach, used, diag.Textf("the model's quantizable_data_type does not list it"))
 		}
 	}
 	for _, r := range s.Rules {
@@ -50,20 +48,20 @@ func (c *checker) effects() {
 		}
 		c.layerEffects(r, &r.overall, r.Kinds, true, used)
 		for _, kind := range AllKinds.List() {
-			c.tensorEffects(r, kind, &r.tensor[kind], r.Kinds, used, "the rule's quantizable_data_type does not list it")
+			c.tensorEffects(r, kind, &r.tensor[kind], r.Kinds, used, diag.Textf("the rule's quantizable_data_type does not list it"))
 		}
 	}
 }
 
 // tensorEffects reports what is useless under one kind of tensor.
-func (c *checker) tensorEffects(rule *Rule, kind scheme.Kind, l *layer, reach Kinds, used map[*place]bool, why string) {
+func (c *checker) tensorEffects(rule *Rule, kind scheme.Kind, l *layer, reach Kinds, used map[*place]bool, why diag.Text) {
 	if !l.any() {
 		return
 	}
 	if !reach.Has(kind) {
 		c.add(diag.Finding{Severity: diag.Warning, Code: "no-effect", Range: l.place.key, Path: l.place.path,
-			Message: fmt.Sprintf("the settings for %s have no effect: %s", kind, why),
-			Fix:     fmt.Sprintf("add %q to quantizable_data_type, or delete the settings", kind)})
+			Message: diag.Textf("the settings for %s have no effect: %s", kind, why),
+			Fix:     diag.Textf("add %q to quantizable_data_type, or delete the settings", kind)})
 		return
 	}
 	c.layerEffects(rule, l, KindsOf(kind), false, used)
@@ -93,23 +91,23 @@ func (c *checker) layerEffects(rule *Rule, l *layer, kinds Kinds, overall bool, 
 				continue // the guide asks that a rule's overall settings be complete
 			}
 			f.Severity = diag.Note
-			f.Message = fmt.Sprintf("%s has no effect: every kind of tensor that is quantized sets its own", k)
-			f.Fix = "delete it"
+			f.Message = diag.Textf("%s has no effect: every kind of tensor that is quantized sets its own", k)
+			f.Fix = diag.Textf("delete it")
 		case r.Settings.Datatype != scheme.Int:
-			f.Message = fmt.Sprintf("%s has no effect: it counts only for datatype int, and the datatype is %s", k, r.Settings.Datatype)
-			f.Fix = `delete it, or set "datatype": "int" beside it`
+			f.Message = diag.Textf("%s has no effect: it counts only for datatype int, and the datatype is %s", k, r.Settings.Datatype)
+			f.Fix = diag.Textf(`delete it, or set "datatype": "int" beside it`)
 			if src := r.src[KeyDatatype]; src != nil {
-				f.Related = []diag.Related{{Range: src.val, Message: "the datatype is set here"}}
+				f.Related = []diag.Related{{Range: src.val, Message: diag.Textf("the datatype is set here")}}
 			}
 		case k == KeyPercentage:
-			f.Message = fmt.Sprintf("percentage has no effect: it counts only for method percentile, and the method is %s", r.Settings.Method)
-			f.Fix = `delete it, or set "method": "percentile"`
+			f.Message = diag.Textf("percentage has no effect: it counts only for method percentile, and the method is %s", r.Settings.Method)
+			f.Fix = diag.Textf(`delete it, or set "method": "percentile"`)
 			if src := r.src[KeyMethod]; src != nil {
-				f.Related = []diag.Related{{Range: src.val, Message: "the method is set here"}}
+				f.Related = []diag.Related{{Range: src.val, Message: diag.Textf("the method is set here")}}
 			}
 		case k == KeyStatistic && !overall:
-			f.Message = fmt.Sprintf("%s has no effect on %s: it counts only for input and activation", k, r.Kind)
-			f.Fix = "delete it"
+			f.Message = diag.Textf("%s has no effect on %s: it counts only for input and activation", k, r.Kind)
+			f.Fix = diag.Textf("delete it")
 		default:
 			continue // a statistic among complete overall settings
 		}

@@ -47,7 +47,7 @@ func FuzzParse(f *testing.F) {
 			for _, r := range fd.Related {
 				inFile(t, src, r.Range)
 			}
-			if fd.Message == "" || fd.Code == "" || fd.Severity == 0 || bytes.ContainsAny([]byte(fd.Message+fd.Fix), "\n\r\x1b") {
+			if fd.Message.IsZero() || fd.Code == "" || fd.Severity == 0 || bytes.ContainsAny([]byte(fd.Message.String()+fd.Fix.String()), "\n\r\x1b") {
 				t.Errorf("finding %+v", fd)
 			}
 		}
@@ -55,7 +55,7 @@ func FuzzParse(f *testing.F) {
 			for _, k := range strategy.AllKinds.List() {
 				res := s.Resolve(k, r)
 				for _, b := range res.All() {
-					if b.Text == "" || b.Value == "" {
+					if b.Text.IsZero() || b.Value == "" {
 						t.Errorf("no because: %+v", b)
 					}
 					if !b.Range.IsZero() {

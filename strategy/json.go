@@ -2,7 +2,6 @@ package strategy
 
 import (
 	"bytes"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -26,9 +25,23 @@ const (
 	objectNode
 )
 
-// String returns the type as messages call it.
-func (t nodeType) String() string {
-	return [...]string{"something unreadable", "null", "a boolean", "a number", "a string", "a list", "an object"}[t]
+// Text returns the type as messages call it.
+func (t nodeType) Text() diag.Text {
+	switch t {
+	case nullNode:
+		return diag.Verbatim("null")
+	case boolNode:
+		return diag.Textf("a boolean")
+	case numberNode:
+		return diag.Textf("a number")
+	case stringNode:
+		return diag.Textf("a string")
+	case arrayNode:
+		return diag.Textf("a list")
+	case objectNode:
+		return diag.Textf("an object")
+	}
+	return diag.Textf("something unreadable")
 }
 
 // node is a JSON value with its place.
@@ -95,28 +108,28 @@ func (r *reader) newMember() *member {
 func readJSON(t *text) (root *node, list diag.List, ok bool) {
 	r := &reader{t: t, off: t.first, str: string(t.src)}
 	if bad := invalidUTF8(t.src); bad >= 0 {
-		fix := "save the file as UTF-8"
+		fix := diag.Textf("save the file as UTF-8")
 		if len(t.src) >= 2 && (t.src[0] == 0xff && t.src[1] == 0xfe || t.src[0] == 0xfe && t.src[1] == 0xff) {
-			fix = "this looks like UTF-16: save the file as UTF-8"
+			fix = diag.Textf("this looks like UTF-16: save the file as UTF-8")
 		}
-		r.fail("not-utf8", span{bad, bad + 1}, "the file is not UTF-8 text", fix)
+		r.fail("not-utf8", span{bad, bad + 1}, diag.Textf("the file is not UTF-8 text"), fix)
 		return &node{span: span{t.first, t.first}}, r.list, false
 	}
 	r.space()
 	if r.off == len(t.src) {
-		r.fail("syntax", span{r.off, r.off}, "the file is empty: expected an object, { ... }", `write {} to take all defaults, or let "narrow init" write a file`)
+		r.fail("syntax", span{r.off, r.off}, diag.Textf("the file is empty: expected an object, { ... }"), diag.Textf(`write {} to take all defaults, or let "narrow init" write a file`))
 		return &node{span: span{r.off, r.off}}, r.list, false
 	}
-	root = r.value("a strategy file is one object, { ... }")
+	root = r.value(true)
 	if !r.dead {
 		r.space()
 		if r.off < len(t.src) {
 			s := r.token()
-			fix := "delete what follows the last }"
+			fix := diag.Textf("delete what follows the last }")
 			if c := t.src[s.start]; c == '}' || c == ']' {
-				fix = fmt.Sprintf("delete this %c, or look for a bracket above that closes too early", c)
+				fix = diag.Textf("delete this %c, or look for a bracket above that closes too early", c)
 			}
-			r.fail("syntax", s, fmt.Sprintf("expected the end of the file, found %s", r.quote(s)), fix)
+			r.fail("syntax", s, diag.Textf("expected the end of the file, found %s", r.quote(s)), fix)
 		}
 	}
 	return root, r.list, !r.dead
@@ -137,14 +150,14 @@ func invalidUTF8(src []byte) int {
 	return -1
 }
 
-func (r *reader) report(code string, s span, msg, fix string, rel ...diag.Related) {
+func (r *reader) report(code string, s span, msg, fix diag.Text, rel ...diag.Related) {
 	r.list = append(r.list, diag.Finding{
 		Severity: diag.Error, Code: code, Range: r.t.rng(s), Message: msg, Fix: fix, Related: rel,
 	})
 }
 
 // fail reports a mistake behind which nothing can be read.
-func (r *reader) fail(code string, s span, msg, fix string, rel ...diag.Related) {
+func (r *reader) fail(code string, s span, msg, fix diag.Text, rel ...diag.Related) {
 	if !r.dead {
 		r.report(code, s, msg, fix, rel...)
 	}
@@ -172,21 +185,21 @@ func (r *reader) space() {
 			if end < 0 {
 				start := r.off
 				r.off = len(src)
-				r.fail("syntax", span{start, start + 2}, "this comment is not closed: expected */ before the end of the file", "close it with */")
+				r.fail("syntax", span{start, start + 2}, diag.Textf("this comment is not closed: expected */ before the end of the file"), diag.Textf("close it with */"))
 				return
 			}
 			r.off += 2 + end + 2
 		case c == '#':
 			start := r.off
 			r.line()
-			r.report("syntax", span{start, start + 1}, "expected JSON, found #", "start a comment with // instead of #")
+			r.report("syntax", span{start, start + 1}, diag.Textf("expected JSON, found #"), diag.Textf("start a comment with // instead of #"))
 		case c >= utf8.RuneSelf:
 			// Blanks that editors and web pages bring along, such as U+00A0.
 			u, n := utf8.DecodeRune(src[r.off:])
 			if !unicode.IsSpace(u) && u != '\u200b' && u != '\ufeff' {
 				return
 			}
-			r.report("syntax", span{r.off, r.off + n}, fmt.Sprintf("expected JSON, found the invisible character %U", u), "delete it or type a plain blank")
+			r.report("syntax", span{r.off, r.off + n}, diag.Textf("expected JSON, found the invisible character %U", u), diag.Textf("delete it or type a plain blank"))
 			r.off += n
 		default:
 			return
@@ -224,11 +237,11 @@ func isWord(c rune) bool {
 }
 
 // quote shows a piece of the file in a message.
-func (r *reader) quote(s span) string {
+func (r *reader) quote(s span) diag.Text {
 	if s.start >= len(r.t.src) {
-		return "the end of the file"
+		return diag.Textf("the end of the file")
 	}
-	return clip(string(r.t.src[s.start:max(s.end, s.start+1)]))
+	return diag.Verbatim(clip(string(r.t.src[s.start:max(s.end, s.start+1)])))
 }
 
 // clip keeps a text of the file short and on one line in a message.
@@ -247,15 +260,15 @@ func clipTo(s string, limit int) string {
 	return s
 }
 
-// value reads one value. want says what would be right here.
-func (r *reader) value(want string) *node {
+// value reads one value; whole says that it is to be the whole file.
+func (r *reader) value(whole bool) *node {
 	r.space()
 	n := r.newNode(span{r.off, r.off})
 	if r.dead {
 		return n
 	}
 	if r.off >= len(r.t.src) {
-		r.fail("syntax", n.span, "expected a value, found the end of the file", "")
+		r.fail("syntax", n.span, diag.Textf("expected a value, found the end of the file"), diag.Text{})
 		return n
 	}
 	switch c := r.peek(); {
@@ -270,7 +283,7 @@ func (r *reader) value(want string) *node {
 		n.typ = stringNode
 		n.str, n.span = r.string('\'')
 		if !r.dead {
-			r.report("syntax", n.span, fmt.Sprintf("expected a string in double quotes, found %s", clip(r.text(n.span))), fmt.Sprintf("write %s", clip(strconv.Quote(n.str))))
+			r.report("syntax", n.span, diag.Textf("expected a string in double quotes, found %s", clip(r.text(n.span))), diag.Textf("write %s", clip(strconv.Quote(n.str))))
 		}
 	case r.curly() != "":
 		n.typ = stringNode
@@ -281,16 +294,16 @@ func (r *reader) value(want string) *node {
 		r.word(n)
 	default:
 		s := r.token()
-		msg := fmt.Sprintf("expected a value, found %s", r.quote(s))
-		if r.depth == 0 {
-			msg = fmt.Sprintf("%s, found %s", want, r.quote(s))
+		msg := diag.Textf("expected a value, found %s", r.quote(s))
+		if whole {
+			msg = diag.Textf("a strategy file is one object, { ... }, found %s", r.quote(s))
 		}
-		if strings.ContainsAny(r.quote(s), ",:]}") && r.depth > 0 {
+		if strings.ContainsAny(r.text(s), ",:]}") && r.depth > 0 {
 			// The value was forgotten: what follows can still be read.
-			r.report("syntax", s, msg, "write the missing value")
+			r.report("syntax", s, msg, diag.Textf("write the missing value"))
 			break
 		}
-		r.fail("syntax", s, msg, "")
+		r.fail("syntax", s, msg, diag.Text{})
 	}
 	return n
 }
@@ -307,15 +320,15 @@ func (r *reader) word(n *node) {
 	if !setWord(n, w) {
 		if setWord(n, strings.ToLower(w)) || strings.ToLower(w) == "none" && setWord(n, "null") {
 			good := map[nodeType]string{nullNode: "null", boolNode: strconv.FormatBool(n.b)}[n.typ]
-			r.report("syntax", s, fmt.Sprintf("expected %s in lower case, found %s", good, w), "write "+good)
+			r.report("syntax", s, diag.Textf("expected %s in lower case, found %s", good, w), diag.Textf("write %s", good))
 			return
 		}
-		fix := fmt.Sprintf("write %s if it is meant as a string", clip(strconv.Quote(w)))
+		fix := diag.Textf("write %s if it is meant as a string", clip(strconv.Quote(w)))
 		if strings.EqualFold(w, "nan") || strings.EqualFold(w, "infinity") {
-			fix = "JSON has no such number"
+			fix = diag.Textf("JSON has no such number")
 		}
 		n.typ = badNode
-		r.report("syntax", span{start, s.end}, fmt.Sprintf("expected a value, found %s", clip(w)), fix)
+		r.report("syntax", span{start, s.end}, diag.Textf("expected a value, found %s", clip(w)), fix)
 	}
 }
 
@@ -339,11 +352,11 @@ func (r *reader) number(n *node) {
 	f, err := strconv.ParseFloat(n.raw, 64)
 	if !isNumber(n.raw) {
 		n.typ = badNode
-		fix := "write a plain decimal number"
+		fix := diag.Textf("write a plain decimal number")
 		if err == nil && !math.IsInf(f, 0) && !math.IsNaN(f) {
-			fix = "write " + strconv.FormatFloat(f, 'g', -1, 64)
+			fix = diag.Textf("write %s", strconv.FormatFloat(f, 'g', -1, 64))
 		}
-		r.report("syntax", s, fmt.Sprintf("expected a number, found %s", clip(n.raw)), fix)
+		r.report("syntax", s, diag.Textf("expected a number, found %s", clip(n.raw)), fix)
 		return
 	}
 	n.num = f // ±Inf where it is too large: no key takes that
@@ -401,12 +414,12 @@ func (r *reader) string(quote byte) (string, span) {
 			r.off++
 			return b.String(), span{start, r.off}
 		case c == '\n' || c == '\r':
-			r.report("syntax", span{start, r.off}, "this string is not closed: expected "+string(quote)+" before the end of the line", "close it with "+string(quote))
+			r.report("syntax", span{start, r.off}, diag.Textf("this string is not closed: expected %c before the end of the line", quote), diag.Textf("close it with %c", quote))
 			return strings.TrimRight(b.String(), ", \t"), span{start, r.off}
 		case c == '\\':
 			r.escape(&b)
 		case c < ' ':
-			r.report("syntax", span{r.off, r.off + 1}, fmt.Sprintf("expected a printable character in a string, found the control character %U", c), "delete it")
+			r.report("syntax", span{r.off, r.off + 1}, diag.Textf("expected a printable character in a string, found the control character %U", c), diag.Textf("delete it"))
 			r.off++
 		default:
 			_, n := utf8.DecodeRune(src[r.off:])
@@ -414,7 +427,7 @@ func (r *reader) string(quote byte) (string, span) {
 			r.off += n
 		}
 	}
-	r.fail("syntax", span{start, start + 1}, "this string is not closed: expected "+string(quote)+" before the end of the file", "close it with "+string(quote))
+	r.fail("syntax", span{start, start + 1}, diag.Textf("this string is not closed: expected %c before the end of the file", quote), diag.Textf("close it with %c", quote))
 	return b.String(), span{start, r.off}
 }
 
@@ -434,7 +447,7 @@ func (r *reader) escape(b *strings.Builder) {
 		b.WriteByte("\"\\/\b\f\n\r\t'"[i])
 		r.off++
 		if c == '\'' {
-			r.report("syntax", span{at, r.off}, `expected an escape such as \" or \n, found \'`, `write ' without the backslash`)
+			r.report("syntax", span{at, r.off}, diag.Textf(`expected an escape such as \" or \n, found \'`), diag.Textf(`write ' without the backslash`))
 		}
 		return
 	}
@@ -455,7 +468,7 @@ func (r *reader) escape(b *strings.Builder) {
 		}
 	}
 	_, n := utf8.DecodeRune(src[r.off:])
-	r.report("syntax", span{at, r.off + n}, fmt.Sprintf(`expected an escape such as \" or \n, found %s`, clip(string(src[at:r.off+n]))), `write a backslash itself as \\`)
+	r.report("syntax", span{at, r.off + n}, diag.Textf(`expected an escape such as \" or \n, found %s`, clip(string(src[at:r.off+n]))), diag.Textf(`write a backslash itself as \\`))
 	b.Write(src[at : r.off+n])
 	r.off += n
 }
@@ -477,7 +490,7 @@ func (r *reader) hex4() (rune, bool) {
 func (r *reader) enter() bool {
 	r.depth++
 	if r.depth > maxDepth {
-		r.fail("syntax", span{r.off, r.off + 1}, fmt.Sprintf("lists and objects nest more than %d levels deep here", maxDepth), "")
+		r.fail("syntax", span{r.off, r.off + 1}, diag.Textf("lists and objects nest more than %d levels deep here", maxDepth), diag.Text{})
 		return false
 	}
 	return true
@@ -497,7 +510,7 @@ func (r *reader) array(n *node) {
 			return
 		}
 		before := r.off
-		n.elems = append(n.elems, r.value("a value"))
+		n.elems = append(n.elems, r.value(false))
 		if !r.separator(']', before, start) {
 			return
 		}
@@ -527,24 +540,24 @@ func (r *reader) object(n *node) {
 		switch c := r.peek(); {
 		case c == ':':
 			r.off++
-			m.val = r.value("a value")
+			m.val = r.value(false)
 		case r.fullWidth("：", ":"):
-			m.val = r.value("a value")
+			m.val = r.value(false)
 		case c == '=':
-			r.report("syntax", span{r.off, r.off + 1}, fmt.Sprintf("expected : after the key %s, found =", clip(strconv.Quote(m.key))), "write : instead of =")
+			r.report("syntax", span{r.off, r.off + 1}, diag.Textf("expected : after the key %s, found =", clip(strconv.Quote(m.key))), diag.Textf("write : instead of ="))
 			r.off++
-			m.val = r.value("a value")
+			m.val = r.value(false)
 		default:
 			m.val = &node{span: m.keySpan}
 			s := r.token()
-			msg := fmt.Sprintf("expected : and a value after the key %s, found %s", clip(strconv.Quote(m.key)), r.quote(s))
+			msg := diag.Textf("expected : and a value after the key %s, found %s", clip(strconv.Quote(m.key)), r.quote(s))
 			if c == ',' || c == '}' {
-				r.report("syntax", s, msg, "write the missing value")
+				r.report("syntax", s, msg, diag.Textf("write the missing value"))
 			} else if c == '"' || isWord(rune(c)) || c == '{' || c == '[' {
-				r.report("syntax", s, msg, "write : between the key and its value")
-				m.val = r.value("a value")
+				r.report("syntax", s, msg, diag.Textf("write : between the key and its value"))
+				m.val = r.value(false)
 			} else {
-				r.fail("syntax", s, msg, "")
+				r.fail("syntax", s, msg, diag.Text{})
 			}
 		}
 		if !r.separator('}', before, start) {
@@ -582,14 +595,14 @@ func (r *reader) curlyString() (string, span) {
 			s := string(r.t.src[from:r.off])
 			r.off += len(q)
 			sp := span{start, r.off}
-			r.report("syntax", sp, fmt.Sprintf("expected a string in straight double quotes, found %s", clip(r.text(sp))), fmt.Sprintf("write %s", clip(strconv.Quote(s))))
+			r.report("syntax", sp, diag.Textf("expected a string in straight double quotes, found %s", clip(r.text(sp))), diag.Textf("write %s", clip(strconv.Quote(s))))
 			return s, sp
 		}
 		_, n := utf8.DecodeRune(r.t.src[r.off:])
 		r.off += n
 	}
 	sp := span{start, r.off}
-	r.report("syntax", sp, "this string is not closed", "write it in straight double quotes")
+	r.report("syntax", sp, diag.Textf("this string is not closed"), diag.Textf("write it in straight double quotes"))
 	return strings.TrimSpace(string(r.t.src[from:r.off])), sp
 }
 
@@ -600,7 +613,7 @@ func (r *reader) fullWidth(wide, narrow string) bool {
 		return false
 	}
 	s := span{r.off, r.off + len(wide)}
-	r.report("syntax", s, fmt.Sprintf("expected %q, found the full-width %q", narrow, wide), "write "+narrow)
+	r.report("syntax", s, diag.Textf("expected %q, found the full-width %q", narrow, wide), diag.Textf("write %s", narrow))
 	r.off = s.end
 	return true
 }
@@ -618,16 +631,16 @@ func (r *reader) key() *member {
 	case c == '\'':
 		m.key, m.keySpan = r.string('\'')
 		if !r.dead {
-			r.report("syntax", m.keySpan, fmt.Sprintf("expected a key in double quotes, found %s", clip(r.text(m.keySpan))), fmt.Sprintf("write %s", clip(strconv.Quote(m.key))))
+			r.report("syntax", m.keySpan, diag.Textf("expected a key in double quotes, found %s", clip(r.text(m.keySpan))), diag.Textf("write %s", clip(strconv.Quote(m.key))))
 		}
 	case isWord(rune(c)):
 		m.keySpan = r.token()
 		m.key = r.text(m.keySpan)
 		r.off = m.keySpan.end
-		r.report("syntax", m.keySpan, fmt.Sprintf("expected a key in double quotes, found %s", clip(m.key)), fmt.Sprintf("write %s", clip(strconv.Quote(m.key))))
+		r.report("syntax", m.keySpan, diag.Textf("expected a key in double quotes, found %s", clip(m.key)), diag.Textf("write %s", clip(strconv.Quote(m.key))))
 	default:
 		s := r.token()
-		r.fail("syntax", s, fmt.Sprintf("expected a key in double quotes, found %s", r.quote(s)), "")
+		r.fail("syntax", s, diag.Textf("expected a key in double quotes, found %s", r.quote(s)), diag.Text{})
 	}
 	return m
 }
@@ -640,9 +653,9 @@ func (r *reader) close(bracket byte, open int) bool {
 	}
 	if r.off >= len(r.t.src) {
 		o := r.t.src[open]
-		rel := diag.Related{Range: r.t.rng(span{open, open + 1}), Message: fmt.Sprintf("this %c is never closed", o)}
-		r.fail("syntax", span{r.off, r.off}, fmt.Sprintf("expected %c, found the end of the file: the %c of line %d is not closed", bracket, o, rel.Range.Start.Line),
-			fmt.Sprintf("add %c", bracket), rel)
+		rel := diag.Related{Range: r.t.rng(span{open, open + 1}), Message: diag.Textf("this %c is never closed", o)}
+		r.fail("syntax", span{r.off, r.off}, diag.Textf("expected %c, found the end of the file: the %c of line %d is not closed", bracket, o, rel.Range.Start.Line),
+			diag.Textf("add %c", bracket), rel)
 		return true
 	}
 	switch c := r.peek(); c {
@@ -650,9 +663,9 @@ func (r *reader) close(bracket byte, open int) bool {
 		r.off++
 		return true
 	case '}', ']':
-		rel := diag.Related{Range: r.t.rng(span{open, open + 1}), Message: fmt.Sprintf("this %c needs a %c", r.t.src[open], bracket)}
-		r.fail("syntax", span{r.off, r.off + 1}, fmt.Sprintf("expected %c to close the %c of line %d, found %c", bracket, r.t.src[open], rel.Range.Start.Line, c),
-			fmt.Sprintf("write %c here, or look for a missing bracket above", bracket), rel)
+		rel := diag.Related{Range: r.t.rng(span{open, open + 1}), Message: diag.Textf("this %c needs a %c", r.t.src[open], bracket)}
+		r.fail("syntax", span{r.off, r.off + 1}, diag.Textf("expected %c to close the %c of line %d, found %c", bracket, r.t.src[open], rel.Range.Start.Line, c),
+			diag.Textf("write %c here, or look for a missing bracket above", bracket), rel)
 		return true
 	}
 	return false
@@ -672,7 +685,7 @@ func (r *reader) separator(bracket byte, before, open int) bool {
 	case c == ',':
 		for first := true; r.peek() == ','; first = false {
 			if !first {
-				r.report("syntax", span{r.off, r.off + 1}, "expected a value between two commas, found none", "delete one comma")
+				r.report("syntax", span{r.off, r.off + 1}, diag.Textf("expected a value between two commas, found none"), diag.Textf("delete one comma"))
 			}
 			r.off++
 			r.space()
@@ -682,15 +695,14 @@ func (r *reader) separator(bracket byte, before, open int) bool {
 		return true
 	case r.off > before && (c == '"' || c == '\'' || c == '{' || c == '[' || isWord(rune(c))):
 		// Point behind the element that lacks its comma, where it has to go.
-		r.report("syntax", span{end, end + 1}, fmt.Sprintf("expected , or %c here", bracket), "add a comma")
+		r.report("syntax", span{end, end + 1}, diag.Textf("expected , or %c here", bracket), diag.Textf("add a comma"))
 		return true
 	}
 	s := r.token()
-	what := "the list"
+	rel := diag.Related{Range: r.t.rng(span{open, open + 1}), Message: diag.Textf("the list starts here")}
 	if bracket == '}' {
-		what = "the object"
+		rel.Message = diag.Textf("the object starts here")
 	}
-	rel := diag.Related{Range: r.t.rng(span{open, open + 1}), Message: what + " starts here"}
-	r.fail("syntax", s, fmt.Sprintf("expected , or %c, found %s", bracket, r.quote(s)), "", rel)
+	r.fail("syntax", s, diag.Textf("expected , or %c, found %s", bracket, r.quote(s)), diag.Text{}, rel)
 	return false
 }

@@ -50,24 +50,34 @@ type parser struct {
 
 func (p *parser) add(f diag.Finding) { p.list = append(p.list, f) }
 
-func (p *parser) error(code string, r diag.Range, path, msg, fix string) *diag.Finding {
+func (p *parser) error(code string, r diag.Range, path string, msg, fix diag.Text) *diag.Finding {
 	p.add(diag.Finding{Severity: diag.Error, Code: code, Range: r, Path: path, Message: msg, Fix: fix})
 	return &p.list[len(p.list)-1]
 }
 
-// didYouMean writes a fix out of suggestions.
-func didYouMean(names []string) string {
+// didYouMean writes a fix out of suggestions, none where there are none.
+func didYouMean(names []string) diag.Text {
+	if len(names) == 0 {
+		return diag.Text{}
+	}
 	q := make([]string, len(names))
 	for i, n := range names {
 		q[i] = strconv.Quote(n)
 	}
-	switch len(q) {
-	case 0:
-		return ""
-	case 1:
-		return "did you mean " + q[0] + "?"
+	return diag.Textf("did you mean %s?", diag.Or(q))
+}
+
+// commas writes names one after the other.
+func commas[T any](names []T) diag.Text {
+	var t diag.Text
+	for i, n := range names {
+		if i == 0 {
+			t = diag.Textf("%s", n)
+		} else {
+			t = diag.Textf("%s, %s", t, n)
+		}
 	}
-	return "did you mean " + strings.Join(q[:len(q)-1], ", ") + " or " + q[len(q)-1] + "?"
+	return t
 }
 
 // join adds a key to a JSON path.
@@ -84,31 +94,31 @@ func join(path, key string) string {
 }
 
 // wrongType reports that a value has another JSON type than its key takes.
-func (p *parser) wrongType(n *node, path, name, want, fix string) {
+func (p *parser) wrongType(n *node, path string, name any, want, fix diag.Text) {
 	if n.typ == badNode {
 		return // the reader said what is wrong
 	}
-	found := n.typ.String()
+	found := n.typ.Text()
 	switch n.typ {
 	case boolNode, numberNode:
-		found += " (" + clip(string(p.t.src[n.span.start:n.span.end])) + ")"
+		found = diag.Textf("%s (%s)", found, clip(string(p.t.src[n.span.start:n.span.end])))
 	case stringNode:
-		found += " (" + clip(strconv.Quote(n.str)) + ")"
+		found = diag.Textf("%s (%s)", found, clip(strconv.Quote(n.str)))
 	case nullNode:
-		if fix == "" {
-			fix = "leave the key out to take what it inherits"
+		if fix.IsZero() {
+			fix = diag.Textf("leave the key out to take what it inherits")
 		}
 	}
-	p.error("wrong-type", p.t.rng(n.span), path, fmt.Sprintf("%s takes %s, not %s", name, want, found), fix)
+	p.error("wrong-type", p.t.rng(n.span), path, diag.Textf("%s takes %s, not %s", name, want, found), fix)
 }
 
 // object walks the members of an object by a table of fields. It reports
 // duplicate, unknown and missing keys, and calls visit for the others, and
 // miss with the keys that an unknown one may have been meant to be. It
 // returns false if n is no object.
-func (p *parser) object(n *node, path, what string, table []field, visit func(f *field, m *member, pl place), miss func(key string)) bool {
+func (p *parser) object(n *node, path string, what diag.Text, table []field, visit func(f *field, m *member, pl place), miss func(key string)) bool {
 	if n.typ != objectNode {
-		p.wrongType(n, path, what, "an object, { ... }", "")
+		p.wrongType(n, path, what, diag.Textf("an object, { ... }"), diag.Text{})
 		return false
 	}
 	var meant []string
@@ -133,15 +143,15 @@ func (p *parser) object(n *node, path, what string, table []field, visit func(f 
 			}
 		}
 		if old := lookup(first, name); old != nil {
-			msg := fmt.Sprintf("the key %s appears twice in one object", clip(strconv.Quote(m.key)))
+			msg := diag.Textf("the key %s appears twice in one object", clip(strconv.Quote(m.key)))
 			if old.key != m.key {
-				msg = fmt.Sprintf("%q and %q are two spellings of one key", old.key, m.key)
+				msg = diag.Textf("%q and %q are two spellings of one key", old.key, m.key)
 			}
-			fd := p.error("duplicate-key", p.t.rng(m.keySpan), mpath, msg, "delete one of the two")
+			fd := p.error("duplicate-key", p.t.rng(m.keySpan), mpath, msg, diag.Textf("delete one of the two"))
 			if old.key != m.key && old.val.typ == stringNode && m.val.typ == stringNode && old.val.str == m.val.str {
 				fd.Severity = diag.Warning // vai_q_pytorch's guide and examples differ in the spelling
 			}
-			fd.Related = []diag.Related{{Range: p.t.rng(old.keySpan), Message: "it is here first"}}
+			fd.Related = []diag.Related{{Range: p.t.rng(old.keySpan), Message: diag.Textf("it is here first")}}
 		} else {
 			first = append(first, seen{name, m})
 		}
@@ -154,11 +164,11 @@ func (p *parser) object(n *node, path, what string, table []field, visit func(f 
 	}
 	for i := range table {
 		if f := &table[i]; f.required && lookup(first, f.name) == nil && !slices.Contains(meant, f.name) {
-			fix := fmt.Sprintf("add %q: {} to inherit everything", f.name)
+			fix := diag.Textf("add %q: {} to inherit everything", f.name)
 			if f.typ == kindsValue {
-				fix = fmt.Sprintf(`add %q: ["weights", "bias", "activation"], or those of the three that the rule is for`, f.name)
+				fix = diag.Textf(`add %q: ["weights", "bias", "activation"], or those of the three that the rule is for`, f.name)
 			}
-			p.error("missing-key", p.t.rng(span{n.span.start, n.span.start + 1}), path, fmt.Sprintf("%s lacks the key %q", what, f.name), fix)
+			p.error("missing-key", p.t.rng(span{n.span.start, n.span.start + 1}), path, diag.Textf("%s lacks the key %q", what, f.name), fix)
 		}
 	}
 	return true
@@ -186,10 +196,10 @@ func (p *parser) under(f *field, n *node, path string) {
 	}
 	switch f.typ {
 	case settingsValue:
-		p.settings(n, place{path: path}, "")
+		p.settings(n, place{path: path}, diag.Text{})
 	case tensorsValue:
 		var unused [scheme.Activation + 1]layer
-		p.tensors(n, place{path: path}, "", &unused)
+		p.tensors(n, place{path: path}, nil, &unused)
 	}
 }
 
@@ -214,39 +224,39 @@ func fieldNames(table []field) []string {
 
 // unknownKey reports a key that the table does not have, and returns those of
 // the table that it may have been meant to be.
-func (p *parser) unknownKey(m *member, path, what string, table []field) []string {
-	f := p.error("unknown-key", p.t.rng(m.keySpan), path, fmt.Sprintf("%s has no key %s", what, clip(strconv.Quote(m.key))), "")
+func (p *parser) unknownKey(m *member, path string, what diag.Text, table []field) []string {
+	f := p.error("unknown-key", p.t.rng(m.keySpan), path, diag.Textf("%s has no key %s", what, clip(strconv.Quote(m.key))), diag.Text{})
 	// A key in the wrong place is another mistake than a misspelled one.
-	if home := homeOf(m.key); home != "" {
-		f.Fix = fmt.Sprintf("%q belongs %s", m.key, home)
+	if home := homeOf(m.key); !home.IsZero() {
+		f.Fix = home
 		return nil
 	}
 	f.Suggestions = suggest(m.key, fieldNames(table))
 	f.Fix = didYouMean(f.Suggestions)
-	if f.Fix == "" {
-		f.Fix = "delete it; the keys are " + strings.Join(fieldNames(table), ", ")
+	if f.Fix.IsZero() {
+		f.Fix = diag.Textf("delete it; the keys are %s", commas(fieldNames(table)))
 	}
 	return f.Suggestions
 }
 
-// homeOf says where a key of the format belongs.
-func homeOf(key string) string {
+// homeOf says where a key of the format belongs, nothing of other keys.
+func homeOf(key string) diag.Text {
 	switch {
 	case find(settingTable[:], key) != nil || key == aliasDatatype:
-		return "in overall_quantize_config, or under a kind of tensor in tensor_quantize_config"
+		return diag.Textf("%q belongs in overall_quantize_config, or under a kind of tensor in tensor_quantize_config", key)
 	case slices.Contains(scheme.KindNames(), key):
-		return "in tensor_quantize_config"
+		return diag.Textf("%q belongs in tensor_quantize_config", key)
 	case find(ruleTable[:2], key) != nil:
-		return "in an element of layer_quantize_config"
+		return diag.Textf("%q belongs in an element of layer_quantize_config", key)
 	case find(fileTable, key) != nil:
-		return "at the top level of the file"
+		return diag.Textf("%q belongs at the top level of the file", key)
 	}
-	return ""
+	return diag.Text{}
 }
 
 func (p *parser) file(root *node) {
 	s := p.s
-	p.object(root, "$", "a strategy file", fileTable, func(f *field, m *member, pl place) {
+	p.object(root, "$", diag.Textf("a strategy file"), fileTable, func(f *field, m *member, pl place) {
 		n := m.val
 		s.where[f.name] = pl
 		switch f.name {
@@ -283,9 +293,9 @@ func (p *parser) file(root *node) {
 			}
 			s.unsure[keyKinds] = !ok
 		case keyOverall:
-			s.overall = p.settings(n, pl, keyOverall)
+			s.overall = p.settings(n, pl, s.overall.text)
 		case keyTensor:
-			p.tensors(n, pl, keyTensor+" ", &s.tensor)
+			p.tensors(n, pl, func(kind scheme.Kind) diag.Text { return s.tensor[kind].text }, &s.tensor)
 		case keyLayers:
 			p.rules(n, pl)
 		}
@@ -309,16 +319,16 @@ func doubtAll(tensor *[scheme.Activation + 1]layer) {
 
 func (p *parser) bool(f *field, n *node, pl place, dst *bool) bool {
 	if n.typ != boolNode {
-		fix := ""
+		var fix diag.Text
 		switch strings.ToLower(n.str) {
 		case "true", "false":
-			fix = "write " + strings.ToLower(n.str) + " without quotes"
+			fix = diag.Textf("write %s without quotes", strings.ToLower(n.str))
 		default:
 			if n.typ == numberNode && (n.num == 0 || n.num == 1) {
-				fix = "write " + strconv.FormatBool(n.num == 1)
+				fix = diag.Textf("write %s", strconv.FormatBool(n.num == 1))
 			}
 		}
-		p.wrongType(n, pl.path, f.name, "true or false", fix)
+		p.wrongType(n, pl.path, f.name, diag.Textf("true or false"), fix)
 		return false
 	}
 	*dst = n.b
@@ -327,38 +337,37 @@ func (p *parser) bool(f *field, n *node, pl place, dst *bool) bool {
 
 // number reads an integer or a number within the field's bounds.
 func (p *parser) number(f *field, n *node, pl place) (float64, bool) {
-	want := "a number"
-	if f.typ == intValue {
-		want = "an integer"
-	}
-	bounds := fmt.Sprintf("from %g to %g", f.min, f.max)
-	if f.openMin {
-		bounds = fmt.Sprintf("above %g and up to %g", f.min, f.max)
+	want := diag.Textf("a number above %g and up to %g", f.min, f.max)
+	switch {
+	case f.typ == intValue:
+		want = diag.Textf("an integer from %g to %g", f.min, f.max)
+	case !f.openMin:
+		want = diag.Textf("a number from %g to %g", f.min, f.max)
 	}
 	if n.typ != numberNode {
-		fix := ""
+		var fix diag.Text
 		if _, err := strconv.ParseFloat(n.str, 64); n.typ == stringNode && err == nil && isNumber(n.str) {
-			fix = "write " + n.str + " without quotes"
+			fix = diag.Textf("write %s without quotes", n.str)
 		}
-		p.wrongType(n, pl.path, f.name, want+" "+bounds, fix)
+		p.wrongType(n, pl.path, f.name, want, fix)
 		return 0, false
 	}
 	v := n.num
 	switch {
 	case f.typ == intValue && v != math.Trunc(v):
-		p.error("bad-value", p.t.rng(n.span), pl.path, fmt.Sprintf("%s takes an integer %s, not %s", f.name, bounds, clip(n.raw)), "")
+		p.error("bad-value", p.t.rng(n.span), pl.path, diag.Textf("%s takes %s, not %s", f.name, want, clip(n.raw)), diag.Text{})
 		return 0, false
 	case v < f.min || v > f.max || f.openMin && v == f.min:
-		fix := ""
+		var fix diag.Text
 		switch {
 		case f == &settingTable[KeyBitWidth] && v > f.max:
-			fix = `write at most 32, or "datatype": "float32" to leave the tensor alone`
+			fix = diag.Textf(`write at most 32, or "datatype": "float32" to leave the tensor alone`)
 		case f == &settingTable[KeyBitWidth]:
-			fix = "write at least 2"
+			fix = diag.Textf("write at least 2")
 		case f == &settingTable[KeyPercentage]:
-			fix = "write for example 99.99"
+			fix = diag.Textf("write for example 99.99")
 		}
-		p.error("bad-value", p.t.rng(n.span), pl.path, fmt.Sprintf("%s takes %s %s, not %s", f.name, want, bounds, clip(n.raw)), fix)
+		p.error("bad-value", p.t.rng(n.span), pl.path, diag.Textf("%s takes %s, not %s", f.name, want, clip(n.raw)), fix)
 		return 0, false
 	}
 	return v, true
@@ -366,9 +375,9 @@ func (p *parser) number(f *field, n *node, pl place) (float64, bool) {
 
 // enum reads one of the field's names and returns its index.
 func (p *parser) enum(f *field, n *node, pl place) (int, bool) {
-	oneOf := "one of " + strings.Join(f.names, ", ")
+	oneOf := diag.Textf("one of %s", commas(f.names))
 	if n.typ != stringNode {
-		p.wrongType(n, pl.path, f.name, oneOf, "")
+		p.wrongType(n, pl.path, f.name, oneOf, diag.Text{})
 		return 0, false
 	}
 	if i := slices.Index(f.names, n.str); i >= 0 {
@@ -376,15 +385,15 @@ func (p *parser) enum(f *field, n *node, pl place) (int, bool) {
 	}
 	if i := slices.IndexFunc(f.names, func(s string) bool { return strings.EqualFold(s, n.str) }); i >= 0 {
 		p.add(diag.Finding{Severity: diag.Note, Code: "spelling", Range: p.t.rng(n.span), Path: pl.path,
-			Message: fmt.Sprintf("%q is read as %q", n.str, f.names[i]), Fix: fmt.Sprintf("write %q: vai_q_pytorch takes no other spelling", f.names[i]),
+			Message: diag.Textf("%q is read as %q", n.str, f.names[i]), Fix: diag.Textf("write %q: vai_q_pytorch takes no other spelling", f.names[i]),
 			Suggestions: []string{f.names[i]}})
 		return i, true
 	}
-	fd := p.error("unknown-value", p.t.rng(n.span), pl.path, fmt.Sprintf("%s has no value %s: it takes %s", f.name, clip(strconv.Quote(n.str)), oneOf), "")
+	fd := p.error("unknown-value", p.t.rng(n.span), pl.path, diag.Textf("%s has no value %s: it takes %s", f.name, clip(strconv.Quote(n.str)), oneOf), diag.Text{})
 	fd.Suggestions = suggest(n.str, f.names)
 	fd.Fix = didYouMean(fd.Suggestions)
 	if bits, ok := intBits(n.str); ok && f == &settingTable[KeyDatatype] {
-		fd.Fix = fmt.Sprintf(`write "datatype": "int" and "bit_width": %s`, bits)
+		fd.Fix = diag.Textf(`write "datatype": "int" and "bit_width": %s`, bits)
 		fd.Suggestions = []string{"int"}
 	}
 	return 0, false
@@ -404,11 +413,11 @@ func intBits(s string) (string, bool) {
 func (p *parser) kinds(n *node, pl place) (set Kinds, ok bool) {
 	names := scheme.KindNames()
 	if n.typ != arrayNode {
-		fix := ""
+		var fix diag.Text
 		if n.typ == stringNode && slices.Contains(names, n.str) {
-			fix = fmt.Sprintf("write [%q]", n.str)
+			fix = diag.Textf("write [%q]", n.str)
 		}
-		p.wrongType(n, pl.path, keyKinds, "a list of "+strings.Join(names, ", "), fix)
+		p.wrongType(n, pl.path, keyKinds, diag.Textf("a list of %s", commas(names)), fix)
 		return 0, false
 	}
 	ok = true
@@ -423,7 +432,7 @@ func (p *parser) kinds(n *node, pl place) (set Kinds, ok bool) {
 		kind := scheme.Kind(k + 1)
 		if set.Has(kind) {
 			p.add(diag.Finding{Severity: diag.Warning, Code: "no-effect", Range: p.t.rng(e.span), Path: epath,
-				Message: fmt.Sprintf("%q is in this list already", kind), Fix: "delete one of the two"})
+				Message: diag.Textf("%q is in this list already", kind), Fix: diag.Textf("delete one of the two")})
 		}
 		set |= KindsOf(kind)
 	}
@@ -431,9 +440,9 @@ func (p *parser) kinds(n *node, pl place) (set Kinds, ok bool) {
 }
 
 // settings reads an object of settings.
-func (p *parser) settings(n *node, pl place, text string) layer {
+func (p *parser) settings(n *node, pl place, text diag.Text) layer {
 	l := layer{text: text, place: pl}
-	what := clip(pl.path[strings.LastIndexByte(pl.path, '.')+1:])
+	what := diag.Verbatim(clip(pl.path[strings.LastIndexByte(pl.path, '.')+1:]))
 	isObject := p.object(n, pl.path, what, settingTable[:], func(f *field, m *member, mpl place) {
 		k := keyOf(f.name)
 		f = &settingTable[k]
@@ -457,8 +466,8 @@ func (p *parser) settings(n *node, pl place, text string) layer {
 				l.vals.Percentage = v
 				if v <= 1 {
 					p.add(diag.Finding{Severity: diag.Note, Code: "small-percentage", Range: mpl.val, Path: mpl.path,
-						Message: fmt.Sprintf("percentage is in percent: %s clips all but the smallest %s %% of the values", m.val.raw, m.val.raw),
-						Fix:     fmt.Sprintf("write %s if a fraction was meant", strconv.FormatFloat(math.Round(v*1e8)/1e6, 'f', -1, 64))})
+						Message: diag.Textf("percentage is in percent: %s clips all but the smallest %s %% of the values", m.val.raw, m.val.raw),
+						Fix:     diag.Textf("write %s if a fraction was meant", strconv.FormatFloat(math.Round(v*1e8)/1e6, 'f', -1, 64))})
 				}
 			}
 		}
@@ -490,13 +499,18 @@ var kindTable = []field{
 	{name: scheme.Activation.String(), typ: settingsValue, doc: "Settings for what layers put out."},
 }
 
-// tensors reads tensor_quantize_config.
-func (p *parser) tensors(n *node, pl place, text string, dst *[scheme.Activation + 1]layer) {
+// tensors reads tensor_quantize_config; text is what messages call the object
+// of a kind, nil where none will ask.
+func (p *parser) tensors(n *node, pl place, text func(scheme.Kind) diag.Text, dst *[scheme.Activation + 1]layer) {
 	kindOf := func(name string) scheme.Kind { return scheme.Kind(slices.Index(scheme.KindNames(), name) + 1) }
-	isObject := p.object(n, pl.path, keyTensor, kindTable, func(f *field, m *member, mpl place) {
+	isObject := p.object(n, pl.path, diag.Verbatim(keyTensor), kindTable, func(f *field, m *member, mpl place) {
 		k := kindOf(f.name)
 		doubt := dst[k].unsure
-		dst[k] = p.settings(m.val, mpl, text+f.name)
+		var called diag.Text
+		if text != nil {
+			called = text(k)
+		}
+		dst[k] = p.settings(m.val, mpl, called)
 		for i := range doubt {
 			dst[k].unsure[i] = dst[k].unsure[i] || doubt[i]
 		}
@@ -509,11 +523,11 @@ func (p *parser) tensors(n *node, pl place, text string, dst *[scheme.Activation
 // rules reads layer_quantize_config.
 func (p *parser) rules(n *node, pl place) {
 	if n.typ != arrayNode {
-		fix := ""
+		var fix diag.Text
 		if n.typ == objectNode {
-			fix = "write [ ] around the object: it is a list of layer rules"
+			fix = diag.Textf("write [ ] around the object: it is a list of layer rules")
 		}
-		p.wrongType(n, pl.path, keyLayers, "a list of layer rules, [ {...}, ... ]", fix)
+		p.wrongType(n, pl.path, keyLayers, diag.Textf("a list of layer rules, [ {...}, ... ]"), fix)
 		return
 	}
 	p.s.Rules = nil
@@ -527,9 +541,9 @@ func (p *parser) rules(n *node, pl place) {
 // rule reads one layer rule, nil if it is no object.
 func (p *parser) rule(i int, n *node, path string) *Rule {
 	r := &Rule{Index: i + 1, Range: p.t.rng(n.span), NameRange: p.t.rng(n.span), Path: path, NamePath: path}
-	what := fmt.Sprintf("layer rule %d", r.Index)
+	what := r.Text() // before it has a type or a name
 	if n.typ != objectNode {
-		p.wrongType(n, path, what, "an object, { ... }", "")
+		p.wrongType(n, path, what, diag.Textf("an object, { ... }"), diag.Text{})
 		return nil
 	}
 	// What settings say about themselves needs the rule's name, which may
@@ -546,13 +560,13 @@ func (p *parser) rule(i int, n *node, path string) *Rule {
 			case stringNode:
 				if m.val.str == "" {
 					p.add(diag.Finding{Severity: diag.Note, Code: "spelling", Range: p.t.rng(m.val.span), Path: join(path, key),
-						Message: `"" is read as null`, Fix: "write null"})
+						Message: diag.Textf(`"" is read as null`), Fix: diag.Textf("write null")})
 					continue
 				}
 				at[j] = m
 			default:
 				unsure = true
-				p.wrongType(m.val, join(path, key), key, "a string or null", "")
+				p.wrongType(m.val, join(path, key), key, diag.Textf("a string or null"), diag.Text{})
 			}
 		}
 	}
@@ -568,10 +582,10 @@ func (p *parser) rule(i int, n *node, path string) *Rule {
 	misspelled := false
 	if at[0] != nil && at[1] != nil {
 		f := p.error("both-type-and-name", p.t.rng(at[1].val.span), join(path, keyLayerName),
-			fmt.Sprintf("%s sets both layer_type and layer_name", what), "set one of the two to null, or write two rules")
-		f.Related = []diag.Related{{Range: p.t.rng(at[0].val.span), Message: "layer_type is set here"}}
+			diag.Textf("%s sets both layer_type and layer_name", what), diag.Textf("set one of the two to null, or write two rules"))
+		f.Related = []diag.Related{{Range: p.t.rng(at[0].val.span), Message: diag.Textf("layer_type is set here")}}
 	}
-	text := r.String()
+	text := r.Text()
 	p.object(n, path, what, ruleTable, func(f *field, m *member, pl place) {
 		switch f.name {
 		case keyKinds:
@@ -580,9 +594,9 @@ func (p *parser) rule(i int, n *node, path string) *Rule {
 			r.Kinds, ok = p.kinds(m.val, pl)
 			r.unsure = !ok
 		case keyOverall:
-			r.overall = p.settings(m.val, pl, text+", "+keyOverall)
+			r.overall = p.settings(m.val, pl, diag.Textf("%s, %s", text, keyOverall))
 		case keyTensor:
-			p.tensors(m.val, pl, text+", tensor ", &r.tensor)
+			p.tensors(m.val, pl, func(kind scheme.Kind) diag.Text { return diag.Textf("%s, tensor %s", text, kind) }, &r.tensor)
 		}
 	}, func(key string) {
 		switch key {
@@ -597,7 +611,7 @@ func (p *parser) rule(i int, n *node, path string) *Rule {
 		}
 	})
 	if at[0] == nil && at[1] == nil && !unsure && !misspelled && p.whole {
-		p.error("no-type-or-name", open, path, what+" sets neither layer_type nor layer_name, so it is for no layer", "set one of the two")
+		p.error("no-type-or-name", open, path, diag.Textf("%s sets neither layer_type nor layer_name, so it is for no layer", what), diag.Textf("set one of the two"))
 	}
 	if at[0] != nil {
 		p.layerType(r)
@@ -618,12 +632,12 @@ func (p *parser) layerType(r *Rule) {
 		return
 	case !isTorch && strings.Contains(bare, "."):
 		p.add(diag.Finding{Severity: diag.Warning, Code: "foreign-type", Range: r.NameRange, Path: r.NamePath,
-			Message: fmt.Sprintf("%s is a class of another package: it matches only in models whose exporter wrote class names down", clip(strconv.Quote(t))),
-			Fix:     "check with --model, or use a torch.nn class or an ONNX operator"})
+			Message: diag.Textf("%s is a class of another package: it matches only in models whose exporter wrote class names down", clip(strconv.Quote(t))),
+			Fix:     diag.Textf("check with --model, or use a torch.nn class or an ONNX operator")})
 		return
 	}
 	f := p.error("unknown-layer-type", r.NameRange, r.NamePath,
-		fmt.Sprintf("%s is neither a torch.nn class nor an ONNX operator", clip(strconv.Quote(t))), "")
+		diag.Textf("%s is neither a torch.nn class nor an ONNX operator", clip(strconv.Quote(t))), diag.Text{})
 	prefix := t[:len(t)-len(bare)]
 	candidates := slices.Concat(torchClassNames, onnxOpNames)
 	if isTorch {

@@ -100,7 +100,7 @@ func TestFindings(t *testing.T) {
 			if tt.suggest != "" && (len(f.Suggestions) == 0 || f.Suggestions[0] != tt.suggest) {
 				t.Errorf("suggestions %q, want %q first", f.Suggestions, tt.suggest)
 			}
-			if f.Message == "" || f.Path == "" {
+			if f.Message.IsZero() || f.Path == "" {
 				t.Errorf("message %q, path %q", f.Message, f.Path)
 			}
 			if len(list) != 1 {

@@ -15,15 +15,18 @@ type Origin struct {
 	// Text names the object that sets it: "overall_quantize_config",
 	// "tensor_quantize_config weights", "layer rule 1 (by type Conv2d), tensor
 	// activation", "default for the DPU", or a reason.
-	Text string `json:"text"`
+	Text diag.Text `json:"text"`
 }
 
-// String returns the place, where there is one, and the text.
-func (o Origin) String() string {
+// String is [Origin.Because] in English.
+func (o Origin) String() string { return o.Because().String() }
+
+// Because returns the place, where there is one, and the text.
+func (o Origin) Because() diag.Text {
 	if o.Range.IsZero() {
 		return o.Text
 	}
-	return o.Range.String() + " " + o.Text
+	return diag.Textf("%s %s", o.Range, o.Text)
 }
 
 // Because is one setting with the reason for it.
@@ -91,9 +94,6 @@ func (r *Resolved) Applies(k Key) bool {
 	return true
 }
 
-// defaultText names the settings that hold where nobody said anything.
-const defaultText = "default for the DPU"
-
 // Resolve returns how tensors of a kind are quantized in a layer for which
 // rule won, or at the model's level where rule is nil. Spec: section 2, "Layering".
 //
@@ -107,9 +107,9 @@ func (s *Strategy) Resolve(kind scheme.Kind, rule *Rule) Resolved {
 		// Without one, the asymmetric range [0, 2^b-1] would cut off all
 		// negative values, so the bias is signed as well.
 		forced := scheme.Settings{Symmetry: true, Signed: true}
-		r.force(KeySymmetry, &forced, "a bias has no zero point")
+		r.force(KeySymmetry, &forced, diag.Textf("a bias has no zero point"))
 		if !r.Settings.Signed {
-			r.force(KeySigned, &forced, "a bias that would have been asymmetric is quantized signed")
+			r.force(KeySigned, &forced, diag.Textf("a bias that would have been asymmetric is quantized signed"))
 		}
 	}
 	return r
@@ -121,16 +121,17 @@ func (s *Strategy) resolve(kind scheme.Kind, rule *Rule, explain bool) Resolved 
 	r := Resolved{Kind: kind, Settings: Defaults(kind)}
 	if explain {
 		r.because = new([keyEnd]Because)
+		suits := Origin{Text: diag.Textf("default for the DPU")} // whatever the target device is
 		for k := KeyDatatype; k < keyEnd; k++ {
-			r.because[k] = Because{Key: k, Value: Value(r.Settings, k), Origin: Origin{Text: defaultText}}
+			r.because[k] = Because{Key: k, Value: Value(r.Settings, k), Origin: suits}
 		}
 	}
 	r.lay(&s.overall, 1, explain)
 	r.lay(&s.tensor[kind], 2, explain)
 	r.Quantize = s.Kinds.Has(kind)
-	r.QuantizeOrigin = Origin{Text: "default"}
+	r.QuantizeOrigin = Origin{Text: diag.Textf("default")}
 	if p, ok := s.where[keyKinds]; ok {
-		r.QuantizeOrigin = Origin{Range: p.key, Path: p.path, Text: keyKinds}
+		r.QuantizeOrigin = Origin{Range: p.key, Path: p.path, Text: diag.Verbatim(keyKinds)}
 	}
 	if rule != nil && rule.Kinds.Has(kind) {
 		r.Rule = rule
@@ -138,7 +139,7 @@ func (s *Strategy) resolve(kind scheme.Kind, rule *Rule, explain bool) Resolved 
 		r.lay(&rule.tensor[kind], 4, explain)
 		r.Quantize = true
 		if explain {
-			r.QuantizeOrigin = Origin{Range: rule.kindsPlace.key, Path: rule.kindsPlace.path, Text: rule.String() + ", " + keyKinds}
+			r.QuantizeOrigin = Origin{Range: rule.kindsPlace.key, Path: rule.kindsPlace.path, Text: diag.Textf("%s, %s", rule, keyKinds)}
 		}
 	}
 	return r
@@ -162,7 +163,7 @@ func (r *Resolved) lay(l *layer, depth int, explain bool) {
 	}
 }
 
-func (r *Resolved) force(k Key, v *scheme.Settings, why string) {
+func (r *Resolved) force(k Key, v *scheme.Settings, why diag.Text) {
 	r.override(k, v, Origin{Text: why})
 }
 

@@ -80,7 +80,7 @@ func TestResolveLayers(t *testing.T) {
 				if i+1 < len(b.Overridden) {
 					by = b.Overridden[i+1].Origin
 				}
-				if o.By != by {
+				if o.By.String() != by.String() {
 					t.Errorf("%s was overridden by %s, want %s", o, o.By, by)
 				}
 			}
@@ -101,7 +101,7 @@ func TestBiasHasNoZeroPoint(t *testing.T) {
 	if lo, hi := act.Settings.Range(); lo != 0 || hi != 255 {
 		t.Errorf("activation is in [%d, %d]", lo, hi)
 	}
-	if b := bias.Because(strategy.KeySymmetry); !strings.Contains(b.Text, "zero point") || len(b.Overridden) != 2 {
+	if b := bias.Because(strategy.KeySymmetry); !strings.Contains(b.Text.String(), "zero point") || len(b.Overridden) != 2 {
 		t.Errorf("symmetry because %+v", b)
 	}
 }

@@ -205,7 +205,7 @@ func TestSchemaIsTheParser(t *testing.T) {
 			_, list := strategy.Parse("s.json", []byte(src))
 			bad := slices.ContainsFunc(list, func(f diag.Finding) bool {
 				// "" for an unset name is read as null, and is null to the schema.
-				return slices.Contains(form, f.Code) && !(f.Code == "spelling" && strings.HasPrefix(f.Message, `""`))
+				return slices.Contains(form, f.Code) && !(f.Code == "spelling" && strings.HasPrefix(f.Message.String(), `""`))
 			})
 			if ok := s.valid(root, v); ok == bad {
 				t.Errorf("schema says %v of %s, the parser: %v", ok, src, list)

@@ -3,7 +3,6 @@ package strategy
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"strings"
 
 	"narrow/diag"
@@ -72,15 +71,18 @@ type Rule struct {
 // ByName reports whether the rule is for a layer of a given name.
 func (r *Rule) ByName() bool { return r.LayerName != "" }
 
-// String returns the rule as messages name it: layer rule 1 (by type Conv2d).
-func (r *Rule) String() string {
+// String is [Rule.Text] in English.
+func (r *Rule) String() string { return r.Text().String() }
+
+// Text returns the rule as messages name it: layer rule 1 (by type Conv2d).
+func (r *Rule) Text() diag.Text {
 	switch {
 	case r.LayerName != "":
-		return fmt.Sprintf("layer rule %d (by name %s)", r.Index, clipTo(r.LayerName, 200))
+		return diag.Textf("layer rule %d (by name %s)", r.Index, clipTo(r.LayerName, 200))
 	case r.LayerType != "":
-		return fmt.Sprintf("layer rule %d (by type %s)", r.Index, clip(BareType(r.LayerType)))
+		return diag.Textf("layer rule %d (by type %s)", r.Index, clip(BareType(r.LayerType)))
 	}
-	return fmt.Sprintf("layer rule %d", r.Index)
+	return diag.Textf("layer rule %d", r.Index)
 }
 
 // BareType returns a layer type without the package of a torch class:
@@ -110,7 +112,7 @@ type place struct {
 // layer is one object of settings: the ones it sets, and where.
 type layer struct {
 	// text is what messages call this object.
-	text  string
+	text  diag.Text
 	place place
 	vals  scheme.Settings
 	at    [keyEnd]*place
@@ -132,9 +134,9 @@ func Default() *Strategy {
 		Target: scheme.DPU, IncludeCLE: true, IncludeBiasCorr: true, Kinds: AllKinds,
 		where: map[string]place{}, unsure: map[string]bool{},
 	}
-	s.overall.text = keyOverall
+	s.overall.text = diag.Verbatim(keyOverall)
 	for _, k := range AllKinds.List() {
-		s.tensor[k].text = keyTensor + " " + k.String()
+		s.tensor[k].text = diag.Verbatim(keyTensor + " " + k.String())
 	}
 	return s
 }

@@ -20,13 +20,15 @@ const (
 )
 
 // interrupted is the last word after Ctrl-C.
-const interrupted = "narrow: interrupted"
+func interrupted() diag.Text { return diag.Textf("narrow: interrupted") }
 
 // exitError is an error with the exit code that it leads to.
 type exitError struct {
 	code int
 	// err is printed; nil where everything has been printed already.
 	err error
+	// text is err in words that can be translated; zero where there are none.
+	text diag.Text
 }
 
 func (e *exitError) Error() string {
@@ -40,7 +42,8 @@ func (e *exitError) Unwrap() error { return e.err }
 
 // usagef makes an error for a mistake in the command line.
 func usagef(format string, args ...any) error {
-	return &exitError{code: exitUsage, err: fmt.Errorf(format, args...)}
+	err := fmt.Errorf(format, args...)
+	return &exitError{code: exitUsage, err: err, text: diag.Textf(strings.ReplaceAll(format, "%w", "%v"), args...)}
 }
 
 // exit prints err, if anything is left to print, and returns the exit code.
@@ -62,12 +65,16 @@ func (a *app) exit(c *cobra.Command, err error) int {
 		return code
 	}
 	if errors.Is(err, context.Canceled) {
-		fmt.Fprintln(a.stderr, interrupted)
+		fmt.Fprintln(a.stderr, a.lang.Sprint(interrupted()))
 		return exitOther
 	}
-	fmt.Fprintf(a.stderr, "narrow: %s\n", strings.TrimSpace(err.Error()))
+	text := diag.Verbatim(err.Error())
+	if err == error(ee) && !ee.text.IsZero() { // not one of several, and nothing around it
+		text = ee.text
+	}
+	fmt.Fprintf(a.stderr, "narrow: %s\n", strings.TrimSpace(a.lang.Sprint(text)))
 	if code == exitUsage && c != nil {
-		fmt.Fprintf(a.stderr, "Run \"%s --help\" for the ways to call it.\n", c.CommandPath())
+		fmt.Fprintln(a.stderr, a.lang.Sprint(diag.Textf("Run \"%s --help\" for the ways to call it.", c.CommandPath())))
 	}
 	return code
 }

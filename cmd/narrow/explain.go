@@ -13,6 +13,7 @@ import (
 	"narrow"
 	"narrow/diag"
 	"narrow/graph"
+	"narrow/internal/messages"
 	"narrow/plan"
 	"narrow/scheme"
 	"narrow/strategy"
@@ -39,8 +40,8 @@ type explained struct {
 	// Rule is the layer rule that decides, null where the model's settings do.
 	Rule *string `json:"rule"`
 	// Quantized says whether the tensor is quantized, Because why.
-	Quantized bool   `json:"quantized"`
-	Because   string `json:"because"`
+	Quantized bool      `json:"quantized"`
+	Because   diag.Text `json:"because"`
 	// Axis is the channel axis, null per tensor.
 	Axis *int `json:"axis"`
 	// Settings are empty where the tensor is left alone.
@@ -55,7 +56,7 @@ type explainedSetting struct {
 	// count only for int, for example.
 	Applies bool `json:"applies"`
 	// Because is Origin on one line.
-	Because string          `json:"because"`
+	Because diag.Text       `json:"because"`
 	Origin  strategy.Origin `json:"origin"`
 	// Overridden are the values set on the way, the weakest first.
 	Overridden []overridden `json:"overridden"`
@@ -64,9 +65,9 @@ type explainedSetting struct {
 // overridden is a value that does not hold, with who set it and who overrode it.
 type overridden struct {
 	Value   json.RawMessage `json:"value"`
-	Because string          `json:"because"`
+	Because diag.Text       `json:"because"`
 	Origin  strategy.Origin `json:"origin"`
-	By      string          `json:"overridden_by"`
+	By      diag.Text       `json:"overridden_by"`
 }
 
 // rawValue writes a setting's value as JSON.
@@ -78,9 +79,9 @@ func rawValue(text string) json.RawMessage {
 }
 
 func explainSetting(b strategy.Because, applies bool) explainedSetting {
-	s := explainedSetting{Key: b.Key, Value: rawValue(b.Value), Applies: applies, Because: b.Origin.String(), Origin: b.Origin, Overridden: []overridden{}}
+	s := explainedSetting{Key: b.Key, Value: rawValue(b.Value), Applies: applies, Because: b.Origin.Because(), Origin: b.Origin, Overridden: []overridden{}}
 	for _, o := range b.Overridden {
-		s.Overridden = append(s.Overridden, overridden{rawValue(o.Value), o.Origin.String(), o.Origin, o.By.String()})
+		s.Overridden = append(s.Overridden, overridden{rawValue(o.Value), o.Origin.Because(), o.Origin, o.By.Because()})
 	}
 	return s
 }
@@ -124,7 +125,7 @@ Tensors that are left alone say why.`,
 			if asJSON {
 				err = a.printJSON(r)
 			} else {
-				err = printExplain(a.stdout, r)
+				err = printExplain(a.stdout, a.lang, r)
 			}
 			if err != nil {
 				return err
@@ -226,38 +227,39 @@ func explainTensor(t *plan.Tensor) explained {
 	return e
 }
 
-func printExplain(w io.Writer, r explainReport) error {
+func printExplain(w io.Writer, lang messages.Language, r explainReport) error {
 	var b strings.Builder
+	line := func(indent string, t diag.Text) { fmt.Fprintf(&b, "%s%s\n", indent, clean(lang.Sprint(t))) }
 	last := ""
 	for _, t := range r.Tensors {
-		if head := layerHead(t); head != last {
-			fmt.Fprintf(&b, "%s\n", clean(head))
+		if head := lang.Sprint(layerHead(t)); head != last {
+			line("", diag.Verbatim(head))
 			last = head
 		}
-		if !t.Quantized {
-			fmt.Fprintf(&b, "  %s %s: left alone: %s\n", t.Kind, clean(t.Name), clean(t.Because))
+		switch {
+		case !t.Quantized:
+			line("  ", diag.Textf("%s %s: left alone: %s", t.Kind, t.Name, t.Because))
 			continue
+		case t.Axis != nil:
+			line("  ", diag.Textf("%s %s: %s, one scale per channel of axis %d", t.Kind, t.Name, t.Because, *t.Axis))
+		default:
+			line("  ", diag.Textf("%s %s: %s", t.Kind, t.Name, t.Because))
 		}
-		fmt.Fprintf(&b, "  %s %s: %s", t.Kind, clean(t.Name), clean(t.Because))
-		if t.Axis != nil {
-			fmt.Fprintf(&b, ", one scale per channel of axis %d", *t.Axis)
-		}
-		b.WriteByte('\n')
 		for _, s := range t.Settings {
 			if !s.Applies {
 				continue
 			}
-			fmt.Fprintf(&b, "    %-22s  %-10s  %s\n", s.Key, unquote(s.Value), clean(s.Because))
+			fmt.Fprintf(&b, "    %-22s  %-10s  %s\n", s.Key, unquote(s.Value), clean(lang.Sprint(s.Because)))
 			above := string(s.Value)
 			for _, o := range slices.Backward(s.Overridden) {
 				if string(o.Value) != above { // saying the same again overrides nothing
-					fmt.Fprintf(&b, "    %-22s  [%s  %s; overridden by %s]\n", "", unquote(o.Value), clean(o.Because), clean(o.By))
+					line(strings.Repeat(" ", 28), diag.Textf("[%s  %s; overridden by %s]", unquote(o.Value), o.Because, o.By))
 				}
 				above = string(o.Value)
 			}
 		}
 		if len(t.Settings) > 0 && unquote(t.Settings[0].Value) != scheme.Int.String() {
-			b.WriteString("    (the other settings count only for int)\n")
+			line("    ", diag.Textf("(the other settings count only for int)"))
 		}
 	}
 	if _, err := io.WriteString(w, b.String()); err != nil {
@@ -269,10 +271,9 @@ func printExplain(w io.Writer, r explainReport) error {
 func unquote(v json.RawMessage) string { return strings.Trim(string(v), `"`) }
 
 // layerHead writes a layer's line: its name, type, and what is joined to it.
-func layerHead(t explained) string {
-	head := fmt.Sprintf("%s (%s)", t.Layer, t.LayerType)
+func layerHead(t explained) diag.Text {
 	if len(t.Group) > 1 {
-		head += ": one group, " + strings.Join(t.Group, " + ")
+		return diag.Textf("%s (%s): one group, %s", t.Layer, t.LayerType, strings.Join(t.Group, " + "))
 	}
-	return head
+	return diag.Textf("%s (%s)", t.Layer, t.LayerType)
 }

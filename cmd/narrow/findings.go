@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"narrow/diag"
+	"narrow/internal/messages"
 )
 
 // printFindings writes findings for people: the message, the line with a caret
@@ -16,28 +17,28 @@ import (
 // its lines are not at hand.
 func (a *app) printFindings(w io.Writer, list diag.List, src []byte) {
 	for _, f := range list {
-		printFinding(w, f, src)
+		printFinding(w, a.lang, f, src)
 	}
 }
 
-func printFinding(w io.Writer, f diag.Finding, src []byte) {
+func printFinding(w io.Writer, lang messages.Language, f diag.Finding, src []byte) {
 	place := ""
 	if !f.Range.IsZero() {
 		place = f.Range.String() + ": "
 	}
-	fmt.Fprintf(w, "%s%s: %s\n", place, f.Severity, f.Message)
+	fmt.Fprintf(w, "%s%s\n", place, lang.Sprint(diag.Textf("%s: %s", f.Severity, f.Message)))
 	indent := "  "
 	if src != nil && f.Range.Start.Line > 0 {
 		indent = snippet(w, f.Range, src)
 	}
 	if f.Path != "" && f.Path != "$" {
-		fmt.Fprintf(w, "%s= at %s\n", indent, f.Path)
+		fmt.Fprintf(w, "%s= %s\n", indent, lang.Sprint(diag.Textf("at %s", f.Path)))
 	}
 	for _, r := range f.Related {
-		fmt.Fprintf(w, "%s= %s: %s\n", indent, r.Range, r.Message)
+		fmt.Fprintf(w, "%s= %s: %s\n", indent, r.Range, lang.Sprint(r.Message))
 	}
-	if f.Fix != "" {
-		fmt.Fprintf(w, "%s= fix: %s\n", indent, f.Fix)
+	if !f.Fix.IsZero() {
+		fmt.Fprintf(w, "%s= %s\n", indent, lang.Sprint(diag.Textf("fix: %s", f.Fix)))
 	}
 	fmt.Fprintln(w)
 }
@@ -164,23 +165,31 @@ var wide = &unicode.RangeTable{
 }
 
 // count writes "1 error" or "2 errors".
-func count(n int, what string) string {
+func count(n int, what string) diag.Text {
 	if n == 1 {
-		return "1 " + what
+		return diag.Textf("1 " + what)
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return diag.Textf("%d "+what+"s", n)
 }
 
 // summary writes what a list holds on one line.
-func summary(list diag.List) string {
-	var parts []string
-	for _, s := range []diag.Severity{diag.Error, diag.Warning, diag.Note} {
-		if n := list.Count(s); n > 0 {
-			parts = append(parts, count(n, s.String()))
+func summary(list diag.List) diag.Text {
+	var t diag.Text
+	add := func(n int, part diag.Text) {
+		switch {
+		case n == 0:
+		case t.IsZero():
+			t = part
+		default:
+			t = diag.Textf("%s, %s", t, part)
 		}
 	}
-	if len(parts) == 0 {
-		return "no mistakes"
+	errors, warnings, notes := list.Count(diag.Error), list.Count(diag.Warning), list.Count(diag.Note)
+	add(errors, count(errors, "error"))
+	add(warnings, count(warnings, "warning"))
+	add(notes, count(notes, "note"))
+	if t.IsZero() {
+		return diag.Textf("no mistakes")
 	}
-	return strings.Join(parts, ", ")
+	return t
 }

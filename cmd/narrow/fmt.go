@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+
+	"narrow/diag"
 )
 
 func newFmtCommand(a *app) *cobra.Command {
@@ -41,7 +43,7 @@ result means the same. Comments are not kept.`,
 			}
 			if list.HasErrors() {
 				a.printFindings(a.stderr, list, s.Source)
-				fmt.Fprintf(a.stderr, "%s: %s; not formatted\n", s.File, summary(list))
+				fmt.Fprintln(a.stderr, a.lang.Sprint(diag.Textf("%s: %s; not formatted", s.File, summary(list))))
 				return a.verdict(list)
 			}
 			out := s.Format()

@@ -14,6 +14,7 @@ import (
 	"narrow"
 	"narrow/calibrate"
 	"narrow/calibrate/ort"
+	"narrow/diag"
 	"narrow/internal/ortlib"
 	"narrow/internal/progress"
 	"narrow/samples"
@@ -78,7 +79,7 @@ func (f *inputFlags) required(c *cobra.Command, names ...string) error {
 		}
 	}
 	if len(missing) > 0 {
-		return usagef("%s needs %s", c.CommandPath(), strings.Join(missing, " and "))
+		return usagef("%s needs %s", c.CommandPath(), diag.And(missing))
 	}
 	return nil
 }

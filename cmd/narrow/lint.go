@@ -50,11 +50,11 @@ layer or too many.`,
 				return a.verdict(list)
 			}
 			a.printFindings(a.stdout, list, s.Source)
-			name := s.File
-			if name == "" {
-				name = "the defaults for the DPU"
+			name := diag.Verbatim(s.File)
+			if s.File == "" {
+				name = diag.Textf("the defaults for the DPU")
 			}
-			fmt.Fprintf(a.stdout, "%s: %s\n", name, summary(list))
+			fmt.Fprintln(a.stdout, a.lang.Sprint(diag.Textf("%s: %s", name, summary(list))))
 			return a.verdict(list)
 		},
 	}

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 
 	"narrow"
 	"narrow/diag"
@@ -100,27 +98,26 @@ func overlaps(p *plan.Plan, s *strategy.Strategy, known diag.List) diag.List {
 			}
 		}
 		if wins == 0 {
-			f := diag.Finding{Severity: diag.Warning, Code: "shadowed-rule", Range: r.NameRange, Path: r.NamePath, Fix: "delete it"}
-			var by []string
+			f := diag.Finding{Severity: diag.Warning, Code: "shadowed-rule", Range: r.NameRange, Path: r.NamePath, Fix: diag.Textf("delete it")}
+			var by []diag.Text
 			for _, w := range s.Rules {
 				if lost[w] {
-					by = append(by, w.String())
-					f.Related = append(f.Related, diag.Related{Range: w.NameRange, Message: "this rule wins"})
+					by = append(by, w.Text())
+					f.Related = append(f.Related, diag.Related{Range: w.NameRange, Message: diag.Textf("this rule wins")})
 				}
 			}
-			verb := "win"
+			f.Message = diag.Textf("%s has no effect: %s win on every layer that it matches", r, some(by))
 			if len(by) == 1 {
-				verb = "wins"
+				f.Message = diag.Textf("%s has no effect: %s wins on every layer that it matches", r, by[0])
 			}
-			f.Message = fmt.Sprintf("%s has no effect: %s %s on every layer that it matches", r, some(by), verb)
 			list = append(list, f)
 			continue
 		}
 		for _, w := range s.Rules[i+1:] {
 			if where := winners[w]; len(where) > 0 {
 				list = append(list, diag.Finding{Severity: diag.Note, Code: "later-rule-wins", Range: r.NameRange, Path: r.NamePath,
-					Message: fmt.Sprintf("%s and %s both match %s: the later one wins there", r, w, some(where)),
-					Related: []diag.Related{{Range: w.NameRange, Message: "the later rule"}}})
+					Message: diag.Textf("%s and %s both match %s: the later one wins there", r, w, some(where)),
+					Related: []diag.Related{{Range: w.NameRange, Message: diag.Textf("the later rule")}}})
 			}
 		}
 	}
@@ -140,12 +137,9 @@ func spotName(n *graph.Node, l *plan.Layer) string {
 }
 
 // some writes at most three names of a list.
-func some(list []string) string {
+func some[T any](list []T) diag.Text {
 	if len(list) > 3 {
-		list = append(slices.Clone(list[:2]), fmt.Sprintf("%d more", len(list)-2))
+		return diag.And([]any{list[0], list[1], diag.Textf("%d more", len(list)-2)})
 	}
-	if n := len(list); n > 1 {
-		return strings.Join(list[:n-1], ", ") + " and " + list[n-1]
-	}
-	return list[0]
+	return diag.And(list)
 }

@@ -17,6 +17,8 @@ import (
 	"runtime/debug"
 	"syscall"
 	"time"
+
+	"narrow/internal/messages"
 )
 
 func main() {
@@ -26,7 +28,7 @@ func main() {
 		debug.SetGCPercent(collectAt)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, lang: messages.FromEnv(os.Getenv)}
 	context.AfterFunc(ctx, func() {
 		stop() // a second Ctrl-C ends the program as it always does
 		a.leave()
@@ -46,7 +48,7 @@ const patience = 700 * time.Millisecond
 func (a *app) leave() {
 	time.Sleep(patience)
 	a.writing.Lock()
-	fmt.Fprintln(a.stderr, interrupted)
+	fmt.Fprintln(a.stderr, a.lang.Sprint(interrupted()))
 	os.Exit(exitOther)
 }
 
@@ -61,9 +63,9 @@ func (a *app) commit(ctx context.Context, f func() error) error {
 	return f()
 }
 
-// run does what args ask for and returns the exit code.
+// run does what args ask for, in English, and returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, lang: messages.English}
 	return a.run(ctx, args)
 }
 

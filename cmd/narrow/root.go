@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"narrow/diag"
+	"narrow/internal/messages"
 	"narrow/strategy"
 )
 
@@ -20,6 +20,8 @@ import (
 type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	// lang is the language of findings, summaries and usage errors.
+	lang messages.Language
 	// strict makes warnings count for the exit code.
 	strict bool
 	// writing is held while results replace former ones.
@@ -98,8 +100,11 @@ func flagError(c *cobra.Command, err error) error {
 	var value *pflag.InvalidValueError
 	if errors.As(err, &value) {
 		f := value.GetFlag()
-		want := map[string]string{"int": "a whole number", "int64": "a whole number", "uint64": "a whole number of 0 or more", "float64": "a number", "bool": "true or false"}[f.Value.Type()]
-		if want == "" {
+		want := map[string]diag.Text{
+			"int": diag.Textf("a whole number"), "int64": diag.Textf("a whole number"), "uint64": diag.Textf("a whole number of 0 or more"),
+			"float64": diag.Textf("a number"), "bool": diag.Textf("true or false"),
+		}[f.Value.Type()]
+		if want.IsZero() {
 			return &exitError{code: exitUsage, err: err}
 		}
 		return usagef("--%s is %q: give %s", f.Name, value.GetValue(), want)
@@ -127,17 +132,14 @@ func flagError(c *cobra.Command, err error) error {
 }
 
 // didYouMean writes suggestions behind a message.
-func didYouMean(prefix string, names []string) string {
+func didYouMean(prefix string, names []string) diag.Text {
 	if len(names) == 0 {
-		return ""
+		return diag.Text{}
 	}
 	for i, n := range names {
 		names[i] = prefix + n
 	}
-	if n := len(names); n > 1 {
-		names = []string{strings.Join(names[:n-1], ", ") + " or " + names[n-1]}
-	}
-	return fmt.Sprintf(": did you mean %s?", names[0])
+	return diag.Textf(": did you mean %s?", diag.Or(names))
 }
 
 // noArgs refuses arguments with a usage error.
@@ -154,9 +156,9 @@ func noArgs(c *cobra.Command, args []string) error {
 	case ".npy", ".npz", ".gz":
 		flag = "data"
 	}
-	hint := ""
+	var hint diag.Text
 	if flag != "" && c.Flags().Lookup(flag) != nil {
-		hint = fmt.Sprintf(": did you mean --%s %s?", flag, args[0])
+		hint = diag.Textf(": did you mean --%s %s?", flag, args[0])
 	}
 	return usagef("%s takes no argument %q%s", c.CommandPath(), args[0], hint)
 }

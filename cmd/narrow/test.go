@@ -160,8 +160,8 @@ func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set
 	if res.Invalid > 0 {
 		a.printFindings(a.stderr, diag.List{{
 			Severity: diag.Warning, Code: "not-finite", Range: diag.Range{File: f.data},
-			Message: fmt.Sprintf("for %d of %s the float network puts out NaN or Inf: they are left out of SQNR and agreement", res.Invalid, count(res.Samples, "sample")),
-			Fix:     "mend the samples or the model",
+			Message: diag.Textf("for %d of %s the float network puts out NaN or Inf: they are left out of SQNR and agreement", res.Invalid, count(res.Samples, "sample")),
+			Fix:     diag.Textf("mend the samples or the model"),
 		}}, nil)
 	}
 	return res, nil
@@ -185,8 +185,8 @@ func (a *app) warnLabels(f *inputFlags, labels []int, classes int) {
 	}
 	a.printFindings(a.stderr, diag.List{{
 		Severity: diag.Warning, Code: "label-range", Range: diag.Range{File: file},
-		Message: fmt.Sprintf("%d of %s are no classes of the network, which has 0 to %d (the largest is %d): they count as wrong", n, count(len(labels), "label"), classes-1, most),
-		Fix:     "count classes from 0",
+		Message: diag.Textf("%d of %s are no classes of the network, which has 0 to %d (the largest is %d): they count as wrong", n, count(len(labels), "label"), classes-1, most),
+		Fix:     diag.Textf("count classes from 0"),
 	}}, nil)
 }
 

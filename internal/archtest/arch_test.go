@@ -31,6 +31,7 @@ var house = map[string]struct {
 	"internal/progress":   {0, nil},
 
 	"strategy":          {1, []string{"diag", "scheme"}},
+	"internal/messages": {1, []string{"diag"}},
 	"graph":             {1, nil},
 	"calibrate/observe": {1, []string{"internal/kernel", "scheme"}},
 	"internal/setup":    {1, []string{"internal/ortlib"}},

@@ -260,8 +260,8 @@ func (r *round) run(ctx context.Context) error {
 		return err
 	}
 	for _, f := range list {
-		if !strings.Contains(f.Message, "half_even") {
-			r.notes = append(r.notes, f.Message)
+		if !strings.Contains(f.Message.String(), "half_even") {
+			r.notes = append(r.notes, f.Message.String())
 		}
 	}
 	file := filepath.Join(dir, "model.onnx")
