@@ -3,9 +3,9 @@ package narrow
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
+	"maps"
 	"path/filepath"
+	"slices"
 
 	"narrow/calibrate"
 	"narrow/diag"
@@ -21,55 +21,68 @@ const (
 	TiesFile      = "ties.json"
 )
 
-// Save writes the calibration into dir: quant_info.json, bias_corr.json,
-// ties.json (how often round modes differ from half_even) and the listing
-// <Model>.py. All are written whole before any replaces what was there.
+// Save writes [Calibrated.Files] into dir, all or none of them. Another process
+// that writes into dir is an error, and kept out meanwhile.
 func (c *Calibrated) Save(dir string) error {
+	files, err := c.Files()
+	if err != nil {
+		return err
+	}
+	f, err := atomicfile.Hold(dir)
+	if err != nil {
+		return err
+	}
+	var list []atomicfile.File
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		list = append(list, atomicfile.Bytes(name, files[name]))
+	}
+	return errors.Join(f.Write(list...), f.Release())
+}
+
+// Files returns what a result folder holds of the calibration, by file name:
+// quant_info.json, bias_corr.json, ties.json (how often round modes differ from
+// half_even) and the listing <Model>.py. They belong together.
+func (c *Calibrated) Files() (map[string][]byte, error) {
 	in := c.exportInput()
 	q := c.saved
 	if q == nil {
 		var err error
 		if q, err = export.NewQuantInfo(in); err != nil {
-			return fmt.Errorf("model %s: %w", c.Model.Path, err)
+			return nil, fmt.Errorf("model %s: %w", c.Model.Path, err)
 		}
 	}
 	info, err := q.Marshal()
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", QuantInfoFile, err)
+		return nil, fmt.Errorf("writing %s: %w", QuantInfoFile, err)
 	}
 	corr, err := c.Result.BiasCorrection()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	bias, err := export.MarshalBiasCorr(corr)
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", BiasCorrFile, err)
+		return nil, fmt.Errorf("writing %s: %w", BiasCorrFile, err)
 	}
 	ties, err := c.marshalTies()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	name, listing := export.Listing(in)
-	return atomicfile.Write(dir,
-		atomicfile.Bytes(name, listing),
-		atomicfile.Bytes(BiasCorrFile, bias),
-		atomicfile.Bytes(TiesFile, ties),
-		atomicfile.Bytes(QuantInfoFile, info),
-	)
+	return map[string][]byte{name: listing, BiasCorrFile: bias, TiesFile: ties, QuantInfoFile: info}, nil
 }
 
 // Load reads a calibration of m that [Calibrated.Save] wrote into dir. With s
 // set, the calibration must be by that strategy.
 func Load(dir string, m *Model, s *strategy.Strategy) (*Calibrated, diag.List, error) {
 	file := filepath.Join(dir, QuantInfoFile)
-	data, err := os.ReadFile(file)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil, fmt.Errorf("there is no %s: run narrow calib first, or name its folder with -o", file)
-	case err != nil:
+	files, err := atomicfile.Read(dir, QuantInfoFile, BiasCorrFile, TiesFile)
+	if err != nil {
 		return nil, nil, fmt.Errorf("reading the calibration: %w", err)
 	}
-	q, err := export.ReadQuantInfo(file, data)
+	if files[QuantInfoFile] == nil {
+		return nil, nil, fmt.Errorf("there is no %s: run narrow calib first, or name its folder with -o", file)
+	}
+	q, err := export.ReadQuantInfo(file, files[QuantInfoFile])
 	if err != nil {
 		return nil, nil, err
 	}
@@ -107,11 +120,15 @@ func Load(dir string, m *Model, s *strategy.Strategy) (*Calibrated, diag.List, e
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", file, err)
 	}
-	corr, err := readBiasCorrection(filepath.Join(dir, BiasCorrFile))
+	biasFile := filepath.Join(dir, BiasCorrFile)
+	if files[BiasCorrFile] == nil {
+		return nil, nil, fmt.Errorf("%s is missing beside %s: calibrate again", biasFile, QuantInfoFile)
+	}
+	corr, err := export.ReadBiasCorr(biasFile, files[BiasCorrFile])
 	if err != nil {
 		return nil, nil, err
 	}
-	ties, err := readTies(filepath.Join(dir, TiesFile), r.Plan)
+	ties, err := readTies(filepath.Join(dir, TiesFile), files[TiesFile], r.Plan)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -133,14 +150,3 @@ type StrategyMismatchError struct{ msg string }
 
 // Error names both.
 func (e *StrategyMismatchError) Error() string { return e.msg }
-
-func readBiasCorrection(file string) (map[string][]float32, error) {
-	data, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is missing beside %s: calibrate again", file, QuantInfoFile)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the bias correction: %w", err)
-	}
-	return export.ReadBiasCorr(file, data)
-}

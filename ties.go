@@ -3,10 +3,7 @@ package narrow
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 
 	"narrow/calibrate"
 	"narrow/plan"
@@ -49,14 +46,10 @@ func (c *Calibrated) marshalTies() ([]byte, error) {
 }
 
 // readTies reads what marshalTies wrote for the tensors of p. A folder without
-// the file, from before there was one, is one without counts.
-func readTies(file string, p *plan.Plan) (map[*plan.Tensor]calibrate.Ties, error) {
-	data, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
+// the file, from before there was one, is one without counts (nil data).
+func readTies(file string, data []byte, p *plan.Plan) (map[*plan.Tensor]calibrate.Ties, error) {
+	if data == nil {
 		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the counts of ties: %w", err)
 	}
 	var info tiesInfo
 	dec := json.NewDecoder(bytes.NewReader(data))

@@ -11,7 +11,6 @@ import (
 	"narrow"
 	"narrow/calibrate"
 	"narrow/calibrate/ort"
-	"narrow/internal/atomicfile"
 	"narrow/samples"
 	"narrow/strategy"
 )
@@ -65,7 +64,11 @@ their own.`,
 			if err != nil {
 				return err
 			}
-			if err := a.commit(c.Context(), func() error { return done.Save(f.out) }); err != nil {
+			files, err := done.Files()
+			if err != nil {
+				return err
+			}
+			if err := a.write(c.Context(), results{files: files}); err != nil {
 				return err
 			}
 			sum := job.summary(done)
@@ -135,12 +138,10 @@ func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
 			return nil, err
 		}
 	}
-	return job, a.commit(c.Context(), func() error {
-		if err := atomicfile.CheckDir(f.out); err != nil {
-			return err
-		}
-		return f.stats.checkSave()
-	})
+	if err := a.commit(c.Context(), f.stats.checkSave); err != nil {
+		return nil, err
+	}
+	return job, a.hold(c.Context(), f.out)
 }
 
 // resolve plans the quantization of m and prints the findings.

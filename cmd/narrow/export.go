@@ -12,7 +12,6 @@ import (
 
 	"narrow"
 	"narrow/export"
-	"narrow/graph/onnx"
 	"narrow/internal/atomicfile"
 )
 
@@ -68,7 +67,10 @@ vai_q_pytorch writes it, into the folder vai there.`,
 			if err != nil {
 				return err
 			}
-			sum, err := a.export(c.Context(), cal, &f, in.out)
+			if err := a.hold(c.Context(), in.out); err != nil {
+				return err
+			}
+			sum, err := a.export(c.Context(), cal, &f, nil)
 			if err != nil {
 				return err
 			}
@@ -94,15 +96,22 @@ type exportSummary struct {
 	Opset int64 `json:"opset,omitempty"`
 }
 
-// exportName returns the file that a model is exported to.
-func exportName(dir, model string) string {
+// exportName returns the name of the file that a model is exported to.
+func exportName(model string) string {
 	base := filepath.Base(model)
-	return filepath.Join(dir, strings.TrimSuffix(base, filepath.Ext(base))+".qdq.onnx")
+	return strings.TrimSuffix(base, filepath.Ext(base)) + ".qdq.onnx"
 }
 
-// export writes the quantized model, or what else f asks for, into dir.
-func (a *app) export(ctx context.Context, c *narrow.Calibrated, f *exportFlags, dir string) (exportSummary, error) {
+// export writes the quantized model, or what else f asks for, into the output
+// folder, which is held, together with files, which belong to it.
+func (a *app) export(ctx context.Context, c *narrow.Calibrated, f *exportFlags, files map[string][]byte) (exportSummary, error) {
+	dir := a.folder.Dir()
 	if f.format == formatVAI {
+		if len(files) > 0 {
+			if err := a.write(ctx, results{files: files}); err != nil {
+				return exportSummary{}, err
+			}
+		}
 		return a.exportVAI(ctx, c, filepath.Join(dir, formatVAI))
 	}
 	m, list, err := c.Export(export.Options{Strict: a.strict, ExactRounding: f.exactRounding, KeepBias: f.keepBias, Opset: f.opset})
@@ -113,16 +122,11 @@ func (a *app) export(ctx context.Context, c *narrow.Calibrated, f *exportFlags, 
 	if err := a.verdict(list); err != nil {
 		return exportSummary{}, err
 	}
-	file := exportName(dir, c.Model.Path)
-	err = a.commit(ctx, func() error {
-		if err := atomicfile.MakeDir(dir); err != nil {
-			return err
-		}
-		return onnx.Save(m, file)
-	})
-	if err != nil {
+	name := exportName(c.Model.Path)
+	if err := a.write(ctx, results{files: files, model: m, modelFile: name}); err != nil {
 		return exportSummary{}, err
 	}
+	file := filepath.Join(dir, name)
 	st, err := os.Stat(file)
 	if err != nil {
 		return exportSummary{}, fmt.Errorf("after writing %s: %w", file, err)

@@ -48,6 +48,7 @@ const patience = 700 * time.Millisecond
 func (a *app) leave() {
 	time.Sleep(patience)
 	a.writing.Lock()
+	a.release()
 	fmt.Fprintln(a.stderr, a.lang.Sprint(interrupted()))
 	os.Exit(exitOther)
 }
@@ -70,6 +71,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 }
 
 func (a *app) run(ctx context.Context, args []string) int {
+	defer func() {
+		a.writing.Lock()
+		defer a.writing.Unlock()
+		a.release()
+	}()
 	root := newRootCommand(a)
 	root.SetArgs(args)
 	root.SetIn(a.stdin)

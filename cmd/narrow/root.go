@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"narrow/diag"
+	"narrow/internal/atomicfile"
 	"narrow/internal/messages"
 	"narrow/strategy"
 )
@@ -24,6 +25,8 @@ type app struct {
 	lang messages.Language
 	// strict makes warnings count for the exit code.
 	strict bool
+	// folder is the output folder, where the command writes into one.
+	folder *atomicfile.Folder
 	// writing is held while results replace former ones.
 	writing sync.Mutex
 	// later are findings about the samples, printed when all went well: beside

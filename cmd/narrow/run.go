@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -56,22 +55,19 @@ With --subset-len it calibrates on that many samples and tests on all; with
 			if sum.Test, err = a.test(c.Context(), &testing, done, testSet, "", false); err != nil {
 				return err
 			}
-			// Not before the test: until then Ctrl-C leaves the former result.
-			if err := a.commit(c.Context(), func() error { return done.Save(f.out) }); err != nil {
+			// Nothing is written before the end, and then all of it at once: what
+			// the folder holds belongs together, whatever happens meanwhile.
+			files, err := done.Files()
+			if err != nil {
 				return err
 			}
-			if !f.asJSON {
-				if err := errors.Join(job.print(sum.Calib), printResult(a.stdout, sum.Test)); err != nil {
-					return err
-				}
-			}
-			if sum.Export, err = a.export(c.Context(), done, &e, f.out); err != nil {
-				return fmt.Errorf("the calibration in %s stands, but: %w", f.out, err)
+			if sum.Export, err = a.export(c.Context(), done, &e, files); err != nil {
+				return err
 			}
 			if f.asJSON {
 				return a.printJSON(sum)
 			}
-			return a.printExport(sum.Export)
+			return errors.Join(job.print(sum.Calib), printResult(a.stdout, sum.Test), a.printExport(sum.Export))
 		},
 	}
 	f.add(c)

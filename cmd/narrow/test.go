@@ -92,6 +92,7 @@ func (a *app) loadCalibration(f *inputFlags, config string) (*narrow.Model, *nar
 	if err != nil {
 		return nil, nil, err
 	}
+	atomicfile.Finish(f.out)
 	c, list, err := narrow.Load(f.out, m, s)
 	var mismatch *narrow.StrategyMismatchError
 	if errors.As(err, &mismatch) {

@@ -235,12 +235,7 @@ func removeOldData(path, keep string) error {
 		return nil // the model is in place; a folder that cannot be listed keeps its old files
 	}
 	for _, e := range entries {
-		middle, ok := strings.CutPrefix(e.Name(), base+".")
-		if !ok {
-			continue
-		}
-		digits, ok := strings.CutSuffix(middle, ".data")
-		if _, err := hex.DecodeString(digits); !ok || err != nil || len(digits) != 16 || e.Name() == keep {
+		if !IsDataOf(e.Name(), base) || e.Name() == keep {
 			continue
 		}
 		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
@@ -248,4 +243,13 @@ func removeOldData(path, keep string) error {
 		}
 	}
 	return nil
+}
+
+// IsDataOf reports whether name is that of a data file that [Save] writes beside
+// a model of the given file name.
+func IsDataOf(name, model string) bool {
+	middle, ok := strings.CutPrefix(name, model+".")
+	digits, ok2 := strings.CutSuffix(middle, ".data")
+	_, err := hex.DecodeString(digits)
+	return ok && ok2 && err == nil && len(digits) == 16
 }

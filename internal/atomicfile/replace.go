@@ -49,18 +49,34 @@ func (f *Folder) Replace(fill func(stage string) error, drop func(name string) b
 	if drop == nil {
 		drop = func(string) bool { return false }
 	}
+	there, err := entries(f.dir)
+	if err != nil {
+		return err
+	}
+	stale := map[string]bool{}
+	for name, e := range there {
+		if names[name] == nil && !e.IsDir() && drop(name) {
+			stale[name] = true
+		}
+	}
+	if len(names) == 1 && len(stale) == 0 {
+		for name := range names { // one rename changes all there is to change
+			if err := os.Rename(filepath.Join(stage, name), filepath.Join(f.dir, name)); err != nil {
+				return fmt.Errorf("writing %s: %w", filepath.Join(f.dir, name), err)
+			}
+		}
+		syncDir(f.dir)
+		return nil
+	}
 	syncDir(stage)
-	if f.exchange(stage, names, drop) {
+	if f.exchange(stage, names, stale) {
 		return nil
 	}
 	if err := f.journal(stage); err != nil {
 		return fmt.Errorf("writing into %s: %w", f.dir, err)
 	}
-	there, err := entries(f.dir)
-	for name, e := range there {
-		if names[name] == nil && !e.IsDir() && drop(name) {
-			err = errors.Join(err, os.Remove(filepath.Join(f.dir, name)))
-		}
+	for name := range stale {
+		err = errors.Join(err, os.Remove(filepath.Join(f.dir, name)))
 	}
 	return err
 }
@@ -123,7 +139,7 @@ func (f *Folder) roll() error {
 
 // exchange makes a folder beside f with the files of both, and exchanges the
 // two. It reports false, and has changed nothing, where that cannot be done.
-func (f *Folder) exchange(stage string, names map[string]fs.DirEntry, drop func(string) bool) bool {
+func (f *Folder) exchange(stage string, names map[string]fs.DirEntry, stale map[string]bool) bool {
 	dir, ok := f.exchangeable()
 	if !ok {
 		return false
@@ -132,14 +148,14 @@ func (f *Folder) exchange(stage string, names map[string]fs.DirEntry, drop func(
 	if err != nil {
 		return false
 	}
-	if !f.twin(twin, dir, stage, names, drop) || exchange(twin, dir) != nil {
+	if !f.twin(twin, dir, stage, names, stale) || exchange(twin, dir) != nil {
 		os.RemoveAll(twin)
 		return false
 	}
 	syncDir(filepath.Dir(dir))
 	f.at("exchanged")
 	// What somebody else wrote since the twin was made must not go.
-	rescue(twin, dir, func(name string) bool { return names[name] != nil || drop(name) })
+	rescue(twin, dir, func(name string) bool { return names[name] != nil || stale[name] })
 	f.at("rescued")
 	os.RemoveAll(twin)
 	return true
@@ -171,7 +187,7 @@ func below(path, dir string) bool {
 }
 
 // twin fills a folder with links to the files of dir and stage.
-func (f *Folder) twin(twin, dir, stage string, names map[string]fs.DirEntry, drop func(string) bool) bool {
+func (f *Folder) twin(twin, dir, stage string, names map[string]fs.DirEntry, stale map[string]bool) bool {
 	there, err := entries(dir)
 	if err != nil || !sameAccess(twin, dir) {
 		return false
@@ -182,7 +198,7 @@ func (f *Folder) twin(twin, dir, stage string, names map[string]fs.DirEntry, dro
 			continue
 		case e.IsDir():
 			return false
-		case drop(name):
+		case stale[name]:
 			continue
 		}
 		if os.Link(filepath.Join(dir, name), filepath.Join(twin, name)) != nil {

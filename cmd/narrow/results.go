@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"narrow/graph"
+	"narrow/graph/onnx"
+	"narrow/internal/atomicfile"
+)
+
+// results are the files that one command brings into the output folder, all of
+// them at once or none.
+type results struct {
+	// files are small ones by name.
+	files map[string][]byte
+	// model is a network to write as modelFile, or nil.
+	model     *graph.Model
+	modelFile string
+}
+
+// hold keeps other processes from the output folder until the command ends,
+// and makes sure, before long work, that it can be written.
+func (a *app) hold(ctx context.Context, dir string) error {
+	return a.commit(ctx, func() (err error) {
+		a.folder, err = atomicfile.Hold(dir)
+		return err
+	})
+}
+
+// release lets the output folder go.
+func (a *app) release() {
+	_ = a.folder.Release() // what cannot be removed holds nobody off
+}
+
+// write puts the results into the folder that is held.
+func (a *app) write(ctx context.Context, r results) error {
+	dir := a.folder.Dir()
+	fill := func(stage string) error {
+		for _, name := range slices.Sorted(maps.Keys(r.files)) {
+			file := atomicfile.Bytes(name, r.files[name])
+			if err := atomicfile.WriteNew(filepath.Join(stage, name), file.Write); err != nil {
+				return fmt.Errorf("writing %s: %w", filepath.Join(dir, name), cause(err))
+			}
+		}
+		if r.model == nil {
+			return nil
+		}
+		if err := onnx.Save(r.model, filepath.Join(stage, r.modelFile)); err != nil {
+			return fmt.Errorf("writing %s: %w", filepath.Join(dir, r.modelFile), cause(err))
+		}
+		return nil
+	}
+	drop := func(name string) bool { return r.model != nil && onnx.IsDataOf(name, r.modelFile) }
+	return a.commit(ctx, func() error { return a.folder.Replace(fill, drop) })
+}
+
+// cause returns what an error wraps, without the temporary name around it,
+// which says nothing to anybody.
+func cause(err error) error {
+	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+		err = inner
+	}
+	return err
+}
