@@ -10,6 +10,9 @@ import (
 func (q *qdq) activations() {
 	g := q.m.Graph
 	l := newLinks(g)
+	for _, n := range g.Nodes {
+		q.mixed = q.mixed || q.tensor[n] != nil && q.staysSigned(l, n)
+	}
 	var nodes []*graph.Node
 	for _, n := range g.Nodes {
 		t := q.tensor[n]
@@ -26,7 +29,7 @@ func (q *qdq) activations() {
 				x.reader.Inputs[i] = out
 			}
 		}
-		nodes = append(nodes, q.pair(ruleFuse, x.t, x.e, x.st, q.tieScale(l, x.t, x.e, x.from), x.value, out)...)
+		nodes = append(nodes, q.pair(ruleFuse, x.t, x.e, x.st, q.tieScale(l, x.t, x.e, x.from), 0, x.value, out)...)
 	}
 	g.Nodes = nodes
 }
@@ -41,8 +44,9 @@ func (q *qdq) quantize(l *links, t *plan.Tensor, in, out string) []*graph.Node {
 		return q.castPair(t.Name, graph.Float16, in, out)
 	}
 	e := q.in.Encodings[t]
+	steps := q.shiftSteps(l, t, e, in)
 	st, ok := storageFor(e.Min, e.Max, q.opset, false)
-	if ok && st.typ == graph.Int8 && q.unsigned() {
+	if ok && st.typ == graph.Int8 && (q.unsigned() || q.mixed || steps > 0) {
 		e, st = shifted(e, 128), storage{graph.Uint8, 0, 255}
 	}
 	if !ok {
@@ -58,11 +62,19 @@ func (q *qdq) quantize(l *links, t *plan.Tensor, in, out string) []*graph.Node {
 		in = scaled.Outputs[0]
 	}
 	from := tapped
+	if steps > 0 && !q.shifted[t] {
+		shift := q.node(ruleRound, "Add", t.Name+"/Shift", "", []string{in, q.scalar(t.Name+"_shift", float32(steps)*e.Scale[0])})
+		nodes = append(nodes, shift)
+		in = shift.Outputs[0]
+	}
 	clamped := e.Max != st.hi || e.Min != st.lo && !q.nonNegative(l, in, len(l.producer))
 	source := len(q.extra)
-	q.fuse(l, t, e, st, in, clamped)
+	if steps == 0 {
+		q.fuse(l, t, e, st, in, clamped)
+	}
 	if clamped {
-		clip := q.clip(t.Name, in, "", float32(e.Min-e.ZeroPoint[0])*e.Scale[0], float32(e.Max-e.ZeroPoint[0])*e.Scale[0])
+		zero := e.ZeroPoint[0] - steps
+		clip := q.clip(t.Name, in, "", float32(e.Min-zero)*e.Scale[0], float32(e.Max-zero)*e.Scale[0])
 		nodes = append(nodes, clip)
 		in = clip.Outputs[0]
 		for i := source; i < len(q.extra); i++ {
@@ -80,16 +92,16 @@ func (q *qdq) quantize(l *links, t *plan.Tensor, in, out string) []*graph.Node {
 	if early := len(q.extra) > source; !early || l.producer[from].Is("Concat") {
 		scale = q.tieScale(l, t, e, from)
 	}
-	nodes = append(nodes, q.pair(ruleQDQ, t, e, st, scale, in, out)...)
+	nodes = append(nodes, q.pair(ruleQDQ, t, e, st, scale, steps, in, out)...)
 	if p := l.producer[in]; len(q.extra) > source || !q.opts.Plain && (p == nil || p.Is("Relu", "Clip")) {
-		nodes = append(nodes, q.perReader(t, e, st, in, out)...)
+		nodes = append(nodes, q.perReader(t, e, st, scale, steps, in, out)...)
 	}
 	return nodes
 }
 
 // pair returns QuantizeLinear, dividing by the scale to, and DequantizeLinear
-// from in to out.
-func (q *qdq) pair(rule string, t *plan.Tensor, e scheme.Encoding, st storage, to float32, in, out string) []*graph.Node {
+// from in, which is shifted up by steps, to out.
+func (q *qdq) pair(rule string, t *plan.Tensor, e scheme.Encoding, st storage, to float32, steps int64, in, out string) []*graph.Node {
 	name := t.Name
 	scale := q.scalar(name+"_scale", e.Scale[0])
 	zero := q.store(pack(name+"_zero_point", st.typ, nil, e.ZeroPoint[:1]))
@@ -97,7 +109,11 @@ func (q *qdq) pair(rule string, t *plan.Tensor, e scheme.Encoding, st storage, t
 	if to != e.Scale[0] {
 		divisor = q.scalar(name+"_scale_ties", to)
 	}
-	qn := q.node(rule, "QuantizeLinear", name+"/QuantizeLinear", q.names.fresh(name+"_quantized"), []string{in, divisor, zero})
+	least := zero
+	if steps != 0 {
+		least = q.store(pack(name+"_zero_point_shifted", st.typ, nil, []int64{e.ZeroPoint[0] - steps}))
+	}
+	qn := q.node(rule, "QuantizeLinear", name+"/QuantizeLinear", q.names.fresh(name+"_quantized"), []string{in, divisor, least})
 	dn := q.node(rule, "DequantizeLinear", name+"/DequantizeLinear", out, []string{qn.Outputs[0], scale, zero})
 	return []*graph.Node{qn, dn}
 }

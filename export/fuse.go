@@ -115,10 +115,21 @@ type extraPair struct {
 	reader *graph.Node
 }
 
-// perReader gives each reader of out but the first a pair of its own. ONNX
+// staysSigned reports whether ONNX Runtime on x86, which makes int8 pairs unsigned
+// where one reader follows, would not do so with the pair in the place of tap: it
+// would then compute the operators around it in float. Behind an activation function
+// each reader gets a pair of its own (see perReader); directly behind an operator
+// a second pair would hinder that. Other targets than the CPU may take nothing but int8.
+func (q *qdq) staysSigned(l *links, tap *graph.Node) bool {
+	n := l.producer[tap.Inputs[0]]
+	return !q.opts.Plain && !q.opts.Signed && q.in.Plan.Strategy.Target == scheme.CPU && l.readers[tap.Outputs[0]] > 1 && n != nil && fusable(n)
+}
+
+// perReader gives each reader of out but the first a pair of its own, like that
+// in to out. ONNX
 // Runtime on x86 turns int8 pairs into uint8 ones, but only where one reader
 // follows, and fuses nothing where the two types then meet.
-func (q *qdq) perReader(t *plan.Tensor, e scheme.Encoding, st storage, in, out string) []*graph.Node {
+func (q *qdq) perReader(t *plan.Tensor, e scheme.Encoding, st storage, to float32, steps int64, in, out string) []*graph.Node {
 	if st.typ != graph.Int8 {
 		return nil
 	}
@@ -138,7 +149,7 @@ func (q *qdq) perReader(t *plan.Tensor, e scheme.Encoding, st storage, in, out s
 				n.Inputs[i] = own
 			}
 		}
-		nodes = append(nodes, q.pair(ruleFuse, t, e, st, e.Scale[0], in, own)...)
+		nodes = append(nodes, q.pair(ruleFuse, t, e, st, to, steps, in, own)...)
 	}
 	return nodes
 }

@@ -46,6 +46,10 @@ type Input struct {
 // those that its round mode quantizes to another integer than half_even does.
 type Ties struct{ Elements, Differing int64 }
 
+func (t Ties) plus(o Ties) Ties {
+	return Ties{Elements: t.Elements + o.Elements, Differing: t.Differing + o.Differing}
+}
+
 // Samples says what a plan was calibrated on.
 type Samples struct {
 	// Count is how many samples there were, Batches in how many batches.

@@ -73,7 +73,8 @@ func QDQ(in Input, opts Options) (*graph.Model, diag.List, error) {
 }
 
 func newQDQ(in Input, opts Options) *qdq {
-	return &qdq{in: in, opts: opts, replaced: map[*plan.Tensor]string{}, held: map[*plan.Tensor]bool{}, weightScales: map[*plan.Tensor][]float32{}}
+	return &qdq{in: in, opts: opts, replaced: map[*plan.Tensor]string{}, held: map[*plan.Tensor]bool{},
+		shifts: map[*plan.Tensor]shift{}, shifted: map[*plan.Tensor]bool{}, weightScales: map[*plan.Tensor][]float32{}}
 }
 
 // qdq is one export at work.
@@ -96,6 +97,12 @@ type qdq struct {
 	// held are the tensors whose ties fall as asked though QuantizeLinear
 	// rounds to even.
 	held map[*plan.Tensor]bool
+	// shifts are what biases are to take over, shifted the activations whose
+	// bias does.
+	shifts  map[*plan.Tensor]shift
+	shifted map[*plan.Tensor]bool
+	// mixed says that some 8-bit activations must be unsigned, so that all are.
+	mixed bool
 	// weightScales are the stored scales of weights.
 	weightScales map[*plan.Tensor][]float32
 	bias         biasAudit
@@ -129,6 +136,7 @@ func (q *qdq) run() error {
 		}
 	}
 	raiseIR(q.m, irVersion(q.opset))
+	q.shiftBiases()
 	if err := q.constants(); err != nil {
 		return err
 	}
@@ -213,11 +221,11 @@ func (q *qdq) clone() error {
 }
 
 // find adds a finding.
-func (q *qdq) find(s diag.Severity, code string, message, fix diag.Text) {
+func (q *qdq) find(s diag.Severity, code, fix, format string, args ...any) {
 	if s == diag.Warning && q.opts.Strict {
 		s = diag.Error
 	}
-	q.list = append(q.list, diag.Finding{Severity: s, Code: code, Message: message, Fix: fix})
+	q.list = append(q.list, diag.Finding{Severity: s, Code: code, Message: fmt.Sprintf(format, args...), Fix: fix})
 }
 
 // store adds an initializer and returns its name.

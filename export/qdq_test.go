@@ -94,8 +94,65 @@ func TestTruth(t *testing.T) {
 	}
 }
 
-// TestTiesHeld has every activation but the last behind a Relu: half_up then
-// holds without any operator more.
+// TestTiesHeldBySigned has values of both signs behind all that makes ties: half_up
+// holds by a shift, which is part of the bias where there is an int32 one.
+func TestTiesHeldBySigned(t *testing.T) {
+	m := graph.MustParse(`<ir_version: 8, opset_import: ["": 13]> g (float[N, 4, 8, 8] x) => (float[N, 4, 8, 8] y, float[N, 4, 1, 1] z)
+		<float[4, 4, 3, 3] w = {0.25, -0.5, 0.125, 0.375, -0.25, 0.5, 0.75, ...}, float[4] b = {0.25, -0.125, 0.5, 0.0625},
+		 float[4, 4, 3, 3] v = {-0.25, 0.5, 0.625, 0.375, 0.125, -0.5, -0.75, ...}> {
+		[c1] a = Conv <pads = [1, 1, 1, 1]> (x, w, b)
+		[c2] c = Conv <pads = [1, 1, 1, 1]> (a, v)
+		[sum] y = Add (a, c)
+		[pool] z = GlobalAveragePool (c)
+	}`)
+	for _, config := range []string{`{"include_bias_corr": false}`, `{"include_bias_corr": false, "overall_quantize_config": {"narrow_range": true}}`,
+		`{"include_bias_corr": false, "overall_quantize_config": {"bit_width": 6}}`} {
+		c := calibrateOn(t, m, settings(t, config))
+		want := c.simulate(t)
+		for _, opts := range []export.Options{{}, {KeepBias: true}, {Opset: 21}} {
+			got, list := qdq(t, c.Input, opts)
+			for i, out := range run(t, got, c.in) {
+				if n := beyond(t, out, want[i], 0); n > 0 {
+					t.Errorf("%s, %+v: %d of %d elements of output %d differ", config, opts, n, len(want[i]), i)
+				}
+			}
+			adds := 0
+			for _, n := range got.Graph.Nodes {
+				if n.OpType == "Add" {
+					adds++
+				}
+			}
+			// The sum itself, and shifts of it, of the pool and of the convolution
+			// without a bias; where biases are kept, also of the other one.
+			want := 4
+			if opts.KeepBias {
+				want++
+			}
+			if adds != want {
+				t.Errorf("%s, %+v: %d Adds, not %d", config, opts, adds, want)
+			}
+			if len(list) == 0 || list[0].Code != "round-mode" || strings.Contains(list[0].Message, "which leaves") {
+				t.Errorf("%s, %+v: findings: %v", config, opts, list)
+			}
+		}
+		plain, _ := qdq(t, c.Input, export.Options{Plain: true})
+		if n := beyond(t, run(t, plain, c.in)[0], want[0], 0); n == 0 {
+			t.Error("without the shift nothing differs either: the test tests nothing")
+		}
+		stored, err := export.StoredBiases(c.Input, export.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for b, v := range stored {
+			if v[0] > 1 {
+				t.Errorf("the stored bias %s holds the shift: %v", b.Name, v)
+			}
+		}
+	}
+}
+
+// TestTiesHeld has every activation behind a Relu: half_up then holds without any
+// operator more.
 func TestTiesHeld(t *testing.T) {
 	m := graph.MustParse(`<ir_version: 8, opset_import: ["": 13]> g (float[N, 4, 8, 8] x) => (float[N, 4, 8, 8] y)
 		<float[4, 4, 3, 3] w = {0.25, -0.5, 0.125, 0.375, -0.25, 0.5, 0.75, ...}, float[4, 4, 3, 3] v = {-0.25, 0.5, 0.625, 0.375, 0.125, -0.5, -0.75, ...}> {
@@ -110,14 +167,14 @@ func TestTiesHeld(t *testing.T) {
 	if n := beyond(t, run(t, got, c.in)[0], want[0], 0); n > 0 {
 		t.Errorf("%d of %d elements differ", n, len(want[0]))
 	}
-	if len(list) > 0 {
+	if len(list) != 1 || !strings.Contains(list[0].Message, "the scales of 3 are set") {
 		t.Errorf("findings: %v", list)
 	}
 	plain, list := qdq(t, c.Input, export.Options{Plain: true})
 	if n := beyond(t, run(t, plain, c.in)[0], want[0], 0); n == 0 {
 		t.Error("without the trick nothing differs either: the test tests nothing")
 	}
-	if len(list) != 1 || list[0].Code != "round-mode" || !strings.Contains(list[0].Message.String(), "half_up on 2") {
+	if len(list) != 1 || list[0].Code != "round-mode" || !strings.Contains(list[0].Message, "half_up on 2") {
 		t.Errorf("the audit says %v", list)
 	}
 	if _, list, err := export.QDQ(c.Input, export.Options{Plain: true, Strict: true}); err != nil || !list.HasErrors() {
@@ -128,7 +185,7 @@ func TestTiesHeld(t *testing.T) {
 		c.Ties[p] = export.Ties{Elements: 1000, Differing: 7}
 	}
 	_, list = qdq(t, c.Input, export.Options{Plain: true})
-	if len(list) != 1 || !strings.Contains(list[0].Message.String(), "21 of 3000 elements") {
+	if len(list) != 1 || !strings.Contains(list[0].Message, "21 of 3000 elements") {
 		t.Errorf("the audit says %v", list)
 	}
 }

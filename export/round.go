@@ -86,8 +86,8 @@ const tieShift = 0x1p-22
 // QuantizeLinear rounds ties to even. With power-of-two scales ties are common,
 // since sums of products lie on a grid of which every 2^n-th point is a tie. A
 // scale that is smaller by a hair pushes ties, and ties alone, away from zero
-// (std_round; half_up where no value is negative), a larger one towards zero
-// (half_down).
+// (std_round; half_up where no value is negative, or after a shift), a larger
+// one towards zero (half_down).
 func (q *qdq) tieScale(l *links, t *plan.Tensor, e scheme.Encoding, from string) float32 {
 	s, scale := t.Settings.Settings, e.Scale[0]
 	if q.moved(l, e, from) {
@@ -104,16 +104,21 @@ func (q *qdq) tieScale(l *links, t *plan.Tensor, e scheme.Encoding, from string)
 	return scale * (1 - tieShift)
 }
 
+// holdsTies reports whether scales of e can hold ties at all.
+func (q *qdq) holdsTies(e scheme.Encoding) bool {
+	return !q.opts.Plain && !q.opts.ExactRounding && e.FixPosition != nil && e.Max-e.Min <= 255
+}
+
 // holds reports whether a scale can hold the ties of t's round mode.
 func (q *qdq) holds(l *links, t *plan.Tensor, e scheme.Encoding, from string) bool {
-	if q.opts.Plain || q.opts.ExactRounding || e.FixPosition == nil || e.Max-e.Min > 255 {
+	if !q.holdsTies(e) {
 		return false
 	}
 	switch t.Settings.Settings.RoundMode {
 	case scheme.StdRound, scheme.HalfDown:
 		return true
 	case scheme.HalfUp:
-		return q.nonNegative(l, from, len(l.producer))
+		return q.shiftSteps(l, t, e, from) > 0 || q.nonNegative(l, from, len(l.producer))
 	}
 	return false
 }
@@ -123,7 +128,7 @@ func (q *qdq) holds(l *links, t *plan.Tensor, e scheme.Encoding, from string) bo
 // integers only where the scales are equal.
 func (q *qdq) moved(l *links, e scheme.Encoding, from string) bool {
 	n := l.producer[from]
-	if n == nil || !n.Is("MaxPool", "GlobalMaxPool") {
+	if n == nil || !n.Is("MaxPool", "GlobalMaxPool", "Pad") {
 		return false
 	}
 	in, ok := q.inputEncoding(n.Input(0))
@@ -134,6 +139,10 @@ func (q *qdq) moved(l *links, e scheme.Encoding, from string) bool {
 // bounds the search.
 func (q *qdq) nonNegative(l *links, value string, depth int) bool {
 	n := l.producer[value]
+	if c := q.m.Graph.Initializer(value); c != nil {
+		v, err := c.Floats()
+		return err == nil && !slices.ContainsFunc(v, func(x float32) bool { return !(x >= 0) })
+	}
 	if n == nil || depth == 0 {
 		return false
 	}
@@ -141,7 +150,7 @@ func (q *qdq) nonNegative(l *links, value string, depth int) bool {
 	case q.tensor[n] != nil || n.Is("MaxPool", "GlobalMaxPool", "AveragePool", "GlobalAveragePool", "Flatten", "Reshape", "Transpose",
 		"Squeeze", "Unsqueeze", "Slice", "Split", "Identity", "Dropout", "Expand", "Tile", "DepthToSpace", "SpaceToDepth"):
 		return q.nonNegative(l, n.Input(0), depth-1)
-	case n.Is("Add", "Concat", "Max"):
+	case n.Is("Add", "Mul", "Div", "Concat", "Max", "ReduceMean"):
 		return len(n.Inputs) > 0 && !slices.ContainsFunc(n.Inputs, func(in string) bool { return !q.nonNegative(l, in, depth-1) })
 	case n.Is("Clip"):
 		if c := q.m.Graph.Initializer(n.Input(1)); c != nil {

@@ -1,21 +1,27 @@
 package export
 
 import (
+	"fmt"
 	"math"
+	"strings"
 
 	"narrow/diag"
 	"narrow/plan"
 	"narrow/scheme"
 )
 
-// auditTies says how many activations QuantizeLinear rounds otherwise than the
-// simulation did: it rounds ties to even.
+// auditTies says on how many activations QuantizeLinear rounds otherwise than the
+// strategy asks, since it rounds ties to even, and how many elements of the
+// calibration samples that concerns. Where scales hold the ties (see
+// [qdq.tieScale]), they fall as asked in a runtime that computes QuantizeLinear
+// in float32, as ONNX defines it; one that multiplies integers by a fixed-point
+// number may see no difference between the two scales, so it is said all the same.
 func (q *qdq) auditTies() {
 	if q.opts.ExactRounding {
 		return
 	}
-	var tensors, held, uncounted int
-	var sum Ties
+	var all, held, uncounted int
+	var sum, left Ties // left: of the tensors that are not held
 	var modes [scheme.StdRound + 1]int
 	first := ""
 	for _, t := range q.in.Plan.Activations() {
@@ -26,53 +32,51 @@ func (q *qdq) auditTies() {
 		if _, ok := opsetFor(q.in.Encodings[t].Min, q.in.Encodings[t].Max, false); !ok {
 			continue // written in operators that round as asked
 		}
-		if q.held[t] {
-			held++
-			continue
-		}
-		tensors++
+		all++
 		modes[s.RoundMode]++
 		n, ok := q.in.Ties[t]
 		if !ok {
 			uncounted++
 		}
-		sum.Elements += n.Elements
-		sum.Differing += n.Differing
+		sum = sum.plus(n)
+		if q.held[t] {
+			held++
+			continue
+		}
+		left = left.plus(n)
 		if first == "" && (n.Differing > 0 || !ok) {
 			first = t.Name
 		}
 	}
-	if tensors == 0 {
+	if all == 0 {
 		return
 	}
-	var what diag.Text
+	var asked []string
 	for m, n := range modes {
 		if n > 0 {
-			part := diag.Textf("%v on %d tensors", scheme.RoundMode(m), n)
-			if what.IsZero() {
-				what = part
-			} else {
-				what = diag.Textf("%s, %s", what, part)
-			}
+			asked = append(asked, fmt.Sprintf("%v on %d tensors", scheme.RoundMode(m), n))
 		}
 	}
-	if held > 0 {
-		what = diag.Textf("%s; on %d more the scale is set so that ties fall as asked", what, held)
-	}
-	count := diag.Textf("on the calibration samples %d of %d elements differ by one step", sum.Differing, sum.Elements)
+	msg := fmt.Sprintf("QuantizeLinear rounds ties to even, the strategy asks otherwise (%s): on the calibration samples %d of %d elements differ by one step",
+		strings.Join(asked, ", "), sum.Differing, sum.Elements)
 	if uncounted > 0 {
-		count = diag.Textf("%s (%d tensors were not counted)", count, uncounted)
+		msg += fmt.Sprintf(" (%d tensors were not counted)", uncounted)
+	}
+	if held > 0 {
+		msg += fmt.Sprintf("; the scales of %d are set so that ties fall as asked where a runtime divides in float32, as ONNX defines it", held)
+		if held < all && left.Differing > 0 {
+			msg += fmt.Sprintf(", which leaves %d elements", left.Differing)
+		}
 	}
 	if first != "" {
-		count = diag.Textf("%s, first in %q", count, first)
+		msg += fmt.Sprintf(", first in %q", first)
 	}
-	message := diag.Textf("QuantizeLinear rounds ties to even, the strategy asks otherwise (%s): %s", what, count)
-	fix := diag.Textf("--exact-rounding expresses the mode in standard operators, at a cost in speed")
+	const fix = "--exact-rounding expresses the mode in standard operators, at a cost in speed"
 	if sum.Differing == 0 && uncounted == 0 {
-		q.list = append(q.list, diag.Finding{Severity: diag.Note, Code: "round-mode", Message: message, Fix: fix})
+		q.list = append(q.list, diag.Finding{Severity: diag.Note, Code: "round-mode", Fix: fix, Message: msg})
 		return
 	}
-	q.find(diag.Warning, "round-mode", message, fix)
+	q.find(diag.Warning, "round-mode", fix, "%s", msg)
 }
 
 // biasAudit collects what storing biases as int32 changes.
@@ -108,10 +112,10 @@ func (q *qdq) tellBias() {
 	if q.bias.rounded == 0 {
 		return
 	}
-	msg := diag.Textf("%d biases are rounded to the int32 sums that integer kernels add them to", q.bias.rounded)
+	msg := fmt.Sprintf("%d biases are rounded to the int32 sums that integer kernels add them to", q.bias.rounded)
 	if q.bias.layer != "" {
-		msg = diag.Textf("%s, by at most %.2g quantization steps of the result (layer %q)", msg, q.bias.worst, q.bias.layer)
+		msg += fmt.Sprintf(", by at most %.2g quantization steps of the result (layer %q)", q.bias.worst, q.bias.layer)
 	}
 	q.list = append(q.list, diag.Finding{Severity: diag.Note, Code: "bias-int32", Message: msg,
-		Fix: diag.Textf("--keep-bias stores them as they were calibrated; runtimes then compute those layers in float")})
+		Fix: "--keep-bias stores them as they were calibrated; runtimes then compute those layers in float"})
 }

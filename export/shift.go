@@ -1,0 +1,93 @@
+package export
+
+import (
+	"math"
+
+	"narrow/graph"
+	"narrow/plan"
+	"narrow/scheme"
+)
+
+// A scale can hold the ties of half_up only where no value is negative (see
+// [qdq.tieScale]). Elsewhere the value is first shifted up by the width of the
+// integers' negative side, so that whatever is not clamped is positive, rounded
+// with that scale, and stored by a zero point that takes the shift back:
+//
+//	floor(x/s + 1/2) = floor((x + k*s)/s + 1/2) - k
+//
+// The zero point of DequantizeLinear stays what it was. Where an integer
+// product comes before, the shift is part of its bias and costs nothing.
+
+// shiftSteps returns by how many steps t's values are shifted, 0 where they
+// are not. from is the value to round.
+func (q *qdq) shiftSteps(l *links, t *plan.Tensor, e scheme.Encoding, from string) int64 {
+	if t.Settings.Settings.RoundMode != scheme.HalfUp || !q.holdsTies(e) || e.ZeroPoint[0] <= e.Min ||
+		q.nonNegative(l, from, len(l.producer)) || q.moved(l, e, from) || !onGrid(l, from) {
+		return 0
+	}
+	return e.ZeroPoint[0] - e.Min
+}
+
+// onGrid reports whether a value is made of sums of products, which ties are
+// common among. Elsewhere ties are rare, and a shift would let float32 make some.
+func onGrid(l *links, value string) bool {
+	for range len(l.producer) {
+		n := l.producer[value]
+		if n == nil || !n.Is("Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Identity", "Dropout",
+			"Expand", "Tile", "DepthToSpace", "SpaceToDepth", "Concat", "Pad") {
+			return n != nil && n.Is("Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Sub", "Mul", "Sum",
+				"BatchNormalization", "AveragePool", "GlobalAveragePool", "ReduceMean")
+		}
+		value = n.Input(0)
+	}
+	return false
+}
+
+// shiftBiases decides which biases take the shift of the value behind, before
+// they are stored.
+func (q *qdq) shiftBiases() {
+	l := newLinks(q.m.Graph)
+	bias := map[*graph.Node]*plan.Tensor{}
+	for _, t := range q.in.Plan.Tensors {
+		if t.Kind == scheme.Bias && t.Constant != nil && len(t.Uses) == 1 && t.Uses[0].Input == 2 {
+			bias[q.nodes[t.Uses[0].Node]] = t
+		}
+	}
+	for _, n := range q.m.Graph.Nodes {
+		t := q.tensor[n]
+		if t == nil || t.Settings.Settings.Datatype != scheme.Int {
+			continue
+		}
+		e := q.in.Encodings[t]
+		k := q.shiftSteps(l, t, e, n.Inputs[0])
+		if p := l.inner(n.Inputs[0]); k > 0 && p != nil && bias[p] != nil && (p.OpType != "Gemm" || p.Float("alpha", 1) == 1 && p.Float("beta", 1) == 1) {
+			q.shifts[bias[p]] = shift{of: t, by: float64(k) * float64(e.Scale[0])}
+		}
+	}
+}
+
+// shift is what a bias takes over from the value behind: of is that value.
+type shift struct {
+	of *plan.Tensor
+	by float64
+}
+
+// shiftInts adds a bias's shift to its integers, in units of scales, and reports
+// nothing: where they do not hold it, they stay, and the shift becomes a node.
+func (q *qdq) shiftInts(t *plan.Tensor, ints []int64, scales []float32) {
+	s, ok := q.shifts[t]
+	if !ok {
+		return
+	}
+	moved := make([]int64, len(ints))
+	for i, v := range ints {
+		by := s.by / float64(scales[min(i, len(scales)-1)])
+		// Half of the range is left to the products.
+		if by != math.Trunc(by) || math.Abs(float64(v)+by) > math.MaxInt32/2 {
+			return
+		}
+		moved[i] = v + int64(by)
+	}
+	copy(ints, moved)
+	q.shifted[s.of] = true
+}
