@@ -18,8 +18,7 @@ type runSummary struct {
 func newRunCommand(a *app) *cobra.Command {
 	var f calibFlags
 	var e exportFlags
-	var testData, testLabels string
-	var testSkip int
+	var t testSetFlags
 	c := &cobra.Command{
 		Use:   "run --model M --data D [--labels L] [--config-file F]",
 		Short: "calib, test and export in one",
@@ -35,15 +34,7 @@ With --subset-len it calibrates on that many samples and tests on all; with
 			if err != nil {
 				return err
 			}
-			testing := f.inputFlags
-			// Where samples are passed over, they are those that calibrate.
-			testing.subset, testing.skip, testing.shuffle = 0, testSkip, f.shuffle && testSkip > 0 && testData == ""
-			if testData != "" {
-				testing.data, testing.labels = testData, testLabels
-			} else if testLabels != "" {
-				return usagef("--test-labels needs --test-data: --labels goes with --data")
-			}
-			testSet, err := a.openSamples(&testing, job.model)
+			testSet, testing, err := a.openTestSet(f.inputFlags, &t, job.model)
 			if err != nil {
 				return err
 			}
@@ -52,7 +43,7 @@ With --subset-len it calibrates on that many samples and tests on all; with
 				return err
 			}
 			sum := runSummary{Calib: job.summary(done)}
-			if sum.Test, err = a.test(c.Context(), &testing, done, testSet, "", false); err != nil {
+			if sum.Test, err = a.test(c.Context(), testing, done, testSet, "", false); err != nil {
 				return err
 			}
 			// Nothing is written before the end, and then all of it at once: what
@@ -72,8 +63,6 @@ With --subset-len it calibrates on that many samples and tests on all; with
 	}
 	f.add(c)
 	e.add(c)
-	c.Flags().StringVar(&testData, "test-data", "", "test on these samples (default: on those of --data)")
-	c.Flags().IntVar(&testSkip, "test-skip", 0, "test on all but this many first samples")
-	c.Flags().StringVar(&testLabels, "test-labels", "", "labels of --test-data")
+	t.add(c)
 	return c
 }

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"narrow"
+	"narrow/samples"
+)
+
+// testSetFlags say which samples to test on, for commands that calibrate too.
+type testSetFlags struct {
+	data, labels string
+	skip         int
+}
+
+func (t *testSetFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&t.data, "test-data", "", "test on these samples (default: on those of --data)")
+	c.Flags().IntVar(&t.skip, "test-skip", 0, "test on all but this many first samples")
+	c.Flags().StringVar(&t.labels, "test-labels", "", "labels of --test-data")
+}
+
+// openTestSet opens the samples to test on: those of t, else all of those that
+// f names. It returns the flags that they were opened by, too.
+func (a *app) openTestSet(f inputFlags, t *testSetFlags, m *narrow.Model) (*samples.Set, *inputFlags, error) {
+	// Where samples are passed over, they are those that calibrate.
+	f.subset, f.skip, f.shuffle = 0, t.skip, f.shuffle && t.skip > 0 && t.data == ""
+	if t.data != "" {
+		f.data, f.labels = t.data, t.labels
+	} else if t.labels != "" {
+		return nil, nil, usagef("--test-labels needs --test-data: --labels goes with --data")
+	}
+	set, err := a.openSamples(&f, m)
+	return set, &f, err
+}
