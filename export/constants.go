@@ -81,7 +81,8 @@ func (q *qdq) constant(t *plan.Tensor, values []float32, out string) ([]*graph.N
 		for i := range ints {
 			ints[i] -= e.ZeroPoint[i/layout.Inner%layout.Channels]
 			if ints[i] < st.lo || ints[i] > st.hi {
-				q.find(diag.Note, "stored-as-float", "", "%s: its integers without the zero point need more than 32 bits; its values are stored as float32", describe(t))
+				q.find(diag.Note, "stored-as-float",
+					diag.Textf("%s: its integers without the zero point need more than 32 bits; its values are stored as float32", describe(t)), diag.Text{})
 				return q.floats(t, values, as, layout, out), nil
 			}
 		}

@@ -221,11 +221,11 @@ func (q *qdq) clone() error {
 }
 
 // find adds a finding.
-func (q *qdq) find(s diag.Severity, code, fix, format string, args ...any) {
+func (q *qdq) find(s diag.Severity, code string, message, fix diag.Text) {
 	if s == diag.Warning && q.opts.Strict {
 		s = diag.Error
 	}
-	q.list = append(q.list, diag.Finding{Severity: s, Code: code, Message: fmt.Sprintf(format, args...), Fix: fix})
+	q.list = append(q.list, diag.Finding{Severity: s, Code: code, Message: message, Fix: fix})
 }
 
 // store adds an initializer and returns its name.

@@ -181,7 +181,7 @@ func because(r *strategy.Resolved) []string {
 			continue
 		}
 		b := r.Because(k)
-		f := from{b.Text, b.Range.File}
+		f := from{b.Text.String(), b.Range.File}
 		if keys[f] == nil {
 			order = append(order, f)
 		}

@@ -111,8 +111,8 @@ func (r *raiser) crosses(v int64) bool { return r.from < v && v <= r.to }
 func (r *raiser) fail(n *graph.Node, format string, args ...any) {
 	r.list = append(r.list, diag.Finding{
 		Severity: diag.Error, Code: "opset",
-		Message: fmt.Sprintf("node %q (%s) cannot be raised from operator set %d to %d: %s", n.Label(), n.OpType, r.from, r.to, fmt.Sprintf(format, args...)),
-		Fix:     fmt.Sprintf("export the model from its framework with opset_version %d", r.to),
+		Message: diag.Textf("node %q (%s) cannot be raised from operator set %d to %d: %s", n.Label(), n.OpType, r.from, r.to, fmt.Sprintf(format, args...)),
+		Fix:     diag.Textf("export the model from its framework with opset_version %d", r.to),
 	})
 }
 

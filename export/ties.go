@@ -1,9 +1,7 @@
 package export
 
 import (
-	"fmt"
 	"math"
-	"strings"
 
 	"narrow/diag"
 	"narrow/plan"
@@ -51,32 +49,37 @@ func (q *qdq) auditTies() {
 	if all == 0 {
 		return
 	}
-	var asked []string
+	var asked diag.Text
 	for m, n := range modes {
 		if n > 0 {
-			asked = append(asked, fmt.Sprintf("%v on %d tensors", scheme.RoundMode(m), n))
+			part := diag.Textf("%v on %d tensors", scheme.RoundMode(m), n)
+			if asked.IsZero() {
+				asked = part
+			} else {
+				asked = diag.Textf("%s, %s", asked, part)
+			}
 		}
 	}
-	msg := fmt.Sprintf("QuantizeLinear rounds ties to even, the strategy asks otherwise (%s): on the calibration samples %d of %d elements differ by one step",
-		strings.Join(asked, ", "), sum.Differing, sum.Elements)
+	count := diag.Textf("on the calibration samples %d of %d elements differ by one step", sum.Differing, sum.Elements)
 	if uncounted > 0 {
-		msg += fmt.Sprintf(" (%d tensors were not counted)", uncounted)
+		count = diag.Textf("%s (%d tensors were not counted)", count, uncounted)
 	}
 	if held > 0 {
-		msg += fmt.Sprintf("; the scales of %d are set so that ties fall as asked where a runtime divides in float32, as ONNX defines it", held)
-		if held < all && left.Differing > 0 {
-			msg += fmt.Sprintf(", which leaves %d elements", left.Differing)
+		count = diag.Textf("%s; the scales of %d are set so that ties fall as asked where a runtime divides in float32, as ONNX defines it", count, held)
+		if left.Differing > 0 {
+			count = diag.Textf("%s, which leaves %d elements", count, left.Differing)
 		}
 	}
 	if first != "" {
-		msg += fmt.Sprintf(", first in %q", first)
+		count = diag.Textf("%s, first in %q", count, first)
 	}
-	const fix = "--exact-rounding expresses the mode in standard operators, at a cost in speed"
+	message := diag.Textf("QuantizeLinear rounds ties to even, the strategy asks otherwise (%s): %s", asked, count)
+	fix := diag.Textf("--exact-rounding expresses the mode in standard operators, at a cost in speed")
 	if sum.Differing == 0 && uncounted == 0 {
-		q.list = append(q.list, diag.Finding{Severity: diag.Note, Code: "round-mode", Fix: fix, Message: msg})
+		q.list = append(q.list, diag.Finding{Severity: diag.Note, Code: "round-mode", Message: message, Fix: fix})
 		return
 	}
-	q.find(diag.Warning, "round-mode", fix, "%s", msg)
+	q.find(diag.Warning, "round-mode", message, fix)
 }
 
 // biasAudit collects what storing biases as int32 changes.
@@ -112,10 +115,10 @@ func (q *qdq) tellBias() {
 	if q.bias.rounded == 0 {
 		return
 	}
-	msg := fmt.Sprintf("%d biases are rounded to the int32 sums that integer kernels add them to", q.bias.rounded)
+	msg := diag.Textf("%d biases are rounded to the int32 sums that integer kernels add them to", q.bias.rounded)
 	if q.bias.layer != "" {
-		msg += fmt.Sprintf(", by at most %.2g quantization steps of the result (layer %q)", q.bias.worst, q.bias.layer)
+		msg = diag.Textf("%s, by at most %.2g quantization steps of the result (layer %q)", msg, q.bias.worst, q.bias.layer)
 	}
 	q.list = append(q.list, diag.Finding{Severity: diag.Note, Code: "bias-int32", Message: msg,
-		Fix: "--keep-bias stores them as they were calibrated; runtimes then compute those layers in float"})
+		Fix: diag.Textf("--keep-bias stores them as they were calibrated; runtimes then compute those layers in float")})
 }
