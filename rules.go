@@ -9,11 +9,13 @@ import (
 // More changes little.
 const equalizeRounds = 20
 
-// rules returns the rewrites that come before calibration, in order. As in
-// vai_q_pytorch, equalization turns every ReLU6 into ReLU; for High it goes
-// through ReLU6 and scales its bounds instead, unless the strategy asks for
-// ReLU.
-func rules(s *strategy.Strategy, a Accuracy) []rewrite.Rule {
+// rules returns the rewrites that come before calibration, in order.
+func rules(s *strategy.Strategy, a Accuracy) []rewrite.Rule { return rewrite.Before(rewrites(s, a)) }
+
+// rewrites says what to rewrite before calibration. As in vai_q_pytorch,
+// equalization turns every ReLU6 into ReLU; for High it goes through ReLU6 and
+// scales its bounds instead, unless the strategy asks for ReLU.
+func rewrites(s *strategy.Strategy, a Accuracy) rewrite.Options {
 	o := rewrite.Options{
 		ConvertRelu6: s.ConvertReLU6 || s.IncludeCLE,
 		ConvertSilu:  s.ConvertSiLU,
@@ -26,5 +28,5 @@ func rules(s *strategy.Strategy, a Accuracy) []rewrite.Rule {
 		o.Relu6 = rewrite.Relu6Bounds
 		o.Rounds = equalizeRounds
 	}
-	return rewrite.Before(o)
+	return o
 }

@@ -1,6 +1,9 @@
 package plan
 
-import "narrow/graph"
+import (
+	"narrow/graph"
+	"narrow/scheme"
+)
 
 // quantizable are the standard operators whose results an integer quantizer
 // follows, as in vai_q_pytorch 3.5 (nndctgraph_holder, QUANTIZABLE_OPS), in
@@ -48,6 +51,16 @@ func weightInputs(n *graph.Node) (weights, bias int, ok bool) {
 		return 1, -1, true
 	}
 	return 0, 0, false
+}
+
+// ChannelAxis returns the axis of a weight tensor's output channels, which
+// [Tensor.Axis] tells only where each has a scale of its own; -1 for other
+// tensors, and for weights without axes.
+func (t *Tensor) ChannelAxis() int {
+	if t.Constant == nil || t.Kind != scheme.Weights || len(t.Constant.Dims) == 0 {
+		return -1
+	}
+	return weightAxis(t.Uses[0].Node, t.Uses[0].Input, len(t.Constant.Dims))
 }
 
 // weightAxis returns the output channel axis of a weight tensor of rank r.

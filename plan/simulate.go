@@ -69,30 +69,7 @@ func (p *Plan) Simulation(o SimulationOptions) (*Simulation, error) {
 		clone[n] = g.Nodes[i]
 	}
 	ix := graph.NewIndex(g)
-	used := map[string]bool{}
-	for _, n := range g.Nodes {
-		for _, o := range n.Outputs {
-			used[o] = true
-		}
-	}
-	for _, v := range g.Inputs {
-		used[v.Name] = true
-	}
-	for _, t := range g.Initializers {
-		used[t.Name] = true
-	}
-	fresh := func(name string) string {
-		for i := 0; ; i++ {
-			c := name
-			if i > 0 {
-				c = fmt.Sprintf("%s_%d", name, i)
-			}
-			if !used[c] {
-				used[c] = true
-				return c
-			}
-		}
-	}
+	fresh := graph.Fresh(g)
 	isInput := map[string]bool{}
 	for _, v := range g.Inputs {
 		isInput[v.Name] = true
