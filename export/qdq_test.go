@@ -131,7 +131,7 @@ func TestTiesHeldBySigned(t *testing.T) {
 			if adds != want {
 				t.Errorf("%s, %+v: %d Adds, not %d", config, opts, adds, want)
 			}
-			if len(list) == 0 || list[0].Code != "round-mode" || strings.Contains(list[0].Message, "which leaves") {
+			if len(list) == 0 || list[0].Code != "round-mode" || strings.Contains(list[0].Message.String(), "which leaves") {
 				t.Errorf("%s, %+v: findings: %v", config, opts, list)
 			}
 		}
@@ -167,7 +167,7 @@ func TestTiesHeld(t *testing.T) {
 	if n := beyond(t, run(t, got, c.in)[0], want[0], 0); n > 0 {
 		t.Errorf("%d of %d elements differ", n, len(want[0]))
 	}
-	if len(list) != 1 || !strings.Contains(list[0].Message, "the scales of 3 are set") {
+	if len(list) != 1 || !strings.Contains(list[0].Message.String(), "the scales of 3 are set") {
 		t.Errorf("findings: %v", list)
 	}
 	plain, list := qdq(t, c.Input, export.Options{Plain: true})
