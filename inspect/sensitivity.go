@@ -1,0 +1,278 @@
+package inspect
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+
+	"narrow"
+	"narrow/calibrate"
+	"narrow/calibrate/observe"
+	"narrow/graph"
+	"narrow/internal/kernel"
+	"narrow/plan"
+)
+
+// SensitivityOptions say how to rank layers.
+type SensitivityOptions struct {
+	// Threads is how many threads share the work; 0 means one per core.
+	Threads int
+	// Labels are the samples' classes, from the first sample of all; nil where
+	// there are none.
+	Labels []int
+	// Progress, when set, is called with the number of networks that have run
+	// over the samples, and how many there are.
+	Progress func(done, all int)
+}
+
+// Sensitivity quantizes each layer of c alone, with the encodings and constants
+// that calibration found, leaves everything else in float, and ranks the layers
+// by what that does to the network's output over the samples.
+//
+// The network runs once for every layer with something quantized, and five
+// times besides; the samples and the networks' outputs are held in memory. The error names the
+// model.
+func Sensitivity(ctx context.Context, c *narrow.Calibrated, run calibrate.Runner, in calibrate.Batches, opts SensitivityOptions) (*Ranking, error) {
+	r, err := newRanker(ctx, c, run, in, opts)
+	if err == nil {
+		err = r.rank()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ranking the layers of %s: %w", c.Model.Path, err)
+	}
+	return &r.out, nil
+}
+
+// ranker is the state of one run of Sensitivity.
+type ranker struct {
+	ctx     context.Context
+	c       *narrow.Calibrated
+	engine  calibrate.Runner
+	opts    SensitivityOptions
+	pool    *kernel.Pool
+	batches []*calibrate.Batch
+	// constants are the quantized ones, tensors all of them by layer.
+	constants map[*plan.Tensor]*graph.Tensor
+	tensors   map[*plan.Layer][]*plan.Tensor
+	done, all int
+	out       Ranking
+}
+
+func newRanker(ctx context.Context, c *narrow.Calibrated, run calibrate.Runner, in calibrate.Batches, opts SensitivityOptions) (*ranker, error) {
+	r := &ranker{ctx: ctx, c: c, engine: run, opts: opts, pool: kernel.NewPool(cores(opts.Threads)), tensors: byLayer(c.Plan)}
+	var err error
+	if r.constants, err = c.Result.QuantizedConstants(r.pool); err != nil {
+		return nil, err
+	}
+	for b, err := range calibrate.Fit(in, c.Plan.Model, chunk) {
+		if err != nil {
+			return nil, err
+		}
+		kept := *b // a batch is valid until the next one
+		kept.Names, kept.Inputs = slices.Clone(b.Names), maps.Clone(b.Inputs)
+		for name, t := range kept.Inputs {
+			t.Shape, t.Floats, t.Raw, t.Strings = slices.Clone(t.Shape), slices.Clone(t.Floats), slices.Clone(t.Raw), slices.Clone(t.Strings)
+			kept.Inputs[name] = t
+		}
+		r.batches = append(r.batches, &kept)
+		r.out.Samples += b.Count
+	}
+	switch n := r.out.Samples; {
+	case n == 0:
+		return nil, errors.New("there are no samples to run")
+	case opts.Labels != nil && n > len(opts.Labels):
+		return nil, fmt.Errorf("there are %d labels, but %d samples", len(opts.Labels), n)
+	}
+	return r, nil
+}
+
+// rank runs all networks.
+func (r *ranker) rank() error {
+	p := r.c.Plan
+	r.all = 5
+	for _, l := range p.Layers {
+		if len(r.tensors[l]) > 0 {
+			r.all++
+		}
+	}
+	own := newAlone(r.c, r.pool, r.constants)
+	if err := own.run(r.ctx, r.engine, r.batches, r.opts.Threads); err != nil {
+		return err
+	}
+	r.step()
+	read, err := r.plain(r.c.Model.Graph)
+	if err != nil {
+		return err
+	}
+	float, err := r.plain(p.Model)
+	if err != nil {
+		return err
+	}
+	res := r.score(read, float)
+	r.out.Float, r.out.Rewrites = res.Float, costOf(res)
+	all, err := r.quantized(p.Tensors)
+	if err != nil {
+		return err
+	}
+	r.out.All = costOf(r.score(read, all))
+
+	light, err := r.lightLayers()
+	if err != nil {
+		return err
+	}
+	if light != nil {
+		defer light.session.Close()
+	}
+	r.step()
+	r.out.Layers = []LayerCost{}
+	for i, l := range p.Layers {
+		ts := r.tensors[l]
+		if len(ts) == 0 {
+			continue
+		}
+		var outs [][]calibrate.Tensor
+		if slices.ContainsFunc(ts, isConstant) {
+			outs, err = r.quantized(ts)
+		} else {
+			outs, err = r.only(light, l)
+		}
+		if err != nil {
+			return fmt.Errorf("layer %s alone: %w", l.Name, err)
+		}
+		d := describe(p, l)
+		r.out.Layers = append(r.out.Layers, LayerCost{
+			Name: l.Name, Index: i, Op: l.Op, Module: d.module, Weights: d.weights, Activation: d.activation,
+			Cost: costOf(r.score(float, outs)), Own: own.errors[i].error(),
+		})
+	}
+	slices.SortStableFunc(r.out.Layers, func(a, b LayerCost) int { return cmp.Compare(a.SQNR, b.SQNR) })
+	return nil
+}
+
+func isConstant(t *plan.Tensor) bool { return t.Constant != nil }
+
+// step tells that one more network has run.
+func (r *ranker) step() {
+	r.done++
+	if r.opts.Progress != nil {
+		r.opts.Progress(r.done, r.all)
+	}
+}
+
+// outputs runs a network over the batches and returns its outputs, by batch.
+func (r *ranker) outputs(s calibrate.Session, hook calibrate.Hook) ([][]calibrate.Tensor, error) {
+	var outs [][]calibrate.Tensor
+	for _, b := range r.batches {
+		out, err := calibrate.Outputs(r.ctx, s, b, hook, r.c.Plan.Model.Graph.Outputs)
+		if err != nil {
+			return nil, err
+		}
+		outs = append(outs, out)
+	}
+	r.step()
+	return outs, nil
+}
+
+// plain runs a float network.
+func (r *ranker) plain(m *graph.Model) ([][]calibrate.Tensor, error) {
+	s, err := r.engine.Load(r.ctx, m, calibrate.LoadOptions{Threads: r.opts.Threads})
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	return r.outputs(s, nil)
+}
+
+// simulation loads the network with some of the plan's tensors quantized.
+func (r *ranker) simulation(ts []*plan.Tensor) (calibrate.Session, *plan.Simulation, error) {
+	p := *r.c.Plan
+	p.Tensors = ts
+	sim, err := p.Simulation(plan.SimulationOptions{Replace: r.constants})
+	if err != nil {
+		return nil, nil, fmt.Errorf("building the network: %w", err)
+	}
+	s, err := r.engine.Load(r.ctx, sim.Model, calibrate.LoadOptions{Threads: r.opts.Threads, AnyOrder: func(int) bool { return true }})
+	return s, sim, err
+}
+
+// quantized runs the network with some of the plan's tensors quantized.
+func (r *ranker) quantized(ts []*plan.Tensor) ([][]calibrate.Tensor, error) {
+	s, sim, err := r.simulation(ts)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	return r.outputs(s, func(tap int, dst, src []float32, shape []int64) error {
+		return r.quantize(sim.Taps[tap].Tensor, dst, src, shape)
+	})
+}
+
+func (r *ranker) quantize(t *plan.Tensor, dst, src []float32, shape []int64) error {
+	if err := observe.Apply(r.pool, dst, src, t.Settings.Settings, r.c.Result.Encodings[t], shape); err != nil {
+		return fmt.Errorf("layer %s: %v %q: %w", t.Layer.Name, t.Kind, t.Name, err)
+	}
+	return nil
+}
+
+// lightLayers is one network for all layers without quantized constants, each
+// tensor of which has a tap: it need not be loaded for each.
+type lightLayers struct {
+	session calibrate.Session
+	sim     *plan.Simulation
+}
+
+func (r *ranker) lightLayers() (*lightLayers, error) {
+	var ts []*plan.Tensor
+	for _, l := range r.c.Plan.Layers {
+		if own := r.tensors[l]; !slices.ContainsFunc(own, isConstant) {
+			ts = append(ts, own...)
+		}
+	}
+	if len(ts) == 0 {
+		return nil, nil
+	}
+	s, sim, err := r.simulation(ts)
+	if err != nil {
+		return nil, err
+	}
+	return &lightLayers{s, sim}, nil
+}
+
+// only runs light with the tensors of l quantized.
+func (r *ranker) only(light *lightLayers, l *plan.Layer) ([][]calibrate.Tensor, error) {
+	return r.outputs(light.session, func(tap int, dst, src []float32, shape []int64) error {
+		if t := light.sim.Taps[tap].Tensor; t.Layer == l {
+			return r.quantize(t, dst, src, shape)
+		}
+		if !calibrate.SameMemory(dst, src) {
+			copy(dst, src)
+		}
+		return nil
+	})
+}
+
+// score compares outputs with a reference's.
+func (r *ranker) score(reference, tested [][]calibrate.Tensor) *calibrate.Result {
+	s := calibrate.NewScore(r.opts.Labels)
+	for i, b := range r.batches {
+		s.Add(b.First, b.Count, reference[i], tested[i])
+	}
+	return s.Result()
+}
+
+// costOf is what a result says of the tested network.
+func costOf(r *calibrate.Result) Cost {
+	c := Cost{SQNR: r.SQNR, Agreement: r.Agreement}
+	if math.IsNaN(float64(c.SQNR)) {
+		c.SQNR = calibrate.Decibel(math.Inf(-1))
+	}
+	if r.Float != nil && r.Quantized != nil {
+		top1, drop := r.Quantized.Top1, r.Float.Top1-r.Quantized.Top1
+		c.Top1, c.Drop = &top1, &drop
+	}
+	return c
+}
