@@ -132,12 +132,14 @@ func WriteNew(path string, write func(io.Writer) error) error {
 	return finish(t, write)
 }
 
+// finish writes, makes it last, and closes t.
 func finish(t *os.File, write func(io.Writer) error) error {
-	if err := write(t); err != nil {
-		return errors.Join(err, t.Close())
+	err := write(t)
+	if err == nil {
+		err = t.Sync()
 	}
-	if err := t.Sync(); err != nil {
-		return errors.Join(err, t.Close())
+	if closed := t.Close(); err == nil {
+		err = closed
 	}
-	return t.Close()
+	return err
 }
