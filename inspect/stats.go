@@ -1,6 +1,8 @@
 package inspect
 
 import (
+	"math"
+
 	"narrow/calibrate"
 	"narrow/calibrate/observe"
 	"narrow/internal/kernel"
@@ -186,14 +188,15 @@ func clipped(x, stored []float32, grid *Grid) int64 {
 
 // zeroed counts the values that are not 0 and are stored as 0.
 func zeroed(x, stored []float32) int64 {
-	n := int64(0)
+	n := uint64(0)
 	for i, v := range stored {
-		if v == 0 && x[i] != 0 {
-			n++
-		}
+		n += isZero(v) &^ isZero(x[i]) // without a jump: which of them are 0 is hard to foretell
 	}
-	return n
+	return int64(n)
 }
+
+// isZero returns 1 for a zero of either sign, else 0.
+func isZero(x float32) uint64 { return (uint64(math.Float32bits(x)<<1) - 1) >> 63 }
 
 // into writes the statistics into t.
 func (s *stats) into(t *Tensor) {

@@ -1,5 +1,7 @@
 package kernel
 
+import "math"
+
 // ErrorSums are sums over pairs (r, t) of a reference and a tested tensor, from
 // which SQNR and cosine follow.
 type ErrorSums struct {
@@ -37,15 +39,19 @@ func (p *Pool) Errors(ref, test []float32) ErrorSums {
 }
 
 func errorsGo(ref, test []float32) ErrorSums {
-	e := ErrorSums{N: int64(len(ref))}
+	test = test[:len(ref)]
+	// Sums in variables of their own stay in registers.
+	var rr, tt, rt, dd, most float64
 	for i, r32 := range ref {
 		r, t := float64(r32), float64(test[i])
 		d := r - t
-		e.RefSquares += float64(r * r)
-		e.TestSquares += float64(t * t)
-		e.Dot += float64(r * t)
-		e.DiffSquares += float64(d * d)
-		e.MaxDiff = max(e.MaxDiff, d, -d)
+		rr += float64(r * r)
+		tt += float64(t * t)
+		rt += float64(r * t)
+		dd += float64(d * d)
+		if d = math.Abs(d); d > most || d != d { // NaN stays
+			most = d
+		}
 	}
-	return e
+	return ErrorSums{int64(len(ref)), rr, tt, rt, dd, most}
 }
