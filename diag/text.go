@@ -31,12 +31,12 @@ func Textf(format string, args ...any) Text {
 func Verbatim(s string) Text { return Text{"%s", []any{s}} }
 
 // And joins parts as "a", "a and b", "a, b and c".
-func And[T any](parts []T) Text { return join("%s and %s", parts) }
+func And[T any](parts []T) Text { return conjoin("%s and %s", parts) }
 
 // Or joins parts as "a", "a or b", "a, b or c".
-func Or[T any](parts []T) Text { return join("%s or %s", parts) }
+func Or[T any](parts []T) Text { return conjoin("%s or %s", parts) }
 
-func join[T any](last string, parts []T) Text {
+func conjoin[T any](last string, parts []T) Text {
 	var t Text
 	for i, p := range parts {
 		switch {

@@ -151,13 +151,13 @@ func orDevice(fix diag.Text) diag.Text {
 // dpu checks the restrictions of the DPU on one kind of tensor.
 func (c *checker) dpu(rule *Rule, r *Resolved) {
 	s := r.Settings
-	only := func(k Key, want string) {
+	only := func(k Key, want any) {
 		c.clash(rule, r, "dpu-"+strings.ReplaceAll(k.String(), "_", "-"), k, 0, func(a fact, kinds diag.Text, _ *fact) diag.Text {
 			return diag.Textf("%s takes %s for %s, not %s", c.device(), want, kinds, a)
 		}, orDevice(diag.Textf("write %s", want)))
 	}
 	if s.Method != scheme.Diffs && s.Method != scheme.MaxMin {
-		only(KeyMethod, `method "diffs" or "maxmin"`)
+		only(KeyMethod, diag.Textf(`method "diffs" or "maxmin"`))
 	}
 	want := scheme.StdRound
 	if r.Kind == scheme.Activation {

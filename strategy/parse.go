@@ -594,7 +594,7 @@ func (p *parser) rule(i int, n *node, path string) *Rule {
 			r.Kinds, ok = p.kinds(m.val, pl)
 			r.unsure = !ok
 		case keyOverall:
-			r.overall = p.settings(m.val, pl, diag.Textf("%s, %s", text, keyOverall))
+			r.overall = p.settings(m.val, pl, diag.Textf("%s, overall_quantize_config", text))
 		case keyTensor:
 			p.tensors(m.val, pl, func(kind scheme.Kind) diag.Text { return diag.Textf("%s, tensor %s", text, kind) }, &r.tensor)
 		}

@@ -139,7 +139,7 @@ func (s *Strategy) resolve(kind scheme.Kind, rule *Rule, explain bool) Resolved 
 		r.lay(&rule.tensor[kind], 4, explain)
 		r.Quantize = true
 		if explain {
-			r.QuantizeOrigin = Origin{Range: rule.kindsPlace.key, Path: rule.kindsPlace.path, Text: diag.Textf("%s, %s", rule, keyKinds)}
+			r.QuantizeOrigin = Origin{Range: rule.kindsPlace.key, Path: rule.kindsPlace.path, Text: diag.Textf("%s, quantizable_data_type", rule)}
 		}
 	}
 	return r

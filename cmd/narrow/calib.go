@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"narrow"
 	"narrow/calibrate"
 	"narrow/calibrate/ort"
+	"narrow/diag"
 	"narrow/samples"
 	"narrow/strategy"
 )
@@ -212,15 +212,13 @@ func (j *calibJob) summary(c *narrow.Calibrated) calibSummary {
 }
 
 func (j *calibJob) print(s calibSummary) error {
-	invalid := ""
-	if s.Invalid > 0 {
-		invalid = fmt.Sprintf("; %d tensors with NaN or Inf were passed over", s.Invalid)
-	}
-	batches := "1 batch"
+	batches := diag.Textf("1 batch")
 	if s.Batches != 1 {
-		batches = fmt.Sprintf("%d batches", s.Batches)
+		batches = diag.Textf("%d batches", s.Batches)
 	}
-	_, err := fmt.Fprintf(j.a.stdout, "calibrated %s on %s in %s (%.1f s)%s\nwrote %s\n",
-		count(s.Tensors, "tensor"), count(s.Samples, "sample"), batches, s.Seconds, invalid, s.QuantInfo)
-	return err
+	t := diag.Textf("calibrated %s on %s in %s (%.1f s)", count(s.Tensors, "tensor"), count(s.Samples, "sample"), batches, s.Seconds)
+	if s.Invalid > 0 {
+		t = diag.Textf("%s; %d tensors with NaN or Inf were passed over", t, s.Invalid)
+	}
+	return j.a.say(t, diag.Textf("wrote %s", s.QuantInfo))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"narrow"
+	"narrow/diag"
 	"narrow/export"
 	"narrow/internal/atomicfile"
 )
@@ -146,9 +147,7 @@ func (a *app) exportVAI(ctx context.Context, c *narrow.Calibrated, dir string) (
 
 func (a *app) printExport(s exportSummary) error {
 	if s.Opset == 0 {
-		_, err := fmt.Fprintf(a.stdout, "wrote %s (%.1f KB)\n", s.File, float64(s.Bytes)/1000)
-		return err
+		return a.say(diag.Textf("wrote %s (%.1f KB)", s.File, float64(s.Bytes)/1000))
 	}
-	_, err := fmt.Fprintf(a.stdout, "wrote %s (%.1f KB, opset %d)\n", s.File, float64(s.Bytes)/1000, s.Opset)
-	return err
+	return a.say(diag.Textf("wrote %s (%.1f KB, opset %d)", s.File, float64(s.Bytes)/1000, s.Opset))
 }

@@ -43,6 +43,16 @@ func printFinding(w io.Writer, lang messages.Language, f diag.Finding, src []byt
 	fmt.Fprintln(w)
 }
 
+// say prints lines to standard output in the user's language.
+func (a *app) say(lines ...diag.Text) error {
+	for _, t := range lines {
+		if _, err := fmt.Fprintln(a.stdout, a.lang.Sprint(t)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // snippetWidth is how many columns of a line are shown.
 const snippetWidth = 100
 

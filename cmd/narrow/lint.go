@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"narrow/diag"
@@ -54,7 +52,9 @@ layer or too many.`,
 			if s.File == "" {
 				name = diag.Textf("the defaults for the DPU")
 			}
-			fmt.Fprintln(a.stdout, a.lang.Sprint(diag.Textf("%s: %s", name, summary(list))))
+			if err := a.say(diag.Textf("%s: %s", name, summary(list))); err != nil {
+				return err
+			}
 			return a.verdict(list)
 		},
 	}

@@ -58,7 +58,7 @@ With --subset-len it calibrates on that many samples and tests on all; with
 			if f.asJSON {
 				return a.printJSON(sum)
 			}
-			return errors.Join(job.print(sum.Calib), printResult(a.stdout, sum.Test), a.printExport(sum.Export))
+			return errors.Join(job.print(sum.Calib), a.printResult(sum.Test), a.printExport(sum.Export))
 		},
 	}
 	f.add(c)

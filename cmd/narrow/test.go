@@ -8,6 +8,8 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -64,7 +66,7 @@ signal to quantization noise ratio of the outputs.`,
 			if f.asJSON {
 				return a.printJSON(res)
 			}
-			return printResult(a.stdout, res)
+			return a.printResult(res)
 		},
 	}
 	f.addModel(c)
@@ -247,25 +249,32 @@ func (o *outputWriter) close() error {
 }
 
 // printResult writes the table of test.
-func printResult(w io.Writer, r *calibrate.Result) error {
-	fmt.Fprintf(w, "samples    %d\n", r.Samples)
-	if r.Float != nil && r.Quantized != nil {
-		fmt.Fprintf(w, "           top-1    top-5\n")
-		fmt.Fprintf(w, "float      %s  %s\n", percent(r.Float.Top1), percent(r.Float.Top5))
-		fmt.Fprintf(w, "quantized  %s  %s\n", percent(r.Quantized.Top1), percent(r.Quantized.Top5))
+func (a *app) printResult(r *calibrate.Result) error {
+	var b strings.Builder
+	row := func(label diag.Text, cells string) {
+		head := a.lang.Sprint(label)
+		fmt.Fprintf(&b, "%s%s%s\n", head, strings.Repeat(" ", max(1, 11-width(head))), cells)
 	}
-	_, err := fmt.Fprintf(w, "agreement  %s\nSQNR       %s\n", percent(r.Agreement), decibel(r.SQNR))
+	row(diag.Textf("samples"), strconv.Itoa(r.Samples))
+	if r.Float != nil && r.Quantized != nil {
+		row(diag.Verbatim(""), "top-1    top-5")
+		row(diag.Textf("float"), percent(r.Float.Top1)+"  "+percent(r.Float.Top5))
+		row(diag.Textf("quantized"), percent(r.Quantized.Top1)+"  "+percent(r.Quantized.Top5))
+	}
+	row(diag.Textf("agreement"), percent(r.Agreement))
+	row(diag.Verbatim("SQNR"), a.lang.Sprint(decibel(r.SQNR)))
+	_, err := io.WriteString(a.stdout, b.String())
 	return err
 }
 
 func percent(x float64) string { return fmt.Sprintf("%5.2f %%", 100*x) }
 
-func decibel(d calibrate.Decibel) string {
+func decibel(d calibrate.Decibel) diag.Text {
 	if math.IsNaN(float64(d)) {
-		return "undefined (the quantized network puts out NaN)"
+		return diag.Textf("undefined (the quantized network puts out NaN)")
 	}
 	if math.IsInf(float64(d), 1) {
-		return "exact (no difference)"
+		return diag.Textf("exact (no difference)")
 	}
-	return fmt.Sprintf("%.2f dB", float64(d))
+	return diag.Verbatim(fmt.Sprintf("%.2f dB", float64(d)))
 }
