@@ -62,13 +62,18 @@ func CacheRoot() (string, error) {
 	return filepath.Join(dir, "narrow"), nil
 }
 
-// CachePath is where setup puts the library, below the folder root.
+// CachePath is where setup puts this machine's library, below the folder root.
 func CachePath(root string) (string, error) {
-	p, ok := For(runtime.GOOS, runtime.GOARCH)
+	return CachePathFor(root, runtime.GOOS, runtime.GOARCH)
+}
+
+// CachePathFor is where setup puts the library for a GOOS and GOARCH.
+func CachePathFor(root, goos, goarch string) (string, error) {
+	p, ok := For(goos, goarch)
 	if !ok {
-		return "", fmt.Errorf("npm's onnxruntime-node %s has no library for %s/%s", Version, runtime.GOOS, runtime.GOARCH)
+		return "", fmt.Errorf("npm's onnxruntime-node %s has no library for %s/%s", Version, goos, goarch)
 	}
-	return filepath.Join(root, "onnxruntime-"+Version, runtime.GOOS+"-"+runtime.GOARCH, p.File), nil
+	return filepath.Join(root, "onnxruntime-"+Version, goos+"-"+goarch, p.File), nil
 }
 
 // names are the file names under which the library may be installed, the most

@@ -129,20 +129,42 @@ func place(from, to string) error {
 	return err
 }
 
-// Runtime installs the ONNX Runtime library, unless it is there, and returns
-// its path.
+// Runtime installs the ONNX Runtime library for this machine, unless it is
+// there, and returns its path.
 func (s *Installer) Runtime(ctx context.Context) (string, error) {
-	path, err := ortlib.CachePath(s.Root)
+	paths, err := s.Runtimes(ctx, [2]string{runtime.GOOS, runtime.GOARCH})
 	if err != nil {
 		return "", err
 	}
-	if fi, err := os.Stat(path); err == nil && fi.Size() > 0 {
-		return path, nil
+	return paths[0], nil
+}
+
+// library is a member of the npm package and the path to put it at.
+type library struct{ member, path string }
+
+// Runtimes installs the libraries for several platforms, each a GOOS and a
+// GOARCH, and returns their paths in that order. One package holds all, and is
+// fetched once, and only if one is missing.
+func (s *Installer) Runtimes(ctx context.Context, platforms ...[2]string) ([]string, error) {
+	paths := make([]string, len(platforms))
+	var missing []library
+	for i, target := range platforms {
+		path, err := ortlib.CachePathFor(s.Root, target[0], target[1])
+		if err != nil {
+			return nil, err
+		}
+		paths[i] = path
+		if fi, err := os.Stat(path); err != nil || fi.Size() == 0 {
+			p, _ := ortlib.For(target[0], target[1]) // CachePathFor knows it
+			missing = append(missing, library{"package/" + p.Member, path})
+		}
 	}
-	p, _ := ortlib.For(runtime.GOOS, runtime.GOARCH)
+	if len(missing) == 0 {
+		return paths, nil
+	}
 	dir, remove, err := s.temporary()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer remove()
 	name := "onnxruntime-node-" + ortlib.Version + ".tgz"
@@ -150,24 +172,26 @@ func (s *Installer) Runtime(ctx context.Context) (string, error) {
 	// No scripts: the package's own would fetch GPU libraries.
 	err = s.run(ctx, dir, "npm", "pack", "--silent", "--ignore-scripts", "onnxruntime-node@"+ortlib.Version)
 	if errors.Is(err, exec.ErrNotFound) {
-		return "", fmt.Errorf("npm is needed to install ONNX Runtime and was not found: install it (apt-get install npm), or set %s to a library of version %s that you have", ortlib.Env, ortlib.Version)
+		return nil, fmt.Errorf("npm is needed to install ONNX Runtime and was not found: install it (apt-get install npm), or set %s to a library of version %s that you have", ortlib.Env, ortlib.Version)
 	}
 	if err != nil {
-		return "", fmt.Errorf("ONNX Runtime: %w", err)
+		return nil, fmt.Errorf("ONNX Runtime: %w", err)
 	}
 	tgz := filepath.Join(dir, name)
 	if err := checkIntegrity(tgz, s.integrity); err != nil {
-		return "", fmt.Errorf("ONNX Runtime: %w", err)
+		return nil, fmt.Errorf("ONNX Runtime: %w", err)
 	}
-	lib := filepath.Join(dir, p.File)
-	if err := extract(tgz, "package/"+p.Member, lib); err != nil {
-		return "", fmt.Errorf("ONNX Runtime: %w", err)
+	for _, m := range missing {
+		lib := filepath.Join(dir, "library")
+		if err := extract(tgz, m.member, lib); err != nil {
+			return nil, fmt.Errorf("ONNX Runtime: %w", err)
+		}
+		if err := place(lib, m.path); err != nil {
+			return nil, fmt.Errorf("ONNX Runtime: %w", err)
+		}
+		s.say("ONNX Runtime %s: %s", ortlib.Version, m.path)
 	}
-	if err := place(lib, path); err != nil {
-		return "", fmt.Errorf("ONNX Runtime: %w", err)
-	}
-	s.say("ONNX Runtime %s: %s", ortlib.Version, path)
-	return path, nil
+	return paths, nil
 }
 
 // checkIntegrity compares a file with a Subresource Integrity string.

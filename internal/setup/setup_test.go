@@ -37,22 +37,28 @@ func packed(t *testing.T, data []byte) []byte {
 	return b.Bytes()
 }
 
-// npmPackage returns a .tgz with one member.
-func npmPackage(t *testing.T, member, content string) []byte {
+// npmPackage returns a .tgz with the given members, and what they hold.
+func npmPackage(t *testing.T, members map[string]string) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
-	if err := w.WriteHeader(&tar.Header{Name: member, Mode: 0o644, Size: int64(len(content)), Typeflag: tar.TypeReg}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.WriteString(w, content); err != nil {
-		t.Fatal(err)
+	for member, content := range members {
+		if err := w.WriteHeader(&tar.Header{Name: member, Mode: 0o644, Size: int64(len(content)), Typeflag: tar.TypeReg}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(w, content); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
 	return packed(t, b.Bytes())
 }
+
+// released are the platforms whose libraries the package of these tests holds
+// beside this machine's.
+var released = [][2]string{{"linux", "arm64"}, {"darwin", "arm64"}, {"windows", "amd64"}}
 
 // machine is an installer whose npm and apt are small files: what is tested
 // is what narrow does with what they fetch, and when they fail.
@@ -69,7 +75,13 @@ func newMachine(t *testing.T) *machine {
 	if !ok {
 		t.Skip("no library for this platform")
 	}
-	tgz := npmPackage(t, "package/"+p.Member, "the library")
+	members := map[string]string{}
+	for _, r := range released {
+		other, _ := ortlib.For(r[0], r[1])
+		members["package/"+other.Member] = "for " + r[0] + "/" + r[1]
+	}
+	members["package/"+p.Member] = "the library"
+	tgz := npmPackage(t, members)
 	sum := sha512.Sum512(tgz)
 	m := &machine{fail: map[string]error{}}
 	m.Installer = &Installer{
@@ -162,6 +174,35 @@ func TestInstall(t *testing.T) {
 	}
 	if len(m.ran) > 0 {
 		t.Errorf("ran %v", m.ran)
+	}
+}
+
+// Several platforms' libraries come out of one package, fetched once and only
+// for what is missing.
+func TestRuntimes(t *testing.T) {
+	m := newMachine(t)
+	ctx := context.Background()
+	for range 2 {
+		paths, err := m.Runtimes(ctx, released...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, r := range released {
+			want := "for " + r[0] + "/" + r[1]
+			if r[0] == runtime.GOOS && r[1] == runtime.GOARCH {
+				want = "the library"
+			}
+			if b, err := os.ReadFile(paths[i]); err != nil || string(b) != want {
+				t.Errorf("%v: %q, %v", r, b, err)
+			}
+		}
+	}
+	if len(m.ran) != 1 {
+		t.Errorf("ran %v", m.ran)
+	}
+	m.tidy(t)
+	if _, err := m.Runtimes(ctx, [2]string{"darwin", "amd64"}); err == nil || !strings.Contains(err.Error(), "darwin/amd64") {
+		t.Errorf("no library for darwin/amd64, but %v", err)
 	}
 }
 
