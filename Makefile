@@ -9,7 +9,7 @@ PYTHON ?= /usr/bin/python3
 # ONNX Runtime is opened at run time; its binding needs cgo.
 export CGO_ENABLED = 1
 
-.PHONY: setup build test check demo bench bench-kernels fuzz clean
+.PHONY: setup build test race check demo bench bench-kernels fuzz clean
 
 ## setup: ONNX Runtime and Fashion-MNIST into the user's cache
 setup:
@@ -23,6 +23,10 @@ build:
 test: setup
 	NARROW_ORT_LIB="$${NARROW_ORT_LIB:-$$($(GO) run ./tools/setup ort)}" $(GO) test ./...
 	$(GO) test -tags noasm ./internal/kernel ./calibrate/observe
+
+## race: all tests again with Go's race detector, which takes some ten times as long
+race: setup
+	NARROW_ORT_LIB="$${NARROW_ORT_LIB:-$$($(GO) run ./tools/setup ort)}" $(GO) test -race -timeout 60m ./...
 
 ## check: formatting, vet, staticcheck, the table of imports
 check:

@@ -176,6 +176,7 @@ func (a *app) openSamples(f *inputFlags, m *narrow.Model) (*samples.Set, error) 
 	if err != nil {
 		return nil, err
 	}
+	a.opened = append(a.opened, set)
 	if !a.sampled[f.data] { // run opens them twice
 		a.later = append(a.later, set.Findings()...)
 	}

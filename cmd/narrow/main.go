@@ -72,6 +72,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 func (a *app) run(ctx context.Context, args []string) int {
 	defer func() {
+		for _, set := range a.opened {
+			_ = set.Close() // it was read only
+		}
 		a.writing.Lock()
 		defer a.writing.Unlock()
 		a.release()

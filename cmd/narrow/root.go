@@ -14,6 +14,7 @@ import (
 	"narrow/diag"
 	"narrow/internal/atomicfile"
 	"narrow/internal/messages"
+	"narrow/samples"
 	"narrow/strategy"
 )
 
@@ -27,6 +28,8 @@ type app struct {
 	strict bool
 	// folder is the output folder, where the command writes into one.
 	folder *atomicfile.Folder
+	// opened are the samples that are open, until the command ends.
+	opened []*samples.Set
 	// writing is held while results replace former ones.
 	writing sync.Mutex
 	// later are findings about the samples, printed when all went well: beside
