@@ -1,6 +1,8 @@
 package export
 
 import (
+	"math"
+
 	"narrow/graph"
 	"narrow/plan"
 	"narrow/scheme"
@@ -83,8 +85,8 @@ func (q *qdq) quantize(l *links, t *plan.Tensor, in, out string) []*graph.Node {
 			}
 		}
 	}
-	if n := l.producer[in]; n != nil && n.Is("Softmax") && !q.opts.Plain && st.hi-st.lo == 255 {
-		guard := q.unit(t.Name, in)
+	if most := q.guard(l, t, e, st, in); most > 0 {
+		guard := q.node(ruleQDQ, "Min", t.Name+"/Unfused", "", []string{in, q.scalar(t.Name+"_most", most)})
 		nodes = append(nodes, guard)
 		in = guard.Outputs[0]
 	}
@@ -131,11 +133,22 @@ func (q *qdq) clip(name, in, out string, lo, hi float32) *graph.Node {
 	return q.node(ruleQDQ, "Clip", name+"/Clamp", out, []string{in, q.scalar(name+"_min", lo), q.scalar(name+"_max", hi)})
 }
 
-// unit returns the Min of a Softmax's result and 1, which changes nothing: ONNX
-// Runtime computes a Softmax between two pairs by a table that is up to a step
-// off, which attention then spreads over everything. (A Clip it would drop.)
-func (q *qdq) unit(name, in string) *graph.Node {
-	return q.node(ruleQDQ, "Min", name+"/AtMostOne", "", []string{in, q.scalar(name+"_one", 1)})
+// guard returns a bound that value never exceeds where a Min with it is to keep
+// ONNX Runtime from fusing what value comes from with the pair behind, else 0. A
+// fused Softmax is a table that is up to a step off, which attention then spreads
+// over everything; a fused sum or product adds the zero point before it rounds,
+// and loses the ties that a scale holds. (A Clip in place of the Min it would drop.)
+func (q *qdq) guard(l *links, t *plan.Tensor, e scheme.Encoding, st storage, value string) float32 {
+	n := l.producer[value]
+	switch {
+	case n == nil || q.opts.Plain || st.hi-st.lo != 255:
+		return 0
+	case n.Is("Softmax"):
+		return 1
+	case n.Is("Add", "Mul") && q.holds(l, t, e, value):
+		return math.MaxFloat32
+	}
+	return 0
 }
 
 // shifted returns e with all integers, the zero point too, larger by n: the
