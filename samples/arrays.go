@@ -65,9 +65,14 @@ func (s stamp) check(path string) error {
 		return fmt.Errorf("%s vanished while it was in use: %w", path, bare(err))
 	}
 	if stampOf(fi) != s {
-		return fmt.Errorf("%s changed while it was in use: run again once nothing writes to it", path)
+		return changed(path)
 	}
 	return nil
+}
+
+// changed is the error about a file that is not what it was.
+func changed(path string) error {
+	return fmt.Errorf("%s changed while it was in use: run again once nothing writes to it", path)
 }
 
 // bare drops the operation and path from an error of package os, so that a

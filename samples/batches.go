@@ -2,6 +2,7 @@ package samples
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"iter"
 	"slices"
@@ -125,8 +126,13 @@ func (s *Set) cap(size int) int {
 
 // fill loads a job's samples.
 func (s *Set) fill(ctx context.Context, j job, sc *scratch) {
+	sums := s.sums.Load()
 	for k := j.from; k < j.to && ctx.Err() == nil; k++ {
-		if err := s.src.load(s.at(j.p.batch.First+k), j.p.rows[k], sc); err != nil {
+		var known *[sha256.Size]byte
+		if sums != nil {
+			known = &(*sums)[j.p.batch.First+k]
+		}
+		if err := s.src.load(s.at(j.p.batch.First+k), j.p.rows[k], sc, known); err != nil {
 			j.p.fail(k, err)
 			break
 		}

@@ -216,25 +216,27 @@ func (f *folder) read(i int, buf []byte) ([]byte, error) {
 	if fi.IsDir() {
 		return nil, fmt.Errorf("%s: is a folder", path)
 	}
-	changed := fmt.Errorf("%s changed while it was in use: run again once nothing writes to it", path)
 	if stampOf(fi) != seen {
-		return nil, changed
+		return nil, changed(path)
 	}
 	buf = slices.Grow(buf[:0], int(seen.size))[:seen.size]
 	if _, err := io.ReadFull(file, buf); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, changed
+		return nil, changed(path)
 	} else if err != nil {
 		return nil, fmt.Errorf("%s: cannot be read: %w", path, bare(err))
 	}
 	return buf, nil
 }
 
-func (f *folder) load(i int, dst []row, sc *scratch) error {
+func (f *folder) load(i int, dst []row, sc *scratch, known *[sha256.Size]byte) error {
 	data, err := f.read(i, sc.file)
 	if err != nil {
 		return err
 	}
 	sc.file = data
+	if known != nil && sha256.Sum256(data) != *known {
+		return changed(f.path(i))
+	}
 	if err := decodeImage(&sc.a, data); err != nil {
 		return fmt.Errorf("%s: %w", f.path(i), err)
 	}

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"narrow/diag"
 )
@@ -43,7 +44,8 @@ type source interface {
 	plans() []*plan
 	choose(count int, at func(k int) int) error
 	chunk() int
-	load(i int, dst []row, sc *scratch) error
+	// load reads sample i, which must have the digest known unless that is nil.
+	load(i int, dst []row, sc *scratch, known *[sha256.Size]byte) error
 	digest(i int, sc *scratch) ([sha256.Size]byte, error)
 	check() error
 	close() error
@@ -63,6 +65,8 @@ type Set struct {
 	workers  int
 	findings diag.List
 	free     chan *Batch
+	// sums are the samples' digests, once they are known.
+	sums atomic.Pointer[[][sha256.Size]byte]
 }
 
 // Open opens a folder of images, an .npy, .npz or IDX file (.gz too) as
@@ -311,7 +315,8 @@ func (s *Set) Close() error { return s.src.close() }
 
 // Hash returns the SHA-256, in hexadecimal, of the samples in use, in their
 // order, and of the preprocessing. It does not depend on names, times, batch
-// size or the number of workers.
+// size or the number of workers. Batches that are asked for later must hold the
+// same samples: one that has changed is an error.
 func (s *Set) Hash(ctx context.Context) (string, error) {
 	sums := make([][sha256.Size]byte, s.count)
 	errs := make([]error, s.workers)
@@ -335,6 +340,7 @@ func (s *Set) Hash(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("hashing the samples: %w", err)
 		}
 	}
+	s.sums.Store(&sums)
 	h := sha256.New()
 	fmt.Fprintf(h, "narrow.samples/1 %d\n", s.count)
 	for _, p := range s.src.plans() {

@@ -3,6 +3,7 @@ package samples
 import (
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -665,6 +666,54 @@ func TestChangesAreNoticed(t *testing.T) {
 	}
 }
 
+// Other content is noticed where size and time tell nothing, once the samples
+// have been hashed.
+func TestChangesOfContentAreNoticed(t *testing.T) {
+	dir := t.TempDir()
+	images := filepath.Join(dir, "images")
+	for i := range 8 {
+		writePNG(t, images, fmt.Sprintf("%02d.png", i), 4, 4, grey(uint8(100+i)))
+	}
+	array := writeNPY(t, filepath.Join(dir, "x.npy"), Float32, []int64{8, 3, 4, 4}, nil)
+	for _, tt := range []struct{ path, file string }{{images, filepath.Join(images, "06.png")}, {array, array}} {
+		s := open(t, tt.path, spec(Float32, -1, 3, 4, 4), Options{})
+		hash, err := s.Hash(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, err := range s.Batches(context.Background(), 3) {
+			if err != nil {
+				t.Fatalf("%s, as it was: %v", tt.path, err)
+			}
+		}
+		fi, err := os.Stat(tt.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(tt.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data[len(data)-20] ^= 1
+		if err := os.WriteFile(tt.file, data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(tt.file, fi.ModTime(), fi.ModTime()); err != nil {
+			t.Fatal(err)
+		}
+		var last error
+		for _, err := range s.Batches(context.Background(), 3) {
+			last = err
+		}
+		if last == nil || !strings.Contains(last.Error(), tt.file+" changed while it was in use") {
+			t.Errorf("%s: %v", tt.path, last)
+		}
+		if again, err := s.Hash(context.Background()); err != nil || again == hash {
+			t.Errorf("%s: the hash stays %s (%v)", tt.path, again, err)
+		}
+	}
+}
+
 // Whatever ends the loop, no goroutine stays.
 func TestStops(t *testing.T) {
 	path := writeNPY(t, filepath.Join(t.TempDir(), "x.npy"), Float32, []int64{5000, 64}, nil)
@@ -717,11 +766,11 @@ type slow struct {
 	active atomic.Int64
 }
 
-func (s *slow) load(i int, dst []row, sc *scratch) error {
+func (s *slow) load(i int, dst []row, sc *scratch, known *[sha256.Size]byte) error {
 	s.active.Add(1)
 	defer s.active.Add(-1)
 	time.Sleep(20 * time.Millisecond)
-	return s.source.load(i, dst, sc)
+	return s.source.load(i, dst, sc, known)
 }
 
 func (s *slow) chunk() int { return 1 }
@@ -877,7 +926,7 @@ func TestHugeArray(t *testing.T) {
 		}
 		if o.SubsetLen == 0 {
 			got := make([]float32, width)
-			if err := s.src.load(rows-2, []row{{floats: got}}, &scratch{}); err != nil || got[width-1] != width-1 {
+			if err := s.src.load(rows-2, []row{{floats: got}}, &scratch{}, nil); err != nil || got[width-1] != width-1 {
 				t.Errorf("the last but one row is %v, %v", got, err)
 			}
 		}
