@@ -36,7 +36,7 @@ type TestOptions struct {
 
 // Test runs the float and the quantized network over the batches.
 func (c *Calibrated) Test(ctx context.Context, r Runner, in Batches, opts TestOptions) (*Result, error) {
-	res, err := testAll(ctx, r, in, []*Calibrated{c}, opts)
+	res, err := TestAll(ctx, r, in, []*Calibrated{c}, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -45,13 +45,8 @@ func (c *Calibrated) Test(ctx context.Context, r Runner, in Batches, opts TestOp
 
 // TestAll is [Calibrated.Test] for several calibrations of one model at once:
 // the samples are read, and the float network runs, once for all. The results
-// are those that each has alone. opts.Output is not called.
+// are those that each has alone. opts.Output gets the first one's outputs.
 func TestAll(ctx context.Context, r Runner, in Batches, cs []*Calibrated, opts TestOptions) ([]*Result, error) {
-	opts.Output = nil
-	return testAll(ctx, r, in, cs, opts)
-}
-
-func testAll(ctx context.Context, r Runner, in Batches, cs []*Calibrated, opts TestOptions) ([]*Result, error) {
 	if len(cs) == 0 {
 		return nil, errors.New("there is no calibration to test")
 	}

@@ -37,6 +37,15 @@ type Pair struct {
 	MACs        int64  `json:"macs"`
 }
 
+// Compare orders pairs by their formats: integers before floats, narrow before
+// wide.
+func (p Pair) Compare(q Pair) int {
+	if d := p.Weights.compare(q.Weights); d != 0 {
+		return d
+	}
+	return p.Activations.compare(q.Activations)
+}
+
 // Operation is an operation that multiplies and adds.
 type Operation struct {
 	*plan.Operation
@@ -137,12 +146,7 @@ func Of(p *plan.Plan, inputs map[string][]graph.Dim) *Cost {
 	for f, n := range byFormat {
 		c.Pairs = append(c.Pairs, Pair{f[0], f[1], n})
 	}
-	slices.SortFunc(c.Pairs, func(a, b Pair) int {
-		if d := a.Weights.compare(b.Weights); d != 0 {
-			return d
-		}
-		return a.Activations.compare(b.Activations)
-	})
+	slices.SortFunc(c.Pairs, Pair.Compare)
 	c.Bytes, c.FloatBytes = bytesOf(p, r.ix)
 	return c
 }

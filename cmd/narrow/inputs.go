@@ -153,6 +153,11 @@ func (f *inputFlags) check() error {
 	if err := f.checkOut(); err != nil {
 		return err
 	}
+	return f.checkNumbers()
+}
+
+// checkNumbers refuses counts that cannot be meant.
+func (f *inputFlags) checkNumbers() error {
 	switch {
 	case f.batch < 1:
 		return usagef("--batch-size is %d: give 1 or more", f.batch)

@@ -26,6 +26,7 @@ import (
 //	mk images DIR COUNT WIDTHxHEIGHT [gray]
 //	mk head FILE                                     prints an .npy file's header and the bytes behind it
 //	mk cut FILE BYTES                                keeps the first bytes of a file
+//	mk same FILE PATH OTHER PATH                     two values in JSON files are equal
 func mk() {
 	if err := mkFile(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "mk:", err)
@@ -41,6 +42,8 @@ func mkFile(args []string) error {
 	switch {
 	case what == "head":
 		return mkHead(file)
+	case what == "same" && len(args) == 3:
+		return mkSame(file, args[0], args[1], args[2])
 	case what == "npz":
 		return mkNPZ(file, args)
 	case what == "images" && len(args) >= 2:

@@ -46,6 +46,7 @@ func commands() []func(*app) *cobra.Command {
 		newCalibCommand,
 		newTestCommand,
 		newExportCommand,
+		newCompareCommand,
 		newLintCommand,
 		newExplainCommand,
 		newLayersCommand,

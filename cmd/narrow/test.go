@@ -160,14 +160,20 @@ func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set
 		return nil, err
 	}
 	a.warnLabels(f, opts.Labels, classes)
-	if res.Invalid > 0 {
-		a.printFindings(a.stderr, diag.List{{
-			Severity: diag.Warning, Code: "not-finite", Range: diag.Range{File: f.data},
-			Message: diag.Textf("for %d of %s the float network puts out NaN or Inf: they are left out of SQNR and agreement", res.Invalid, count(res.Samples, "sample")),
-			Fix:     diag.Textf("mend the samples or the model"),
-		}}, nil)
-	}
+	a.warnInvalid(f, res.Invalid, res.Samples)
 	return res, nil
+}
+
+// warnInvalid tells of samples that the float network does not take.
+func (a *app) warnInvalid(f *inputFlags, invalid, samples int) {
+	if invalid == 0 {
+		return
+	}
+	a.printFindings(a.stderr, diag.List{{
+		Severity: diag.Warning, Code: "not-finite", Range: diag.Range{File: f.data},
+		Message: diag.Textf("for %d of %s the float network puts out NaN or Inf: they are left out of SQNR and agreement", invalid, count(samples, "sample")),
+		Fix:     diag.Textf("mend the samples or the model"),
+	}}, nil)
 }
 
 // warnLabels tells of labels that the network cannot mean, as where they are

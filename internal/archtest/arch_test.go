@@ -57,6 +57,7 @@ var house = map[string]struct {
 	}},
 	"internal/parity": {6, nil},
 
+	"compare": {7, []string{".", "diag", "scheme", "strategy", "graph", "graph/onnx", "plan", "calibrate", "cost", "export"}},
 	"inspect": {7, []string{
 		".", "scheme", "graph", "plan", "calibrate", "calibrate/observe", "internal/kernel",
 	}},

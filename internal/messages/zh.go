@@ -345,6 +345,8 @@ var zh = map[string]string{
 	"--subset-len is %d: give 1 or more, or leave it out for all":                               "--subset-len 是 %d：应为 1 或更大，省略则使用全部样本",
 	"--threads is %d: give 1 or more, or leave it out for one per core":                         "--threads 是 %d：应为 1 或更大，省略则每个核一个线程",
 	"--propagate: %v":                                                                           "--propagate：%v",
+	"compare needs two strategy files or more: narrow compare A.json B.json":                    "compare 需要两个或更多策略文件：narrow compare A.json B.json",
+	"%s is named twice: give each strategy once":                                                "%s 写了两次：每个策略只写一次",
 	"--test-labels needs --test-data: --labels goes with --data":                                "--test-labels 需要 --test-data：--labels 与 --data 搭配",
 	"--save-stats and --from-stats do not go together: statistics that are read need no saving": "--save-stats 与 --from-stats 不能同时使用：读入的统计量无需再保存",
 	"%s goes with --propagate float: statistics of values that one strategy quantized on the way serve no other":   "%s 需要 --propagate float：途中被某个策略量化过的值，其统计量不能用于其他策略",

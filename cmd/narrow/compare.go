@@ -1,0 +1,312 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"narrow"
+	"narrow/calibrate"
+	"narrow/compare"
+	"narrow/diag"
+	"narrow/export"
+	"narrow/internal/progress"
+	"narrow/samples"
+)
+
+// compareFlags are the flags of compare.
+type compareFlags struct {
+	inputFlags
+	test        testSetFlags
+	propagate   string
+	skipInvalid bool
+	accuracy    accuracyFlags
+	asJSON      bool
+}
+
+func newCompareCommand(a *app) *cobra.Command {
+	var f compareFlags
+	c := &cobra.Command{
+		Use:   "compare A.json B.json ... --model M --data D [--labels L]",
+		Short: "Hold several strategies against one another",
+		Long: `compare calibrates by each strategy file, tests and exports, as run does, and
+prints one table, and what each strategy sets otherwise than the first. It
+writes no files.
+
+The columns: top-1, top-5, agreement and SQNR as test tells them; the size of
+the exported file; how long calibration took; cost, which is bits of weights
+times bits of activations over all multiply-adds, next to float32; and the
+multiply-adds of one sample by the formats of weights x activations.
+
+With --propagate float, strategies that rewrite the network alike are
+calibrated from the statistics of one run.`,
+		Args: func(_ *cobra.Command, args []string) error { return checkFiles(args) },
+		RunE: func(c *cobra.Command, files []string) error { return a.compare(c, &f, files) },
+	}
+	f.addModel(c)
+	f.addSamples(c)
+	f.test.add(c)
+	f.addEngine(c)
+	f.accuracy.add(c)
+	c.Flags().StringVar(&f.propagate, "propagate", "progressive", "what a layer sees while calibrating: progressive (inputs already quantized) or float")
+	c.Flags().BoolVar(&f.skipInvalid, "skip-invalid", false, "pass over tensors that hold NaN or Inf, and count them")
+	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON document")
+	return c
+}
+
+// checkFiles refuses lists of strategy files that cannot be compared.
+func checkFiles(files []string) error {
+	if len(files) < 2 {
+		return usagef("compare needs two strategy files or more: narrow compare A.json B.json")
+	}
+	for i, f := range files {
+		if slices.Contains(files[:i], f) {
+			return usagef("%s is named twice: give each strategy once", f)
+		}
+	}
+	return nil
+}
+
+// compare is the command.
+func (a *app) compare(c *cobra.Command, f *compareFlags, files []string) error {
+	if err := f.required(c, "model", "data"); err != nil {
+		return err
+	}
+	if err := f.checkNumbers(); err != nil {
+		return err
+	}
+	if err := f.accuracy.check(c, &f.propagate); err != nil {
+		return err
+	}
+	how, err := propagation(f.propagate)
+	if err != nil {
+		return err
+	}
+	entries, err := a.entries(f, files)
+	if err != nil {
+		return err
+	}
+	model := entries[0].Resolved.Model
+	set, err := a.openSamples(&f.inputFlags, model)
+	if err != nil {
+		return err
+	}
+	testSet, testing, err := a.openTestSet(f.inputFlags, &f.test, model)
+	if err != nil {
+		return err
+	}
+	engine, err := f.engine()
+	if err != nil {
+		return err
+	}
+	labels, _ := testSet.Labels()
+	bars := &stepBars{a: a, calib: set, test: testSet}
+	defer bars.done()
+	ctx := c.Context()
+	res, err := compare.Run(ctx, engine, entries, narrow.Batches(ctx, set, f.batch), narrow.Batches(ctx, testSet, f.batch), compare.Options{
+		Propagate: how, Threads: f.cores(), SkipInvalid: f.skipInvalid, RefineSamples: f.accuracy.samples,
+		Labels: labels, Export: export.Options{Strict: a.strict}, Progress: bars.step,
+	})
+	if err != nil {
+		return err
+	}
+	bars.done()
+	a.warnLabels(testing, labels, res.Classes)
+	a.warnInvalid(testing, res.Invalid, res.Tested)
+	var all diag.List
+	for _, s := range res.Strategies {
+		list := slices.DeleteFunc(slices.Clone(s.Findings), func(f diag.Finding) bool { return f.Severity == diag.Note })
+		if len(list) > 0 {
+			fmt.Fprintf(a.stderr, "exporting %s:\n", s.Name)
+			a.printFindings(a.stderr, list, nil)
+			all = append(all, list...)
+		}
+	}
+	if f.asJSON {
+		err = a.printJSON(res)
+	} else {
+		err = printComparison(a.stdout, res)
+	}
+	return errors.Join(err, a.verdict(all))
+}
+
+// entries reads the strategy files and lays each over the model. The mistakes
+// of all files are printed before any of them ends the command.
+func (a *app) entries(f *compareFlags, files []string) ([]compare.Entry, error) {
+	model, failed := narrow.Open(f.model)
+	usage := false
+	var entries []compare.Entry
+	for i, name := range shortNames(files) {
+		s, list, err := a.readConfig(files[i])
+		if err == nil {
+			a.printFindings(a.stderr, list, s.Source)
+			if err = a.verdict(list); err == nil && model != nil {
+				var r *narrow.Resolved
+				r, err = a.resolve(model, s, f.accuracy.chosen)
+				entries = append(entries, compare.Entry{Name: name, Resolved: r})
+			}
+		}
+		var told *exitError
+		if errors.As(err, &told) {
+			usage = true
+			if err = told.err; err == nil {
+				continue // printed
+			}
+		}
+		failed = errors.Join(failed, err)
+	}
+	if usage {
+		return nil, &exitError{code: exitUsage, err: failed}
+	}
+	return entries, failed
+}
+
+// shortNames returns the files without their folders, where that keeps them
+// apart.
+func shortNames(files []string) []string {
+	short := make([]string, len(files))
+	for i, f := range files {
+		short[i] = filepath.Base(f)
+		if slices.Contains(short[:i], short[i]) {
+			return files
+		}
+	}
+	return short
+}
+
+// stepBars shows a progress bar for each step of a comparison.
+type stepBars struct {
+	a           *app
+	calib, test *samples.Set
+	at          compare.Step
+	bar         *progress.Bar
+}
+
+func (b *stepBars) step(s compare.Step) {
+	what, total := "test", b.test.Len()
+	switch s.Stage {
+	case compare.Calibrating:
+		what, total = "calib "+s.Strategy, b.calib.Len()
+	case compare.Refining:
+		what, total = "refine "+s.Strategy, s.All
+	}
+	if b.bar == nil || s.Stage != b.at.Stage || s.Strategy != b.at.Strategy {
+		b.done()
+		b.bar, _ = b.a.bar(what, total)
+	}
+	b.at = s
+	b.bar.Set(s.Done)
+}
+
+// done ends the bar that is shown.
+func (b *stepBars) done() {
+	if b.bar != nil {
+		b.bar.Done()
+		b.bar = nil
+	}
+}
+
+// printComparison writes the table, and below what the strategies set otherwise.
+func printComparison(w io.Writer, c *compare.Comparison) error {
+	var b strings.Builder
+	for _, line := range align(comparisonTable(c)) {
+		b.WriteString(line + "\n")
+	}
+	for _, s := range c.Strategies[1:] {
+		fmt.Fprintf(&b, "\n%s next to %s:\n", s.Name, c.Strategies[0].Name)
+		for _, words := range s.Differences.Words {
+			fmt.Fprintf(&b, "  %s\n", words)
+		}
+	}
+	fmt.Fprintln(&b)
+	for _, n := range c.Notes() {
+		fmt.Fprintln(&b, n)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// comparisonTable returns the cells, the head first.
+func comparisonTable(c *compare.Comparison) [][]string {
+	labelled := c.Float.Accuracy != nil
+	accuracy := func(acc *calibrate.Accuracy) []string {
+		if !labelled {
+			return nil
+		}
+		return []string{percent(acc.Top1), percent(acc.Top5)}
+	}
+	pairs := c.Pairs()
+	head := []string{"strategy"}
+	if labelled {
+		head = append(head, "top-1", "top-5")
+	}
+	head = append(head, "agreement", "SQNR", "size", "calibration", "cost")
+	for _, p := range pairs {
+		head = append(head, fmt.Sprintf("%v x %v", p.Weights, p.Activations))
+	}
+	rows := [][]string{head}
+	float := append([]string{"float32"}, accuracy(c.Float.Accuracy)...)
+	rows = append(rows, append(float, "", "", kilobytes(c.Float.Bytes), "", percent(1)))
+	for _, s := range c.Strategies {
+		size := kilobytes(s.Bytes)
+		if s.Bytes == 0 {
+			size = "none"
+		}
+		row := append([]string{s.Name}, accuracy(s.Accuracy)...)
+		row = append(row, percent(s.Agreement), shortDecibel(s.SQNR), size, fmt.Sprintf("%.1f s", s.Seconds), percent(s.RelativeCost))
+		for _, p := range pairs {
+			row = append(row, millions(s.MACs(p)))
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func kilobytes(n int64) string { return fmt.Sprintf("%.1f KB", float64(n)/1000) }
+
+// shortDecibel is decibel in the width of a column.
+func shortDecibel(d calibrate.Decibel) string {
+	word, _, _ := strings.Cut(decibel(d).String(), " (")
+	return word
+}
+
+// millions writes a number of multiply-adds, nothing where there are none.
+func millions(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.3f M", float64(n)/1e6)
+}
+
+// align writes a table's rows with the first column to the left, the others to
+// the right.
+func align(rows [][]string) []string {
+	var widths []int
+	for _, row := range rows {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], width(cell))
+		}
+	}
+	lines := make([]string, len(rows))
+	for k, row := range rows {
+		var b strings.Builder
+		for i, cell := range row {
+			fill := strings.Repeat(" ", widths[i]-width(cell))
+			if i == 0 {
+				b.WriteString(cell + fill)
+			} else {
+				b.WriteString("  " + fill + cell)
+			}
+		}
+		lines[k] = strings.TrimRight(b.String(), " ")
+	}
+	return lines
+}

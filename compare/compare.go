@@ -1,0 +1,285 @@
+package compare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"narrow"
+	"narrow/calibrate"
+	"narrow/cost"
+	"narrow/diag"
+	"narrow/export"
+	"narrow/graph"
+	"narrow/graph/onnx"
+)
+
+// Format is the format of a [Comparison] in JSON.
+const Format = "narrow.compare/1"
+
+// Entry is one strategy laid over the network.
+type Entry struct {
+	// Name is what the strategy is called, such as its file.
+	Name     string
+	Resolved *narrow.Resolved
+}
+
+// Options say how to compare.
+type Options struct {
+	// Propagate, Threads and SkipInvalid are those of [calibrate.Options].
+	Propagate   calibrate.Propagation
+	Threads     int
+	SkipInvalid bool
+	// RefineSamples is on how many samples weights are refined, for entries that
+	// were resolved for [narrow.High]; 0 means [calibrate.RefineSamples].
+	RefineSamples int
+	// Labels are the classes of the samples to test on; nil where there are none.
+	Labels []int
+	// Export says how to export.
+	Export export.Options
+	// Progress, when set, is called as work goes on.
+	Progress func(Step)
+}
+
+// Step is a piece of the work.
+type Step struct {
+	Stage Stage
+	// Strategy is whose turn it is, "" where it is all strategies' at once.
+	Strategy string
+	// Done are samples; when refining, layers out of All.
+	Done, All int
+}
+
+// Stage is a sort of work. The zero value is invalid.
+type Stage int
+
+// The stages, in order; the first two come once for each strategy.
+const (
+	Calibrating Stage = iota + 1
+	Refining
+	Testing
+)
+
+// Comparison is what several strategies come to.
+type Comparison struct {
+	Format  string `json:"format"`
+	Version string `json:"version"`
+	Model   struct {
+		Path   string `json:"path"`
+		SHA256 string `json:"sha256"`
+	} `json:"model"`
+	// Accuracy is the level that the network was resolved for.
+	Accuracy string `json:"accuracy"`
+	// Propagate is what layers saw while calibrating.
+	Propagate string `json:"propagate"`
+	// Calibrated and Tested are how many samples there were of each.
+	Calibrated int `json:"calibration_samples"`
+	Tested     int `json:"test_samples"`
+	// Invalid counts the samples that are left out: see [calibrate.Result].
+	Invalid int `json:"invalid,omitempty"`
+	// Classes is how many classes the first output tells apart, 0 where it tells
+	// none.
+	Classes int `json:"classes,omitempty"`
+	// Float is the network without quantization.
+	Float Float `json:"float"`
+	// Strategies are in the order given.
+	Strategies []Row `json:"strategies"`
+}
+
+// Float is the float network.
+type Float struct {
+	// Accuracy is nil where there are no labels.
+	Accuracy *calibrate.Accuracy `json:"accuracy,omitempty"`
+	// Bytes is the size of the network as a file, MACs are its multiply-adds for
+	// one sample.
+	Bytes int64 `json:"bytes"`
+	MACs  int64 `json:"macs"`
+}
+
+// Row is one strategy.
+type Row struct {
+	Name           string `json:"name"`
+	StrategySHA256 string `json:"strategy_sha256"`
+	// Tensors is how many tensors are quantized.
+	Tensors int `json:"tensors"`
+	// Differences are next to the first strategy; nil for that.
+	Differences *Difference `json:"differences,omitempty"`
+	// Accuracy is nil where there are no labels; Agreement and SQNR are with the
+	// float network: see [calibrate.Result].
+	Accuracy  *calibrate.Accuracy `json:"accuracy,omitempty"`
+	Agreement float64             `json:"agreement"`
+	SQNR      calibrate.Decibel   `json:"sqnr_db"`
+	// Bytes is the size of the exported file, with its data file if it has one,
+	// and Opset its operator set; 0 where the strategy cannot be exported, and
+	// Findings say why.
+	Bytes int64 `json:"bytes"`
+	Opset int64 `json:"opset"`
+	// Findings are what the export could not hold.
+	Findings diag.List `json:"findings,omitempty"`
+	// Cost are multiply-adds by bit widths and the size of weights and biases,
+	// RelativeCost is [cost.Cost.Relative].
+	Cost         *cost.Cost `json:"cost"`
+	RelativeCost float64    `json:"relative_cost"`
+	// Seconds is how long calibration took, refinement included.
+	Seconds float64 `json:"calibration_seconds"`
+	// StatisticsOf names the strategy whose calibration kept the statistics that
+	// the scales of this one are from, "" where it ran the network itself.
+	StatisticsOf string `json:"statistics_of,omitempty"`
+	// Missing says why it ran the network itself though another one's statistics
+	// were at hand: what these do not hold.
+	Missing string `json:"missing,omitempty"`
+	// Invalid counts the tensors that calibration passed over since they held
+	// NaN or Inf.
+	Invalid int `json:"invalid,omitempty"`
+}
+
+// Run calibrates, tests and exports every entry. All entries must be of one
+// model; calib and test may be the same samples, and are gone through several
+// times. Nothing is kept of what is exported. Errors name the strategy.
+//
+// With [calibrate.Float] propagation, strategies that rewrite the network alike
+// share the statistics of one run; these stay in memory, some 3 KB per value and
+// sample.
+func Run(ctx context.Context, engine calibrate.Runner, entries []Entry, calib, test calibrate.Batches, opts Options) (*Comparison, error) {
+	if len(entries) == 0 {
+		return nil, errors.New("there is no strategy to compare")
+	}
+	model := entries[0].Resolved.Model
+	for _, e := range entries {
+		if e.Resolved.Model != model {
+			return nil, fmt.Errorf("%s is resolved for another model than %s: resolve all for one", e.Name, entries[0].Name)
+		}
+	}
+	if opts.Propagate == 0 {
+		opts.Propagate = calibrate.Progressive
+	}
+	c := &comparer{engine: engine, entries: entries, samples: calib, opts: opts}
+	if c.opts.Progress == nil {
+		c.opts.Progress = func(Step) {}
+	}
+	out := &Comparison{Format: Format, Version: narrow.Version(), Accuracy: entries[0].Resolved.Accuracy.String(), Propagate: opts.Propagate.String()}
+	out.Model.Path, out.Model.SHA256 = model.Path, model.SHA256
+
+	done, err := c.calibrate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	inputs, err := inputShapes(model, test)
+	if err != nil {
+		return nil, err
+	}
+	var results []*calibrate.Calibrated
+	diffs := Differences(entries)
+	for i, d := range done {
+		row := Row{
+			Name: entries[i].Name, StrategySHA256: d.Plan.Strategy.SHA256(), Tensors: len(d.Plan.Tensors), Differences: diffs[i],
+			Cost: cost.Of(d.Plan, inputs), Seconds: d.seconds, StatisticsOf: d.statisticsOf, Missing: d.missing, Invalid: d.Result.Invalid,
+		}
+		row.RelativeCost = row.Cost.Relative()
+		if err := row.export(d.Calibrated, opts.Export); err != nil {
+			return nil, fmt.Errorf("%s: %w", row.Name, err)
+		}
+		out.Strategies = append(out.Strategies, row)
+		results = append(results, d.Result)
+	}
+	out.Calibrated = done[0].Result.Samples
+	out.Float.MACs = out.Strategies[0].Cost.MACs
+	if out.Float.Bytes, err = sizeOf(model.Graph); err != nil {
+		return nil, err
+	}
+	tested, err := calibrate.TestAll(ctx, engine, test, results, calibrate.TestOptions{
+		Threads: opts.Threads, Float: model.Graph, Labels: opts.Labels,
+		Progress: func(n int) { c.opts.Progress(Step{Stage: Testing, Done: n}) },
+		Output: func(_ int, outs []calibrate.Tensor) error {
+			if len(outs) > 0 && len(outs[0].Shape) > 1 {
+				out.Classes = outs[0].Len() / int(max(outs[0].Shape[0], 1))
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("testing %s: %w", model.Path, err)
+	}
+	for i, t := range tested {
+		row := &out.Strategies[i]
+		row.Accuracy, row.Agreement, row.SQNR = t.Quantized, t.Agreement, t.SQNR
+	}
+	out.Tested, out.Invalid, out.Float.Accuracy = tested[0].Samples, tested[0].Invalid, tested[0].Float
+	return out, nil
+}
+
+// export tells the size of the exported network.
+func (r *Row) export(c *narrow.Calibrated, opts export.Options) error {
+	m, list, err := c.Export(opts)
+	r.Findings = list
+	if err != nil || m == nil {
+		return err
+	}
+	r.Opset = m.Opsets[""]
+	r.Bytes, err = sizeOf(m)
+	return err
+}
+
+// sizeOf writes a network where nobody sees it and returns what it takes.
+func sizeOf(m *graph.Model) (int64, error) {
+	dir, err := os.MkdirTemp("", "narrow-compare-")
+	if err != nil {
+		return 0, fmt.Errorf("exporting: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	if err := onnx.Save(m, filepath.Join(dir, "model.onnx")); err != nil {
+		return 0, fmt.Errorf("exporting: %w", err)
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return 0, fmt.Errorf("exporting: %w", err)
+	}
+	var n int64
+	for _, f := range files {
+		info, err := f.Info()
+		if err != nil {
+			return 0, fmt.Errorf("exporting: %w", err)
+		}
+		n += info.Size()
+	}
+	return n, nil
+}
+
+// inputShapes returns the shapes that one sample gives the network's inputs,
+// where the model leaves more open than the batch; else nil.
+func inputShapes(m *narrow.Model, in calibrate.Batches) (map[string][]graph.Dim, error) {
+	open := false
+	for _, s := range m.Inputs() {
+		for _, d := range s.Dims[min(1, len(s.Dims)):] {
+			open = open || d < 0
+		}
+		open = open || s.Dims == nil
+	}
+	if !open {
+		return nil, nil
+	}
+	shapes := map[string][]graph.Dim{}
+	for b, err := range in {
+		if err != nil {
+			return nil, err
+		}
+		for name, t := range b.Inputs {
+			shape := make([]graph.Dim, len(t.Shape))
+			for i, d := range t.Shape {
+				shape[i].Size = d
+				if i == 0 && !b.Shared[name] {
+					shape[i].Size = 1
+				}
+			}
+			shapes[name] = shape
+		}
+		break
+	}
+	return shapes, nil
+}
+
+// seconds returns how long it is since start.
+func seconds(start time.Time) float64 { return time.Since(start).Seconds() }

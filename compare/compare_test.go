@@ -1,0 +1,328 @@
+package compare_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"narrow"
+	"narrow/calibrate"
+	"narrow/calibrate/ort"
+	"narrow/compare"
+	"narrow/export"
+	"narrow/graph"
+	"narrow/graph/onnx"
+	"narrow/internal/ortlib"
+	"narrow/strategy"
+)
+
+const bundled = "../models/fashion_dscnn.onnx"
+
+func runner(t *testing.T) *ort.Runner {
+	t.Helper()
+	lib, err := ortlib.Find("")
+	if err != nil {
+		t.Fatalf("%v\nrun `make test`, which sets it up", err)
+	}
+	r, err := ort.Open(lib)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// images are synthetic samples for the bundled network: blobs.
+func images(n int) calibrate.Batches {
+	r := rand.New(rand.NewPCG(7, 8))
+	const side, size = 28, 8
+	x := make([]float32, n*side*side)
+	for i := range n {
+		cx, cy, w := r.Float64()*side, r.Float64()*side, 3+8*r.Float64()
+		for p := range side * side {
+			dx, dy := float64(p%side)-cx, float64(p/side)-cy
+			x[i*side*side+p] = float32(math.Exp(-(dx*dx + dy*dy) / (2 * w * w)))
+		}
+	}
+	return func(yield func(*calibrate.Batch, error) bool) {
+		for at := 0; at < n; at += size {
+			k := min(size, n-at)
+			b := &calibrate.Batch{First: at, Count: k, Inputs: map[string]calibrate.Tensor{
+				"image": {Type: graph.Float32, Shape: []int64{int64(k), 1, side, side}, Floats: x[at*side*side : (at+k)*side*side]},
+			}}
+			if !yield(b, nil) {
+				return
+			}
+		}
+	}
+}
+
+func labels(n int) []int {
+	l := make([]int, n)
+	for i := range l {
+		l[i] = i % 10
+	}
+	return l
+}
+
+const (
+	guide = `{"target_device": "CPU", "include_cle": false, "include_bias_corr": false,
+		"overall_quantize_config": {"method": "maxmin", "scale_type": "float", "calib_statistic_method": "max", "round_mode": "half_even"}}`
+	perChannel = `{"target_device": "CPU", "include_cle": false,
+		"overall_quantize_config": {"method": "maxmin", "scale_type": "float", "calib_statistic_method": "max", "round_mode": "half_even"},
+		"tensor_quantize_config": {"weights": {"per_channel": true, "bit_width": 4}}}`
+	// A quantizer between a Conv and its Clip is in nobody's statistics.
+	inner = `{"target_device": "CPU", "include_cle": false,
+		"layer_quantize_config": [{"layer_type": "Clip", "layer_name": null, "quantizable_data_type": ["input", "activation"], "overall_quantize_config": {"datatype": "bfloat16"}}]}`
+	dpu = `{}`
+)
+
+// entries lays strategies over the bundled network; they are called a, b, ...
+func entries(t *testing.T, accuracy narrow.Accuracy, texts ...string) []compare.Entry {
+	t.Helper()
+	m, err := narrow.Open(bundled)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []compare.Entry
+	for i, text := range texts {
+		out = append(out, entry(t, m, accuracy, string(rune('a'+i)), text))
+	}
+	return out
+}
+
+func entry(t *testing.T, m *narrow.Model, accuracy narrow.Accuracy, name, text string) compare.Entry {
+	t.Helper()
+	s, list := strategy.Parse(name, []byte(text))
+	if err := list.Err(); err != nil {
+		t.Fatal(err)
+	}
+	r, list, err := m.ResolveFor(s, accuracy)
+	if err == nil {
+		err = list.Err()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compare.Entry{Name: name, Resolved: r}
+}
+
+// alone calibrates, tests and exports one strategy as run does.
+func alone(t *testing.T, e compare.Entry, how calibrate.Propagation) (*calibrate.Result, int64) {
+	t.Helper()
+	ctx, engine := context.Background(), runner(t)
+	c, err := e.Resolved.Calibrate(ctx, engine, images(24), calibrate.Options{Propagate: how})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Resolved.Accuracy == narrow.High {
+		if err := c.Refine(ctx, engine, images(24), calibrate.RefineOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	res, err := c.Test(ctx, engine, images(40), calibrate.TestOptions{Labels: labels(40)}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, list, err := c.Export(export.Options{})
+	if err == nil {
+		err = list.Err()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "model.onnx")
+	if err := onnx.Save(m, file); err != nil {
+		t.Fatal(err)
+	}
+	st, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, st.Size()
+}
+
+// TestEqualsEachAlone: whatever is shared, every number is the one that the
+// strategy has when it is calibrated, tested and exported by itself.
+func TestEqualsEachAlone(t *testing.T) {
+	for _, tt := range []struct {
+		how      calibrate.Propagation
+		accuracy narrow.Accuracy
+		texts    []string
+		shared   []string // whose statistics serve each
+		missing  int      // which one lacks something
+	}{
+		{calibrate.Progressive, narrow.Guide, []string{guide, perChannel, dpu}, []string{"", "", ""}, -1},
+		{calibrate.Float, narrow.Guide, []string{guide, dpu, perChannel, inner}, []string{"", "", "a", ""}, 3},
+		{calibrate.Float, narrow.High, []string{guide, perChannel}, []string{"", "a"}, -1},
+	} {
+		t.Run(fmt.Sprintf("%v %v", tt.how, tt.accuracy), func(t *testing.T) {
+			es := entries(t, tt.accuracy, tt.texts...)
+			got, err := compare.Run(context.Background(), runner(t), es, images(24), images(40), compare.Options{Propagate: tt.how, Labels: labels(40)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Calibrated != 24 || got.Tested != 40 || got.Classes != 10 {
+				t.Errorf("%d samples calibrated, %d tested, %d classes", got.Calibrated, got.Tested, got.Classes)
+			}
+			if st, err := os.Stat(bundled); err != nil || got.Float.Bytes != st.Size() {
+				t.Errorf("the float network has %d bytes, %v", got.Float.Bytes, err)
+			}
+			for i, row := range got.Strategies {
+				res, size := alone(t, es[i], tt.how)
+				want := calibrate.Result{Samples: 40, Float: got.Float.Accuracy, Quantized: row.Accuracy, Agreement: row.Agreement, SQNR: row.SQNR}
+				if !reflect.DeepEqual(*res, want) {
+					t.Errorf("%s: %+v\nalone %+v", row.Name, want, *res)
+				}
+				if row.Bytes != size {
+					t.Errorf("%s: exported to %d bytes, alone %d", row.Name, row.Bytes, size)
+				}
+				if row.StatisticsOf != tt.shared[i] || (row.Missing != "") != (i == tt.missing) {
+					t.Errorf("%s: statistics of %q, missing %q", row.Name, row.StatisticsOf, row.Missing)
+				}
+			}
+			if got.Strategies[0].SQNR == got.Strategies[1].SQNR {
+				t.Error("two strategies that differ should not come out equal")
+			}
+		})
+	}
+}
+
+// document is the JSON form without times.
+func document(t *testing.T, c *compare.Comparison) []byte {
+	t.Helper()
+	for i := range c.Strategies {
+		if c.Strategies[i].Seconds <= 0 {
+			t.Error("calibration took no time")
+		}
+		c.Strategies[i].Seconds = 0
+	}
+	data, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// TestSameBytes: the number of threads changes nothing but times.
+func TestSameBytes(t *testing.T) {
+	var want []byte
+	for _, threads := range []int{1, 2, 3} {
+		got, err := compare.Run(context.Background(), runner(t), entries(t, narrow.Guide, guide, perChannel, dpu), images(24), images(40),
+			compare.Options{Propagate: calibrate.Float, Threads: threads})
+		if err != nil {
+			t.Fatal(err)
+		}
+		data := document(t, got)
+		if want == nil {
+			want = data
+		}
+		if !bytes.Equal(data, want) {
+			t.Errorf("%d threads:\n%s\none:\n%s", threads, data, want)
+		}
+	}
+	if bytes.Contains(want, []byte("top1")) {
+		t.Error("there is an accuracy without labels")
+	}
+}
+
+// TestNotes says what ran once, and for whom.
+func TestNotes(t *testing.T) {
+	var steps []compare.Step
+	got, err := compare.Run(context.Background(), runner(t), entries(t, narrow.Guide, guide, dpu, perChannel, inner), images(16), images(8),
+		compare.Options{Propagate: calibrate.Float, Progress: func(s compare.Step) { steps = append(steps, s) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	notes := strings.Join(got.Notes(), "\n")
+	for _, want := range []string{
+		"Tested on 8 samples; the float network ran once for all.",
+		"Calibrated on 16 samples in float propagation.",
+		"The statistics of one run, that of a, served c too.",
+		"d ran by itself: ",
+		"b ran alone: no other strategy rewrites the network in the same way.",
+	} {
+		if !strings.Contains(notes, want) {
+			t.Errorf("the notes miss %q:\n%s", want, notes)
+		}
+	}
+	last := steps[len(steps)-1]
+	if last != (compare.Step{Stage: compare.Testing, Done: 8}) || steps[0].Stage != compare.Calibrating || steps[0].Strategy != "a" {
+		t.Errorf("steps from %+v to %+v", steps[0], last)
+	}
+	for _, s := range steps {
+		if s.Strategy == "c" {
+			t.Errorf("the network ran for c, which statistics serve: %+v", s)
+		}
+	}
+}
+
+// TestOpenShapes counts multiply-adds for the shapes that the samples have.
+func TestOpenShapes(t *testing.T) {
+	m, err := graph.Parse(`<ir_version: 8, opset_import: ["": 17]>
+g (float[N, 3, H, W] x) => (float[N, 2, H, W] y)
+<float[2, 3, 3, 3] w = {0.5, ...}>
+{
+  y = Conv <pads = [1, 1, 1, 1], kernel_shape = [3, 3]> (x, w)
+}
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "open.onnx")
+	if err := onnx.Save(m, file); err != nil {
+		t.Fatal(err)
+	}
+	model, err := narrow.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var in calibrate.Batches = func(yield func(*calibrate.Batch, error) bool) {
+		x := calibrate.Tensor{Type: graph.Float32, Shape: []int64{2, 3, 5, 7}, Floats: make([]float32, 2*3*5*7)}
+		for i := range x.Floats {
+			x.Floats[i] = float32(i%13) - 6
+		}
+		yield(&calibrate.Batch{Count: 2, Inputs: map[string]calibrate.Tensor{"x": x}}, nil)
+	}
+	got, err := compare.Run(context.Background(), runner(t), []compare.Entry{entry(t, model, narrow.Guide, "a", guide), entry(t, model, narrow.Guide, "b", dpu)}, in, in, compare.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := int64(2 * 5 * 7 * 27); got.Float.MACs != want {
+		t.Errorf("%d multiply-adds, want %d", got.Float.MACs, want)
+	}
+}
+
+// TestErrors names the strategy, and ends when it is told to.
+func TestErrors(t *testing.T) {
+	ctx := context.Background()
+	if _, err := compare.Run(ctx, runner(t), nil, images(8), images(8), compare.Options{}); err == nil {
+		t.Error("nothing was compared")
+	}
+	mixed := append(entries(t, narrow.Guide, guide), entries(t, narrow.Guide, dpu)...)
+	if _, err := compare.Run(ctx, runner(t), mixed, images(8), images(8), compare.Options{}); err == nil || !strings.Contains(err.Error(), "another model") {
+		t.Errorf("entries of two models: %v", err)
+	}
+	bad := errors.New("the disk is gone")
+	broken := func(yield func(*calibrate.Batch, error) bool) { yield(nil, bad) }
+	es := entries(t, narrow.Guide, guide, dpu)
+	if _, err := compare.Run(ctx, runner(t), es, broken, images(8), compare.Options{}); !errors.Is(err, bad) || !strings.HasPrefix(err.Error(), "a: ") {
+		t.Errorf("broken samples: %v", err)
+	}
+	if _, err := compare.Run(ctx, runner(t), es, images(8), images(8), compare.Options{Labels: labels(7)}); err == nil || !strings.Contains(err.Error(), "7 labels") {
+		t.Errorf("too few labels: %v", err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	_, err := compare.Run(ctx, runner(t), es, images(80), images(8), compare.Options{Progress: func(compare.Step) { cancel() }})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("broken off: %v", err)
+	}
+}

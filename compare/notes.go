@@ -1,0 +1,92 @@
+package compare
+
+import (
+	"fmt"
+	"slices"
+
+	"narrow/calibrate"
+	"narrow/cost"
+)
+
+// Pairs returns the pairs of formats that any strategy multiplies, integers
+// before floats and narrow before wide; their MACs are 0.
+func (c *Comparison) Pairs() []cost.Pair {
+	var all []cost.Pair
+	for _, s := range c.Strategies {
+		for _, p := range s.Cost.Pairs {
+			p.MACs = 0
+			if !slices.Contains(all, p) {
+				all = append(all, p)
+			}
+		}
+	}
+	slices.SortFunc(all, cost.Pair.Compare)
+	return all
+}
+
+// MACs returns the strategy's multiply-adds of a pair's formats.
+func (r *Row) MACs(p cost.Pair) int64 {
+	for _, q := range r.Cost.Pairs {
+		if q.Compare(p) == 0 {
+			return q.MACs
+		}
+	}
+	return 0
+}
+
+// Notes say what holds for several strategies: what ran once for all, and what
+// is not in the numbers.
+func (c *Comparison) Notes() []string {
+	notes := []string{fmt.Sprintf("Tested on %d samples; the float network ran once for all.", c.Tested)}
+	if c.Propagate == calibrate.Progressive.String() {
+		notes = append(notes, fmt.Sprintf("Each strategy was calibrated on %d samples by a run of its own: in progressive propagation nothing can be shared.", c.Calibrated))
+	} else {
+		notes = append(notes, fmt.Sprintf("Calibrated on %d samples in float propagation.", c.Calibrated))
+		notes = append(notes, c.sharing()...)
+	}
+	seen := map[cost.Uncounted]bool{}
+	var uncounted []string
+	for _, s := range c.Strategies {
+		for _, u := range s.Cost.Uncounted {
+			if !seen[u] {
+				seen[u] = true
+				uncounted = append(uncounted, fmt.Sprintf("%s (%s: %s)", u.Name, u.Op, u.Why))
+			}
+		}
+	}
+	if len(uncounted) > 0 {
+		notes = append(notes, "Not among the multiply-adds: "+layers(uncounted)+".")
+	}
+	return notes
+}
+
+// sharing says whose statistics served whom.
+func (c *Comparison) sharing() []string {
+	var givers, alone []string
+	takers := map[string][]string{}
+	for _, s := range c.Strategies {
+		if s.StatisticsOf == "" {
+			continue
+		}
+		if takers[s.StatisticsOf] == nil {
+			givers = append(givers, s.StatisticsOf)
+		}
+		takers[s.StatisticsOf] = append(takers[s.StatisticsOf], s.Name)
+	}
+	var notes []string
+	for _, g := range givers {
+		notes = append(notes, fmt.Sprintf("The statistics of one run, that of %s, served %s too.", g, join(takers[g])))
+	}
+	for _, s := range c.Strategies {
+		switch {
+		case s.Missing != "":
+			notes = append(notes, fmt.Sprintf("%s ran by itself: %s.", s.Name, s.Missing))
+		case s.StatisticsOf == "" && takers[s.Name] == nil:
+			alone = append(alone, s.Name)
+		}
+	}
+	if len(alone) > 0 {
+		notes = append(notes, fmt.Sprintf("%s ran alone: no other strategy rewrites the network in the same way.", join(alone)))
+	}
+	return notes
+}
