@@ -63,7 +63,7 @@ func open(t testing.TB, text string) *narrow.Model {
 }
 
 // random are n samples for m in batches of size, each the same whatever size
-// is: normal numbers times scale, which start below 0 seldom enough for images.
+// is: normal numbers times scale.
 func random(m *narrow.Model, n, size int, scale float32) calibrate.Batches {
 	return func(yield func(*calibrate.Batch, error) bool) {
 		r := rand.New(rand.NewPCG(1, 2))
@@ -94,18 +94,23 @@ func random(m *narrow.Model, n, size int, scale float32) calibrate.Batches {
 	}
 }
 
-// calibrated calibrates m by a strategy on 24 random samples.
-func calibrated(t testing.TB, m *narrow.Model, config string, a narrow.Accuracy) *narrow.Calibrated {
+// calibrated calibrates m by a strategy on 24 random samples of that scale.
+func calibrated(t testing.TB, m *narrow.Model, config string, scale float32) *narrow.Calibrated {
+	t.Helper()
+	return propagated(t, m, config, scale, calibrate.Progressive)
+}
+
+func propagated(t testing.TB, m *narrow.Model, config string, scale float32, how calibrate.Propagation) *narrow.Calibrated {
 	t.Helper()
 	s, list := strategy.Parse("strategy.json", []byte(config))
 	if list.HasErrors() {
 		t.Fatal(list)
 	}
-	r, list, err := m.ResolveFor(s, a)
+	r, list, err := m.Resolve(s)
 	if err != nil || list.HasErrors() {
 		t.Fatal(err, list)
 	}
-	c, err := r.Calibrate(context.Background(), runner(t), random(m, 24, 8, 1), calibrate.Options{})
+	c, err := r.Calibrate(context.Background(), runner(t), random(m, 24, 8, scale), calibrate.Options{Propagate: how})
 	if err != nil {
 		t.Fatal(err)
 	}

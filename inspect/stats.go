@@ -57,6 +57,9 @@ func (p pairs) error() *Error {
 	if p.sums.N == 0 {
 		return nil
 	}
+	if p.sums.DiffSquares == 0 {
+		return &Error{SQNR: infinite(), Cosine: 1}
+	}
 	q := observe.Quality{Sums: p.sums}
 	return &Error{SQNR: calibrate.Decibel(q.SQNR()), Cosine: q.Cosine(), MSE: q.MSE(), MaxDiff: p.sums.MaxDiff}
 }
