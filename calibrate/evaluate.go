@@ -26,3 +26,36 @@ func Evaluate(ctx context.Context, r Runner, m *graph.Model, in Batches, opts Te
 	res[0].Quantized = nil
 	return res[0], nil
 }
+
+// Compare runs the networks float and other over the batches, which have the same
+// inputs and outputs, such as a model and what it was exported as. other is what
+// [Result.Quantized] tells of, and opts.Output gets its outputs. opts.Float and
+// opts.Constants do not count.
+func Compare(ctx context.Context, r Runner, float, other *graph.Model, in Batches, opts TestOptions) (*Result, error) {
+	var sessions [2]Session
+	for i, m := range []*graph.Model{float, other} {
+		s, err := r.Load(ctx, m, LoadOptions{Threads: opts.Threads})
+		if err != nil {
+			return nil, err
+		}
+		defer s.Close()
+		sessions[i] = s
+	}
+	res, err := opts.score(ctx, in, float, 1, func(b *Batch) (f []Tensor, qs [][]Tensor, err error) {
+		q, err := outputsOf(ctx, sessions[1], b, nil, float.Graph.Outputs)
+		if err != nil {
+			return nil, nil, err
+		}
+		if opts.Output != nil {
+			if err := opts.Output(b.First, q); err != nil {
+				return nil, nil, err
+			}
+		}
+		f, err = outputsOf(ctx, sessions[0], b, nil, float.Graph.Outputs)
+		return f, [][]Tensor{q}, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return res[0], nil
+}

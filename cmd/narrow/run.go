@@ -43,7 +43,7 @@ With --subset-len it calibrates on that many samples and tests on all; with
 				return err
 			}
 			sum := runSummary{Calib: job.summary(done)}
-			if sum.Test, err = a.test(c.Context(), testing, done, testSet, "", false); err != nil {
+			if sum.Test, err = a.test(c.Context(), testing, done, testSet, "", tested{}); err != nil {
 				return err
 			}
 			// Nothing is written before the end, and then all of it at once: what

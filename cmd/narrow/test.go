@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -28,6 +29,7 @@ type testFlags struct {
 	config     string
 	saveOutput string
 	asExported bool
+	exported   bool
 	asJSON     bool
 }
 
@@ -39,7 +41,9 @@ func newTestCommand(a *app) *cobra.Command {
 		Long: `test takes the strategy and the scales from quant_info.json in the output
 folder, runs the float and the quantized network over the samples, and prints
 the accuracy of both where there are labels, how far they agree, and the
-signal to quantization noise ratio of the outputs.`,
+signal to quantization noise ratio of the outputs. With --exported, ONNX Runtime
+runs the exported model of the output folder in the place of the quantized
+network.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := f.required(c, "model", "data"); err != nil {
@@ -47,6 +51,9 @@ signal to quantization noise ratio of the outputs.`,
 			}
 			if err := f.check(); err != nil {
 				return err
+			}
+			if f.exported && f.asExported {
+				return usagef("--exported runs the exported model, --as-exported simulates it: give one of them")
 			}
 			m, cal, err := a.loadCalibration(&f.inputFlags, f.config)
 			if err != nil {
@@ -59,7 +66,13 @@ signal to quantization noise ratio of the outputs.`,
 			if err := a.commit(c.Context(), func() error { return checkOutput(f.saveOutput) }); err != nil {
 				return err
 			}
-			res, err := a.test(c.Context(), &f.inputFlags, cal, set, f.saveOutput, f.asExported)
+			how := tested{asExported: f.asExported}
+			if f.exported {
+				if how.model, err = openExported(cal, f.out); err != nil {
+					return err
+				}
+			}
+			res, err := a.test(c.Context(), &f.inputFlags, cal, set, f.saveOutput, how)
 			if err != nil {
 				return err
 			}
@@ -75,6 +88,7 @@ signal to quantization noise ratio of the outputs.`,
 	f.addOut(c)
 	f.addEngine(c)
 	c.Flags().BoolVar(&f.asExported, "as-exported", false, "compute with biases as export stores them (int32 sums) rather than as calibrated")
+	c.Flags().BoolVar(&f.exported, "exported", false, "run the exported model of the output folder rather than simulate it")
 	c.Flags().StringVar(&f.saveOutput, "save-output", "", "write the quantized network's first output for all samples as one .npy")
 	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON document")
 	return c
@@ -107,8 +121,25 @@ func (a *app) loadCalibration(f *inputFlags, config string) (*narrow.Model, *nar
 	return m, c, nil
 }
 
+// tested says what stands for the quantized network.
+type tested struct {
+	// asExported simulates it with the biases that export stores.
+	asExported bool
+	// model is the exported model, which is run; nil simulates.
+	model *narrow.Model
+}
+
+// openExported reads the exported model in the folder dir.
+func openExported(c *narrow.Calibrated, dir string) (*narrow.Model, error) {
+	m, err := c.OpenExported(filepath.Join(dir, exportName(c.Model.Path)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: run narrow export first", err)
+	}
+	return m, err
+}
+
 // test runs the float and the quantized network over the samples.
-func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set *samples.Set, saveOutput string, asExported bool) (*calibrate.Result, error) {
+func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set *samples.Set, saveOutput string, how tested) (*calibrate.Result, error) {
 	engine, err := f.engine()
 	if err != nil {
 		return nil, err
@@ -117,7 +148,7 @@ func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set
 	if labels, ok := set.Labels(); ok {
 		opts.Labels = labels
 	}
-	if asExported {
+	if how.asExported {
 		if opts.Constants, err = c.StoredBiases(export.Options{}); err != nil {
 			return nil, err
 		}
@@ -138,8 +169,13 @@ func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set
 			}
 			return out(first, outs)
 		}
+		in := narrow.Batches(ctx, set, f.batch)
 		var err error
-		res, err = c.Test(ctx, engine, narrow.Batches(ctx, set, f.batch), opts, false)
+		if how.model != nil {
+			res, err = c.TestExported(ctx, engine, how.model, in, opts)
+		} else {
+			res, err = c.Test(ctx, engine, in, opts, false)
+		}
 		return err
 	}
 	if saveOutput == "" {
