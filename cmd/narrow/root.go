@@ -54,6 +54,8 @@ func commands() []func(*app) *cobra.Command {
 		newInitCommand,
 		newSchemaCommand,
 		newVersionCommand,
+		newCompletionCommand,
+		newManCommand,
 	}
 }
 
@@ -77,7 +79,6 @@ Exit codes: 0 done; 2 a mistake in the strategy file or the command line;
 		},
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetGlobalNormalizationFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		// vai_q_pytorch's scripts write --config_file.
 		return pflag.NormalizedName(strings.ReplaceAll(name, "_", "-"))
@@ -87,6 +88,7 @@ Exit codes: 0 done; 2 a mistake in the strategy file or the command line;
 	for _, add := range commands() {
 		root.AddCommand(add(a))
 	}
+	addCompletions(root)
 	return root
 }
 

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+
+	"narrow/internal/atomicfile"
+)
+
+// newManCommand makes the command by which make install and releases write the
+// manual pages; the help text passes over it.
+func newManCommand(*app) *cobra.Command {
+	return &cobra.Command{
+		Use:    "man DIR",
+		Short:  "Write the manual pages of all commands into a folder",
+		Hidden: true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usagef("man takes the folder to write to")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := atomicfile.MakeDir(args[0]); err != nil {
+				return err
+			}
+			root := c.Root()
+			root.DisableAutoGenTag = true
+			v := currentVersion()
+			// The commit's date and not today's: the same program writes the same bytes.
+			header := &doc.GenManHeader{Section: "1", Source: "narrow " + v.Version, Manual: "narrow manual", Date: v.commitTime()}
+			if err := doc.GenManTree(root, header, args[0]); err != nil {
+				return fmt.Errorf("writing the manual pages: %w", err)
+			}
+			return nil
+		},
+	}
+}
