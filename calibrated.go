@@ -34,6 +34,10 @@ func (r *Resolved) Calibrate(ctx context.Context, run calibrate.Runner, in calib
 	return &Calibrated{Resolved: r, Result: c}, nil
 }
 
+// Loaded reports whether [Load] read c. The reasons of its plan then name the
+// lines of the strategy in quant_info.json, not those of the author's file.
+func (c *Calibrated) Loaded() bool { return c.saved != nil }
+
 // Encoding returns how a tensor of the plan is quantized.
 func (c *Calibrated) Encoding(name string, kind scheme.Kind) (scheme.Encoding, bool) {
 	for _, t := range c.Plan.Tensors {

@@ -104,10 +104,19 @@ func exportName(model string) string {
 }
 
 // export writes the quantized model, or what else f asks for, into the output
-// folder, which is held, together with files, which belong to it.
-func (a *app) export(ctx context.Context, c *narrow.Calibrated, f *exportFlags, files map[string][]byte) (exportSummary, error) {
+// folder, which is held, together with what belongs to it: the files that more
+// returns, which is asked when all findings are known, and may be nil.
+func (a *app) export(ctx context.Context, c *narrow.Calibrated, f *exportFlags, more func() (map[string][]byte, error)) (exportSummary, error) {
 	dir := a.folder.Dir()
+	var files map[string][]byte
+	if more == nil {
+		more = func() (map[string][]byte, error) { return nil, nil }
+	}
 	if f.format == formatVAI {
+		var err error
+		if files, err = more(); err != nil {
+			return exportSummary{}, err
+		}
 		if len(files) > 0 {
 			if err := a.write(ctx, results{files: files}); err != nil {
 				return exportSummary{}, err
@@ -121,6 +130,9 @@ func (a *app) export(ctx context.Context, c *narrow.Calibrated, f *exportFlags, 
 	}
 	a.printFindings(a.stderr, list, nil)
 	if err := a.verdict(list); err != nil {
+		return exportSummary{}, err
+	}
+	if files, err = more(); err != nil {
 		return exportSummary{}, err
 	}
 	name := exportName(c.Model.Path)

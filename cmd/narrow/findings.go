@@ -16,6 +16,7 @@ import (
 // under the place, the way out. src is the file that they are about, nil where
 // its lines are not at hand.
 func (a *app) printFindings(w io.Writer, list diag.List, src []byte) {
+	a.told = append(a.told, list...)
 	for _, f := range list {
 		printFinding(w, a.lang, f, src)
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"narrow"
 	"narrow/graph"
 	"narrow/graph/onnx"
 	"narrow/internal/atomicfile"
@@ -55,7 +56,11 @@ func (a *app) write(ctx context.Context, r results) error {
 		}
 		return nil
 	}
-	drop := func(name string) bool { return r.model != nil && onnx.IsDataOf(name, r.modelFile) }
+	_, calibrated := r.files[narrow.QuantInfoFile]
+	drop := func(name string) bool {
+		// A page shows one calibration: that of a former one goes with it.
+		return r.model != nil && onnx.IsDataOf(name, r.modelFile) || calibrated && name == reportFile
+	}
 	return a.commit(ctx, func() error { return a.folder.Replace(fill, drop) })
 }
 

@@ -35,6 +35,8 @@ type app struct {
 	// later are findings about the samples, printed when all went well: beside
 	// an error they would hide it.
 	later diag.List
+	// told are the findings that were printed so far, for the report.
+	told diag.List
 	// sampled are the samples whose findings are in later.
 	sampled map[string]bool
 }
@@ -46,6 +48,7 @@ func commands() []func(*app) *cobra.Command {
 		newCalibCommand,
 		newTestCommand,
 		newExportCommand,
+		newReportCommand,
 		newCompareCommand,
 		newLintCommand,
 		newExplainCommand,

@@ -2,10 +2,12 @@ package main
 
 import (
 	"errors"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"narrow/calibrate"
+	"narrow/diag"
 )
 
 // runSummary is the JSON document of run.
@@ -13,21 +15,26 @@ type runSummary struct {
 	Calib  calibSummary      `json:"calib"`
 	Test   *calibrate.Result `json:"test"`
 	Export exportSummary     `json:"export"`
+	// Report is the page's file, "" with --no-report.
+	Report string `json:"report,omitempty"`
 }
 
 func newRunCommand(a *app) *cobra.Command {
 	var f calibFlags
 	var e exportFlags
 	var t testSetFlags
+	var m measureFlags
+	var noReport bool
 	c := &cobra.Command{
 		Use:   "run --model M --data D [--labels L] [--config-file F]",
-		Short: "calib, test and export in one",
-		Long: `run calibrates on the samples, tests on them (or on --test-data), and exports.
+		Short: "calib, test, export and report in one",
+		Long: `run calibrates on the samples, tests on them (or on --test-data), exports, and
+writes report.html, which shows it all.
 With --subset-len it calibrates on that many samples and tests on all; with
 --test-skip of the same number it tests on the others only.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := e.check(); err != nil {
+			if err := errors.Join(e.check(), m.check()); err != nil {
 				return err
 			}
 			job, err := a.prepare(c, &f)
@@ -46,11 +53,22 @@ With --subset-len it calibrates on that many samples and tests on all; with
 			if sum.Test, err = a.test(c.Context(), testing, done, testSet, "", tested{}); err != nil {
 				return err
 			}
+			var page *reportPage
+			if !noReport {
+				if page, err = a.pageOfRun(c, testing, &m, done, sum.Test); err != nil {
+					return err
+				}
+			}
 			// Nothing is written before the end, and then all of it at once: what
 			// the folder holds belongs together, whatever happens meanwhile.
-			files, err := done.Files()
-			if err != nil {
-				return err
+			files := func() (map[string][]byte, error) {
+				files, err := done.Files()
+				if err != nil || page == nil {
+					return files, err
+				}
+				sum.Report = filepath.Join(f.out, reportFile)
+				files[reportFile], err = a.render(page)
+				return files, err
 			}
 			if sum.Export, err = a.export(c.Context(), done, &e, files); err != nil {
 				return err
@@ -58,11 +76,17 @@ With --subset-len it calibrates on that many samples and tests on all; with
 			if f.asJSON {
 				return a.printJSON(sum)
 			}
-			return errors.Join(job.print(sum.Calib), a.printResult(sum.Test), a.printExport(sum.Export))
+			err = errors.Join(job.print(sum.Calib), a.printResult(sum.Test), a.printExport(sum.Export))
+			if page != nil {
+				err = errors.Join(err, a.say(diag.Textf("wrote %s", sum.Report)))
+			}
+			return err
 		},
 	}
 	f.add(c)
 	e.add(c)
 	t.add(c)
+	m.add(c)
+	c.Flags().BoolVar(&noReport, "no-report", false, "write no report.html")
 	return c
 }

@@ -47,13 +47,12 @@ var house = map[string]struct {
 	"samples":       {4, []string{"diag"}},
 	"cost":          {4, []string{"graph", "graph/infer", "plan", "scheme"}},
 	"export":        {4, []string{"diag", "graph", "graph/onnx", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme", "strategy"}},
-	"report":        {4, []string{"internal/atomicfile", "diag", "graph", "plan", "calibrate/observe", "scheme"}},
 	"calibrate/ort": {5, []string{"graph", "graph/onnx", "calibrate", "internal/ortlib"}},
 
 	// The root strings all together but the engine: importing it brings no cgo.
 	".": {6, []string{
 		"diag", "scheme", "strategy", "graph", "graph/onnx", "graph/infer", "graph/names", "plan", "rewrite", "calibrate",
-		"calibrate/observe", "samples", "export", "report", "internal/atomicfile",
+		"calibrate/observe", "samples", "export", "internal/atomicfile",
 	}},
 	"internal/parity": {6, nil},
 
@@ -61,6 +60,7 @@ var house = map[string]struct {
 	"inspect": {7, []string{
 		".", "scheme", "graph", "plan", "calibrate", "calibrate/observe", "internal/kernel",
 	}},
+	"report": {8, []string{".", "diag", "scheme", "strategy", "graph", "plan", "calibrate", "inspect", "internal/messages"}},
 }
 
 // programs are above the table and may import anything.

@@ -351,4 +351,10 @@ var zh = map[string]string{
 	"--save-stats and --from-stats do not go together: statistics that are read need no saving": "--save-stats 与 --from-stats 不能同时使用：读入的统计量无需再保存",
 	"%s goes with --propagate float: statistics of values that one strategy quantized on the way serve no other":   "%s 需要 --propagate float：途中被某个策略量化过的值，其统计量不能用于其他策略",
 	"--from-stats does not go with --accuracy high, which runs samples through the network: leave one of them out": "--from-stats 与 --accuracy high 不能同时使用，后者需要让样本通过网络：请去掉其中一个",
+
+	// The report.
+	"--report-samples is %d: give 1 or more, or 0 for all":  "--report-samples 为 %d：应为 1 或更大，0 表示全部",
+	"--labels needs --data":                                 "--labels 需要 --data",
+	"the report lacks the errors of layers and tensors: %s": "报告中没有各层和各张量的误差：%s",
+	"the calibration in %s was made by another strategy than %s: name the file that it was made by, or leave --config-file out": "%s 中的校准由 %s 以外的策略得出：请给出校准时所用的文件，或去掉 --config-file",
 }

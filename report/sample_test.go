@@ -1,0 +1,146 @@
+package report
+
+import (
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"narrow/calibrate"
+	"narrow/diag"
+	"narrow/inspect"
+	"narrow/scheme"
+	"narrow/strategy"
+)
+
+var pages = flag.String("pages", "", "write the generated pages into this folder, for the browser's test")
+
+// hostile is a name that would be markup, script and the end of the data, if
+// anything took it for such.
+const hostile = `</script><script>document.title='taken'</script><img src=x onerror="document.title='taken'">&amp;` + "\u2028'\"`${}"
+
+// generated returns a document with n tensors, as large as a report of so large
+// a network is: long names, full histograms, many channels. Every datatype, a
+// layer without error and one without a number, and names that are hostile.
+func generated(n int) *Document {
+	d := &Document{
+		Format: Format, Model: Model{Name: "generated.onnx" + hostile, Path: "models/generated.onnx", SHA256: fmt.Sprintf("%064x", n)},
+		Result: &Result{
+			Samples: 1000, Float: &calibrate.Accuracy{Top1: 0.75, Top5: 0.925}, Quantized: &calibrate.Accuracy{Top1: 0.7321, Top5: 0.9187},
+			Agreement: 0.9321, SQNR: 17.25,
+		},
+		Measured: &Measured{Samples: 256, Partner: inspect.Exact},
+		Strategy: &Strategy{
+			File: "strategy.json", Target: "GPU", SHA256: fmt.Sprintf("%064x", n+1),
+			Source: "{\n  \"overall_quantize_config\": {\"bit_width\": 8}, // " + hostile[:8] + "\n  \"layer_quantize_config\": [\n    {\"layer_type\": \"Conv\",\n     \"overall_quantize_config\": {\"bit_width\": 4}}\n  ]\n}\n",
+			Rules:  []Rule{{Text: Text{diag.Textf("layer rule %d (by type %s)", 1, "Conv")}, First: 4, Last: 5, Kinds: []scheme.Kind{scheme.Weights}}},
+		},
+		Findings: []Finding{
+			{Severity: diag.Warning, File: "strategy.json", Line: 2, Message: Text{diag.Verbatim("a warning " + hostile)}, Fix: Text{diag.Verbatim("a way out")}},
+			{Severity: diag.Note, Message: Text{diag.Verbatim("a note")}},
+		},
+		Rewrites: []Rewrite{{Rule: "fold-batchnorm", Node: hostile, Note: "into the convolution"}},
+		Left:     []Left{{Name: hostile, Kind: scheme.Activation, Layer: 1, Why: Text{diag.Verbatim("it is in a group")}}},
+		Reproduce: &Reproduce{
+			Commands: [][]string{{"narrow", "run", "--data", "it's here", "--model", "models/generated.onnx"}},
+			Facts:    []Fact{{FactVersion, "devel"}, {FactModel, fmt.Sprintf("%064x", n)}},
+		},
+	}
+	one, half := 1.0, calibrate.Decibel(21.5)
+	d.Compare = &Compare{
+		Samples: 1000, Float: &calibrate.Accuracy{Top1: 0.75, Top5: 0.925}, FloatBytes: 14_000_000,
+		Rows: []CompareRow{
+			{Name: "int8.json", Words: []Text{{diag.Verbatim("the first " + hostile)}}, Quantized: &calibrate.Accuracy{Top1: 0.7321, Top5: 0.9187}, Agreement: &one, SQNR: &half, Bytes: 3_600_000, MACs: []MACs{{"8×8", 1_800_000_000}}, Cost: &one},
+			{Name: "int4.json", Words: []Text{{diag.Verbatim("weights 8 to 4 bits")}}, Quantized: &calibrate.Accuracy{Top1: 0.70, Top5: 0.90}, Agreement: &one, SQNR: &half, Bytes: 1_900_000, MACs: []MACs{{"4×8", 1_700_000_000}, {"8×8", 100_000_000}}, Cost: &one},
+		},
+	}
+	d.Settings = [][]Setting{
+		{{Key: strategy.KeyDatatype, Value: "int", Because: Text{diag.Textf("default for the %s", "DPU")}}, {Key: strategy.KeyBitWidth, Value: "8", Line: 2, Because: Text{diag.Verbatim("overall_quantize_config")}}},
+		{{Key: strategy.KeyDatatype, Value: "int", Because: Text{diag.Textf("default for the %s", "DPU")}}, {Key: strategy.KeyBitWidth, Value: "4", Line: 5, Because: Text{diag.Verbatim("layer rule 1")}, Overridden: []Overridden{{Value: "8", Line: 2, Because: Text{diag.Verbatim("overall_quantize_config")}}}}},
+	}
+	types := []string{"int8", "int4", "int16", "bfloat16", "float16", "float32"}
+	counts := make(Counts, inspect.Bins)
+	for i := range counts {
+		counts[i] = int64(1e7 * math.Exp(-math.Pow(float64(i)-64, 2)/300))
+	}
+	for len(d.Tensors) < n {
+		at := len(d.Layers)
+		l := Layer{
+			Name: fmt.Sprintf("/backbone/stages.%d/blocks.%d/attention/projection/Conv", at/40, at%40), Op: "Conv",
+			Module:  fmt.Sprintf("backbone.stages.%d.blocks.%d.attention.projection", at/40, at%40),
+			Weights: types[at%len(types)], Activation: types[at%len(types)], Rule: 0,
+			Error: &Error{SQNR: Number(30 + 20*math.Sin(float64(at))), Cosine: Number(1 - math.Pow(10, -3+2*math.Sin(float64(at)))), MSE: 1e-3, MaxDiff: 0.5},
+		}
+		switch at {
+		case 1:
+			l.Name = hostile
+		case 2:
+			l.Error = &Error{SQNR: Number(math.Inf(1)), Exact: true, Cosine: 1}
+		case 3:
+			l.Error = &Error{SQNR: Number(math.NaN()), Cosine: Number(math.NaN()), MSE: Number(math.Inf(1)), MaxDiff: Number(math.Inf(1))}
+		case 4:
+			l.Error = nil
+		case 5:
+			l.Error.SQNR = -3
+		}
+		for _, k := range []scheme.Kind{scheme.Weights, scheme.Bias, scheme.Activation} {
+			t := Tensor{
+				Name: l.Name + "." + k.String(), Kind: k, Layer: at, Datatype: l.Weights, Settings: at % 2, Axis: -1,
+				Where: Text{diag.Textf("the result of %s", "Conv")},
+				Seen: &Seen{
+					Elements: 123456789, Min: -3.25, Max: 3.25, Clipped: 0.0123, Zeroed: 0.00001 * float64(at),
+					Own: Error{SQNR: 35, Cosine: 0.9998, MSE: 1e-4, MaxDiff: 0.01}, Accumulated: l.Error,
+					Histogram: &Histogram{Low: -3.2, Width: 0.05, Counts: counts},
+				},
+			}
+			if at%len(types) < 3 {
+				t.Scales, t.Scale, t.Min, t.Max = 1, [2]float32{0.02, 0.02}, -128, 127
+			}
+			if k == scheme.Weights {
+				t.Axis = 0
+				ch := &Channels{Count: 512, Per: 1}
+				for i := range ch.Count {
+					v := float32(1 + i%7)
+					ch.Min, ch.Max = append(ch.Min, -v/3), append(ch.Max, v/2)
+					if t.Scales > 0 {
+						ch.Low, ch.High = append(ch.Low, -v/2), append(ch.High, v/2)
+					}
+				}
+				if t.Scales > 0 {
+					t.Scales, t.Scale = 512, [2]float32{0.01, 0.05}
+				}
+				t.Seen.Channels = ch
+			}
+			l.Tensors = append(l.Tensors, len(d.Tensors))
+			d.Tensors = append(d.Tensors, t)
+		}
+		d.Strategy.Rules[0].Layers = append(d.Strategy.Rules[0].Layers, at)
+		d.Layers = append(d.Layers, l)
+	}
+	limitChannels(d.Tensors)
+	return d
+}
+
+// TestPages writes the pages that the browser clicks through: make test-report.
+func TestPages(t *testing.T) {
+	if *pages == "" {
+		t.Skip("-pages names no folder")
+	}
+	write := func(name string, d *Document) {
+		f, err := os.Create(filepath.Join(*pages, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := Write(f, d); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("generated.html", generated(1000))
+	all := generated(10)
+	write("comparison.html", &Document{Format: Format, Model: all.Model, Compare: all.Compare})
+}

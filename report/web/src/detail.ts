@@ -1,0 +1,146 @@
+// What is known of the chosen layer and of its tensors.
+
+import { channels } from './channels'
+import { colourClass } from './datatypes'
+import type { Err, Setting, Tensor, Text } from './document'
+import { h } from './dom'
+import { cosine, decibel, number, share, whole } from './format'
+import { gridOf, histogram, type Chart } from './histogram'
+import { stored, type State } from './state'
+import { say, t, type Word } from './words'
+
+export interface Detail {
+  element: HTMLElement
+  /** charts are to be resized once the element stands in the page. */
+  charts: Chart[]
+}
+
+export interface Actions {
+  /** tensor shows another tensor of the layer. */
+  tensor(i: number): void
+  /** line shows a line of the strategy file. */
+  line(n: number): void
+  logCounts(on: boolean): void
+}
+
+export function detail(state: State, act: Actions): Detail {
+  const l = state.layers[state.selected]
+  const charts: Chart[] = []
+  if (!l) return { element: h('div'), charts }
+  const rule = state.doc.strategy?.rules[l.rule]
+  const own = l.tensors.map((i) => [i, state.tensors[i]!] as const)
+  const x = state.tensors[state.tensor]
+  const left = (state.doc.left ?? []).filter((e) => e.layer === state.selected)
+
+  const about = h('dl', { class: 'about' })
+  const fact = (name: Word, value: Node | string | undefined) => { if (value) about.append(h('dt', {}, t(name)), h('dd', {}, value)) }
+  fact('colLayer', l.op)
+  fact('colStored', l.weights ? t('weightsActivation', { w: l.weights, a: l.activation }) : stored(l))
+  fact('module', l.module)
+  fact('group', l.group?.join(' + '))
+  if (rule) fact('ruleApplies', h('button', { class: 'link', onclick: () => act.line(rule.first) }, `${say(rule.text)}, ${t('line', { n: rule.first })}`))
+
+  const element = h('section', { class: 'card detail', 'aria-label': t('detail') },
+    h('h3', { tabindex: -1 }, l.name),
+    about,
+    l.error ? figures(l.error) : null,
+    left.length > 0 ? h('details', { class: 'muted' }, h('summary', {}, t('leftHelp', { n: left.length })),
+      ...left.map((e) => h('p', {}, `${t(`kind_${e.kind}`)} ${e.name}: ${say(e.why)}`))) : null,
+    own.length === 0 ? h('p', { class: 'muted' }, t('noTensors')) : tabs(own, state.tensor, act))
+  if (x) element.append(tensor(state, x, act, charts))
+  return { element, charts }
+}
+
+/** figures shows an error in four numbers. */
+function figures(e: Err): HTMLElement {
+  const one = (name: Word, value: string) => h('div', {}, h('dt', {}, t(name)), h('dd', {}, value))
+  return h('dl', { class: 'figures' }, one('sqnr', decibel(e)), one('cosine', cosine(e)), one('mse', number(e.mse)), one('maxDiff', number(e.max_diff)))
+}
+
+function tabs(own: (readonly [number, Tensor])[], chosen: number, act: Actions): HTMLElement {
+  const list = h('div', { class: 'tabs', role: 'tablist', 'aria-label': t('tensors') },
+    ...own.map(([i, x]) => h('button', {
+      role: 'tab', id: `tab-${i}`, 'aria-selected': String(i === chosen), 'aria-controls': 'tensor', tabindex: i === chosen ? 0 : -1, 'data-tensor': i,
+      onclick: () => act.tensor(i),
+    }, t(`kind_${x.kind}`), h('span', { class: `dot ${colourClass(x.datatype)}` }), h('small', {}, x.datatype))))
+  list.addEventListener('keydown', (e) => {
+    const at = own.findIndex(([i]) => i === chosen)
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1 }[e.key]
+    if (to === undefined) return
+    e.preventDefault()
+    const next = own[(to + own.length) % own.length]![0]
+    act.tensor(next)
+    document.getElementById(`tab-${next}`)?.focus()
+  })
+  return list
+}
+
+function tensor(state: State, x: Tensor, act: Actions, charts: Chart[]): HTMLElement {
+  const list = h('dl', { class: 'about' })
+  const fact = (name: Word, value: string | undefined, help?: Word) => {
+    if (value) list.append(h('dt', help ? { title: t(help) } : {}, t(name)), h('dd', {}, value))
+  }
+  const s = x.seen
+  const error = (e: Err) => `${decibel(e)} · ${t('cosine')} ${cosine(e)} · ${t('mse')} ${number(e.mse)}`
+  if (s) {
+    if (s.accumulated) fact('accumulated', error(s.accumulated), 'accumulatedHelp')
+    fact('own', error(s.own), 'ownHelp')
+    fact('clipped', share(s.clipped), 'clippedHelp')
+    fact('zeroed', share(s.zeroed), 'zeroedHelp')
+    fact('range', `${number(s.min)} … ${number(s.max)}`)
+    fact('elements', whole(s.elements))
+    if (s.invalid) fact('infinite', whole(s.invalid))
+  }
+  const between = ([a, b]: [number, number], write = number) => (a === b ? write(a) : `${write(a)} … ${write(b)}`)
+  if (x.scales > 0) {
+    fact('scale', `${between(x.scale)} (${x.scales > 1 ? t('perChannel', { axis: x.axis }) : t('perTensor')})`)
+    const fix = [-Math.log2(x.scale[1]), -Math.log2(x.scale[0])] as [number, number]
+    const power = settingsOf(state, x).some((e) => e.key === 'scale_type' && e.value === 'poweroftwo')
+    if (power) fact('fixPosition', between(fix, String))
+    fact('zeroPoint', between(x.zero_point, String))
+    fact('integers', `${x.min} … ${x.max}`)
+  }
+  fact('where', say(x.where))
+  fact('aligned', x.aligned && say(x.aligned))
+
+  const element = h('div', { id: 'tensor', role: 'tabpanel', 'aria-labelledby': `tab-${state.tensors.indexOf(x)}` },
+    h('p', { class: 'value' }, x.name), list)
+  const hist = histogram(x, state.logCounts)
+  if (hist) {
+    charts.push(hist)
+    const grid = gridOf(x)
+    const log = h('input', { type: 'checkbox', id: 'log', checked: state.logCounts, onchange: () => act.logCounts(log.checked) })
+    element.append(h('figure', {},
+      h('figcaption', {}, h('b', {}, t('histogram')),
+        h('span', { class: 'muted' }, grid ? `${t('histogramHelp')}; ${t('gridStep', { s: number(grid.step) })}` : t('histogramFloat')),
+        h('label', { class: 'check' }, log, t('logCounts'))),
+      hist.element))
+  }
+  const range = channels(x)
+  if (range) {
+    charts.push(range)
+    const per = x.seen!.channels!.per
+    element.append(h('figure', {},
+      h('figcaption', {}, h('b', {}, t('channels')),
+        h('span', { class: 'muted' }, t('channelsHelp') + (per > 1 ? `; ${t('channelsJoined', { n: per })}` : ''))),
+      range.element))
+  }
+  element.append(h('h4', {}, t('settings')), settings(settingsOf(state, x), act))
+  return element
+}
+
+function settingsOf(state: State, x: Tensor): Setting[] {
+  return state.doc.settings?.[x.settings] ?? []
+}
+
+function settings(list: Setting[], act: Actions): HTMLElement {
+  const because = (s: { line?: number; because: Text }) => {
+    const line = s.line
+    return line ? [h('button', { class: 'link', 'data-line': line, onclick: () => act.line(line) }, t('line', { n: line })), ` ${say(s.because)}`] : [say(s.because)]
+  }
+  return h('div', { class: 'wide-table' }, h('table', { class: 'settings' },
+    h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, t('setting')), h('th', { scope: 'col' }, t('value')), h('th', { scope: 'col' }, t('because')))),
+    h('tbody', {}, ...list.map((s) => h('tr', {},
+      h('th', { scope: 'row' }, s.key), h('td', {}, s.value),
+      h('td', {}, ...because(s), ...(s.overridden ?? []).map((o) => h('div', { class: 'muted' }, `${t('overridden')} ${o.value}: `, ...because(o)))))))))
+}

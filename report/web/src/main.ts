@@ -1,0 +1,146 @@
+// The page: reads the document in it and shows it. A change of language draws
+// everything anew; other changes touch what they are about.
+
+import 'uplot/dist/uPlot.min.css'
+import './style.css'
+import { bars, metrics, type Bars } from './bars'
+import { detail, type Detail } from './detail'
+import { readDocument } from './document'
+import { h } from './dom'
+import { comparison, findings, left, reproduce, rewrites, summary } from './sections'
+import { orders, State, type Order } from './state'
+import { strategy } from './strategy'
+import { table, type Table } from './table'
+import { isDark, onThemeChange, toggleTheme } from './theme'
+import { currentLanguage, setLanguage, t, type Word } from './words'
+
+const doc = readDocument()
+const state = new State(doc)
+const app = document.getElementById('app')!
+
+let charts: Bars[] = []
+let rows: Table | null = null
+let shown: Detail | null = null
+let orderBox: HTMLSelectElement | null = null
+
+function render(): void {
+  for (const c of charts) c.destroy()
+  for (const c of shown?.charts ?? []) c.destroy()
+  charts = []
+  rows = shown = orderBox = null
+  document.documentElement.lang = currentLanguage() === 'zh' ? 'zh-CN' : 'en'
+  document.title = `${doc.model.name} · ${t('title')}`
+  const sections = [
+    doc.layers ? summary(doc) : null,
+    doc.layers ? layers() : null,
+    comparison(doc),
+    strategy(doc, (i) => choose(i, true)),
+    doc.layers || doc.findings?.length ? findings(doc, showLine) : null,
+    rewrites(doc), left(doc), reproduce(doc),
+  ].filter((s) => s !== null)
+  const nav = h('nav', { 'aria-label': t('contents') }, ...sections.map((s) => h('a', { href: `#${s.id}` }, t(s.id as Word))))
+  app.replaceChildren(header(), nav, h('main', {}, ...sections))
+  fit()
+  showRows()
+}
+
+function showRows(): void {
+  rows?.redraw()
+  rows?.reveal()
+}
+
+function header(): HTMLElement {
+  const theme = h('button', { id: 'theme', 'aria-label': t('themeLabel'), onclick: () => { toggleTheme(); theme.textContent = t(isDark() ? 'toLight' : 'toDark') } },
+    t(isDark() ? 'toLight' : 'toDark'))
+  const language = h('button', {
+    id: 'language', 'aria-label': t('languageLabel'), onclick: () => {
+      setLanguage(currentLanguage() === 'en' ? 'zh' : 'en')
+      render()
+      document.getElementById('language')!.focus()
+    },
+  }, t('otherLanguage'))
+  return h('header', {}, h('div', {}, h('p', { class: 'muted' }, t('title')), h('h1', {}, doc.model.name)), h('div', { class: 'switches' }, language, theme))
+}
+
+function layers(): HTMLElement {
+  orderBox = h('select', { id: 'order', onchange: () => sort(orderBox!.value as Order) },
+    ...orders.map((o) => h('option', { value: o, selected: o === state.order }, t(`order${o[0]!.toUpperCase()}${o.slice(1)}` as Word))))
+  const filter = h('input', { id: 'filter', type: 'search', placeholder: t('filterHint'), value: state.filter, oninput: () => { state.filter = filter.value; update() } })
+  rows = table(state, (i) => choose(i, true), sort)
+  shown = detail(state, actions)
+  const e = h('section', { id: 'layers' }, h('h2', {}, t('layers')),
+    h('p', { class: 'muted' }, doc.measured ? t('layersHelp', { n: doc.measured.samples }) : t('noErrors'),
+      doc.measured?.partner === 'rewritten' ? ` ${t('partnerRewritten')}` : null),
+    h('div', { class: 'tools' },
+      h('label', {}, t('order'), orderBox),
+      doc.measured ? h('button', { id: 'worst', onclick: () => sort('sqnr') }, t('worstFirst')) : null,
+      h('label', {}, t('filter'), filter)))
+  if (doc.measured) {
+    charts = metrics(state).map((m) => bars(state, m, (i) => choose(i, false)))
+    e.append(h('div', { class: 'card' }, ...charts.map((c) => c.element), h('p', { class: 'muted hint' }, t('zoomHint'))))
+  }
+  e.append(h('div', { class: 'halves' }, h('div', { class: 'card' }, rows.element), shown.element))
+  return e
+}
+
+const actions = {
+  tensor(i: number) { state.tensor = i; showDetail() },
+  line: showLine,
+  logCounts(on: boolean) { state.logCounts = on; showDetail(); document.getElementById('log')?.focus() },
+}
+
+function choose(layer: number, reveal: boolean): void {
+  state.select(layer)
+  update()
+  rows?.reveal()
+  showDetail()
+  // Where the detail stands below the list, bring it into sight.
+  if (reveal && shown && matchMedia('(max-width: 60rem)').matches) shown.element.scrollIntoView({ block: 'start' })
+  else if (reveal && shown && shown.element.getBoundingClientRect().bottom < 0) shown.element.scrollIntoView({ block: 'nearest' })
+}
+
+function showDetail(): void {
+  if (!shown) return
+  const next = detail(state, actions)
+  for (const c of shown.charts) c.destroy()
+  shown.element.replaceWith(next.element)
+  shown = next
+  for (const c of next.charts) c.resize()
+}
+
+function sort(order: Order): void {
+  state.order = order
+  if (orderBox) orderBox.value = order
+  update()
+  const first = state.shown()[0]
+  if (order !== 'network' && first !== undefined) choose(first, false)
+  else rows?.reveal()
+}
+
+function update(): void {
+  for (const c of charts) c.redraw()
+  rows?.redraw()
+}
+
+function showLine(n: number): void {
+  document.querySelector('.line.chosen')?.classList.remove('chosen')
+  const line = document.getElementById(`line-${n}`)
+  if (!line) return
+  line.classList.add('chosen')
+  line.scrollIntoView({ block: 'center' })
+  line.focus({ preventScroll: true })
+}
+
+function fit(): void {
+  for (const c of [...charts, ...(shown?.charts ?? [])]) c.resize()
+}
+
+let width = 0
+new ResizeObserver(() => {
+  if (app.clientWidth === width) return
+  width = app.clientWidth
+  fit()
+  rows?.redraw()
+}).observe(app)
+onThemeChange(() => { for (const c of [...charts, ...(shown?.charts ?? [])]) c.repaint() })
+render()

@@ -1,0 +1,84 @@
+// What the reader has chosen; everything else follows from the document.
+
+import type { Doc, Err, Layer, Tensor } from './document'
+
+export const orders = ['network', 'sqnr', 'cosine', 'clipped', 'zeroed', 'name', 'datatype'] as const
+export type Order = (typeof orders)[number]
+
+export class State {
+  order: Order = 'network'
+  filter = ''
+  /** selected is a layer, -1 for none. */
+  selected = -1
+  /** tensor is the one of the selected layer that is shown. */
+  tensor = -1
+  logCounts = true
+
+  constructor(readonly doc: Doc) {
+    this.select(this.worst())
+  }
+
+  get layers(): Layer[] { return this.doc.layers ?? [] }
+  get tensors(): Tensor[] { return this.doc.tensors ?? [] }
+
+  /** worst is the layer whose output suffers most, the first where nothing was measured. */
+  worst(): number {
+    let at = -1
+    this.layers.forEach((l, i) => {
+      if (l.error && (at < 0 || rank(l.error, l.error.sqnr_db) < rank(this.layers[at]!.error!, this.layers[at]!.error!.sqnr_db))) at = i
+    })
+    return at < 0 && this.layers.length > 0 ? 0 : at
+  }
+
+  select(layer: number): void {
+    this.selected = layer
+    const own = this.layers[layer]?.tensors ?? []
+    // What leaves the layer tells most; a layer may have constants only.
+    this.tensor = own.find((i) => this.tensors[i]!.kind === 'activation') ?? own[0] ?? -1
+  }
+
+  /** shown are the layers that the filter lets through, in order. */
+  shown(): number[] {
+    const want = this.filter.trim().toLowerCase()
+    const all = this.layers.map((_, i) => i).filter((i) => {
+      const l = this.layers[i]!
+      return want === '' || `${l.name} ${l.op} ${l.module ?? ''} ${stored(l)}`.toLowerCase().includes(want)
+    })
+    const key = this.key()
+    if (key === null) return all
+    const keys = new Map(all.map((i) => [i, key(i)]))
+    return all.sort((a, b) => {
+      const x = keys.get(a)!, y = keys.get(b)!
+      return x < y ? -1 : x > y ? 1 : a - b
+    })
+  }
+
+  private key(): ((i: number) => number | string) | null {
+    const layers = this.layers
+    switch (this.order) {
+      case 'network': return null
+      // Layers without error come last, those that were not measured behind them.
+      case 'sqnr': return (i) => { const e = layers[i]!.error; return e ? rank(e, e.sqnr_db) : 2e9 }
+      case 'cosine': return (i) => { const e = layers[i]!.error; return e ? rank(e, e.cosine) : 2e9 }
+      case 'clipped': return (i) => -this.most(i, 'clipped')
+      case 'zeroed': return (i) => -this.most(i, 'zeroed')
+      case 'name': return (i) => layers[i]!.name
+      case 'datatype': return (i) => stored(layers[i]!)
+    }
+  }
+
+  /** most is the largest share over the tensors of a layer, -1 where nothing was measured. */
+  most(layer: number, what: 'clipped' | 'zeroed'): number {
+    return Math.max(-1, ...this.layers[layer]!.tensors.map((i) => this.tensors[i]!.seen?.[what] ?? -1))
+  }
+}
+
+/** rank orders errors, the worst first: no signal at all, then numbers, then none. */
+function rank(e: Err, value: number | null): number {
+  return e.exact ? 1e9 : value ?? -1e9
+}
+
+/** stored says what a layer's weights and result are stored as. */
+export function stored(l: Layer): string {
+  return l.weights && l.weights !== l.activation ? `${l.weights} / ${l.activation}` : l.activation
+}
