@@ -35,8 +35,8 @@ func cores(threads int) int {
 }
 
 // Measure runs the float and the quantized network side by side over the
-// samples, each sample once through each, and compares every quantized tensor and every
-// layer's output. Of the values it holds those of a few samples at a time. The
+// samples, each sample once through each, and compares every quantized tensor
+// and every layer's output. It holds the values of a few samples at a time. The
 // error names the model.
 func Measure(ctx context.Context, c *narrow.Calibrated, run calibrate.Runner, in calibrate.Batches, opts Options) (*Result, error) {
 	m, err := newMeasurement(c, kernel.NewPool(cores(opts.Threads)))

@@ -33,9 +33,9 @@ type SensitivityOptions struct {
 // that calibration found, leaves everything else in float, and ranks the layers
 // by what that does to the network's output over the samples.
 //
-// The network runs once for every layer with something quantized, and five
-// times besides; the samples and the networks' outputs are held in memory. The error names the
-// model.
+// The network runs once for every layer with something quantized, and a few
+// times besides; the samples and two networks' outputs are held in memory. The
+// error names the model.
 func Sensitivity(ctx context.Context, c *narrow.Calibrated, run calibrate.Runner, in calibrate.Batches, opts SensitivityOptions) (*Ranking, error) {
 	r, err := newRanker(ctx, c, run, in, opts)
 	if err == nil {
@@ -113,7 +113,10 @@ func (r *ranker) rank() error {
 		return err
 	}
 	res := r.score(read, float)
-	r.out.Float, r.out.Rewrites = res.Float, costOf(res)
+	r.out.Format, r.out.Float, r.out.Rewrites = RankingFormat, res.Float, costOf(res)
+	if out := read[0]; len(out) > 0 {
+		r.out.Classes = out[0].Len() / r.batches[0].Count
+	}
 	all, err := r.quantized(p.Tensors)
 	if err != nil {
 		return err

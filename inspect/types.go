@@ -151,9 +151,16 @@ type Histogram struct {
 	Counts []int64 `json:"counts"`
 }
 
+// RankingFormat is the format of a Ranking as JSON.
+const RankingFormat = "narrow.sensitivity/1"
+
 // Ranking is what quantizing each layer alone costs.
 type Ranking struct {
-	Samples int `json:"samples"`
+	// Format is RankingFormat.
+	Format  string `json:"format"`
+	Samples int    `json:"samples"`
+	// Classes is how many values a sample has in the network's first output.
+	Classes int `json:"classes"`
 	// Float is the accuracy of the float network, nil where there are no labels.
 	Float *calibrate.Accuracy `json:"float,omitempty"`
 	// All is the network with every layer quantized against the float one.

@@ -50,6 +50,8 @@ func commands() []func(*app) *cobra.Command {
 		newExportCommand,
 		newReportCommand,
 		newCompareCommand,
+		newSensitivityCommand,
+		newSearchCommand,
 		newLintCommand,
 		newExplainCommand,
 		newLayersCommand,

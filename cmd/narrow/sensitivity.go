@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"narrow"
+	"narrow/calibrate"
+	"narrow/inspect"
+	"narrow/samples"
+)
+
+// sensitivitySamples is how many samples sensitivity looks at unless told: the
+// network runs over them once for each layer.
+const sensitivitySamples = 64
+
+// sensitivityFlags are the flags of sensitivity.
+type sensitivityFlags struct {
+	inputFlags
+	config string
+	asJSON bool
+}
+
+func newSensitivityCommand(a *app) *cobra.Command {
+	var f sensitivityFlags
+	c := &cobra.Command{
+		Use:   "sensitivity --model M --data D [--labels L] [--config-file F]",
+		Short: "Rank the layers by what quantizing each alone costs",
+		Long: fmt.Sprintf(`sensitivity quantizes one layer after the other, leaves all else in float, and
+ranks the layers by what that does to the network's output over the samples: the
+signal to quantization noise ratio and, with labels, the top-1 accuracy lost. A
+layer's own SQNR is that of its own output. Layers are named as layer_name in a
+rule of the strategy file takes it.
+
+With --config-file it calibrates on the samples first, and writes nothing;
+without, or with -o too, it takes the calibration in the output folder. Unless
+--subset-len says otherwise it looks at %d samples.`, sensitivitySamples),
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := f.required(c, "model", "data"); err != nil {
+				return err
+			}
+			if err := f.check(); err != nil {
+				return err
+			}
+			if f.subset == 0 {
+				f.subset = sensitivitySamples
+			}
+			cal, set, err := a.calibrationOf(c, &f)
+			if err != nil {
+				return err
+			}
+			r, err := a.sensitivity(c.Context(), &f, cal, set)
+			if err != nil {
+				return err
+			}
+			if f.asJSON {
+				return a.printJSON(r)
+			}
+			return printRanking(a.stdout, r, cal)
+		},
+	}
+	f.addModel(c)
+	configFlag(c, &f.config)
+	f.addSamples(c)
+	f.addOut(c)
+	f.addEngine(c)
+	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON document")
+	return c
+}
+
+// calibrationOf calibrates by the strategy file where one is named and no
+// folder is; else it reads the calibration in the folder. It opens the samples too.
+func (a *app) calibrationOf(c *cobra.Command, f *sensitivityFlags) (*narrow.Calibrated, *samples.Set, error) {
+	if f.config == "" || c.Flags().Changed("output-dir") {
+		m, cal, err := a.loadCalibration(&f.inputFlags, f.config)
+		if err != nil {
+			return nil, nil, err
+		}
+		set, err := a.openSamples(&f.inputFlags, m)
+		return cal, set, err
+	}
+	s, err := a.loadConfig(f.config)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := narrow.Open(f.model)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := a.resolve(m, s, narrow.Guide)
+	if err != nil {
+		return nil, nil, err
+	}
+	set, err := a.openSamples(&f.inputFlags, m)
+	if err != nil {
+		return nil, nil, err
+	}
+	engine, err := f.engine()
+	if err != nil {
+		return nil, nil, err
+	}
+	bar, progress := a.bar("calib", set.Len())
+	defer bar.Done()
+	cal, err := r.Calibrate(c.Context(), engine, narrow.Batches(c.Context(), set, f.batch), calibrate.Options{Threads: f.cores(), Progress: progress})
+	return cal, set, err
+}
+
+// sensitivity ranks the layers.
+func (a *app) sensitivity(ctx context.Context, f *sensitivityFlags, c *narrow.Calibrated, set *samples.Set) (*inspect.Ranking, error) {
+	engine, err := f.engine()
+	if err != nil {
+		return nil, err
+	}
+	labels, _ := set.Labels()
+	const whole = 1000
+	bar, progress := a.bar("rank", whole)
+	defer bar.Done()
+	r, err := inspect.Sensitivity(ctx, c, engine, narrow.Batches(ctx, set, f.batch), inspect.SensitivityOptions{
+		Threads: f.cores(), Labels: labels, Progress: func(done, all int) { progress(done * whole / all) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	bar.Done()
+	a.warnLabels(&f.inputFlags, labels, r.Classes)
+	return r, nil
+}
+
+// printRanking writes the table and what to do with it.
+func printRanking(w io.Writer, r *inspect.Ranking, c *narrow.Calibrated) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "What quantizing one layer alone costs, over %d samples, worst first:\n\n", r.Samples)
+	head := []string{"", "LAYER", "TYPE", "WEIGHTS", "RESULT"}
+	number := []string{"NETWORK SQNR", "OWN SQNR"}
+	if r.Float != nil {
+		number = []string{"NETWORK SQNR", "TOP-1 LOST", "OWN SQNR"}
+	}
+	rows := [][]string{append(head, number...)}
+	for i, l := range r.Layers {
+		weights := l.Weights
+		if weights == "" {
+			weights = "-"
+		}
+		row := []string{fmt.Sprint(i + 1), l.Name, l.Op, weights, l.Activation, shortDecibel(l.SQNR)}
+		if l.Drop != nil {
+			row = append(row, lostPoints(*l.Drop))
+		}
+		own := "-"
+		if l.Own != nil {
+			own = shortDecibel(l.Own.SQNR)
+		}
+		rows = append(rows, append(row, own))
+	}
+	if err := printTable(&b, alignRight(rows, 5)); err != nil {
+		return err
+	}
+	if len(r.Layers) == 0 {
+		b.WriteString("nothing is quantized\n")
+	}
+	fmt.Fprintf(&b, "\nall layers together  %s\n", costText(r.All))
+	if !equal(r.Rewrites) {
+		fmt.Fprintf(&b, "rewrites alone       %s\n", costText(r.Rewrites))
+		if n := c.Rewrites.Count("convert-relu6-to-relu"); n > 0 && r.Rewrites.SQNR < 30 {
+			fmt.Fprintf(&b, "\nReLU6 became ReLU in %s, which costs more than most layers do: set include_cle and\n"+
+				"convert_relu6_to_relu to false, or calibrate with --accuracy high, which equalizes through ReLU6.\n", places(n))
+		}
+	}
+	if len(r.Layers) > 0 {
+		rule, err := json.Marshal(spare(c, r.Layers[0]))
+		if err != nil {
+			return fmt.Errorf("writing a rule: %w", err)
+		}
+		fmt.Fprintf(&b, "\nTo leave a layer in float, name it in layer_quantize_config of the strategy file:\n  %s\n", rule)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// rule is a layer rule as a strategy file has it.
+type rule struct {
+	LayerType *string           `json:"layer_type"`
+	LayerName string            `json:"layer_name"`
+	Kinds     []string          `json:"quantizable_data_type"`
+	Overall   map[string]string `json:"overall_quantize_config"`
+}
+
+// spare returns the rule that leaves a layer in float.
+func spare(c *narrow.Calibrated, l inspect.LayerCost) rule {
+	r := rule{LayerName: l.Name, Overall: map[string]string{"datatype": "float32"}}
+	has := map[string]bool{}
+	for _, t := range c.Plan.Tensors {
+		if t.Layer == c.Plan.Layers[l.Index] && !has[t.Kind.String()] {
+			has[t.Kind.String()] = true
+			r.Kinds = append(r.Kinds, t.Kind.String())
+		}
+	}
+	return r
+}
+
+// costText says what a whole network costs.
+func costText(c inspect.Cost) string {
+	s := fmt.Sprintf("SQNR %s, agreement %s", shortDecibel(c.SQNR), strings.TrimSpace(percent(c.Agreement)))
+	if c.Drop != nil {
+		s += fmt.Sprintf(", top-1 %s (%s points lost)", strings.TrimSpace(percent(*c.Top1)), lostPoints(*c.Drop))
+	}
+	return s
+}
+
+// equal reports whether two networks differ by no more than the order of sums.
+func equal(c inspect.Cost) bool { return c.SQNR > 100 }
+
+// lostPoints writes a share as percentage points.
+func lostPoints(x float64) string { return fmt.Sprintf("%.2f", 100*x+0) }
+
+// alignRight puts the columns from the given one on, and the first, to the
+// right.
+func alignRight(rows [][]string, from int) [][]string {
+	widths := map[int]int{}
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], width(clean(cell)))
+		}
+	}
+	for _, row := range rows {
+		for i, cell := range row {
+			if i == 0 || i >= from {
+				row[i] = strings.Repeat(" ", widths[i]-width(clean(cell))) + cell
+			}
+		}
+	}
+	return rows
+}
+
+func places(n int) string {
+	if n == 1 {
+		return "1 place"
+	}
+	return fmt.Sprintf("%d places", n)
+}
