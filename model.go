@@ -11,6 +11,7 @@ import (
 	"narrow/calibrate"
 	"narrow/diag"
 	"narrow/graph"
+	"narrow/graph/infer"
 	"narrow/graph/onnx"
 	"narrow/plan"
 	"narrow/rewrite"
@@ -26,12 +27,17 @@ type Model struct {
 	Path, SHA256 string
 }
 
-// Open reads an ONNX model, external data included. The error names the file
-// and what is wrong with it.
+// Open reads an ONNX model, external data included. A network that cannot run
+// is refused: one whose parts do not go together (see [infer.Check]), or that
+// asks for more memory than machines have. The error names the file, the node
+// or tensor, and what is wrong with it.
 func Open(path string) (*Model, error) {
 	m, err := onnx.Load(path)
 	if err != nil {
 		return nil, err
+	}
+	if err := infer.Check(m); err != nil {
+		return nil, fmt.Errorf("model %s: %w", path, err)
 	}
 	f, err := os.Open(path)
 	if err != nil {

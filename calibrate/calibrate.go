@@ -107,6 +107,9 @@ type calibration struct {
 	bias *corrector
 	// float is nil but in float propagation.
 	float *floatRun
+	// joined are the calibrations that observe what this one's taps see, in float
+	// propagation.
+	joined []*calibration
 	// empty are the tensors that came without elements.
 	empty map[*plan.Tensor]bool
 }
@@ -203,12 +206,16 @@ func (c *calibration) constants() error {
 		o := c.obs[t]
 		if o == nil {
 			if !c.pool.MinMax(x).Finite {
-				return fmt.Errorf("layer %s: the %v %q hold NaN or Inf: repair the model", t.Layer.Name, t.Kind, t.Name)
+				return fmt.Errorf("layer %s: tensor %q (%v) holds NaN or Inf: repair the model", t.Layer.Name, t.Name, t.Kind)
 			}
 			c.out.Encodings[t] = scheme.Encoding{Axis: -1, Batches: 1}
 			continue
 		}
-		if err := o.Observe(x, t.Constant.Dims); err != nil {
+		var bad *observe.InvalidError
+		switch err := o.Observe(x, t.Constant.Dims); {
+		case errors.As(err, &bad):
+			return fmt.Errorf("layer %s: tensor %q (%v) holds %v in element %d: repair the model", t.Layer.Name, t.Name, t.Kind, bad.Value, bad.Index)
+		case err != nil:
 			return fmt.Errorf("layer %s: %v: %w", t.Layer.Name, t.Kind, err)
 		}
 		if c.out.Encodings[t], err = o.Encoding(); err != nil {

@@ -57,6 +57,12 @@ func (t DataType) String() string {
 	return fmt.Sprintf("type %d", int32(t))
 }
 
+// Known reports whether t is a data type that ONNX defines.
+func (t DataType) Known() bool {
+	_, ok := typeNames[t]
+	return ok && t != Undefined
+}
+
 // Bits returns the size of one element in bits, or 0 where that is not fixed.
 func (t DataType) Bits() int {
 	switch t {

@@ -40,17 +40,35 @@ func tidyError(err error) error {
 	return &capi.Status{Code: st.Code, Message: tidy(st.Message)}
 }
 
-// tidy strips the places in ONNX Runtime's source from its messages, and makes
-// them one line.
+// tidy strips the places in ONNX Runtime's source from its messages, has them
+// name a node as narrow does, and makes them one line.
 func tidy(text string) string {
 	for _, re := range []string{
 		`\S*onnxruntime/\S+:\d+ [^()]*\([^()]*\)( const)?( \[[^\]]*\])? `, // file:line type name(arguments)
 		`\S*onnxruntime/\S+:\d+ `,
+		`\[ONNXRuntimeError\] : \d+ : \w+ : `,
+		`\b\w+\.(h|cc):\d+ \w+ `,
 	} {
 		text = regexp.MustCompile(re).ReplaceAllString(text, "")
 	}
-	return strings.Join(strings.Fields(text), " ")
+	text = strings.Join(strings.Fields(text), " ")
+	for _, re := range []*regexp.Regexp{invalidNode, inferredNode, runNode} {
+		text = re.ReplaceAllString(text, `node "$name" ($op): `)
+	}
+	return noOperator.ReplaceAllString(text, `there is no operator $1 in version $2 of its set, or ONNX Runtime does not have it`)
 }
+
+// The ways in which ONNX Runtime names a node.
+var (
+	// This is an invalid model. In Node, ("name", Type, "domain", -1) : (inputs) -> (outputs) , Error what is wrong
+	invalidNode = regexp.MustCompile(`^This is an invalid model\. In Node, \("(?P<name>[^"]*)", (?P<op>\w+), .*\) , Error `)
+	// Node (name) Op (Type) [ShapeInferenceError] what is wrong
+	inferredNode = regexp.MustCompile(`Node \((?P<name>[^()]*)\) Op \((?P<op>\w+)\) \[\w+\] `)
+	// Non-zero status code returned while running Type node. Name:'name' Status Message: what is wrong
+	runNode = regexp.MustCompile(`^Non-zero status code returned while running (?P<op>\w+) node\. Name:'(?P<name>[^']*)' Status Message: `)
+
+	noOperator = regexp.MustCompile(`No Op registered for (\w+) with domain_version of (\d+)`)
+)
 
 // findOp returns the first node of an operator, looking into inner graphs too.
 func findOp(g *graph.Graph, domain, op string) *graph.Node {

@@ -1,6 +1,7 @@
 // Package infer tells the data type and shape of a network's values: a model
 // comes in, with the shapes of its inputs where the model leaves them open,
-// and maps from value to type and shape come out.
+// and maps from value to type and shape come out, or, from [Check], the first
+// operator that cannot do what it is asked to.
 //
 // Rule of the house: what is not known is absent, never guessed. A dimension
 // that only has a name keeps it as far as operators pass it through. Operators
@@ -78,6 +79,8 @@ type frame struct {
 	shapes   map[string][]graph.Dim
 	// values holds the elements of small tensors that make up shapes.
 	values map[string][]elem
+	// found is where [Check] keeps the first mistake; nil where nobody looks.
+	found *finding
 }
 
 func newFrame(g *graph.Graph, outer *frame, opset int64) *frame {
@@ -89,7 +92,7 @@ func newFrame(g *graph.Graph, outer *frame, opset int64) *frame {
 		values:   map[string][]elem{},
 	}
 	if outer != nil {
-		f.distrust = outer.distrust
+		f.distrust, f.found = outer.distrust, outer.found
 	}
 	for _, t := range g.Initializers {
 		f.constant(t.Name, t)
@@ -162,6 +165,7 @@ func (f *frame) refine(v *graph.Value) {
 }
 
 func (f *frame) node(n *graph.Node) {
+	defer f.check(n)
 	if len(n.Subgraphs()) > 0 && n.Domain == "" {
 		f.control(n)
 		return
@@ -215,6 +219,7 @@ func (f *frame) setShape(n *graph.Node, i int, shape []graph.Dim) {
 		return
 	}
 	if slices.ContainsFunc(shape, absurd) {
+		f.tooLarge(n, i, shape)
 		shape = slices.Clone(shape)
 		for k, d := range shape {
 			if absurd(d) {
@@ -244,7 +249,7 @@ func (f *frame) control(n *graph.Node) {
 				}
 			}
 		}
-		c.run()
+		f.within(n, sub, c)
 		inner = append(inner, c)
 	}
 	// Loop's body starts its outputs with the condition.

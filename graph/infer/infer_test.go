@@ -201,6 +201,9 @@ func FuzzInfer(f *testing.F) {
 			return
 		}
 		r := Infer(m, nil)
+		if err := Check(m); err != nil && strings.ContainsRune(err.Error(), '\n') {
+			t.Errorf("more than one line: %q", err)
+		}
 		if graph.Format(m) != graph.Format(graph.MustParse(text)) {
 			t.Fatal("the model was changed")
 		}

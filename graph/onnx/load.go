@@ -12,7 +12,8 @@ import (
 
 // Load reads the model in the file path, external data from beside it. Beyond
 // what [Decode] asks it refuses operator sets that are older or newer than
-// narrow knows. Every error names the file.
+// narrow knows. Nodes of one name, which ONNX allows and ONNX Runtime does not,
+// get names of their own. Every error names the file.
 func Load(path string) (*graph.Model, error) {
 	data, err := readModelFile(path)
 	if err != nil {
@@ -25,9 +26,13 @@ func Load(path string) (*graph.Model, error) {
 	if err := CheckOpsets(m); err != nil {
 		return nil, fmt.Errorf("model %s: %w", path, err)
 	}
+	if m.IRVersion < 0 {
+		return nil, fmt.Errorf("model %s: it says that its format is version %d (ir_version), which there is none of: export it again", path, m.IRVersion)
+	}
 	if len(m.Graph.Outputs) == 0 {
 		return nil, fmt.Errorf("model %s: the graph has no outputs, so there is nothing to run it for", path)
 	}
+	m.Graph.UniqueNames()
 	return m, nil
 }
 

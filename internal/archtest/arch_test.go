@@ -40,6 +40,8 @@ var house = map[string]struct {
 	"graph/infer": {2, []string{"graph"}},
 	"graph/names": {2, []string{"graph", "strategy", "diag", "scheme"}},
 
+	"internal/broken": {3, []string{"graph", "graph/onnx"}},
+
 	"plan": {3, []string{"diag", "scheme", "strategy", "graph", "graph/infer", "graph/names"}},
 
 	"rewrite":       {4, []string{"diag", "graph", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme"}},
