@@ -51,7 +51,6 @@ func commands() []func(*app) *cobra.Command {
 		newReportCommand,
 		newCompareCommand,
 		newSensitivityCommand,
-		newSearchCommand,
 		newLintCommand,
 		newExplainCommand,
 		newLayersCommand,
