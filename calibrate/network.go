@@ -86,6 +86,11 @@ func (n *network) hook(tap int, b *Batch, dst, src []float32, shape []int64) err
 		return nil
 	}
 	if n.c.float != nil {
+		for _, c := range n.c.joined {
+			if err := c.float.tap(t.Tensor, b, dst, src, shape); err != nil {
+				return err
+			}
+		}
 		return n.c.float.tap(t.Tensor, b, dst, src, shape)
 	}
 	if err := n.c.tap(t.Tensor, b, dst, src, shape); err != nil {

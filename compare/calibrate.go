@@ -1,10 +1,9 @@
 package compare
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"narrow"
@@ -22,109 +21,72 @@ type comparer struct {
 // calibrated is one entry's calibration.
 type calibrated struct {
 	*narrow.Calibrated
-	seconds      float64
-	statisticsOf string // see [Row.StatisticsOf]
-	missing      string // see [Row.Missing]
+	run     int // see [Row.Run]
+	seconds float64
 }
 
-// calibrate calibrates all entries, in order but for those that share
-// statistics: they come right behind the first of them.
+// calibrate calibrates all entries in as few runs as there can be. In
+// progressive propagation every layer sees what its own strategy made of the
+// layers before, so that each entry has a run of its own.
 func (c *comparer) calibrate(ctx context.Context) ([]calibrated, error) {
 	done := make([]calibrated, len(c.entries))
-	groups, err := c.groups()
-	if err != nil {
-		return nil, err
+	var left []int
+	for i := range c.entries {
+		left = append(left, i)
 	}
-	for _, group := range groups {
-		if err := c.group(ctx, group, done); err != nil {
+	for run := 1; len(left) > 0; run++ {
+		start := time.Now()
+		results, err := c.run(ctx, left)
+		if err != nil {
 			return nil, err
 		}
+		took := seconds(start)
+		var later []int
+		for k, i := range left {
+			if k >= len(results) || results[k] == nil {
+				later = append(later, i)
+				continue
+			}
+			start := time.Now()
+			if err := c.refine(ctx, c.entries[i], results[k]); err != nil {
+				return nil, fmt.Errorf("%s: %w", c.entries[i].Name, err)
+			}
+			done[i] = calibrated{results[k], run, took + seconds(start)}
+		}
+		left = later
 	}
 	return done, nil
 }
 
-// groups returns the indices of the entries that can share statistics: those
-// whose strategies rewrite the network alike, in float propagation. In
-// progressive propagation every layer sees what its own strategy made of the
-// layers before, so that nothing can be shared.
-func (c *comparer) groups() ([][]int, error) {
-	var groups [][]int
-	at := map[string]int{}
-	for i, e := range c.entries {
-		if c.opts.Propagate != calibrate.Float {
-			groups = append(groups, []int{i})
-			continue
-		}
-		info, err := e.Resolved.StatsInfo("")
+// run calibrates the first of the entries, and whatever others can be with it;
+// those that are missing in the result could not.
+func (c *comparer) run(ctx context.Context, entries []int) ([]*narrow.Calibrated, error) {
+	first := c.entries[entries[0]]
+	if c.opts.Propagate == calibrate.Progressive {
+		done, err := first.Resolved.Calibrate(ctx, c.engine, c.samples, c.calibrateOptions(first.Name))
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", e.Name, err)
+			return nil, fmt.Errorf("%s: %w", first.Name, err)
 		}
-		if g, ok := at[info.NetworkSHA256]; ok {
-			groups[g] = append(groups[g], i)
-			continue
-		}
-		at[info.NetworkSHA256] = len(groups)
-		groups = append(groups, []int{i})
+		return []*narrow.Calibrated{done}, nil
 	}
-	return groups, nil
+	var rs []*narrow.Resolved
+	var names []string
+	for _, i := range entries {
+		rs = append(rs, c.entries[i].Resolved)
+		names = append(names, c.entries[i].Name)
+	}
+	done, err := narrow.CalibrateTogether(ctx, c.engine, rs, c.samples, c.calibrateOptions(strings.Join(names, ", ")))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", join(names), err)
+	}
+	return done, nil
 }
 
-// group calibrates the entries of one group. The first one runs the network;
-// where others follow, it keeps statistics for them.
-func (c *comparer) group(ctx context.Context, group []int, done []calibrated) error {
-	var stats *calibrate.Stats
-	for k, i := range group {
-		e := c.entries[i]
-		var err error
-		start := time.Now()
-		if k == 0 {
-			done[i].Calibrated, stats, err = c.run(ctx, e, len(group) > 1)
-		} else {
-			done[i].Calibrated, err = e.Resolved.CalibrateStats(stats, "", c.calibrateOptions(e))
-			done[i].statisticsOf = c.entries[group[0]].Name
-			var missing *calibrate.Missing
-			if errors.As(err, &missing) {
-				// A quantizer inside a layer, which nobody watches for others.
-				done[i].statisticsOf, done[i].missing = "", missing.Error()
-				done[i].Calibrated, _, err = c.run(ctx, e, false)
-			}
-		}
-		if err == nil {
-			err = c.refine(ctx, e, done[i].Calibrated)
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", e.Name, err)
-		}
-		done[i].seconds = seconds(start)
-	}
-	return nil
-}
-
-func (c *comparer) calibrateOptions(e Entry) calibrate.Options {
+func (c *comparer) calibrateOptions(strategy string) calibrate.Options {
 	return calibrate.Options{
 		Propagate: c.opts.Propagate, Threads: c.opts.Threads, SkipInvalid: c.opts.SkipInvalid,
-		Progress: func(n int) { c.opts.Progress(Step{Stage: Calibrating, Strategy: e.Name, Done: n}) },
+		Progress: func(n int) { c.opts.Progress(Step{Stage: Calibrating, Strategy: strategy, Done: n}) },
 	}
-}
-
-// run calibrates an entry by running the network over the samples, and returns
-// its statistics too where they are to be kept.
-func (c *comparer) run(ctx context.Context, e Entry, keep bool) (*narrow.Calibrated, *calibrate.Stats, error) {
-	opts := c.calibrateOptions(e)
-	var kept bytes.Buffer
-	if keep {
-		info, err := e.Resolved.StatsInfo("")
-		if err != nil {
-			return nil, nil, err
-		}
-		opts.SaveStats = &calibrate.SaveStats{W: &kept, Info: info}
-	}
-	done, err := e.Resolved.Calibrate(ctx, c.engine, c.samples, opts)
-	if err != nil || !keep {
-		return done, nil, err
-	}
-	stats, err := calibrate.ReadStats(kept.Bytes())
-	return done, stats, err
 }
 
 // refine chooses the weights of an entry that asks for it.

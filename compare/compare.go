@@ -47,7 +47,8 @@ type Options struct {
 // Step is a piece of the work.
 type Step struct {
 	Stage Stage
-	// Strategy is whose turn it is, "" where it is all strategies' at once.
+	// Strategy is whose turn it is, "" where all are tested at once. While
+	// calibrating it may be several names, of those that may be served.
 	Strategy string
 	// Done are samples; when refining, layers out of All.
 	Done, All int
@@ -56,7 +57,7 @@ type Step struct {
 // Stage is a sort of work. The zero value is invalid.
 type Stage int
 
-// The stages, in order; the first two come once for each strategy.
+// The stages, in order; the first two may come several times.
 const (
 	Calibrating Stage = iota + 1
 	Refining
@@ -123,14 +124,12 @@ type Row struct {
 	// RelativeCost is [cost.Cost.Relative].
 	Cost         *cost.Cost `json:"cost"`
 	RelativeCost float64    `json:"relative_cost"`
-	// Seconds is how long calibration took, refinement included.
+	// Seconds is how long calibration took: the run, whoever else it served, and
+	// refinement.
 	Seconds float64 `json:"calibration_seconds"`
-	// StatisticsOf names the strategy whose calibration kept the statistics that
-	// the scales of this one are from, "" where it ran the network itself.
-	StatisticsOf string `json:"statistics_of,omitempty"`
-	// Missing says why it ran the network itself though another one's statistics
-	// were at hand: what these do not hold.
-	Missing string `json:"missing,omitempty"`
+	// Run counts the runs of the network over the calibration samples from 1;
+	// strategies of one run were calibrated together.
+	Run int `json:"calibration_run"`
 	// Invalid counts the tensors that calibration passed over since they held
 	// NaN or Inf.
 	Invalid int `json:"invalid,omitempty"`
@@ -141,8 +140,7 @@ type Row struct {
 // times. Nothing is kept of what is exported. Errors name the strategy.
 //
 // With [calibrate.Float] propagation, strategies that rewrite the network alike
-// share the statistics of one run; these stay in memory, some 3 KB per value and
-// sample.
+// observe in one run.
 func Run(ctx context.Context, engine calibrate.Runner, entries []Entry, calib, test calibrate.Batches, opts Options) (*Comparison, error) {
 	if len(entries) == 0 {
 		return nil, errors.New("there is no strategy to compare")
@@ -176,7 +174,7 @@ func Run(ctx context.Context, engine calibrate.Runner, entries []Entry, calib, t
 	for i, d := range done {
 		row := Row{
 			Name: entries[i].Name, StrategySHA256: d.Plan.Strategy.SHA256(), Tensors: len(d.Plan.Tensors), Differences: diffs[i],
-			Cost: cost.Of(d.Plan, inputs), Seconds: d.seconds, StatisticsOf: d.statisticsOf, Missing: d.missing, Invalid: d.Result.Invalid,
+			Cost: cost.Of(d.Plan, inputs), Seconds: d.seconds, Run: d.run, Invalid: d.Result.Invalid,
 		}
 		row.RelativeCost = row.Cost.Relative()
 		if err := row.export(d.Calibrated, opts.Export); err != nil {

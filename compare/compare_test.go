@@ -79,7 +79,7 @@ const (
 	perChannel = `{"target_device": "CPU", "include_cle": false,
 		"overall_quantize_config": {"method": "maxmin", "scale_type": "float", "calib_statistic_method": "max", "round_mode": "half_even"},
 		"tensor_quantize_config": {"weights": {"per_channel": true, "bit_width": 4}}}`
-	// A quantizer between a Conv and its Clip is in nobody's statistics.
+	// A quantizer between a Conv and its Clip needs a tap that others lack.
 	inner = `{"target_device": "CPU", "include_cle": false,
 		"layer_quantize_config": [{"layer_type": "Clip", "layer_name": null, "quantizable_data_type": ["input", "activation"], "overall_quantize_config": {"datatype": "bfloat16"}}]}`
 	dpu = `{}`
@@ -157,12 +157,11 @@ func TestEqualsEachAlone(t *testing.T) {
 		how      calibrate.Propagation
 		accuracy narrow.Accuracy
 		texts    []string
-		shared   []string // whose statistics serve each
-		missing  int      // which one lacks something
+		runs     []int
 	}{
-		{calibrate.Progressive, narrow.Guide, []string{guide, perChannel, dpu}, []string{"", "", ""}, -1},
-		{calibrate.Float, narrow.Guide, []string{guide, dpu, perChannel, inner}, []string{"", "", "a", ""}, 3},
-		{calibrate.Float, narrow.High, []string{guide, perChannel}, []string{"", "a"}, -1},
+		{calibrate.Progressive, narrow.Guide, []string{guide, perChannel, dpu}, []int{1, 2, 3}},
+		{calibrate.Float, narrow.Guide, []string{guide, dpu, perChannel, inner}, []int{1, 2, 1, 3}},
+		{calibrate.Float, narrow.High, []string{guide, perChannel}, []int{1, 1}},
 	} {
 		t.Run(fmt.Sprintf("%v %v", tt.how, tt.accuracy), func(t *testing.T) {
 			es := entries(t, tt.accuracy, tt.texts...)
@@ -185,8 +184,8 @@ func TestEqualsEachAlone(t *testing.T) {
 				if row.Bytes != size {
 					t.Errorf("%s: exported to %d bytes, alone %d", row.Name, row.Bytes, size)
 				}
-				if row.StatisticsOf != tt.shared[i] || (row.Missing != "") != (i == tt.missing) {
-					t.Errorf("%s: statistics of %q, missing %q", row.Name, row.StatisticsOf, row.Missing)
+				if row.Run != tt.runs[i] {
+					t.Errorf("%s: calibrated in run %d, want %d", row.Name, row.Run, tt.runs[i])
 				}
 			}
 			if got.Strategies[0].SQNR == got.Strategies[1].SQNR {
@@ -246,22 +245,25 @@ func TestNotes(t *testing.T) {
 	for _, want := range []string{
 		"Tested on 8 samples; the float network ran once for all.",
 		"Calibrated on 16 samples in float propagation.",
-		"The statistics of one run, that of a, served c too.",
-		"d ran by itself: ",
-		"b ran alone: no other strategy rewrites the network in the same way.",
+		"In one run of the network: a and c.",
+		"By a run of its own: b and d, since ",
 	} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("the notes miss %q:\n%s", want, notes)
 		}
 	}
 	last := steps[len(steps)-1]
-	if last != (compare.Step{Stage: compare.Testing, Done: 8}) || steps[0].Stage != compare.Calibrating || steps[0].Strategy != "a" {
+	if last != (compare.Step{Stage: compare.Testing, Done: 8}) || steps[0].Stage != compare.Calibrating || steps[0].Strategy != "a, b, c, d" {
 		t.Errorf("steps from %+v to %+v", steps[0], last)
 	}
+	runs := 0
 	for _, s := range steps {
-		if s.Strategy == "c" {
-			t.Errorf("the network ran for c, which statistics serve: %+v", s)
+		if s.Stage == compare.Calibrating && s.Done == 16 {
+			runs++
 		}
+	}
+	if runs != 3 {
+		t.Errorf("the network ran over the samples %d times, want 3", runs)
 	}
 }
 

@@ -60,33 +60,26 @@ func (c *Comparison) Notes() []string {
 	return notes
 }
 
-// sharing says whose statistics served whom.
+// sharing says who was calibrated together.
 func (c *Comparison) sharing() []string {
-	var givers, alone []string
-	takers := map[string][]string{}
-	for _, s := range c.Strategies {
-		if s.StatisticsOf == "" {
-			continue
+	var alone, notes []string
+	for run := 1; ; run++ {
+		var names []string
+		for _, s := range c.Strategies {
+			if s.Run == run {
+				names = append(names, s.Name)
+			}
 		}
-		if takers[s.StatisticsOf] == nil {
-			givers = append(givers, s.StatisticsOf)
-		}
-		takers[s.StatisticsOf] = append(takers[s.StatisticsOf], s.Name)
-	}
-	var notes []string
-	for _, g := range givers {
-		notes = append(notes, fmt.Sprintf("The statistics of one run, that of %s, served %s too.", g, join(takers[g])))
-	}
-	for _, s := range c.Strategies {
-		switch {
-		case s.Missing != "":
-			notes = append(notes, fmt.Sprintf("%s ran by itself: %s.", s.Name, s.Missing))
-		case s.StatisticsOf == "" && takers[s.Name] == nil:
-			alone = append(alone, s.Name)
+		switch len(names) {
+		case 0:
+			if len(alone) > 0 {
+				notes = append(notes, fmt.Sprintf("By a run of its own: %s, since no other strategy rewrites the network in the same way and watches the same values.", join(alone)))
+			}
+			return notes
+		case 1:
+			alone = append(alone, names[0])
+		default:
+			notes = append(notes, fmt.Sprintf("In one run of the network: %s.", join(names)))
 		}
 	}
-	if len(alone) > 0 {
-		notes = append(notes, fmt.Sprintf("%s ran alone: no other strategy rewrites the network in the same way.", join(alone)))
-	}
-	return notes
 }

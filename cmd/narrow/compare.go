@@ -44,7 +44,7 @@ times bits of activations over all multiply-adds, next to float32; and the
 multiply-adds of one sample by the formats of weights x activations.
 
 With --propagate float, strategies that rewrite the network alike are
-calibrated from the statistics of one run.`,
+calibrated together in one run of the network.`,
 		Args: func(_ *cobra.Command, args []string) error { return checkFiles(args) },
 		RunE: func(c *cobra.Command, files []string) error { return a.compare(c, &f, files) },
 	}
@@ -191,7 +191,10 @@ func (b *stepBars) step(s compare.Step) {
 	what, total := "test", b.test.Len()
 	switch s.Stage {
 	case compare.Calibrating:
-		what, total = "calib "+s.Strategy, b.calib.Len()
+		what, total = "calib", b.calib.Len()
+		if !strings.Contains(s.Strategy, ", ") {
+			what += " " + s.Strategy
+		}
 	case compare.Refining:
 		what, total = "refine "+s.Strategy, s.All
 	}

@@ -1,0 +1,50 @@
+package narrow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"narrow/calibrate"
+	"narrow/plan"
+)
+
+// CalibrateTogether is [Resolved.Calibrate] in float propagation for several
+// strategies at once, with the same results: the network runs once for all that
+// rewrite it as the first one does. What cannot take part is nil in the result:
+// strategies of another network, and those that [calibrate.CalibrateTogether]
+// leaves out. All must be of one model.
+func CalibrateTogether(ctx context.Context, run calibrate.Runner, rs []*Resolved, in calibrate.Batches, opts calibrate.Options) ([]*Calibrated, error) {
+	if len(rs) == 0 {
+		return nil, errors.New("there is no strategy to calibrate by")
+	}
+	var alike []int
+	var plans []*plan.Plan
+	network := ""
+	for i, r := range rs {
+		if r.Model != rs[0].Model {
+			return nil, fmt.Errorf("models %s and %s cannot be calibrated together: give strategies of one model", rs[0].Model.Path, r.Model.Path)
+		}
+		sum, err := r.networkSHA256()
+		if err != nil {
+			return nil, err
+		}
+		if i == 0 {
+			network = sum
+		}
+		if sum == network {
+			alike, plans = append(alike, i), append(plans, r.Plan)
+		}
+	}
+	done, err := calibrate.CalibrateTogether(ctx, plans, run, in, opts)
+	if err != nil {
+		return nil, fmt.Errorf("calibrating %s: %w", rs[0].Model.Path, err)
+	}
+	out := make([]*Calibrated, len(rs))
+	for k, i := range alike {
+		if done[k] != nil {
+			out[i] = &Calibrated{Resolved: rs[i], Result: done[k]}
+		}
+	}
+	return out, nil
+}
