@@ -127,10 +127,16 @@ func (m *Model) quantizedAlready() diag.List {
 
 // Batches yields the samples of a set in batches of size.
 func Batches(ctx context.Context, set *samples.Set, size int) calibrate.Batches {
+	return BatchesFrom(ctx, set, size, 0)
+}
+
+// BatchesFrom yields the batches that [Batches] yields from sample start on,
+// which must be the first of one of them.
+func BatchesFrom(ctx context.Context, set *samples.Set, size, start int) calibrate.Batches {
 	shared := set.Shared()
 	fixed := set.FixedBatch()
 	return func(yield func(*calibrate.Batch, error) bool) {
-		for b, err := range set.Batches(ctx, size) {
+		for b, err := range set.BatchesFrom(ctx, size, start) {
 			if err != nil {
 				yield(nil, err)
 				return

@@ -132,10 +132,16 @@ func (k *corrector) active() []*plan.Operation {
 	return ops
 }
 
-// bake puts the biases of the moment into the network's constants.
-func (k *corrector) bake(replace map[*plan.Tensor]*graph.Tensor) {
+// bake makes the biases of the moment those of the network to be loaded.
+func (k *corrector) bake() {
 	for _, l := range k.layers {
 		l.baked = append([]float32(nil), l.now...)
+	}
+}
+
+// baked puts the biases to load into the network's constants.
+func (k *corrector) baked(replace map[*plan.Tensor]*graph.Tensor) {
+	for _, l := range k.layers {
 		replace[l.op.Bias] = graph.NewFloats(l.op.Bias.Name, l.op.Bias.Constant.Dims, l.baked)
 	}
 }

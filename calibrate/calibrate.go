@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"time"
 
 	"narrow/calibrate/observe"
 	"narrow/graph"
@@ -60,6 +61,8 @@ type Options struct {
 	// SaveStats, when set, keeps statistics for other strategies; for [Float]
 	// only.
 	SaveStats *SaveStats
+	// Checkpoint, when set, keeps what a calibration knows, to go on from there.
+	Checkpoint *Checkpoint
 	// Progress, when set, is called after every batch with the number of
 	// samples done.
 	Progress func(samples int)
@@ -105,6 +108,8 @@ type calibration struct {
 	out  *Calibrated
 	obs  map[*plan.Tensor]*observe.Observer
 	bias *corrector
+	// loaded is the network that runs.
+	loaded loadedNetwork
 	// float is nil but in float propagation.
 	float *floatRun
 	// joined are the calibrations that observe what this one's taps see, in float
@@ -124,6 +129,9 @@ func Calibrate(ctx context.Context, p *plan.Plan, r Runner, in Batches, opts Opt
 	if s := opts.SaveStats; s != nil {
 		if c.float == nil {
 			return nil, errors.New("statistics are of float values: propagate float")
+		}
+		if opts.Checkpoint != nil {
+			return nil, errors.New("a calibration that keeps statistics cannot go on from a checkpoint, which holds none: leave one of them out")
 		}
 		c.float.stats = newStatsWriter(s, c.float.watched.Tensors)
 		c.float.gatherAll()
@@ -285,8 +293,7 @@ func (c *calibration) run(ctx context.Context, r Runner, in Batches) error {
 			session.Close()
 		}
 	}()
-	loaded := 0
-	load := func(rows int) error {
+	load := func(rows int, settled []*correction) error {
 		var err error
 		if session != nil {
 			if err := session.Close(); err != nil {
@@ -294,12 +301,29 @@ func (c *calibration) run(ctx context.Context, r Runner, in Batches) error {
 			}
 			session = nil
 		}
-		if n, err = c.network(rows); err != nil {
+		// What is loaded again is what was loaded before, when these had not
+		// settled yet: other layouts would give other last bits.
+		for _, l := range settled {
+			l.stopped = false
+		}
+		if n, err = c.network(rows, settled != nil); err != nil {
 			return err
 		}
-		loaded = len(c.bias.active())
 		session, err = n.load(ctx, r)
+		for _, l := range settled {
+			l.stopped = true
+		}
 		return err
+	}
+	k := &keeper{c: c, last: time.Now()}
+	var settled []*correction // not nil: the network is to be loaded as it was
+	done := 0
+	if p := c.opts.Checkpoint; p != nil && p.State != nil {
+		var err error
+		if settled, err = c.restore(p.State); err != nil {
+			return err
+		}
+		settled, done = append([]*correction{}, settled...), c.out.Samples
 	}
 	for b, err := range fit(in, c.plan.Model, size) {
 		if err != nil {
@@ -308,10 +332,20 @@ func (c *calibration) run(ctx context.Context, r Runner, in Batches) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if n == nil || c.bias.settled(loaded) {
-			if err := load(b.Count); err != nil {
-				return err
-			}
+		if b.First+b.Count <= done {
+			continue
+		}
+		if done > 0 && b.First != c.out.Samples {
+			return fmt.Errorf("a batch begins at sample %d where %d are done", b.First, c.out.Samples)
+		}
+		switch again := c.bias.settled(len(c.loaded.twice)); {
+		case n == nil && settled != nil && !again:
+			err = load(c.loaded.rows, settled)
+		case n == nil || again:
+			err = load(b.Count, nil)
+		}
+		if err != nil {
+			return err
 		}
 		if _, err := runPlain(ctx, session, b.Inputs, func(tap int, dst, src []float32, shape []int64) error {
 			return n.hook(tap, b, dst, src, shape)
@@ -320,6 +354,9 @@ func (c *calibration) run(ctx context.Context, r Runner, in Batches) error {
 		}
 		c.out.Samples += b.Count
 		c.out.Batches++
+		if err := k.keep(false); err != nil {
+			return err
+		}
 		if c.opts.Progress != nil {
 			c.opts.Progress(c.out.Samples)
 		}
@@ -327,7 +364,7 @@ func (c *calibration) run(ctx context.Context, r Runner, in Batches) error {
 	if c.out.Samples == 0 {
 		return errors.New("there are no samples to calibrate with")
 	}
-	return nil
+	return k.keep(true)
 }
 
 // tap observes and quantizes one tensor of one batch, in progressive

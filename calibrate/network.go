@@ -17,20 +17,33 @@ type network struct {
 	block func(tap int) int
 }
 
+// loadedNetwork is what a network was built for.
+type loadedNetwork struct {
+	// rows is how many samples its first batch had.
+	rows int
+	// twice are the operations that run twice.
+	twice []*plan.Operation
+}
+
 // network builds the network that the next batches run through: constants
 // quantized (in progressive propagation), with the operations whose bias is
 // still being corrected running twice. rows is how many samples a batch has.
-func (c *calibration) network(rows int) (*network, error) {
+// With again it is the one of c.loaded, biases and all.
+func (c *calibration) network(rows int, again bool) (*network, error) {
 	quantized, err := c.out.QuantizedConstants(c.pool)
 	if err != nil {
 		return nil, err
 	}
-	o := plan.SimulationOptions{Compare: c.bias.active()}
+	if !again {
+		c.loaded = loadedNetwork{rows, c.bias.active()}
+		c.bias.bake()
+	}
+	o := plan.SimulationOptions{Compare: c.loaded.twice}
 	switch c.opts.Propagate {
 	case Progressive:
 		o.Replace = quantized
 		o.CompareSamples = compareSamples(rows)
-		c.bias.bake(o.Replace)
+		c.bias.baked(o.Replace)
 	case Float:
 		// The network stays float; side versions, with quantized weights, have
 		// only layers whose patches are of no known form.

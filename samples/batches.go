@@ -43,10 +43,20 @@ type job struct {
 // An error is yielded once, with a nil batch, and ends the sequence: ctx's
 // when that is done, else one that names the file and the sample.
 func (s *Set) Batches(ctx context.Context, size int) iter.Seq2[*Batch, error] {
+	return s.BatchesFrom(ctx, size, 0)
+}
+
+// BatchesFrom yields the batches that [Set.Batches] yields from sample start on,
+// which must be the first of one of them. Those before are not read.
+func (s *Set) BatchesFrom(ctx context.Context, size, start int) iter.Seq2[*Batch, error] {
 	return func(yield func(*Batch, error) bool) {
 		size := s.BatchSize(size)
 		if size < 1 {
 			yield(nil, fmt.Errorf("a batch of %d samples is impossible: give 1 or more", size))
+			return
+		}
+		if start < 0 || start%size != 0 {
+			yield(nil, fmt.Errorf("no batch of %d samples begins at sample %d", size, start))
 			return
 		}
 		size = s.cap(size)
@@ -63,7 +73,7 @@ func (s *Set) Batches(ctx context.Context, size int) iter.Seq2[*Batch, error] {
 		wg.Go(func() {
 			defer close(jobs)
 			defer close(queue)
-			for first := 0; first < s.count; first += size {
+			for first := start; first < s.count; first += size {
 				p := s.newPending(first, size)
 				n := p.batch.Count
 				p.left.Store(int64((n + chunk - 1) / chunk))

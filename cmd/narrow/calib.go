@@ -24,6 +24,7 @@ type calibFlags struct {
 	asJSON      bool
 	accuracy    accuracyFlags
 	stats       statsFlags
+	checkpoint  checkpointFlags
 }
 
 func (f *calibFlags) add(c *cobra.Command) {
@@ -36,6 +37,7 @@ func (f *calibFlags) add(c *cobra.Command) {
 	c.Flags().BoolVar(&f.skipInvalid, "skip-invalid", false, "pass over tensors that hold NaN or Inf, and count them")
 	f.accuracy.add(c)
 	f.stats.add(c)
+	f.checkpoint.add(c)
 	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON document")
 }
 
@@ -47,6 +49,9 @@ func newCalibCommand(a *app) *cobra.Command {
 		Long: `calib checks the strategy file as lint does, runs the samples through the
 network, and writes quant_info.json, bias_corr.json, ties.json and the listing
 <Model>.py into the output folder.
+
+With --checkpoint F a calibration that was killed goes on where it was, to the
+same result.
 
 With --save-stats F it also keeps the statistics of every value that a strategy
 could quantize; calib --from-stats F --config-file G then finds the scales of
@@ -71,6 +76,7 @@ their own.`,
 			if err := a.write(c.Context(), results{files: files}); err != nil {
 				return err
 			}
+			f.checkpoint.remove()
 			sum := job.summary(done)
 			if f.asJSON {
 				return a.printJSON(sum)
@@ -113,6 +119,9 @@ func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
 	if err := f.stats.check(c, &f.propagate, f.accuracy.chosen); err != nil {
 		return nil, err
 	}
+	if err := f.checkpoint.check(c, &f.stats); err != nil {
+		return nil, err
+	}
 	job := &calibJob{a: a, f: f}
 	var err error
 	if job.how, err = propagation(f.propagate); err != nil {
@@ -138,8 +147,10 @@ func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
 			return nil, err
 		}
 	}
-	if err := a.commit(c.Context(), f.stats.checkSave); err != nil {
-		return nil, err
+	for _, check := range []func() error{f.stats.checkSave, f.checkpoint.checkFile} {
+		if err := a.commit(c.Context(), check); err != nil {
+			return nil, err
+		}
 	}
 	return job, a.hold(c.Context(), f.out)
 }
@@ -173,12 +184,17 @@ func (j *calibJob) calibrate(ctx context.Context) (*narrow.Calibrated, error) {
 	bar, set := j.a.bar("calib", j.set.Len())
 	defer bar.Done()
 	start := time.Now()
+	opts := calibrate.Options{Propagate: j.how, Threads: j.f.cores(), SkipInvalid: j.f.skipInvalid, Progress: set}
+	var left calibrate.Batches
+	var err error
+	if opts.Checkpoint, left, err = j.checkpoint(ctx, hash, opts); err != nil {
+		return nil, err
+	}
 	var c *narrow.Calibrated
-	err := j.savingStats(ctx, hash, func(save *calibrate.SaveStats) error {
+	err = j.savingStats(ctx, hash, func(save *calibrate.SaveStats) error {
+		opts.SaveStats = save
 		var err error
-		c, err = j.resolved.Calibrate(ctx, j.engine, narrow.Batches(ctx, j.set, j.f.batch), calibrate.Options{
-			Propagate: j.how, Threads: j.f.cores(), SkipInvalid: j.f.skipInvalid, Progress: set, SaveStats: save,
-		})
+		c, err = j.resolved.Calibrate(ctx, j.engine, left, opts)
 		return err
 	})
 	if err != nil {

@@ -73,6 +73,7 @@ With --subset-len it calibrates on that many samples and tests on all; with
 			if sum.Export, err = a.export(c.Context(), done, &e, files); err != nil {
 				return err
 			}
+			f.checkpoint.remove()
 			if f.asJSON {
 				return a.printJSON(sum)
 			}

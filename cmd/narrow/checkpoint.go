@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"narrow"
+	"narrow/calibrate"
+	"narrow/internal/atomicfile"
+)
+
+// checkpointFlags keep what a calibration knows, to go on after a kill.
+type checkpointFlags struct {
+	file  string
+	every time.Duration
+}
+
+func (f *checkpointFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.file, "checkpoint", "", "keep the state of the calibration in this file, and go on from there if it exists: to the same bytes")
+	c.Flags().DurationVar(&f.every, "checkpoint-every", 10*time.Second, "how often --checkpoint keeps it")
+	_ = c.MarkFlagFilename("checkpoint")
+}
+
+// check refuses what does not go together.
+func (f *checkpointFlags) check(c *cobra.Command, stats *statsFlags) error {
+	switch {
+	case f.every < 0:
+		return usagef("--checkpoint-every is %v: give 0s or more", f.every)
+	case f.file == "" && c.Flags().Changed("checkpoint-every"):
+		return usagef("--checkpoint-every needs --checkpoint: name the file to keep it in")
+	case f.file != "" && stats.save != "":
+		return usagef("--checkpoint and --save-stats do not go together: a checkpoint holds no statistics")
+	case f.file != "" && stats.from != "":
+		return usagef("--checkpoint does not go with --from-stats, which runs nothing that takes long")
+	}
+	return nil
+}
+
+// checkFile makes sure, before the work, that the file can be written.
+func (f *checkpointFlags) checkFile() error {
+	if f.file == "" {
+		return nil
+	}
+	if st, err := os.Stat(f.file); err == nil && st.IsDir() {
+		return fmt.Errorf("--checkpoint %s: is a folder: name a file in it", f.file)
+	}
+	err := atomicfile.CheckDir(filepath.Dir(f.file))
+	var dir *atomicfile.DirError
+	if errors.As(err, &dir) {
+		return fmt.Errorf("--checkpoint %s: cannot be written: %s: %w: name another file", f.file, dir.Dir, dir.Err)
+	}
+	return err
+}
+
+// remove takes the file away once the result is written.
+func (f *checkpointFlags) remove() {
+	if f.file != "" {
+		os.Remove(f.file) // a stale one is of the same calibration, and does no harm
+	}
+}
+
+// checkpoint reads the file, if there is one, and returns what keeps it and the
+// batches that are left. Without --checkpoint that is nil and all of them.
+func (j *calibJob) checkpoint(ctx context.Context, samplesSHA256 string, opts calibrate.Options) (*calibrate.Checkpoint, calibrate.Batches, error) {
+	f := &j.f.checkpoint
+	if f.file == "" {
+		return nil, narrow.Batches(ctx, j.set, j.f.batch), nil
+	}
+	size := j.set.BatchSize(j.f.batch)
+	c, err := j.resolved.Checkpoint(samplesSHA256, size, opts)
+	if err != nil {
+		return nil, nil, err
+	}
+	c.Engine = "ONNX Runtime " + j.engine.Version()
+	err = c.Read(f.file)
+	var mismatch *narrow.CheckpointMismatchError
+	if errors.As(err, &mismatch) {
+		return nil, nil, &exitError{code: exitUsage, err: err}
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	keep := &calibrate.Checkpoint{State: c.State, Every: f.every, Save: func(samples int, state []byte) error {
+		c.Samples, c.State = samples, state
+		return j.a.commit(ctx, func() error { return c.Write(f.file) })
+	}}
+	start := 0
+	if c.State != nil {
+		fmt.Fprintf(j.a.stderr, "going on after %d of %s, from %s\n", c.Samples, count(j.set.Len(), "sample"), f.file)
+		start = c.Samples / (8 * size) * (8 * size) // see calibrate.Checkpoint
+	}
+	return keep, narrow.BatchesFrom(ctx, j.set, j.f.batch, start), nil
+}
