@@ -51,6 +51,7 @@ func commands() []func(*app) *cobra.Command {
 		newReportCommand,
 		newCompareCommand,
 		newSensitivityCommand,
+		newSearchCommand,
 		newLintCommand,
 		newExplainCommand,
 		newLayersCommand,

@@ -62,6 +62,7 @@ var house = map[string]struct {
 	"inspect": {7, []string{
 		".", "scheme", "graph", "plan", "calibrate", "calibrate/observe", "internal/kernel",
 	}},
+	"search": {8, []string{".", "diag", "scheme", "strategy", "plan", "calibrate", "cost", "inspect"}},
 	"report": {8, []string{".", "diag", "scheme", "strategy", "graph", "plan", "calibrate", "inspect", "internal/messages"}},
 }
 

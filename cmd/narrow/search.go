@@ -1,0 +1,442 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"narrow"
+	"narrow/calibrate"
+	"narrow/internal/atomicfile"
+	"narrow/samples"
+	"narrow/scheme"
+	"narrow/search"
+)
+
+// searchFlags are the flags of search.
+type searchFlags struct {
+	inputFlags
+	test          testSetFlags
+	target        string
+	maxDrop       float64
+	budget        time.Duration
+	propagate     string
+	searchSamples int
+	file          string
+	restart       bool
+	force         bool
+	asJSON        bool
+}
+
+// searchCalibration is how many samples calibrate unless --subset-len says.
+const searchCalibration = 200
+
+func newSearchCommand(a *app) *cobra.Command {
+	var f searchFlags
+	c := &cobra.Command{
+		Use:   "search --model M --data D --labels L [--max-drop 0.01] [--target CPU|GPU|DPU]",
+		Short: "Find the cheapest strategy that keeps the accuracy, and write its file",
+		Long: `search tries strategies for a network and writes the file of the cheapest one
+whose top-1 is at most --max-drop below the float network's on the test samples.
+Cost is the bits of weights times those of activations over all multiply-adds,
+next to float32.
+
+It calibrates on the first --subset-len samples of --data (200, at most half)
+and tests on the others, or on --test-data with --test-labels. Strategies are
+compared on two thirds of the test samples; the rest only confirms.
+
+Beside the strategy file F.json it writes F.provenance.json (what the strategy
+promises and the command that shows it) and F.search.json, every trial so far.
+The same command goes on from there, also after Ctrl-C or a --budget, and ends
+as if it had never stopped.`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return a.search(c, &f) },
+	}
+	f.addModel(c)
+	f.addSamples(c)
+	f.test.add(c)
+	f.addEngine(c)
+	fl := c.Flags()
+	fl.Lookup("seed").Usage = "seed of --shuffle and of which test samples are searched on"
+	fl.Lookup("subset-len").Usage = "calibrate on at most this many samples (default: 200, and half of --data if that is tested on too)"
+	fl.Lookup("test-data").Usage = "test on these samples (default: on those of --data that do not calibrate)"
+	fl.Lookup("test-skip").Usage = "test on all but this many first samples (default: those that calibrate)"
+	fl.StringVar(&f.target, "target", "DPU", "device that the network is for: DPU, CPU or GPU")
+	fl.Float64Var(&f.maxDrop, "max-drop", 0.01, "how much top-1 may be lower than the float network's: 0.01 is one point")
+	fl.DurationVar(&f.budget, "budget", 0, "begin no trial after this time, such as 10m (default: none)")
+	fl.StringVar(&f.propagate, "propagate", "progressive", "what a layer sees while calibrating: progressive (inputs already quantized) or float")
+	fl.IntVar(&f.searchSamples, "search-samples", search.SearchSamples, "compare strategies on at most this many test samples")
+	fl.StringVarP(&f.file, "output", "o", "strategy.json", "strategy file to write")
+	fl.BoolVar(&f.restart, "restart", false, "do not go on with an earlier search: begin anew")
+	fl.BoolVar(&f.force, "force", false, "overwrite a strategy file that no search wrote")
+	fl.BoolVar(&f.asJSON, "json", false, "print one JSON document")
+	return c
+}
+
+// check refuses flags that cannot be meant and returns the device.
+func (f *searchFlags) check() (scheme.Target, error) {
+	if err := f.checkNumbers(); err != nil {
+		return 0, err
+	}
+	var t scheme.Target
+	switch {
+	case t.UnmarshalText([]byte(strings.ToUpper(f.target))) != nil:
+		return 0, usagef("--target takes one of %s, not %q", strings.Join(scheme.TargetNames(), ", "), f.target)
+	case !(f.maxDrop >= 0 && f.maxDrop < 1):
+		return 0, usagef("--max-drop is %v: give a share of the samples, 0 or more and below 1 (0.01 is one point)", f.maxDrop)
+	case f.budget < 0:
+		return 0, usagef("--budget is %v: give a time such as 10m", f.budget)
+	case f.searchSamples < 1:
+		return 0, usagef("--search-samples is %d: give 1 or more", f.searchSamples)
+	case f.file == "" || f.file == "-":
+		return 0, usagef("--output is %q: name a file", f.file)
+	case f.test.skip < 0:
+		return 0, usagef("--test-skip is %d: give 0 or more", f.test.skip)
+	}
+	return t, nil
+}
+
+// beside returns the file with another ending.
+func (f *searchFlags) beside(ending string) string {
+	return strings.TrimSuffix(f.file, ".json") + ending
+}
+
+// searchJob is a search ready to run.
+type searchJob struct {
+	a           *app
+	f           *searchFlags
+	key         search.Key
+	model       *narrow.Model
+	calibration *samples.Set
+	test        *samples.Set
+	provenance  search.Provenance
+	known       []search.Trial
+	trials      int
+}
+
+// search is the command.
+func (a *app) search(c *cobra.Command, f *searchFlags) error {
+	if err := f.required(c, "model", "data"); err != nil {
+		return err
+	}
+	target, err := f.check()
+	if err != nil {
+		return err
+	}
+	how, err := propagation(f.propagate)
+	if err != nil {
+		return err
+	}
+	j := &searchJob{a: a, f: f}
+	if j.model, err = narrow.Open(f.model); err != nil {
+		return err
+	}
+	if err := j.openSamples(); err != nil {
+		return err
+	}
+	engine, err := f.engine()
+	if err != nil {
+		return err
+	}
+	ctx := c.Context()
+	if err := a.commit(ctx, j.checkFiles); err != nil {
+		return err
+	}
+	if err := j.identify(ctx, c, target); err != nil {
+		return err
+	}
+	if err := j.resume(); err != nil {
+		return err
+	}
+	labels, _ := j.test.Labels()
+	space := search.SpaceFor(target)
+	network, err := search.NewNetwork(ctx, j.model, engine, search.Samples{
+		Calibration: narrow.Batches(ctx, j.calibration, f.batch), Test: narrow.Batches(ctx, j.test, f.batch),
+		Labels: labels, SearchSamples: f.searchSamples, Seed: f.seed,
+	}, space, calibrate.Options{Propagate: how, Threads: f.cores()})
+	if err != nil {
+		return err
+	}
+	p := &j.provenance
+	p.Searched, p.HeldOut = network.Split()
+	fmt.Fprintf(a.stderr, "%s: %s calibrate; of %s, %d are searched on and %d held out\n",
+		f.model, count(p.Calibration.Samples, "sample"), count(p.Test.Samples, "test sample"), p.Searched, p.HeldOut)
+	if n := len(j.known); n > 0 {
+		fmt.Fprintf(a.stderr, "%s: going on with %s\n", f.beside(".search.json"), count(n, "known trial"))
+	}
+	j.trials = len(j.known)
+	out, err := search.Run(ctx, space, network, search.Options{
+		MaxDrop: f.maxDrop, Budget: f.budget, Known: j.known,
+		Trial: func(t search.Trial, all []search.Trial, left time.Duration) error {
+			printTrial(a.stderr, t, left)
+			j.trials = len(all)
+			return j.save(ctx, all)
+		},
+		Found: func(found *search.Found) error { return j.write(ctx, found, j.trials, false) },
+	})
+	if err != nil {
+		if ctx.Err() != nil {
+			fmt.Fprintf(a.stderr, "%s holds what was tried; the same command goes on from there\n", f.beside(".search.json"))
+		}
+		return err
+	}
+	return j.finish(ctx, out)
+}
+
+// openSamples opens the samples to calibrate and to test on, apart from one
+// another.
+func (j *searchJob) openSamples() error {
+	f := j.f
+	own := f.test.data == "" // one set for both
+	if f.subset == 0 {
+		all, err := j.a.openSamples(&f.inputFlags, j.model)
+		if err != nil {
+			return err
+		}
+		n := all.Len()
+		all.Close()
+		if f.subset = min(searchCalibration, n); own {
+			f.subset = max(min(f.subset, n/2), 1)
+		}
+	}
+	switch same := own || filepath.Clean(f.test.data) == filepath.Clean(f.data); {
+	case own && f.test.skip == 0:
+		f.test.skip = f.subset
+	case same && (f.test.skip < f.subset || f.shuffle && !own):
+		return usagef("the first %d samples calibrate and would be tested on too: leave --test-skip and --test-data out, or name other samples", f.subset)
+	}
+	var err error
+	if j.calibration, err = j.a.openSamples(&f.inputFlags, j.model); err != nil {
+		return err
+	}
+	testing := &f.inputFlags
+	if j.test, testing, err = j.a.openTestSet(f.inputFlags, &f.test, j.model); err != nil {
+		return err
+	}
+	if _, ok := j.test.Labels(); !ok {
+		return usagef("%s has no labels, and top-1 cannot be told without: give --labels, or --test-labels with --test-data", testing.data)
+	}
+	j.provenance.Calibration = search.Dataset{Path: f.data, Samples: j.calibration.Len()}
+	j.provenance.Test = search.Dataset{Path: testing.data, Labels: testing.labels, Samples: j.test.Len()}
+	return nil
+}
+
+// identify gathers what the results depend on, and the command that repeats
+// them.
+func (j *searchJob) identify(ctx context.Context, c *cobra.Command, target scheme.Target) error {
+	f := j.f
+	labels, _ := j.test.Labels()
+	j.key = search.Key{
+		Version: narrow.Version(), ModelSHA256: j.model.SHA256, LabelsSHA256: search.LabelsSHA256(labels),
+		Target: target.String(), MaxDrop: f.maxDrop, Seed: f.seed, SearchSamples: f.searchSamples, BatchSize: f.batch, Propagate: f.propagate,
+	}
+	var err error
+	if j.key.CalibrationSHA256, err = j.calibration.Hash(ctx); err != nil {
+		return err
+	}
+	if j.key.TestSHA256, err = j.test.Hash(ctx); err != nil {
+		return err
+	}
+	p := &j.provenance
+	p.Format, p.Search, p.Model, p.Command = search.ProvenanceFormat, j.key, f.model, j.command(c)
+	return nil
+}
+
+// command returns the run that shows what the strategy promises. What changes no
+// number (threads, the library's place) is left out.
+func (j *searchJob) command(c *cobra.Command) string {
+	run := newRunCommand(j.a).Flags()
+	args := []string{"narrow", "run"}
+	add := func(name, value string) { args = append(args, "--"+name, shellWord(value)) }
+	c.Flags().Visit(func(f *pflag.Flag) {
+		switch f.Name {
+		case "subset-len", "test-skip", "threads", "ort-lib", "json":
+			return
+		}
+		if run.Lookup(f.Name) == nil {
+			return
+		}
+		if f.Value.Type() == "bool" {
+			args = append(args, "--"+f.Name+"="+f.Value.String())
+			return
+		}
+		add(f.Name, f.Value.String())
+	})
+	add("subset-len", strconv.Itoa(j.f.subset))
+	if j.f.test.skip > 0 {
+		add("test-skip", strconv.Itoa(j.f.test.skip))
+	}
+	add("config-file", j.f.file)
+	return strings.Join(args, " ")
+}
+
+// plainWord is what a shell takes as it is.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+
+// shellWord quotes a word for a shell.
+func shellWord(s string) string {
+	if plainWord.MatchString(s) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// checkFiles makes sure, before the work, that the files can be written and that
+// no strategy is lost that somebody else wrote.
+func (j *searchJob) checkFiles() error {
+	f := j.f
+	if err := atomicfile.CheckDir(filepath.Dir(f.file)); err != nil {
+		return err
+	}
+	former, err := os.ReadFile(f.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("strategy file: %w", err)
+	}
+	// Where there is no provenance, data is empty and of nothing.
+	data, _ := os.ReadFile(f.beside(".provenance.json"))
+	if !f.force && !search.Of(data, former) {
+		return fmt.Errorf("%s exists already, and no search wrote it as it is: name another file with -o, or add --force to overwrite it", f.file)
+	}
+	return nil
+}
+
+// resume reads the trials of an earlier run of the same search.
+func (j *searchJob) resume() error {
+	name := j.f.beside(".search.json")
+	data, err := os.ReadFile(name)
+	if j.f.restart || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading the trials so far: %w", err)
+	}
+	log, err := search.ReadLog(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w: begin anew with --restart", name, err)
+	}
+	if differ := j.key.Differ(log.Key); len(differ) > 0 {
+		return usagef("%s is of another search (%s): name another file with -o, or begin anew with --restart", name, strings.Join(differ, "; "))
+	}
+	j.known = log.Trials
+	return nil
+}
+
+// save keeps the trials so far.
+func (j *searchJob) save(ctx context.Context, trials []search.Trial) error {
+	data, err := (&search.Log{Key: j.key, Trials: trials}).Encode()
+	if err != nil {
+		return err
+	}
+	return j.writeFiles(ctx, map[string][]byte{j.f.beside(".search.json"): data})
+}
+
+// write writes the strategy and its provenance.
+func (j *searchJob) write(ctx context.Context, found *search.Found, trials int, complete bool) error {
+	text := found.Strategy.Format()
+	p := &j.provenance
+	p.StrategySHA256, p.Words, p.Cost, p.Promise = search.FileSHA256(text), found.Words, found.Cost, found.Promise
+	p.Trials, p.Complete = trials, complete
+	data, err := p.Encode()
+	if err != nil {
+		return err
+	}
+	return j.writeFiles(ctx, map[string][]byte{j.f.file: text, j.f.beside(".provenance.json"): data})
+}
+
+func (j *searchJob) writeFiles(ctx context.Context, files map[string][]byte) error {
+	var list []atomicfile.File
+	for name, data := range files {
+		list = append(list, atomicfile.Bytes(filepath.Base(name), data))
+	}
+	return j.a.commit(ctx, func() error { return atomicfile.Write(filepath.Dir(j.f.file), list...) })
+}
+
+// finish writes and tells what came out.
+func (j *searchJob) finish(ctx context.Context, out *search.Outcome) error {
+	if err := j.save(ctx, out.Trials); err != nil {
+		return err
+	}
+	goOn := ""
+	if !out.Complete {
+		goOn = "; the budget cut the search off: the same command goes on"
+	}
+	if out.Best == nil {
+		return fmt.Errorf("%s came within %s of the float network's top-1%s", noneOf(len(out.Trials)), points(j.f.maxDrop), goOn)
+	}
+	if err := j.write(ctx, out.Best, len(out.Trials), out.Complete); err != nil {
+		return err
+	}
+	if j.f.asJSON {
+		return j.a.printJSON(&j.provenance)
+	}
+	return j.print(j.a.stdout, goOn)
+}
+
+func noneOf(trials int) string {
+	if trials == 0 {
+		return "no strategy was tried, and none"
+	}
+	return fmt.Sprintf("none of %v", count(trials, "trial"))
+}
+
+// print writes the result for people.
+func (j *searchJob) print(w io.Writer, goOn string) error {
+	p := &j.provenance
+	fmt.Fprintf(w, "found      %s\n", p.Words)
+	fmt.Fprintf(w, "cost       %.2f %% of float32 (int8 throughout: %.2f %%)\n", 100*p.Cost, 100.0/16)
+	fmt.Fprintf(w, "top-1      float %s, quantized %s on %s\n", percent(p.Promise.Float), percent(p.Promise.Quantized), count(p.Promise.Samples, "test sample"))
+	fmt.Fprintf(w, "drop       %s\n", dropped(p.Promise.All))
+	if p.Promise.HeldOut != nil {
+		fmt.Fprintf(w, "held out   %s on the %d samples that were not searched on\n", dropped(*p.Promise.HeldOut), p.Promise.HeldOut.Samples)
+	}
+	if p.Promise.All.StdErr() > j.f.maxDrop {
+		fmt.Fprintf(w, "           so few samples do not tell %s from none: more would\n", points(j.f.maxDrop))
+	}
+	fmt.Fprintf(w, "trials     %d%s\n", p.Trials, goOn)
+	fmt.Fprintf(w, "wrote      %s and %s\n", j.f.file, j.f.beside(".provenance.json"))
+	_, err := fmt.Fprintf(w, "again by   %s\n", p.Command)
+	return err
+}
+
+// printTrial writes one trial in a line.
+func printTrial(w io.Writer, t search.Trial, left time.Duration) {
+	result := ""
+	switch {
+	case t.Phase == search.Confirm:
+		result = fmt.Sprintf("drop %s of %d", dropped(t.Confirm.All), t.Confirm.Samples)
+	case t.Phase != search.Rank:
+		_, q := t.Score.Top1()
+		result = fmt.Sprintf("top-1 %s, drop %s", percent(q), dropped(*t.Score))
+		if t.Score.Stopped {
+			result += fmt.Sprintf(", given up after %d", t.Score.Samples)
+		}
+	}
+	fmt.Fprintf(w, "%3d %-7s cost %6.2f %%  %-46s %s; about %s left\n", t.Number, t.Phase, 100*t.Cost, result, t.Words, left.Round(time.Second))
+}
+
+// points writes a share as points of top-1.
+func points(share float64) string {
+	if share == 0.01 {
+		return "1 point"
+	}
+	return fmt.Sprintf("%.4g points", 100*share)
+}
+
+// dropped writes a drop with its standard error.
+func dropped(s search.Score) string {
+	return fmt.Sprintf("%.2f ± %.2f points", 100*s.Drop(), 100*s.StdErr())
+}

@@ -1,0 +1,348 @@
+package search
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+
+	"narrow"
+	"narrow/calibrate"
+	"narrow/cost"
+	"narrow/diag"
+	"narrow/inspect"
+	"narrow/plan"
+	"narrow/scheme"
+	"narrow/strategy"
+)
+
+// Samples are what a network is calibrated and tested on.
+type Samples struct {
+	// Calibration and Test yield the same batches every time, and have no sample
+	// in common.
+	Calibration, Test calibrate.Batches
+	// Labels are the classes of the test samples.
+	Labels []int
+	// SearchSamples is how many test samples the search split has at most; 0 means
+	// [SearchSamples].
+	SearchSamples int
+	// Seed chooses the split.
+	Seed uint64
+}
+
+// SearchSamples is how many test samples are searched on unless told.
+const SearchSamples = 2000
+
+// rankSamples is how many of the calibration samples rank the layers.
+const rankSamples = 64
+
+// Network is the [Evaluator] that calibrates and runs a network.
+type Network struct {
+	model  *narrow.Model
+	runner calibrate.Runner
+	opts   calibrate.Options
+	layers []Layer
+
+	calibration, test calibrate.Batches
+	labels            []int
+	split             split
+	float             [][]float32 // the float network's first output, by test sample
+}
+
+// NewNetwork runs the float network over the test samples and returns the
+// evaluator for strategies of a space. opts say how to calibrate. Samples are
+// kept in memory up to 1 GiB, beyond which they are read again for each trial.
+//
+// The error tells of samples or a network that top-1 cannot be told of.
+func NewNetwork(ctx context.Context, m *narrow.Model, run calibrate.Runner, in Samples, space Space, opts calibrate.Options) (*Network, error) {
+	n := &Network{model: m, runner: run, opts: opts, labels: in.Labels}
+	var err error
+	if n.layers, err = layersOf(m, space); err != nil {
+		return nil, err
+	}
+	if n.calibration, _, err = keep(in.Calibration); err != nil {
+		return nil, err
+	}
+	var extents []extent
+	if n.test, extents, err = keep(in.Test); err != nil {
+		return nil, err
+	}
+	n.split = splitBatches(extents, cmp.Or(in.SearchSamples, SearchSamples), in.Seed)
+	_, err = calibrate.Evaluate(ctx, run, m.Graph, n.test, calibrate.TestOptions{
+		Threads: opts.Threads, Labels: in.Labels,
+		Output: func(first int, outs []calibrate.Tensor) error {
+			rows, err := rowsOf(outs)
+			if err != nil {
+				return err
+			}
+			for _, r := range rows {
+				n.float = append(n.float, slices.Clone(r))
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("running %s: %w", m.Path, err)
+	}
+	return n, nil
+}
+
+// rowsOf cuts the first output into samples.
+func rowsOf(outs []calibrate.Tensor) ([][]float32, error) {
+	if len(outs) == 0 || outs[0].Floats == nil || len(outs[0].Shape) < 2 || outs[0].Shape[0] == 0 {
+		return nil, errors.New("the network's first output is not one row of float32 a sample: there is no top-1 to search by")
+	}
+	n := int(outs[0].Shape[0])
+	per := len(outs[0].Floats) / n
+	rows := make([][]float32, n)
+	for i := range rows {
+		rows[i] = outs[0].Floats[i*per : (i+1)*per]
+	}
+	return rows, nil
+}
+
+// layersOf returns the layers that have something to quantize and that a rule by
+// name finds.
+func layersOf(m *narrow.Model, space Space) ([]Layer, error) {
+	st, err := space.Strategy(nil, space.candidate(nil, space.Base))
+	if err != nil {
+		return nil, err
+	}
+	r, list, err := m.Resolve(st)
+	if err == nil {
+		err = list.Err()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("planning %s: %w", m.Path, err)
+	}
+	var layers []Layer
+	at := map[*plan.Layer]int{}
+	for _, t := range r.Plan.Tensors {
+		i, ok := at[t.Layer]
+		if !ok {
+			i = len(layers)
+			at[t.Layer] = i
+			layers = append(layers, Layer{Name: t.Layer.Name, Input: t.Layer.Node == nil})
+		}
+		layers[i].Weighted = layers[i].Weighted || t.Kind == scheme.Weights
+	}
+	// A name may mean several nodes, or another one before the rewrites. What has
+	// no weights never is the rung of most, so that every layer gets a rule.
+	bare := slices.Clone(layers)
+	for i := range bare {
+		bare[i].Weighted = false
+	}
+	if st, err = space.Strategy(bare, space.candidate(layers, space.half())); err != nil {
+		return nil, err
+	}
+	if _, list, err = m.Resolve(st); err != nil {
+		return nil, fmt.Errorf("planning %s: %w", m.Path, err)
+	}
+	bad := map[int]bool{}
+	for _, f := range list {
+		if i, ok := ruleOf(f); ok && f.Severity == diag.Error {
+			bad[i] = true
+		}
+	}
+	var named []Layer
+	for i, l := range layers {
+		if !bad[i] {
+			named = append(named, l)
+		}
+	}
+	return named, nil
+}
+
+// ruleOf returns the index of the layer rule that a finding is about.
+func ruleOf(f diag.Finding) (int, bool) {
+	_, rest, ok := strings.Cut(f.Path, "layer_quantize_config[")
+	if !ok {
+		return 0, false
+	}
+	num, _, _ := strings.Cut(rest, "]")
+	i, err := strconv.Atoi(num)
+	return i, err == nil
+}
+
+// Split returns how many test samples are searched on, and how many are held
+// out.
+func (n *Network) Split() (searched, heldOut int) {
+	return n.split.samples, len(n.float) - n.split.samples
+}
+
+// Layers returns the layers that a rule can name.
+func (n *Network) Layers() []Layer { return n.layers }
+
+// resolve plans a strategy.
+func (n *Network) resolve(s *strategy.Strategy) (*narrow.Resolved, error) {
+	r, list, err := n.model.Resolve(s)
+	if err == nil {
+		err = list.Err()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("planning %s: %w", n.model.Path, err)
+	}
+	return r, nil
+}
+
+// Cost returns what the network costs next to float32: [cost.Cost.Relative].
+func (n *Network) Cost(s *strategy.Strategy) (float64, error) {
+	r, err := n.resolve(s)
+	if err != nil {
+		return 0, err
+	}
+	return cost.Of(r.Plan, nil).Relative(), nil
+}
+
+func (n *Network) calibrate(ctx context.Context, s *strategy.Strategy) (*narrow.Calibrated, error) {
+	r, err := n.resolve(s)
+	if err != nil {
+		return nil, err
+	}
+	return r.Calibrate(ctx, n.runner, n.calibration, n.opts)
+}
+
+// errStop ends a trial that is given up.
+var errStop = errors.New("given up")
+
+// Search calibrates and scores s on the search split.
+func (n *Network) Search(ctx context.Context, s *strategy.Strategy, giveUp func(Score) bool) (Score, error) {
+	c, err := n.calibrate(ctx, s)
+	if err != nil {
+		return Score{}, err
+	}
+	var sum tally
+	_, err = c.Test(ctx, n.runner, n.split.search(n.test), calibrate.TestOptions{
+		Threads: n.opts.Threads,
+		Output: func(first int, outs []calibrate.Tensor) error {
+			if err := n.add(&sum, first, outs); err != nil {
+				return err
+			}
+			if giveUp != nil && sum.Samples < n.split.samples && giveUp(sum.score()) {
+				return errStop
+			}
+			return nil
+		},
+	}, true)
+	score := sum.score()
+	if errors.Is(err, errStop) {
+		score.Stopped, err = true, nil
+	}
+	return score, err
+}
+
+// add counts the outputs for the samples from first on.
+func (n *Network) add(sum *tally, first int, outs []calibrate.Tensor) error {
+	rows, err := rowsOf(outs)
+	if err != nil {
+		return err
+	}
+	for i, q := range rows {
+		f := n.float[first+i]
+		if len(f) != len(q) {
+			return fmt.Errorf("sample %d has %d outputs in the quantized network and %d in the float one", first+i, len(q), len(f))
+		}
+		sum.add(n.labels[first+i], f, q)
+	}
+	return nil
+}
+
+// Confirm calibrates s and tests it on all test samples, as a run does.
+func (n *Network) Confirm(ctx context.Context, s *strategy.Strategy) (*Promise, error) {
+	c, err := n.calibrate(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	var all, held tally
+	res, err := c.Test(ctx, n.runner, n.test, calibrate.TestOptions{
+		Threads: n.opts.Threads, Labels: n.labels,
+		Output: func(first int, outs []calibrate.Tensor) error {
+			if !n.split.searched[first] {
+				if err := n.add(&held, first, outs); err != nil {
+					return err
+				}
+			}
+			return n.add(&all, first, outs)
+		},
+	}, false)
+	if err != nil {
+		return nil, err
+	}
+	p := &Promise{Samples: res.Samples, Float: res.Float.Top1, Quantized: res.Quantized.Top1, Agreement: res.Agreement, All: all.score()}
+	if held.Samples > 0 {
+		h := held.score()
+		p.HeldOut = &h
+	}
+	if f, q := p.All.Top1(); f != p.Float || q != p.Quantized {
+		return nil, fmt.Errorf("top-1 was counted as %v and %v, but tested as %v and %v: please report this", f, q, p.Float, p.Quantized)
+	}
+	return p, nil
+}
+
+// Noise calibrates s and quantizes each layer alone, on the first calibration
+// samples.
+func (n *Network) Noise(ctx context.Context, s *strategy.Strategy) ([]float64, error) {
+	c, err := n.calibrate(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	rank, err := inspect.Sensitivity(ctx, c, n.runner, firstSamples(n.calibration, rankSamples), inspect.SensitivityOptions{Threads: n.opts.Threads})
+	if err != nil {
+		return nil, err
+	}
+	byName := map[string]float64{}
+	for _, l := range rank.Layers {
+		byName[l.Name] = fromDecibel(float64(l.SQNR))
+	}
+	noise := make([]float64, len(n.layers))
+	for i, l := range n.layers {
+		noise[i] = byName[l.Name] // none where nothing of it is quantized
+	}
+	return noise, nil
+}
+
+// split says which test samples are searched on.
+type split struct {
+	searched map[int]bool // by the first sample of a batch
+	samples  int
+}
+
+// splitBatches draws two thirds of the batches, at most limit samples of them but
+// at least one batch; a single batch is all searched on.
+func splitBatches(batches []extent, limit int, seed uint64) split {
+	s := split{searched: map[int]bool{}}
+	gen := rand.NewPCG(seed, 0x736561726368)
+	order := make([]int, len(batches))
+	for i := range order {
+		j := int(gen.Uint64() % uint64(i+1))
+		order[i], order[j] = order[j], i
+	}
+	most := (2*len(order) + 2) / 3
+	for k, i := range order[:most] {
+		b := batches[i]
+		if k > 0 && s.samples+b.count > limit {
+			break
+		}
+		s.searched[b.first] = true
+		s.samples += b.count
+	}
+	return s
+}
+
+// search yields the batches of the search split.
+func (s split) search(in calibrate.Batches) calibrate.Batches {
+	return func(yield func(*calibrate.Batch, error) bool) {
+		for b, err := range in {
+			if err == nil && !s.searched[b.First] {
+				continue
+			}
+			if !yield(b, err) || err != nil {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package search
+
+import "math"
+
+// Score is what a strategy does on some samples next to the float network, by
+// top-1.
+type Score struct {
+	Samples int `json:"samples"`
+	// Float and Quantized are how many samples each network gets right; Lost are
+	// those that only the float network does, Gained those that only the
+	// quantized one does.
+	Float     int `json:"float"`
+	Quantized int `json:"quantized"`
+	Lost      int `json:"lost"`
+	Gained    int `json:"gained"`
+	// Agree is for how many both give the same class.
+	Agree int `json:"agree"`
+	// Noise is the power of the first output's error as a share of that of the
+	// float output itself: 0.01 is an SQNR of 20 dB. At most [MaxNoise].
+	Noise float64 `json:"noise"`
+	// Stopped says that the trial was given up: there are more samples.
+	Stopped bool `json:"stopped,omitempty"`
+}
+
+// MaxNoise stands for any noise that is larger, or no number.
+const MaxNoise = 1e12
+
+// Drop returns the top-1 that was lost, as a share of the samples: negative
+// where the quantized network is better.
+func (s Score) Drop() float64 { return float64(s.Lost-s.Gained) / float64(max(s.Samples, 1)) }
+
+// StdErr returns the standard error of Drop: how far the drop on other samples
+// of the same kind would typically lie from this one. Both networks see the same
+// samples, so only those count on which one is right and the other wrong
+// (McNemar 1947).
+func (s Score) StdErr() float64 {
+	n, d := float64(max(s.Samples, 1)), float64(s.Lost-s.Gained)
+	return math.Sqrt(max(float64(s.Lost+s.Gained)-d*d/n, 0)) / n
+}
+
+// Top1 returns the accuracies of the float and the quantized network.
+func (s Score) Top1() (float, quantized float64) {
+	n := float64(max(s.Samples, 1))
+	return float64(s.Float) / n, float64(s.Quantized) / n
+}
+
+// Agreement returns the share of samples for which both give the same class.
+func (s Score) Agreement() float64 { return float64(s.Agree) / float64(max(s.Samples, 1)) }
+
+// within reports whether the drop is at most most.
+func (s Score) within(most float64) bool {
+	return float64(s.Lost-s.Gained) <= most*float64(s.Samples)+1e-9
+}
+
+// better reports whether s promises more than t on the same samples. Agreement
+// is less noisy than top-1: it needs no luck with samples that the float network
+// gets wrong.
+func (s Score) better(t Score) bool {
+	if s.Agree != t.Agree {
+		return s.Agree > t.Agree
+	}
+	return s.Noise < t.Noise
+}
+
+// hopelessFrom is how many samples a trial sees before it may be given up.
+const hopelessFrom = 64
+
+// hopeless reports whether a trial need not see more samples: its drop is over
+// most by more than three standard errors, with one sample to spare.
+func (s Score) hopeless(most float64) bool {
+	if s.Samples < hopelessFrom {
+		return false
+	}
+	s.Gained++
+	return s.Drop()-3*s.StdErr() > most
+}
+
+// tally adds up a Score.
+type tally struct {
+	Score
+	signal, noise float64
+}
+
+// add counts one sample of class label by the float and the quantized output.
+func (t *tally) add(label int, f, q []float32) {
+	cf, cq := class(f), class(q)
+	t.Samples++
+	right := func(c int) int {
+		if c == label {
+			return 1
+		}
+		return 0
+	}
+	a, b := right(cf), right(cq)
+	t.Float += a
+	t.Quantized += b
+	t.Lost += a &^ b
+	t.Gained += b &^ a
+	if cf == cq && cf >= 0 {
+		t.Agree++
+	}
+	for i, v := range f {
+		d := float64(v) - float64(q[i])
+		t.signal += float64(v) * float64(v)
+		t.noise += d * d
+	}
+}
+
+// score returns the Score of what was added.
+func (t *tally) score() Score {
+	s := t.Score
+	if t.noise != 0 { // or NaN
+		s.Noise = t.noise / t.signal
+	}
+	if !(s.Noise <= MaxNoise) {
+		s.Noise = MaxNoise
+	}
+	return s
+}
+
+// class returns the index of the first largest element, -1 where that is NaN:
+// such a sample is wrong, as in package calibrate.
+func class(x []float32) int {
+	best := -1
+	for i, v := range x {
+		if best < 0 || v > x[best] || x[best] != x[best] {
+			best = i
+		}
+	}
+	if best >= 0 && x[best] != x[best] {
+		return -1
+	}
+	return best
+}

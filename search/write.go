@@ -1,0 +1,129 @@
+package search
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"narrow/scheme"
+	"narrow/strategy"
+)
+
+// object is a JSON object; the strategy language's formatter puts its keys in
+// order.
+type object map[string]any
+
+// Strategy writes a candidate as a strategy file in canonical form and reads it
+// back. The rung that most layers with weights are on becomes the network's
+// setting, every other layer gets a rule by name.
+func (s *Space) Strategy(layers []Layer, c Candidate) (*strategy.Strategy, error) {
+	most := s.most(layers, c)
+	file := object{
+		"target_device":     s.Target.String(),
+		"include_cle":       s.option(c, equalization) == "true",
+		"include_bias_corr": s.option(c, biasCorrection) == "true",
+	}
+	file["overall_quantize_config"], file["tensor_quantize_config"] = s.overall(), s.tensors(c, most, scheme.Input, scheme.Weights, scheme.Bias, scheme.Activation)
+	var rules []object
+	for i, l := range layers {
+		r := c.Rungs[i]
+		if s.same(l, r, most) {
+			continue
+		}
+		kinds := []scheme.Kind{scheme.Activation}
+		switch {
+		case l.Input:
+			kinds = []scheme.Kind{scheme.Input}
+		case l.Weighted:
+			kinds = []scheme.Kind{scheme.Weights, scheme.Bias, scheme.Activation}
+		}
+		var names []string
+		for _, k := range kinds {
+			names = append(names, k.String())
+		}
+		rules = append(rules, object{
+			"layer_type": nil, "layer_name": l.Name, "quantizable_data_type": names,
+			"overall_quantize_config": object{}, "tensor_quantize_config": s.tensors(c, r, kinds...),
+		})
+	}
+	if rules != nil {
+		file["layer_quantize_config"] = rules
+	}
+	text, err := json.Marshal(file)
+	if err != nil {
+		return nil, fmt.Errorf("writing a strategy: %w", err)
+	}
+	loose, list := strategy.Parse("", text)
+	if err := list.Err(); err != nil {
+		return nil, fmt.Errorf("the search wrote a strategy with mistakes (%s): %w", s.words(layers, c), err)
+	}
+	st, list := strategy.Parse("", loose.Format())
+	return st, list.Err()
+}
+
+// overall returns what holds for every integer.
+func (s *Space) overall() object {
+	o := object{
+		"datatype": "int", "bit_width": 8, "method": "maxmin", "round_mode": "half_even", "symmetry": true, "per_channel": false,
+		"signed": true, "narrow_range": false, "scale_type": "float", "calib_statistic_method": "max",
+	}
+	if s.Target == scheme.DPU {
+		o["method"], o["round_mode"], o["scale_type"], o["calib_statistic_method"] = "diffs", "std_round", "poweroftwo", "modal"
+	}
+	return o
+}
+
+// tensors returns the settings of some kinds of tensors on a rung.
+func (s *Space) tensors(c Candidate, rung int, kinds ...scheme.Kind) object {
+	out := object{}
+	for _, k := range kinds {
+		out[k.String()] = s.settings(c, s.Rungs[rung], k)
+	}
+	return out
+}
+
+// biasBits is what biases on CPU and GPU have at least. They cost no
+// multiply-adds, and 8 bits are too few for them.
+const biasBits = 16
+
+// settings returns those of one kind of tensor in full: a rule must not inherit
+// what the network's rung says.
+func (s *Space) settings(c Candidate, r Rung, k scheme.Kind) object {
+	format := r.Activations
+	if k == scheme.Weights || k == scheme.Bias {
+		format = r.Weights
+	}
+	if format.Datatype != scheme.Int {
+		return object{"datatype": format.Datatype.String()}
+	}
+	o := object{"datatype": "int", "bit_width": format.Bits}
+	if s.Target == scheme.DPU {
+		switch k {
+		case scheme.Weights:
+			o["method"] = s.option(c, weightsMethod)
+		case scheme.Activation:
+			o["method"], o["round_mode"] = s.option(c, activationMethod), "half_up"
+		}
+		return o
+	}
+	switch k {
+	case scheme.Weights:
+		o["per_channel"] = s.option(c, weightsPerChannel) == "true"
+	case scheme.Bias:
+		o["bit_width"] = max(biasBits, format.Bits)
+	default:
+		o["symmetry"] = s.option(c, activationSymmetry) == "true"
+		o["calib_statistic_method"] = s.option(c, activationStatistic)
+		// With 16 bits a step is so small that clipping gains nothing.
+		method, share, percentile := strings.Cut(s.option(c, activationMethod), " ")
+		if format.Bits > 8 {
+			method, percentile = "maxmin", false
+		}
+		o["method"] = method
+		if percentile {
+			o["percentage"], _ = strconv.ParseFloat(share, 64) // an option of ours
+		}
+	}
+	return o
+}
