@@ -21,6 +21,8 @@ import (
 var commandDocs = []string{
 	"docs/guide/README.md",
 	"docs/guide/README.zh-CN.md",
+	"docs/from-vai.md",
+	"docs/from-vai.zh-CN.md",
 }
 
 // TestDocs runs the commands in the documents and compares what they print with

@@ -288,6 +288,8 @@ var zh = map[string]string{
 	"undefined (the quantized network puts out NaN)": "未定义（量化网络输出 NaN）",
 	"exact (no difference)":                          "完全相同（没有差别）",
 
+	"man takes the folder to write to": "man 需要写入的目录",
+
 	// Exports.
 	"QuantizeLinear rounds ties to even, the strategy asks otherwise (%s): %s": "QuantizeLinear 将恰好居中的值舍入到偶数，而策略要求其他方式（%s）：%s",
 	"%v on %d tensors": "%[2]d 个张量为 %[1]v",
