@@ -113,7 +113,7 @@ func (r *ranker) rank() error {
 		return err
 	}
 	res := r.score(read, float)
-	r.out.Format, r.out.Float, r.out.Rewrites = RankingFormat, res.Float, costOf(res)
+	r.out.Format, r.out.Float, r.out.Rewrites, r.out.Invalid = RankingFormat, res.Float, costOf(res), res.Invalid
 	if out := read[0]; len(out) > 0 {
 		r.out.Classes = out[0].Len() / r.batches[0].Count
 	}

@@ -163,6 +163,9 @@ type Ranking struct {
 	Classes int `json:"classes"`
 	// Float is the accuracy of the float network, nil where there are no labels.
 	Float *calibrate.Accuracy `json:"float,omitempty"`
+	// Invalid counts the samples for which the float network puts out NaN or
+	// Inf: they are left out of SQNR and agreement.
+	Invalid int `json:"invalid,omitempty"`
 	// All is the network with every layer quantized against the float one.
 	All Cost `json:"all"`
 	// Rewrites is the network with nothing quantized but with what the strategy

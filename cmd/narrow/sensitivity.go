@@ -129,6 +129,7 @@ func (a *app) sensitivity(ctx context.Context, f *sensitivityFlags, c *narrow.Ca
 	}
 	bar.Done()
 	a.warnLabels(&f.inputFlags, labels, r.Classes)
+	a.warnInvalid(&f.inputFlags, r.Invalid, r.Samples)
 	return r, nil
 }
 
