@@ -77,7 +77,7 @@ func (c *comparer) run(ctx context.Context, entries []int) ([]*narrow.Calibrated
 	}
 	done, err := narrow.CalibrateTogether(ctx, c.engine, rs, c.samples, c.calibrateOptions(strings.Join(names, ", ")))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", join(names), err)
+		return nil, fmt.Errorf("%s: %w", strings.Join(names, ", "), err)
 	}
 	return done, nil
 }

@@ -18,6 +18,7 @@ import (
 	"narrow/calibrate"
 	"narrow/calibrate/ort"
 	"narrow/compare"
+	"narrow/diag"
 	"narrow/export"
 	"narrow/graph"
 	"narrow/graph/onnx"
@@ -233,6 +234,15 @@ func TestSameBytes(t *testing.T) {
 	}
 }
 
+// lines writes texts in English.
+func lines(texts []diag.Text) string {
+	var b []string
+	for _, t := range texts {
+		b = append(b, t.String())
+	}
+	return strings.Join(b, "\n")
+}
+
 // TestNotes says what ran once, and for whom.
 func TestNotes(t *testing.T) {
 	var steps []compare.Step
@@ -241,7 +251,7 @@ func TestNotes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	notes := strings.Join(got.Notes(), "\n")
+	notes := lines(got.Notes())
 	for _, want := range []string{
 		"Tested on 8 samples; the float network ran once for all.",
 		"Calibrated on 16 samples in float propagation.",

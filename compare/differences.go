@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"narrow/cost"
+	"narrow/diag"
 	"narrow/graph"
 	"narrow/plan"
 	"narrow/scheme"
@@ -15,7 +16,7 @@ import (
 type Difference struct {
 	// Words say it all, a line each: see [Difference.Switches] and
 	// [Difference.Tensors].
-	Words []string `json:"words"`
+	Words []diag.Text `json:"words"`
 	// Switches are the settings of the whole network that differ, by their keys
 	// in the strategy file.
 	Switches []Change `json:"switches,omitempty"`

@@ -3,7 +3,6 @@ package compare_test
 import (
 	"encoding/json"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"narrow"
@@ -85,7 +84,7 @@ func TestDifferences(t *testing.T) {
 			if d[0] != nil {
 				t.Errorf("the first differs from itself: %v", d[0])
 			}
-			if got := strings.Join(d[1].Words, "\n"); got != tt.want {
+			if got := lines(d[1].Words); got != tt.want {
 				data, _ := json.Marshal(d[1])
 				t.Errorf("got\n%s\nwant\n%s\nin %s", got, tt.want, data)
 			}

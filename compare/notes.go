@@ -6,6 +6,7 @@ import (
 
 	"narrow/calibrate"
 	"narrow/cost"
+	"narrow/diag"
 )
 
 // Pairs returns the pairs of formats that any strategy multiplies, integers
@@ -36,12 +37,12 @@ func (r *Row) MACs(p cost.Pair) int64 {
 
 // Notes say what holds for several strategies: what ran once for all, and what
 // is not in the numbers.
-func (c *Comparison) Notes() []string {
-	notes := []string{fmt.Sprintf("Tested on %d samples; the float network ran once for all.", c.Tested)}
+func (c *Comparison) Notes() []diag.Text {
+	notes := []diag.Text{diag.Textf("Tested on %d samples; the float network ran once for all.", c.Tested)}
 	if c.Propagate == calibrate.Progressive.String() {
-		notes = append(notes, fmt.Sprintf("Each strategy was calibrated on %d samples by a run of its own: in progressive propagation nothing can be shared.", c.Calibrated))
+		notes = append(notes, diag.Textf("Each strategy was calibrated on %d samples by a run of its own: in progressive propagation nothing can be shared.", c.Calibrated))
 	} else {
-		notes = append(notes, fmt.Sprintf("Calibrated on %d samples in float propagation.", c.Calibrated))
+		notes = append(notes, diag.Textf("Calibrated on %d samples in float propagation.", c.Calibrated))
 		notes = append(notes, c.sharing()...)
 	}
 	seen := map[cost.Uncounted]bool{}
@@ -55,14 +56,15 @@ func (c *Comparison) Notes() []string {
 		}
 	}
 	if len(uncounted) > 0 {
-		notes = append(notes, "Not among the multiply-adds: "+layers(uncounted)+".")
+		notes = append(notes, diag.Textf("Not among the multiply-adds: %s.", some(uncounted)))
 	}
 	return notes
 }
 
 // sharing says who was calibrated together.
-func (c *Comparison) sharing() []string {
-	var alone, notes []string
+func (c *Comparison) sharing() []diag.Text {
+	var alone []string
+	var notes []diag.Text
 	for run := 1; ; run++ {
 		var names []string
 		for _, s := range c.Strategies {
@@ -73,13 +75,13 @@ func (c *Comparison) sharing() []string {
 		switch len(names) {
 		case 0:
 			if len(alone) > 0 {
-				notes = append(notes, fmt.Sprintf("By a run of its own: %s, since no other strategy rewrites the network in the same way and watches the same values.", join(alone)))
+				notes = append(notes, diag.Textf("By a run of its own: %s, since no other strategy rewrites the network in the same way and watches the same values.", diag.And(alone)))
 			}
 			return notes
 		case 1:
 			alone = append(alone, names[0])
 		default:
-			notes = append(notes, fmt.Sprintf("In one run of the network: %s.", join(names)))
+			notes = append(notes, diag.Textf("In one run of the network: %s.", diag.And(names)))
 		}
 	}
 }

@@ -1,10 +1,9 @@
 package compare
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 
+	"narrow/diag"
 	"narrow/scheme"
 )
 
@@ -13,15 +12,15 @@ const listed = 3
 
 // words sums a difference up; total is how many tensors of each kind are
 // quantized under either strategy.
-func (d *Difference) words(total map[scheme.Kind]int) []string {
-	var out []string
+func (d *Difference) words(total map[scheme.Kind]int) []diag.Text {
+	var out []diag.Text
 	for _, c := range d.Switches {
-		out = append(out, fmt.Sprintf("%s %s → %s", c.Key, c.From, c.To))
+		out = append(out, c.phrase())
 	}
 	// One line for all changes that the same tensors have in common, those of
 	// many tensors first.
 	type line struct {
-		phrases []string
+		phrases []diag.Text
 		tensors []int
 	}
 	var lines []*line
@@ -45,20 +44,20 @@ func (d *Difference) words(total map[scheme.Kind]int) []string {
 	}
 	slices.SortStableFunc(lines, func(a, b *line) int { return len(b.tensors) - len(a.tensors) })
 	for _, l := range lines {
-		out = append(out, strings.Join(l.phrases, ", ")+" on "+d.where(l.tensors, total))
+		out = append(out, diag.Textf("%s on %s", list(l.phrases), d.where(l.tensors, total)))
 	}
 	if len(d.Rewritten) > 0 {
-		out = append(out, "rewrites "+layers(d.Rewritten)+" otherwise")
+		out = append(out, diag.Textf("rewrites %s otherwise", some(d.Rewritten)))
 	}
 	if out == nil {
-		out = []string{"nothing: it quantizes every tensor alike"}
+		out = []diag.Text{diag.Textf("nothing: it quantizes every tensor alike")}
 	}
 	return out
 }
 
 // phrase says one change.
-func (c Change) phrase() string {
-	pick := func(yes, no string) string {
+func (c Change) phrase() diag.Text {
+	pick := func(yes, no diag.Text) diag.Text {
 		if c.To == "true" {
 			return yes
 		}
@@ -66,26 +65,26 @@ func (c Change) phrase() string {
 	}
 	switch c.Key {
 	case "per_channel":
-		return pick("per channel", "per tensor")
+		return pick(diag.Textf("per channel"), diag.Textf("per tensor"))
 	case "symmetry":
-		return pick("symmetric", "asymmetric")
+		return pick(diag.Textf("symmetric"), diag.Textf("asymmetric"))
 	case "signed":
-		return pick("signed", "unsigned")
+		return pick(diag.Textf("signed"), diag.Textf("unsigned"))
 	case "narrow_range":
-		return pick("narrow range", "full range")
+		return pick(diag.Textf("narrow range"), diag.Textf("full range"))
 	case "scale_type":
-		if c.To == "poweroftwo" {
-			return "scales that are powers of two"
+		if c.To == scheme.PowerOfTwo.String() {
+			return diag.Textf("scales that are powers of two")
 		}
-		return "scales of any size"
+		return diag.Textf("scales of any size")
 	case "format":
-		return fmt.Sprintf("%s → %s", c.From, c.To)
+		return diag.Verbatim(c.From + " → " + c.To)
 	}
-	return fmt.Sprintf("%s %s → %s", c.Key, c.From, c.To)
+	return diag.Verbatim(c.Key + " " + c.From + " → " + c.To)
 }
 
 // where says which tensors are meant.
-func (d *Difference) where(tensors []int, total map[scheme.Kind]int) string {
+func (d *Difference) where(tensors []int, total map[scheme.Kind]int) diag.Text {
 	byKind := map[scheme.Kind][]string{} // their layers
 	for _, i := range tensors {
 		t := &d.Tensors[i]
@@ -96,46 +95,62 @@ func (d *Difference) where(tensors []int, total map[scheme.Kind]int) string {
 		everything = everything && len(byKind[k]) == n
 	}
 	if everything {
-		return fmt.Sprintf("all %d tensors", len(tensors))
+		return diag.Textf("all %d tensors", len(tensors))
 	}
-	var parts []string
+	var parts []diag.Text
 	for _, k := range []scheme.Kind{scheme.Input, scheme.Weights, scheme.Bias, scheme.Activation} {
 		switch names := byKind[k]; {
 		case len(names) == 0:
 		case len(names) == 1 && total[k] == 1:
-			parts = append(parts, "the "+kindName(k, 1))
+			parts = append(parts, diag.Textf("the only %s", kindName(k, 1)))
 		case len(names) == total[k]:
-			parts = append(parts, fmt.Sprintf("all %d %s", total[k], kindName(k, total[k])))
+			parts = append(parts, diag.Textf("all %d %s", total[k], kindName(k, total[k])))
 		default:
-			parts = append(parts, fmt.Sprintf("%d of %d %s (%s)", len(names), total[k], kindName(k, total[k]), layers(names)))
+			parts = append(parts, diag.Textf("%d of %d %s (%s)", len(names), total[k], kindName(k, total[k]), some(names)))
 		}
 	}
-	return join(parts)
+	return diag.And(parts)
 }
 
 // kindName names n tensors of a kind.
-func kindName(k scheme.Kind, n int) string {
-	switch {
-	case k == scheme.Weights || n == 1:
-		return k.String()
-	case k == scheme.Bias:
-		return "biases"
+func kindName(k scheme.Kind, n int) diag.Text {
+	switch k {
+	case scheme.Weights:
+		return diag.Textf("weights")
+	case scheme.Bias:
+		if n == 1 {
+			return diag.Textf("bias")
+		}
+		return diag.Textf("biases")
+	case scheme.Input:
+		if n == 1 {
+			return diag.Textf("input")
+		}
+		return diag.Textf("inputs")
 	}
-	return k.String() + "s"
+	if n == 1 {
+		return diag.Textf("activation")
+	}
+	return diag.Textf("activations")
 }
 
-// layers names a few layers and counts the rest.
-func layers(names []string) string {
+// list joins phrases with commas.
+func list(parts []diag.Text) diag.Text {
+	t := parts[0]
+	for _, p := range parts[1:] {
+		t = diag.Textf("%s, %s", t, p)
+	}
+	return t
+}
+
+// some names a few layers and counts the rest.
+func some(names []string) diag.Text {
 	if n := len(names); n > listed+1 {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:listed], ", "), n-listed)
+		var few []diag.Text
+		for _, name := range names[:listed] {
+			few = append(few, diag.Verbatim(name))
+		}
+		return diag.Textf("%s and %d more", list(few), n-listed)
 	}
-	return join(names)
-}
-
-// join writes a, b and c.
-func join(parts []string) string {
-	if n := len(parts); n > 1 {
-		return strings.Join(parts[:n-1], ", ") + " and " + parts[n-1]
-	}
-	return strings.Join(parts, "")
+	return diag.And(names)
 }

@@ -26,6 +26,7 @@ type compareFlags struct {
 	propagate   string
 	skipInvalid bool
 	accuracy    accuracyFlags
+	html        string
 	asJSON      bool
 }
 
@@ -36,7 +37,7 @@ func newCompareCommand(a *app) *cobra.Command {
 		Short: "Hold several strategies against one another",
 		Long: `compare calibrates by each strategy file, tests and exports, as run does, and
 prints one table, and what each strategy sets otherwise than the first. It
-writes no files.
+writes no files but, with --html F, the same as a page.
 
 The columns: top-1, top-5, agreement and SQNR as test tells them; the size of
 the exported file; how long calibration took; cost, which is bits of weights
@@ -55,6 +56,8 @@ calibrated together in one run of the network.`,
 	f.accuracy.add(c)
 	c.Flags().StringVar(&f.propagate, "propagate", "progressive", "what a layer sees while calibrating: progressive (inputs already quantized) or float")
 	c.Flags().BoolVar(&f.skipInvalid, "skip-invalid", false, "pass over tensors that hold NaN or Inf, and count them")
+	c.Flags().StringVar(&f.html, "html", "", "write the comparison as one self-contained HTML file too")
+	_ = c.MarkFlagFilename("html", "html")
 	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON document")
 	return c
 }
@@ -104,6 +107,9 @@ func (a *app) compare(c *cobra.Command, f *compareFlags, files []string) error {
 	if err != nil {
 		return err
 	}
+	if err := a.commit(c.Context(), func() error { return checkHTML(f.html) }); err != nil {
+		return err
+	}
 	labels, _ := testSet.Labels()
 	bars := &stepBars{a: a, calib: set, test: testSet}
 	defer bars.done()
@@ -122,15 +128,23 @@ func (a *app) compare(c *cobra.Command, f *compareFlags, files []string) error {
 	for _, s := range res.Strategies {
 		list := slices.DeleteFunc(slices.Clone(s.Findings), func(f diag.Finding) bool { return f.Severity == diag.Note })
 		if len(list) > 0 {
-			fmt.Fprintf(a.stderr, "exporting %s:\n", s.Name)
+			fmt.Fprintln(a.stderr, a.lang.Sprint(diag.Textf("exporting %s:", s.Name)))
 			a.printFindings(a.stderr, list, nil)
 			all = append(all, list...)
+		}
+	}
+	if f.html != "" {
+		if err := a.writeHTML(c, f.html, files, engine.Version(), res); err != nil {
+			return err
 		}
 	}
 	if f.asJSON {
 		err = a.printJSON(res)
 	} else {
-		err = printComparison(a.stdout, res)
+		err = a.printComparison(res)
+		if f.html != "" {
+			err = errors.Join(err, a.say(diag.Textf("wrote %s", f.html)))
+		}
 	}
 	return errors.Join(err, a.verdict(all))
 }
@@ -215,22 +229,22 @@ func (b *stepBars) done() {
 }
 
 // printComparison writes the table, and below what the strategies set otherwise.
-func printComparison(w io.Writer, c *compare.Comparison) error {
+func (a *app) printComparison(c *compare.Comparison) error {
 	var b strings.Builder
 	for _, line := range align(comparisonTable(c)) {
 		b.WriteString(line + "\n")
 	}
 	for _, s := range c.Strategies[1:] {
-		fmt.Fprintf(&b, "\n%s next to %s:\n", s.Name, c.Strategies[0].Name)
+		fmt.Fprintf(&b, "\n%s\n", a.lang.Sprint(diag.Textf("%s next to %s:", s.Name, c.Strategies[0].Name)))
 		for _, words := range s.Differences.Words {
-			fmt.Fprintf(&b, "  %s\n", words)
+			fmt.Fprintf(&b, "  %s\n", a.lang.Sprint(words))
 		}
 	}
 	fmt.Fprintln(&b)
 	for _, n := range c.Notes() {
-		fmt.Fprintln(&b, n)
+		fmt.Fprintln(&b, a.lang.Sprint(n))
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(a.stdout, b.String())
 	return err
 }
 

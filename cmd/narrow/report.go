@@ -248,7 +248,7 @@ func commandLine(c *cobra.Command) []string {
 	args := strings.Fields(c.CommandPath())
 	c.Flags().Visit(func(f *pflag.Flag) {
 		switch f.Name {
-		case "threads", "json", "ort-lib":
+		case "threads", "json", "ort-lib", "html":
 		case "output-dir":
 			if c.Name() == "report" { // there it says what is read
 				args = append(args, "-o", f.Value.String())
