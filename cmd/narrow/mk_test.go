@@ -20,7 +20,7 @@ import (
 // mk is a program that the scripts call to make small files of samples, and
 // to look into arrays. The values depend on the arguments alone.
 //
-//	mk npy FILE TYPE DIMS [abs] [nan=SAMPLE] [big]   TYPE is float32, float64, uint8 or int64; DIMS 8,1,28,28
+//	mk npy FILE TYPE DIMS [abs] [times=N] [nan=SAMPLE]   TYPE is float32, float64, uint8 or int64; DIMS 8,1,28,28
 //	mk npz FILE NAME=TYPE:DIMS...
 //	mk idx FILE DIMS                                 bytes
 //	mk images DIR COUNT WIDTHxHEIGHT [gray]
@@ -100,6 +100,13 @@ func mkValues(typ string, n, per int, opts ...string) ([]byte, error) {
 		for _, o := range opts {
 			if o == "abs" {
 				v = math.Abs(v)
+			}
+			if by, ok := strings.CutPrefix(o, "times="); ok {
+				f, err := strconv.ParseFloat(by, 64)
+				if err != nil {
+					return nil, err
+				}
+				v *= f
 			}
 			if at, ok := strings.CutPrefix(o, "nan="); ok && strconv.Itoa(i/max(per, 1)) == at {
 				v = math.NaN()

@@ -159,6 +159,7 @@ func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set
 	var res *calibrate.Result
 	var failed error // of the network: it has nothing to do with the file being written
 	classes := 0
+	inputs := inputRanges(c)
 	run := func(out func(int, []calibrate.Tensor) error) error {
 		opts.Output = func(first int, outs []calibrate.Tensor) error {
 			if len(outs) > 0 && len(outs[0].Shape) > 1 {
@@ -169,7 +170,7 @@ func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set
 			}
 			return out(first, outs)
 		}
-		in := narrow.Batches(ctx, set, f.batch)
+		in := watchInputs(narrow.Batches(ctx, set, f.batch), inputs)
 		var err error
 		if how.model != nil {
 			res, err = c.TestExported(ctx, engine, how.model, in, opts)
@@ -196,6 +197,9 @@ func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set
 		return nil, err
 	}
 	a.warnLabels(f, opts.Labels, classes)
+	for _, r := range inputs {
+		a.printFindings(a.stderr, r.findings(), nil)
+	}
 	a.warnInvalid(f, res.Invalid, res.Samples)
 	return res, nil
 }

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"math"
+
+	"narrow"
+	"narrow/calibrate"
+	"narrow/diag"
+	"narrow/scheme"
+)
+
+// When samples count as other than those that calibrated.
+const (
+	// rangeFactor is how far beyond a calibrated range a value lies out of it.
+	// Every method keeps at least three quarters of the largest magnitude, but
+	// percentile.
+	rangeFactor = 2
+	// rangeShare is the share of such values that is told, beside what percentile
+	// leaves out.
+	rangeShare = 0.01
+	// rangeReach is the part of the range that samples at least reach: a power of
+	// two is at most twice as wide as it has to be, and samples differ.
+	rangeReach = 1. / 8
+	// rangeSamples is how many samples it takes to say that they do not reach.
+	rangeSamples = 8
+)
+
+// inputRange counts how the values that enter one input lie to the range that
+// was calibrated for it.
+type inputRange struct {
+	name string
+	// bound is the largest magnitude of the range; left is the share of values
+	// that the method leaves out by design.
+	bound, left     float64
+	largest         float64
+	values, outside int
+	samples         int
+}
+
+// inputRanges returns a counter for every input of the network that is
+// quantized to integers.
+func inputRanges(c *narrow.Calibrated) []*inputRange {
+	var list []*inputRange
+	for _, t := range c.Plan.Tensors {
+		s := t.Settings.Settings
+		e, ok := c.Result.Encodings[t]
+		if t.Kind != scheme.Input || !t.NetworkInput || s.Datatype != scheme.Int || !ok || len(e.Scale) != 1 {
+			continue
+		}
+		in := &inputRange{name: t.Name}
+		for _, q := range []int64{e.Min, e.Max} {
+			in.bound = max(in.bound, math.Abs(float64(q-e.ZeroPoint[0])*float64(e.Scale[0])))
+		}
+		if s.Method == scheme.Percentile {
+			in.left = 1 - s.Percentage/100
+		}
+		list = append(list, in)
+	}
+	return list
+}
+
+// watchInputs passes batches on and counts their values.
+func watchInputs(in calibrate.Batches, list []*inputRange) calibrate.Batches {
+	return func(yield func(*calibrate.Batch, error) bool) {
+		for b, err := range in {
+			if err == nil {
+				for _, r := range list {
+					r.add(b.Inputs[r.name].Floats, b.Count)
+				}
+			}
+			if !yield(b, err) {
+				return
+			}
+		}
+	}
+}
+
+func (r *inputRange) add(values []float32, samples int) {
+	limit := float32(rangeFactor * r.bound)
+	largest := float32(r.largest)
+	for _, v := range values {
+		if v < 0 {
+			v = -v
+		}
+		if v > limit {
+			r.outside++
+		}
+		if v > largest { // false for NaN
+			largest = v
+		}
+	}
+	r.largest = float64(largest)
+	r.values += len(values)
+	r.samples += samples
+}
+
+// findings tells of samples that do not look like those that calibrated.
+func (r *inputRange) findings() diag.List {
+	if r.values == 0 {
+		return nil
+	}
+	f := diag.Finding{
+		Severity: diag.Warning, Code: "other-samples",
+		Fix: diag.Textf("calibrate on samples like those that the network will see, with the same preprocessing"),
+	}
+	outside := float64(r.outside) / float64(r.values)
+	switch {
+	case outside > r.left+rangeShare:
+		f.Message = diag.Textf("%.1f %% of the values that enter input %q lie far beyond the range that was calibrated (up to %.3g, against %.3g)",
+			100*outside, r.name, r.largest, r.bound)
+	case r.samples >= rangeSamples && r.largest < rangeReach*r.bound:
+		f.Message = diag.Textf("the values that enter input %q reach only %.2g %% of the range that was calibrated (up to %.3g, against %.3g)",
+			r.name, 100*r.largest/r.bound, r.largest, r.bound)
+	default:
+		return nil
+	}
+	return diag.List{f}
+}
