@@ -76,7 +76,7 @@ func TestDifferences(t *testing.T) {
 		"everything": {`{` + float + `}}`, `{` + float + `, "bit_width": 6}}`,
 			"int8 → int6 on all 13 tensors"},
 		"another rewrite": {`{` + float + `}}`, `{"convert_silu_to_hswish": true, ` + float + `}}`,
-			"convert_silu_to_hswish false → true\nrewrites two_mul otherwise"},
+			"convert_silu_to_hswish false → true\nrewrites otherwise: two_mul"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := smallModel(t)

@@ -47,7 +47,7 @@ func (d *Difference) words(total map[scheme.Kind]int) []diag.Text {
 		out = append(out, diag.Textf("%s on %s", list(l.phrases), d.where(l.tensors, total)))
 	}
 	if len(d.Rewritten) > 0 {
-		out = append(out, diag.Textf("rewrites %s otherwise", some(d.Rewritten)))
+		out = append(out, diag.Textf("rewrites otherwise: %s", some(d.Rewritten)))
 	}
 	if out == nil {
 		out = []diag.Text{diag.Textf("nothing: it quantizes every tensor alike")}
@@ -102,7 +102,7 @@ func (d *Difference) where(tensors []int, total map[scheme.Kind]int) diag.Text {
 		switch names := byKind[k]; {
 		case len(names) == 0:
 		case len(names) == 1 && total[k] == 1:
-			parts = append(parts, diag.Textf("the only %s", kindName(k, 1)))
+			parts = append(parts, diag.Textf("the %s", kindName(k, 1)))
 		case len(names) == total[k]:
 			parts = append(parts, diag.Textf("all %d %s", total[k], kindName(k, total[k])))
 		default:

@@ -384,10 +384,10 @@ var zh = map[string]string{
 	"the calibration in %s was made by another strategy than %s: name the file that it was made by, or leave --config-file out": "%s 中的校准由 %s 以外的策略得出：请给出校准时所用的文件，或去掉 --config-file",
 
 	// Comparisons.
-	"exporting %s:":         "导出 %s：",
-	"%s next to %s:":        "%s 与 %s 相比：",
-	"%s on %s":              "%[2]s：%[1]s",
-	"rewrites %s otherwise": "对 %s 的改写不同",
+	"exporting %s:":          "导出 %s：",
+	"%s next to %s:":         "%s 与 %s 相比：",
+	"%s on %s":               "%[2]s：%[1]s",
+	"rewrites otherwise: %s": "改写不同：%s",
 	"nothing: it quantizes every tensor alike": "没有差别：每个张量的量化都相同",
 	"per channel":                   "逐通道",
 	"per tensor":                    "逐张量",
@@ -400,7 +400,7 @@ var zh = map[string]string{
 	"scales that are powers of two": "比例为 2 的幂",
 	"scales of any size":            "比例不限于 2 的幂",
 	"all %d tensors":                "全部 %d 个张量",
-	"the only %s":                   "唯一的%s",
+	"the %s":                        "该%s",
 	"all %d %s":                     "全部 %d 个%s",
 	"%d of %d %s (%s)":              "%[2]d 个%[3]s中的 %[1]d 个（%[4]s）",
 	"weights":                       "权重",
