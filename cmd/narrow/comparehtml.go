@@ -74,7 +74,7 @@ func comparisonRow(s *compare.Row, first string) report.CompareRow {
 		Name: s.Name, Quantized: s.Accuracy, Agreement: &s.Agreement, SQNR: &s.SQNR, Bytes: s.Bytes, Cost: &s.RelativeCost, Seconds: &s.Seconds,
 	}
 	if s.Differences != nil {
-		row.Words = append(row.Words, report.Text{Text: diag.Textf("%s next to %s:", s.Name, first)})
+		row.Words = append(row.Words, report.Text{Text: diag.Textf("next to %s:", first)})
 		for _, w := range s.Differences.Words {
 			row.Words = append(row.Words, report.Text{Text: w})
 		}

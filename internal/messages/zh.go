@@ -346,6 +346,7 @@ var zh = map[string]string{
 	"--%s is %q: give %s":                     "--%s 是 %q：应为%s",
 	"a whole number":                          "整数",
 	"a whole number of 0 or more":             "不小于 0 的整数",
+	"a time such as 10m":                      "时间，如 10m",
 	"--%s: %v":                                "--%s：%v",
 	"%s needs %s":                             "%s 需要 %s",
 	"%s takes no argument %q%s":               "%s 不接受参数 %q%s",
@@ -385,6 +386,7 @@ var zh = map[string]string{
 
 	// Comparisons.
 	"exporting %s:":          "导出 %s：",
+	"next to %s:":            "与 %s 相比：",
 	"%s next to %s:":         "%s 与 %s 相比：",
 	"%s on %s":               "%[2]s：%[1]s",
 	"rewrites otherwise: %s": "改写不同：%s",
