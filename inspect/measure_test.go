@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -455,11 +456,11 @@ func TestErrors(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := func(int) { cancel() }
-	if _, err := inspect.Measure(ctx, c, runner(t), random(m, 40, 8, 1), inspect.Options{Progress: done}); err == nil || ctx.Err() == nil {
+	if _, err := inspect.Measure(ctx, c, runner(t), random(m, 40, 8, 1), inspect.Options{Progress: done}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 	ctx, cancel = context.WithCancel(context.Background())
-	if _, err := inspect.Sensitivity(ctx, c, runner(t), random(m, 40, 8, 1), inspect.SensitivityOptions{Progress: func(int, int) { cancel() }}); err == nil || ctx.Err() == nil {
+	if _, err := inspect.Sensitivity(ctx, c, runner(t), random(m, 40, 8, 1), inspect.SensitivityOptions{Progress: func(int, int) { cancel() }}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 }

@@ -156,6 +156,17 @@ func (r *ranker) rank() error {
 	return nil
 }
 
+// ByTop1 puts the layers into the order of the accuracy that they cost, most
+// first, and equal ones into that of SQNR. Without labels nothing changes.
+func (r *Ranking) ByTop1() {
+	slices.SortStableFunc(r.Layers, func(a, b LayerCost) int {
+		if a.Drop == nil || b.Drop == nil {
+			return 0
+		}
+		return cmp.Compare(*b.Drop, *a.Drop)
+	})
+}
+
 func isConstant(t *plan.Tensor) bool { return t.Constant != nil }
 
 // step tells that one more network has run.

@@ -72,6 +72,16 @@ func TestAlone(t *testing.T) {
 	if !slices.IsSortedFunc(r.Layers, func(a, b inspect.LayerCost) int { return int(math.Copysign(1, float64(a.SQNR-b.SQNR))) }) {
 		t.Error("the layers are not in order")
 	}
+	before := slices.Clone(r.Layers)
+	r.ByTop1()
+	for i, l := range r.Layers[1:] {
+		if prev := r.Layers[i]; *l.Drop > *prev.Drop || *l.Drop == *prev.Drop && l.SQNR < prev.SQNR {
+			t.Errorf("by top-1, %s with %v, %v dB comes after %s with %v, %v dB", l.Name, *l.Drop, l.SQNR, prev.Name, *prev.Drop, prev.SQNR)
+		}
+	}
+	if len(before) != len(r.Layers) || *r.Layers[0].Drop < *before[0].Drop {
+		t.Errorf("%d layers of %d", len(r.Layers), len(before))
+	}
 	names := []string{}
 	for _, l := range c.Plan.Layers {
 		names = append(names, l.Output)

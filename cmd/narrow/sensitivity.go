@@ -23,6 +23,7 @@ const sensitivitySamples = 64
 type sensitivityFlags struct {
 	inputFlags
 	config string
+	by     string
 	asJSON bool
 }
 
@@ -48,12 +49,18 @@ without, or with -o too, it takes the calibration in the output folder. Unless
 			if err := f.check(); err != nil {
 				return err
 			}
+			if f.by != "sqnr" && f.by != "top-1" {
+				return usagef("--by is %q: it takes sqnr or top-1", f.by)
+			}
 			if f.subset == 0 {
 				f.subset = sensitivitySamples
 			}
 			cal, set, err := a.calibrationOf(c, &f)
 			if err != nil {
 				return err
+			}
+			if _, labelled := set.Labels(); f.by == "top-1" && !labelled {
+				return usagef("--by top-1 needs labels: give --labels, or images in class folders")
 			}
 			r, err := a.sensitivity(c.Context(), &f, cal, set)
 			if err != nil {
@@ -70,6 +77,7 @@ without, or with -o too, it takes the calibration in the output folder. Unless
 	f.addSamples(c)
 	f.addOut(c)
 	f.addEngine(c)
+	c.Flags().StringVar(&f.by, "by", "sqnr", "rank by sqnr or, with labels, by top-1 (where that is equal, by sqnr)")
 	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON document")
 	return c
 }
@@ -128,6 +136,9 @@ func (a *app) sensitivity(ctx context.Context, f *sensitivityFlags, c *narrow.Ca
 		return nil, err
 	}
 	bar.Done()
+	if f.by == "top-1" {
+		r.ByTop1()
+	}
 	a.warnLabels(&f.inputFlags, labels, r.Classes)
 	a.warnInvalid(&f.inputFlags, r.Invalid, r.Samples)
 	return r, nil
