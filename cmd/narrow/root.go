@@ -116,7 +116,7 @@ func flagError(c *cobra.Command, err error) error {
 		f := value.GetFlag()
 		want := map[string]diag.Text{
 			"int": diag.Textf("a whole number"), "int64": diag.Textf("a whole number"), "uint64": diag.Textf("a whole number of 0 or more"),
-			"float64": diag.Textf("a number"), "bool": diag.Textf("true or false"),
+			"float64": diag.Textf("a number"), "bool": diag.Textf("true or false"), "duration": diag.Textf("a time such as 10m"),
 		}[f.Value.Type()]
 		if want.IsZero() {
 			return &exitError{code: exitUsage, err: err}
