@@ -11,10 +11,10 @@ import (
 
 // When samples count as other than those that calibrated.
 const (
-	// rangeFactor is how far beyond a calibrated range a value lies out of it.
-	// Every method keeps at least three quarters of the largest magnitude, but
-	// percentile.
-	rangeFactor = 2
+	// rangeFactor is how far beyond a calibrated range a value lies out of it:
+	// every method but percentile keeps at least three quarters of the largest
+	// magnitude, so that like samples end at 4/3.
+	rangeFactor = 1.35
 	// rangeShare is the share of such values that is told, beside what percentile
 	// leaves out.
 	rangeShare = 0.01
