@@ -147,39 +147,19 @@ func (a *app) sensitivity(ctx context.Context, f *sensitivityFlags, c *narrow.Ca
 // printRanking writes the table and what to do with it.
 func printRanking(w io.Writer, r *inspect.Ranking, c *narrow.Calibrated) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "What quantizing one layer alone costs, over %d samples, worst first:\n\n", r.Samples)
-	head := []string{"", "LAYER", "TYPE", "WEIGHTS", "RESULT"}
-	number := []string{"NETWORK SQNR", "OWN SQNR"}
-	if r.Float != nil {
-		number = []string{"NETWORK SQNR", "TOP-1 LOST", "OWN SQNR"}
-	}
-	rows := [][]string{append(head, number...)}
-	for i, l := range r.Layers {
-		weights := l.Weights
-		if weights == "" {
-			weights = "-"
-		}
-		row := []string{fmt.Sprint(i + 1), l.Name, l.Op, weights, l.Activation, shortDecibel(l.SQNR)}
-		if l.Drop != nil {
-			row = append(row, lostPoints(*l.Drop))
-		}
-		own := "-"
-		if l.Own != nil {
-			own = shortDecibel(l.Own.SQNR)
-		}
-		rows = append(rows, append(row, own))
-	}
-	if err := printTable(&b, alignRight(rows, 5)); err != nil {
-		return err
-	}
 	if len(r.Layers) == 0 {
-		b.WriteString("nothing is quantized\n")
+		b.WriteString("Nothing is quantized.\n")
+	} else {
+		fmt.Fprintf(&b, "What quantizing one layer alone costs, over %d samples, worst first:\n\n", r.Samples)
+		if err := printTable(&b, rankingTable(r)); err != nil {
+			return err
+		}
 	}
 	fmt.Fprintf(&b, "\nall layers together  %s\n", costText(r.All))
-	if !equal(r.Rewrites) {
+	if !unchanged(r.Rewrites) {
 		fmt.Fprintf(&b, "rewrites alone       %s\n", costText(r.Rewrites))
 		if n := c.Rewrites.Count("convert-relu6-to-relu"); n > 0 && r.Rewrites.SQNR < 30 {
-			fmt.Fprintf(&b, "\nReLU6 became ReLU in %s, which costs more than most layers do: set include_cle and\n"+
+			fmt.Fprintf(&b, "\nReLU6 became ReLU in %s, which no datatype gives back: set include_cle and\n"+
 				"convert_relu6_to_relu to false, or calibrate with --accuracy high, which equalizes through ReLU6.\n", places(n))
 		}
 	}
@@ -192,6 +172,31 @@ func printRanking(w io.Writer, r *inspect.Ranking, c *narrow.Calibrated) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// rankingTable returns the cells, the head first.
+func rankingTable(r *inspect.Ranking) [][]string {
+	head := []string{"", "LAYER", "TYPE", "WEIGHTS", "RESULT", "NETWORK SQNR"}
+	first := len(head) - 1 // of the columns with numbers
+	if r.Float != nil {
+		head = append(head, "TOP-1 LOST")
+	}
+	rows := [][]string{append(head, "OWN SQNR")}
+	for i, l := range r.Layers {
+		weights, own := "-", "-"
+		if l.Weights != "" {
+			weights = l.Weights
+		}
+		if l.Own != nil {
+			own = shortDecibel(l.Own.SQNR)
+		}
+		row := []string{fmt.Sprint(i + 1), l.Name, l.Op, weights, l.Activation, shortDecibel(l.SQNR)}
+		if l.Drop != nil {
+			row = append(row, lostPoints(*l.Drop))
+		}
+		rows = append(rows, append(row, own))
+	}
+	return alignRight(rows, first)
 }
 
 // rule is a layer rule as a strategy file has it.
@@ -224,8 +229,8 @@ func costText(c inspect.Cost) string {
 	return s
 }
 
-// equal reports whether two networks differ by no more than the order of sums.
-func equal(c inspect.Cost) bool { return c.SQNR > 100 }
+// unchanged reports whether two networks differ by no more than the order of sums.
+func unchanged(c inspect.Cost) bool { return c.SQNR > 100 }
 
 // lostPoints writes a share as percentage points.
 func lostPoints(x float64) string { return fmt.Sprintf("%.2f", 100*x+0) }
