@@ -9,7 +9,7 @@ PYTHON ?= /usr/bin/python3
 # ONNX Runtime is opened at run time; its binding needs cgo.
 export CGO_ENABLED = 1
 
-.PHONY: setup build test race check demo bench bench-kernels fuzz clean
+.PHONY: setup build test test-report report-web report-picture race check demo bench bench-kernels fuzz clean
 
 ## setup: ONNX Runtime and Fashion-MNIST into the user's cache
 setup:
@@ -23,6 +23,18 @@ build:
 test: setup
 	NARROW_ORT_LIB="$${NARROW_ORT_LIB:-$$($(GO) run ./tools/setup ort)}" $(GO) test ./...
 	$(GO) test -tags noasm ./internal/kernel ./calibrate/observe
+
+## test-report: the report's page is what its source builds, and a headless Chromium clicks through it; needs npm and chromium
+test-report: setup
+	GO="$(GO)" report/web/test/run.sh
+
+## report-web: builds the report's page (report/assets) from report/web; needs npm
+report-web:
+	cd report/web && npm ci --silent --ignore-scripts && npm run --silent check && npm run --silent build
+
+## report-picture: the report's pictures in docs/images, of a real run
+report-picture: setup
+	GO="$(GO)" report/web/test/run.sh --screenshot docs/images
 
 ## race: all tests again with Go's race detector, which takes some ten times as long
 race: setup

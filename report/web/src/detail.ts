@@ -112,7 +112,7 @@ function tensor(state: State, x: Tensor, act: Actions, charts: Chart[]): HTMLEle
     const log = h('input', { type: 'checkbox', id: 'log', checked: state.logCounts, onchange: () => act.logCounts(log.checked) })
     element.append(h('figure', {},
       h('figcaption', {}, h('b', {}, t('histogram')),
-        h('span', { class: 'muted' }, grid ? `${t('histogramHelp')}; ${t('gridStep', { s: number(grid.step) })}` : t('histogramFloat')),
+        h('span', { class: 'muted' }, !grid ? t('histogramFloat') : grid.inner ? t('histogramChannels') : `${t('histogramHelp')}; ${t('gridStep', { s: number(grid.step) })}`),
         h('label', { class: 'check' }, log, t('logCounts'))),
       hist.element))
   }

@@ -8,19 +8,34 @@ import { h, variable } from './dom'
 import { number, whole } from './format'
 import { t } from './words'
 
-/** Grid is what integers stand for; Inner are the narrowest ends over the channels. */
-interface Grid { step: number; low: number; high: number; inner?: { low: number; high: number } }
+/** Grid is what integers stand for, and beyond what values are clipped. */
+interface Grid {
+  step: number
+  low: number
+  high: number
+  clip: { low: number; high: number }
+  /** inner is where clipping begins in the channel with the narrowest range, clip then in the widest; there is no grid for all. */
+  inner?: { low: number; high: number }
+}
 
-/** gridOf returns the grid of a tensor, null for float types; of channels, the widest. */
+/** clipping returns where it begins: half a step beyond the ends of a grid. */
+export function clipping(x: Tensor, low: number, high: number): { low: number; high: number } {
+  const half = (high - low) / Math.max(1, x.max - x.min) / 2
+  return { low: low - half, high: high + half }
+}
+
+/** gridOf returns the grid of a tensor, null for float types. */
 export function gridOf(x: Tensor): Grid | null {
   if (x.scales === 0) return null
   const low = (x.min - x.zero_point[0]) * x.scale[1], high = (x.max - x.zero_point[0]) * x.scale[1]
-  if (x.scales === 1 || x.scale[0] === x.scale[1]) return { step: x.scale[1], low, high }
   const lows = floats(x.seen?.channels?.low), highs = floats(x.seen?.channels?.high)
-  if (lows.length === 0) return { step: x.scale[0], low, high }
+  const one = { step: x.scale[1], low, high, clip: clipping(x, low, high) }
+  if (x.scales === 1 || x.scale[0] === x.scale[1] || lows.length === 0) return one
+  const all = lows.map((v, i) => clipping(x, v, highs[i]!))
   return {
-    step: x.scale[0], low: Math.min(...lows), high: Math.max(...highs),
-    inner: { low: Math.max(...lows), high: Math.min(...highs) },
+    ...one,
+    clip: { low: Math.min(...all.map((e) => e.low)), high: Math.max(...all.map((e) => e.high)) },
+    inner: { low: Math.max(...all.map((e) => e.low)), high: Math.min(...all.map((e) => e.high)) },
   }
 }
 
@@ -45,8 +60,8 @@ export function histogram(x: Tensor, log: boolean): Chart | null {
   let from = hist.low + first * hist.width, to = hist.low + (last + 1) * hist.width
   const room = to - from
   if (grid) {
-    from = Math.min(from, Math.max(grid.low - grid.step, from - room))
-    to = Math.max(to, Math.min(grid.high + grid.step, to + room))
+    from = Math.min(from, Math.max(grid.clip.low - grid.step / 2, from - room))
+    to = Math.max(to, Math.min(grid.clip.high + grid.step / 2, to + room))
   }
   const margin = 0.02 * (to - from)
   const height = 220
@@ -63,7 +78,7 @@ export function histogram(x: Tensor, log: boolean): Chart | null {
       y: { range: (_, __, max) => [0, (max ?? 1) * 1.05 || 1] },
     },
     axes: [
-      { ...axisStyle(), space: 60, values: (_, v) => v.map(number) },
+      { ...axisStyle(), size: 30, space: 60, values: (_, v) => v.map(number) },
       {
         ...axisStyle(), size: 58,
         ...(log
@@ -107,29 +122,11 @@ function overlay(u: uPlot, grid: Grid): void {
   ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height)
   ctx.clip()
   ctx.fillStyle = variable('--clip-area')
-  const low = x(grid.low - grid.step / 2), high = x(grid.high + grid.step / 2)
+  const low = x(grid.clip.low), high = x(grid.clip.high)
   if (low > bbox.left) ctx.fillRect(bbox.left, bbox.top, low - bbox.left, bbox.height)
   if (high < right) ctx.fillRect(high, bbox.top, right - high, bbox.height)
 
-  // Lines where there is room between them, else marks below, else a strip.
-  const apart = x(grid.step) - x(0)
-  const levels = (grid.high - grid.low) / grid.step
-  ctx.strokeStyle = ctx.fillStyle = variable('--grid')
-  ctx.lineWidth = Math.max(1, ratio)
-  if (apart < 2.5 * ratio) {
-    ctx.fillRect(x(grid.low), bottom - 5 * ratio, x(grid.high) - x(grid.low), 5 * ratio)
-  } else {
-    const top = apart > 6 * ratio ? bbox.top : bottom - 8 * ratio
-    const begin = Math.max(0, Math.floor((u.posToVal(0, 'x') - grid.low) / grid.step))
-    const end = Math.min(levels, Math.ceil((u.posToVal(u.over.clientWidth, 'x') - grid.low) / grid.step))
-    ctx.beginPath()
-    for (let i = begin; i <= end; i++) {
-      const at = Math.round(x(grid.low + i * grid.step)) + 0.5
-      ctx.moveTo(at, top)
-      ctx.lineTo(at, bottom)
-    }
-    ctx.stroke()
-  }
+  if (!grid.inner) lines(u, grid)
   const threshold = (v: number, dash: number[]) => {
     const at = Math.round(x(v)) + 0.5
     ctx.setLineDash(dash.map((d) => d * ratio))
@@ -140,7 +137,32 @@ function overlay(u: uPlot, grid: Grid): void {
   }
   ctx.strokeStyle = variable('--clip')
   ctx.lineWidth = 1.5 * ratio
-  for (const v of [grid.low - grid.step / 2, grid.high + grid.step / 2]) threshold(v, [6, 4])
+  for (const v of [grid.clip.low, grid.clip.high]) threshold(v, [6, 4])
   if (grid.inner) for (const v of [grid.inner.low, grid.inner.high]) threshold(v, [2, 3])
   ctx.restore()
+}
+
+/** lines draws the grid: lines where there is room between them, else marks below, else a strip. */
+function lines(u: uPlot, grid: Grid): void {
+  const { ctx, bbox } = u
+  const ratio = devicePixelRatio
+  const x = (v: number) => u.valToPos(v, 'x', true)
+  const bottom = bbox.top + bbox.height
+  const apart = x(grid.step) - x(0)
+  ctx.strokeStyle = ctx.fillStyle = variable('--grid')
+  ctx.lineWidth = Math.max(1, ratio)
+  if (apart < 2.5 * ratio) {
+    ctx.fillRect(x(grid.low), bottom - 5 * ratio, x(grid.high) - x(grid.low), 5 * ratio)
+    return
+  }
+  const top = apart > 6 * ratio ? bbox.top : bottom - 8 * ratio
+  const begin = Math.max(0, Math.floor((u.posToVal(0, 'x') - grid.low) / grid.step))
+  const end = Math.min((grid.high - grid.low) / grid.step, Math.ceil((u.posToVal(u.over.clientWidth, 'x') - grid.low) / grid.step))
+  ctx.beginPath()
+  for (let i = begin; i <= end; i++) {
+    const at = Math.round(x(grid.low + i * grid.step)) + 0.5
+    ctx.moveTo(at, top)
+    ctx.lineTo(at, bottom)
+  }
+  ctx.stroke()
 }

@@ -4,6 +4,7 @@
 import 'uplot/dist/uPlot.min.css'
 import './style.css'
 import { bars, metrics, type Bars } from './bars'
+import { colourClass, layerDatatype } from './datatypes'
 import { detail, type Detail } from './detail'
 import { readDocument } from './document'
 import { h } from './dom'
@@ -77,10 +78,16 @@ function layers(): HTMLElement {
       h('label', {}, t('filter'), filter)))
   if (doc.measured) {
     charts = metrics(state).map((m) => bars(state, m, (i) => choose(i, false)))
-    e.append(h('div', { class: 'card' }, ...charts.map((c) => c.element), h('p', { class: 'muted hint' }, t('zoomHint'))))
+    e.append(h('div', { class: 'card' }, legend(), ...charts.map((c) => c.element), h('p', { class: 'muted hint' }, t('zoomHint'))))
   }
   e.append(h('div', { class: 'halves' }, h('div', { class: 'card' }, rows.element), shown.element))
   return e
+}
+
+/** legend tells which datatype has which colour. */
+function legend(): HTMLElement {
+  const types = [...new Set(state.layers.map(layerDatatype))].sort()
+  return h('p', { class: 'legend' }, ...types.map((d) => h('span', {}, h('span', { class: `dot ${colourClass(d)}` }), d)))
 }
 
 const actions = {
