@@ -27,7 +27,7 @@ var engine = sync.OnceValues(func() (*ort.Runner, error) {
 })
 
 // runner returns the engine of the tests.
-func runner(t *testing.T) *ort.Runner {
+func runner(t testing.TB) *ort.Runner {
 	t.Helper()
 	r, err := engine()
 	if err != nil {
@@ -37,7 +37,7 @@ func runner(t *testing.T) *ort.Runner {
 }
 
 // open writes the text form of a model as a file and opens that.
-func open(t *testing.T, text string) *narrow.Model {
+func open(t testing.TB, text string) *narrow.Model {
 	t.Helper()
 	m, err := graph.Parse(text)
 	if err != nil {
@@ -55,7 +55,7 @@ func open(t *testing.T, text string) *narrow.Model {
 }
 
 // resolve lays the strategy file text over m.
-func resolve(t *testing.T, m *narrow.Model, text string) *narrow.Resolved {
+func resolve(t testing.TB, m *narrow.Model, text string) *narrow.Resolved {
 	t.Helper()
 	s, list := strategy.Parse("strategy.json", []byte(text))
 	if err := list.Err(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"narrow/graph"
+	"narrow/internal/bounded"
 	"narrow/plan"
 	"narrow/strategy"
 )
@@ -71,6 +72,9 @@ func TestStatsDamaged(t *testing.T) {
 	}
 }
 
+// statsBound is what reading statistics may allocate: docs/robustness.md.
+var statsBound = bounded.Bound{Factor: 64, Constant: 1 << 20}
+
 // FuzzReadStats: whatever the file holds, reading and using it does not panic
 // nor take memory out of proportion.
 func FuzzReadStats(f *testing.F) {
@@ -79,7 +83,9 @@ func FuzzReadStats(f *testing.F) {
 	f.Fuzz(func(t *testing.T, frames []byte) {
 		b := append([]byte(statsMagic), frames...)
 		b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
-		s, err := ReadStats(b)
+		var s *Stats
+		var err error
+		statsBound.Run(t, len(b), func() { s, err = ReadStats(b) })
 		if err != nil {
 			return
 		}

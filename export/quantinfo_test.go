@@ -3,6 +3,7 @@ package export_test
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -16,6 +17,7 @@ import (
 
 	"narrow/export"
 	"narrow/graph"
+	"narrow/internal/bounded"
 	"narrow/plan"
 	"narrow/scheme"
 	"narrow/strategy"
@@ -243,11 +245,68 @@ func FuzzReadQuantInfo(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) { readAndWrite(t, p, data) })
 }
 
+// infoBound is what reading a quant_info.json or bias_corr.json may allocate:
+// docs/robustness.md.
+var infoBound = bounded.Bound{Factor: 1024, Constant: 1 << 20}
+
+// TestReadMemory holds readers to their bound where a file is all small parts.
+func TestReadMemory(t *testing.T) {
+	many := func(s string) string { return strings.Repeat(s, 5000) }
+	const head = `{"format": "narrow.quant_info/1", "strategy": {}, "tensors": [`
+	for _, text := range []string{
+		head + many("{},") + "{}]}", head + many("null,") + "{}]}", head + `{"scale": [` + many("1,") + "1]}]}",
+		head + `{"because": [` + many(`"",`) + `""]}]}`, head + `{"x": ` + many("["), `{"a": ` + many("{"),
+	} {
+		infoBound.Run(t, len(text), func() {
+			if _, err := export.ReadQuantInfo("f", []byte(text)); err == nil {
+				t.Errorf("no error: %.80s", text)
+			}
+		})
+	}
+	var keys strings.Builder
+	for i := range 5000 {
+		fmt.Fprintf(&keys, `"%x":[],`, i)
+	}
+	for _, text := range []string{"{" + keys.String() + `"z":[]}`, `{"a":[` + many("1,") + "1]}"} {
+		infoBound.Run(t, len(text), func() {
+			if _, err := export.ReadBiasCorr("f", []byte(text)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// FuzzReadBiasCorr: what can be read can be written, and reading that changes
+// nothing.
+func FuzzReadBiasCorr(f *testing.F) {
+	f.Add([]byte(`{"conv1": [0.5, -1e-3, 0], "/layer/fc": []}`))
+	f.Add([]byte(`{"a": [1e39]}`))
+	f.Add([]byte(`{"a": null, "a": [1]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var corr map[string][]float32
+		var err error
+		infoBound.Run(t, len(data), func() { corr, err = export.ReadBiasCorr("f", data) })
+		if err != nil {
+			return
+		}
+		text, err := export.MarshalBiasCorr(corr)
+		if err != nil {
+			t.Fatalf("what was read cannot be written: %v", err)
+		}
+		back, err := export.ReadBiasCorr("f", text)
+		if err != nil || !maps.EqualFunc(corr, back, slices.Equal) {
+			t.Fatalf("%v came back as %v, %v", corr, back, err)
+		}
+	})
+}
+
 // readAndWrite checks that what can be read can be written, and reading that
 // changes nothing.
 func readAndWrite(t *testing.T, p *plan.Plan, data []byte) (read bool) {
 	t.Helper()
-	q, err := export.ReadQuantInfo("f", data)
+	var q *export.QuantInfo
+	var err error
+	infoBound.Run(t, len(data), func() { q, err = export.ReadQuantInfo("f", data) })
 	if err != nil {
 		return false
 	}

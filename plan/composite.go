@@ -137,11 +137,11 @@ func (m *matcher) operands(n *graph.Node) (x string, c float64, ok bool) {
 	if len(n.Inputs) != 2 {
 		return "", 0, false
 	}
-	if c, ok := m.scalar(n.Inputs[1]); ok {
-		return n.Inputs[0], c, true
+	if c, ok := m.scalar(n.Input(1)); ok {
+		return n.Input(0), c, true
 	}
-	if c, ok := m.scalar(n.Inputs[0]); ok {
-		return n.Inputs[1], c, true
+	if c, ok := m.scalar(n.Input(0)); ok {
+		return n.Input(1), c, true
 	}
 	return "", 0, false
 }
@@ -155,10 +155,10 @@ func (m *matcher) producer(value, op string) *graph.Node {
 
 // other returns the operand of binary n that is not value.
 func other(n *graph.Node, value string) string {
-	if n.Inputs[0] == value {
-		return n.Inputs[1]
+	if n.Input(0) == value {
+		return n.Input(1)
 	}
-	return n.Inputs[0]
+	return n.Input(0)
 }
 
 // linear: MatMul with a constant, then Add of a constant vector: torch's
@@ -248,7 +248,7 @@ func (m *matcher) sixth(n *graph.Node) bool {
 	case !ok:
 		return false
 	case n.Is("Div"):
-		return near(c, 6) && m.ix.Constant[n.Inputs[1]] != nil
+		return near(c, 6) && m.ix.Constant[n.Input(1)] != nil
 	}
 	return n.Is("Mul") && near(c, 1.0/6)
 }
@@ -326,7 +326,7 @@ func (m *matcher) layerNorm(n *graph.Node) *composite {
 	x := n.Input(0)
 	var sub *graph.Node
 	for _, u := range m.ix.Consumers[n.Outputs[0]] {
-		if u.Is("Sub") && u.Inputs[0] == x {
+		if u.Is("Sub") && u.Input(0) == x {
 			sub = u
 		}
 	}
@@ -337,9 +337,9 @@ func (m *matcher) layerNorm(n *graph.Node) *composite {
 	var div, pow *graph.Node
 	for _, u := range m.ix.Consumers[sub.Outputs[0]] {
 		switch {
-		case u.Is("Div") && u.Inputs[0] == sub.Outputs[0]:
+		case u.Is("Div") && u.Input(0) == sub.Outputs[0]:
 			div = u
-		case u.Is("Pow"), u.Is("Mul") && u.Inputs[0] == u.Inputs[1]:
+		case u.Is("Pow"), u.Is("Mul") && u.Input(0) == u.Input(1):
 			pow = u
 		case u.Is("Cast"):
 			return nil
@@ -358,7 +358,7 @@ func (m *matcher) layerNorm(n *graph.Node) *composite {
 		nodes = append(nodes, users[0])
 		v = users[0].Outputs[0]
 	}
-	if div.Inputs[1] != v {
+	if div.Input(1) != v {
 		return nil
 	}
 	nodes = append(nodes, div)

@@ -167,7 +167,7 @@ func (w *work) siluAt(n *graph.Node) (in string, ok bool) {
 			}
 		}
 	case n.Is("Div") && len(n.Inputs) == 2: // x / (1 + exp(-x))
-		if x := n.Inputs[0]; w.onePlusExpOfMinus(n.Inputs[1], x) {
+		if x := n.Input(0); w.onePlusExpOfMinus(n.Input(1), x) {
 			return x, true
 		}
 	case n.Is("Swish"):

@@ -80,10 +80,15 @@ func (w *work) evaluate(n *graph.Node) (*graph.Tensor, string) {
 	if len(args) == 0 || args[0] == nil {
 		return nil, ""
 	}
-	t, err := op(evaluation{n: n, args: args, opset: w.opset(), most: max(size, 1024)})
+	most := max(size, 1024)
+	if 8*most > w.foldRoom {
+		return nil, "the constants that were computed before take enough memory"
+	}
+	t, err := op(evaluation{n: n, args: args, opset: w.opset(), most: most})
 	if err != nil {
 		return nil, err.Error()
 	}
+	w.foldRoom -= len(t.Raw)
 	return t, ""
 }
 

@@ -20,6 +20,10 @@ type work struct {
 	ranks  map[string]int         // memory of rank
 	shapes map[string][]graph.Dim // of the values that the model came with
 	types  map[string]graph.DataType
+	// foldRoom is how many bytes constants may still take that are computed
+	// from others. Each is hardly larger than what it is made of, but a chain of
+	// them can double in every step.
+	foldRoom int
 
 	rule   string
 	made   []string
@@ -48,8 +52,10 @@ func newWork(m *graph.Model) (*work, error) {
 	for _, n := range c.Graph.Nodes {
 		w.idle[n] = w.dead(n)
 	}
+	w.foldRoom = 16 << 20
 	for _, t := range c.Graph.Initializers {
 		w.spare[t.Name] = !w.read(t.Name)
+		w.foldRoom += 16 * len(t.Raw)
 	}
 	return w, nil
 }

@@ -16,9 +16,14 @@ import (
 )
 
 const (
-	// inMemory is how many unpacked bytes of a compressed array are held in
-	// memory; a longer one goes to a temporary file.
+	// inMemory is how many unpacked bytes of a compressed file are held in
+	// memory; the rest goes to temporary files.
 	inMemory = 256 << 20
+	// A compressed file may unpack to freeRoom bytes, or to maxRatio times its
+	// size where that is more. Arrays of samples shrink to a half or a tenth;
+	// what shrinks to a thousandth is made to fill memory or disk.
+	freeRoom = 1 << 30
+	maxRatio = 200
 	// maxFortran bounds the arrays that are rearranged in memory.
 	maxFortran = 1 << 30
 )
@@ -39,6 +44,14 @@ type container struct {
 	npz    bool
 	seen   stamp
 	clean  []func() error
+	// memory and room are how many bytes may still be unpacked into memory, and
+	// in all.
+	memory, room int64
+}
+
+// newContainer is one of a file of so many bytes.
+func newContainer(path string, size int64) *container {
+	return &container{path: path, memory: inMemory, room: max(freeRoom, maxRatio*size)}
 }
 
 func (c *container) close() error {
@@ -99,19 +112,18 @@ func openContainer(path string) (c *container, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: cannot be read: %w", path, bare(err))
 	}
-	c = &container{path: path, file: f, clean: []func() error{f.Close}}
-	defer func() {
-		if err != nil {
-			c.close()
-			c, err = nil, fmt.Errorf("%s: %w", path, err)
-		}
-	}()
 	fi, err := f.Stat()
 	if err != nil {
-		return c, bare(err)
+		f.Close()
+		return nil, fmt.Errorf("%s: cannot be read: %w", path, bare(err))
 	}
-	c.seen = stampOf(fi)
-	return c, c.open(f, fi.Size())
+	c = newContainer(path, fi.Size())
+	c.file, c.clean, c.seen = f, []func() error{f.Close}, stampOf(fi)
+	if err := c.open(f, fi.Size()); err != nil {
+		c.close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
 }
 
 func (c *container) open(r io.ReaderAt, size int64) error {
@@ -130,6 +142,9 @@ func (c *container) open(r io.ReaderAt, size int64) error {
 			return fmt.Errorf("corrupt gzip file: %w: fetch or pack it again", noEOF(err))
 		}
 		plain, n, err := c.unpack(zr, -1)
+		if errors.Is(err, errBomb) {
+			return err
+		}
 		if err != nil {
 			return fmt.Errorf("corrupt gzip file: %w: fetch or pack it again", cutShort(err))
 		}
@@ -214,12 +229,16 @@ func readIDXHeader(r io.ReaderAt) (*header, error) {
 // unpack reads all of zr, into memory or a temporary file. A size >= 0 is how
 // many bytes are expected.
 func (c *container) unpack(zr io.Reader, size int64) (io.ReaderAt, int64, error) {
+	if size > c.room {
+		return nil, 0, errBomb
+	}
 	var buf bytes.Buffer
-	n, err := io.CopyN(&buf, zr, inMemory)
+	n, err := io.CopyN(&buf, zr, c.memory)
 	if err == io.EOF {
 		if size >= 0 && n != size {
 			return nil, 0, fmt.Errorf("it holds %d bytes and not the %d it claims", n, size)
 		}
+		c.memory, c.room = c.memory-n, c.room-n
 		return bytes.NewReader(buf.Bytes()), n, nil
 	}
 	if err != nil {
@@ -238,15 +257,21 @@ func (c *container) unpack(zr io.Reader, size int64) (io.ReaderAt, int64, error)
 		}
 		return err
 	})
-	m, err := io.Copy(tmp, io.MultiReader(&buf, zr))
-	if err != nil {
+	m, err := io.Copy(tmp, io.LimitReader(io.MultiReader(&buf, zr), c.room+1))
+	switch {
+	case err != nil:
 		return nil, 0, fmt.Errorf("unpacking to a temporary file: %w", err)
-	}
-	if size >= 0 && m != size {
+	case m > c.room:
+		return nil, 0, errBomb
+	case size >= 0 && m != size:
 		return nil, 0, fmt.Errorf("it holds %d bytes and not the %d it claims", m, size)
 	}
+	c.room -= m
 	return tmp, m, nil
 }
+
+// errBomb says that a file unpacks to far more than arrays do.
+var errBomb = fmt.Errorf("it unpacks to more than %d times its size: unpack it yourself and give the .npy if that is right", maxRatio)
 
 // openZip reads the members of an .npz. Stored members are read in place.
 func (c *container) openZip(r io.ReaderAt, size int64) error {
@@ -254,14 +279,19 @@ func (c *container) openZip(r io.ReaderAt, size int64) error {
 	if err != nil {
 		return fmt.Errorf("corrupt .npz (zip) file: %w: copy or save it again", noEOF(err))
 	}
+	seen := make(map[string]bool, len(zr.File))
 	for _, m := range zr.File {
+		if leadsOut(m.Name) {
+			return fmt.Errorf("entry %q has a name that leads out of the archive: np.savez makes no such file; save it again", m.Name)
+		}
 		if strings.HasSuffix(m.Name, "/") {
 			continue
 		}
 		key := strings.TrimSuffix(m.Name, ".npy")
-		if slices.ContainsFunc(c.arrays, func(a *arrayFile) bool { return a.key == key }) {
+		if seen[key] {
 			return fmt.Errorf("array %q is there twice", key)
 		}
+		seen[key] = true
 		a := &arrayFile{key: key, title: fmt.Sprintf("%s, array %q", filepath.Base(c.path), key)}
 		if err := c.openMember(a, m, r, size); err != nil {
 			return fmt.Errorf("array %q: %w", key, err)
@@ -272,6 +302,15 @@ func (c *container) openZip(r io.ReaderAt, size int64) error {
 		return errors.New("it holds no array")
 	}
 	return nil
+}
+
+// leadsOut reports whether an entry's name, taken for a path on any system,
+// leaves the folder that it is unpacked into. Nothing is unpacked to such names
+// here; who makes them means no good.
+func leadsOut(name string) bool {
+	parts := strings.FieldsFunc(name, func(r rune) bool { return r == '/' || r == '\\' })
+	drive := len(name) >= 2 && name[1] == ':' && (len(name) == 2 || name[2] == '/' || name[2] == '\\')
+	return strings.HasPrefix(name, "/") || strings.HasPrefix(name, `\`) || drive || slices.Contains(parts, "..")
 }
 
 func (c *container) openMember(a *arrayFile, m *zip.File, r io.ReaderAt, size int64) error {
@@ -303,6 +342,9 @@ func (c *container) openMember(a *arrayFile, m *zip.File, r io.ReaderAt, size in
 		}
 		defer rc.Close()
 		if a.r, n, err = c.unpack(rc, int64(m.UncompressedSize64)); err != nil {
+			if errors.Is(err, errBomb) {
+				return err
+			}
 			return fmt.Errorf("corrupt zip entry: %w", noEOF(err))
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"narrow/internal/bounded"
 )
 
 // values reads all elements of an array as float64.
@@ -237,11 +239,25 @@ func TestConvertInts(t *testing.T) {
 	}
 }
 
+// What opening files may allocate: docs/robustness.md has the table.
+var (
+	plainBound  = bounded.Bound{Factor: 4, Constant: 1 << 20}
+	packedBound = bounded.Bound{Factor: 4096, Constant: 1 << 20}
+	csvBound    = bounded.Bound{Factor: 128, Constant: 1 << 20}
+	imageBound  = bounded.Bound{Factor: 8 * pixelsPerByte, Constant: 8 * freePixels}
+)
+
 // fuzzContainer opens data as a file; whatever opens can be read to the end.
 func fuzzContainer(t *testing.T, data []byte) {
-	c := &container{path: "fuzz"}
+	c := newContainer("fuzz", int64(len(data)))
 	defer c.close()
-	if err := c.open(bytes.NewReader(data), int64(len(data))); err != nil {
+	bound := plainBound
+	if bytes.HasPrefix(data, []byte("PK")) || bytes.HasPrefix(data, []byte{0x1f, 0x8b}) {
+		bound = packedBound
+	}
+	var err error
+	bound.Run(t, len(data), func() { err = c.open(bytes.NewReader(data), int64(len(data))) })
+	if err != nil {
 		return
 	}
 	for _, a := range c.arrays {
@@ -312,7 +328,9 @@ func FuzzLabelsCSV(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		table, err := readLabelCSV(bytes.NewReader(data))
+		var table *labelTable
+		var err error
+		csvBound.Run(t, len(data), func() { table, err = readLabelCSV(bytes.NewReader(data)) })
 		if err != nil {
 			return
 		}
@@ -328,11 +346,13 @@ func FuzzLabelsCSV(f *testing.F) {
 func FuzzImage(f *testing.F) {
 	seed(f, "testdata/*.jpg", "testdata/*.png", "testdata/*.gif", "testdata/*.bmp", "testdata/*.webp")
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if w, h, err := imageSize(data); err != nil || w*h > 1<<20 {
-			return
+		if w, h, err := imageSize(data); err == nil && w*h > 1<<20 {
+			return // slow
 		}
 		p := &pixels{}
-		if err := decodeImage(p, data); err == nil && len(p.pix) != p.w*p.h*3 {
+		var err error
+		imageBound.Run(t, len(data), func() { err = decodeImage(p, data) })
+		if err == nil && len(p.pix) != p.w*p.h*3 {
 			t.Fatalf("%d x %d with %d bytes", p.w, p.h, len(p.pix))
 		}
 	})

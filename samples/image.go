@@ -16,9 +16,15 @@ import (
 	"golang.org/x/image/webp"
 )
 
-// maxPixels is the size beyond which an image is taken for a decompression
-// bomb; PIL refuses the same.
-const maxPixels = 2 * 89478485
+// An image of more pixels is taken for a decompression bomb. PIL refuses the
+// same size; and a file of a few bytes that claims to hold many pixels is one,
+// too: formats spend a byte on 1,100 pixels at the least where there is anything
+// to see.
+const (
+	maxPixels     = 2 * 89478485
+	freePixels    = 16 << 20
+	pixelsPerByte = 1100
+)
 
 var imageExts = []string{".bmp", ".gif", ".jpe", ".jpeg", ".jfif", ".jpg", ".png", ".webp"}
 
@@ -86,7 +92,10 @@ func imageSize(data []byte) (w, h int, err error) {
 		return 0, 0, fmt.Errorf("does not decode as %s: %w", d.name, err)
 	}
 	if cfg.Width <= 0 || cfg.Height <= 0 || cfg.Width > maxPixels/cfg.Height {
-		return 0, 0, fmt.Errorf("%d x %d pixels are not an image that can be read", cfg.Width, cfg.Height)
+		return 0, 0, fmt.Errorf("%d x %d pixels are not an image that can be read: at most %d are", cfg.Width, cfg.Height, maxPixels)
+	}
+	if cfg.Width*cfg.Height > freePixels+pixelsPerByte*len(data) {
+		return 0, 0, fmt.Errorf("its %d bytes claim to hold %d x %d pixels, far more than an image of that size has: replace it, or take it out", len(data), cfg.Width, cfg.Height)
 	}
 	return cfg.Width, cfg.Height, nil
 }

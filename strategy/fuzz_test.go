@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"narrow/diag"
+	"narrow/internal/bounded"
 	"narrow/strategy"
 )
 
@@ -33,12 +35,29 @@ func seeds(f *testing.F) {
 	}
 }
 
+// parseBound is what parsing may allocate: a file can be all mistakes, and each
+// is told. See docs/robustness.md.
+var parseBound = bounded.Bound{Factor: 4096, Constant: 1 << 20}
+
+// TestParseMemory holds the bound where a file is all small parts.
+func TestParseMemory(t *testing.T) {
+	many := func(s string) string { return strings.Repeat(s, 2000) }
+	for _, text := range []string{
+		`{"layer_quantize_config": [` + many("{},") + "{}]}", `{"layer_quantize_config": [` + many("5,") + "{}]}", "[" + many(","), many("{"), many("@"),
+		"{" + many(`"a":1,`) + `"a":1}`, "{" + many(`"bit_width":1,`) + `"a":1}`,
+	} {
+		parseBound.Run(t, len(text), func() { _, _ = strategy.Parse("f.json", []byte(text)) })
+	}
+}
+
 // FuzzParse: no bytes make it panic, and every place that it names lies in the
 // file.
 func FuzzParse(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, src []byte) {
-		s, list := strategy.Parse("f.json", src)
+		var s *strategy.Strategy
+		var list diag.List
+		parseBound.Run(t, len(src), func() { s, list = strategy.Parse("f.json", src) })
 		if s == nil {
 			t.Fatal("no strategy")
 		}

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -13,6 +12,7 @@ import (
 
 	"narrow/graph"
 	pb "narrow/graph/onnx/internal/onnxpb"
+	"narrow/internal/bounded"
 )
 
 // small returns a model that is right: y = x * w, z = Relu(y).
@@ -175,23 +175,19 @@ func hostile() map[string][]byte {
 	}
 }
 
+// memory is the bound that [Decode] states.
+var memory = bounded.Bound{Factor: MemoryFactor, Constant: MemoryConstant}
+
 // TestMemory holds [Decode] to the multiple of the input's size that it states.
 func TestMemory(t *testing.T) {
 	for name, data := range hostile() {
 		if data == nil {
 			data = mustMarshal(t, full())
 		}
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		_, err := Decode(data, "")
-		runtime.ReadMemStats(&after)
-		used := int(after.TotalAlloc - before.TotalAlloc)
-		t.Logf("%s: %d bytes, %d allocated (%.1f), %v", name, len(data), used, float64(used)/float64(len(data)), err)
+		var err error
+		memory.Run(t, len(data), func() { _, err = Decode(data, "") })
 		if name == "nested graphs" && (err == nil || !strings.Contains(err.Error(), "nested more than")) {
 			t.Errorf("%s: %v", name, err)
-		}
-		if limit := MemoryFactor*len(data) + MemoryConstant; used > limit {
-			t.Errorf("%s: %d bytes of input, %d allocated", name, len(data), used)
 		}
 	}
 }
@@ -206,7 +202,9 @@ func FuzzDecode(f *testing.F) {
 		f.Add(data[:min(len(data), 200)])
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		m, err := Decode(data, "")
+		var m *graph.Model
+		var err error
+		memory.Run(t, len(data), func() { m, err = Decode(data, "") })
 		if err != nil {
 			if strings.ContainsRune(err.Error(), '\n') {
 				t.Errorf("more than one line: %q", err)
