@@ -78,9 +78,9 @@ type Promise struct {
 	HeldOut *Score `json:"held_out,omitempty"`
 }
 
-// within reports whether the drop on all samples is at most most, and that on
+// Within reports whether the drop on all samples is at most most, and that on
 // those held out not above it by more than its standard error.
-func (p *Promise) within(most float64) bool {
+func (p *Promise) Within(most float64) bool {
 	return p.All.within(most) && (p.HeldOut == nil || p.HeldOut.Drop()-p.HeldOut.StdErr() <= most)
 }
 

@@ -295,7 +295,7 @@ func (s *search) tell(end bool) error {
 		return nil
 	}
 	for _, t := range s.opts.Known {
-		if !end && t.Confirm != nil && !s.seen[t.id()] && t.Cost < s.best.cost && t.Confirm.within(s.opts.MaxDrop) {
+		if !end && t.Confirm != nil && !s.seen[t.id()] && t.Cost < s.best.cost && t.Confirm.Within(s.opts.MaxDrop) {
 			return nil
 		}
 	}
@@ -357,7 +357,7 @@ func (s *search) test(p *point) error {
 	if err != nil {
 		return err
 	}
-	if p.refused = !t.Confirm.within(s.opts.MaxDrop); p.refused {
+	if p.refused = !t.Confirm.Within(s.opts.MaxDrop); p.refused {
 		return nil
 	}
 	p.found = &Found{Strategy: p.strategy, Words: words, Cost: p.cost, Promise: *t.Confirm}

@@ -68,7 +68,7 @@ func TestConfirm(t *testing.T) {
 	}
 	refused := 0
 	for _, tr := range out.Trials {
-		if tr.Phase == Confirm && !tr.Confirm.within(0.02) {
+		if tr.Phase == Confirm && !tr.Confirm.Within(0.02) {
 			refused++
 		}
 	}
@@ -77,10 +77,10 @@ func TestConfirm(t *testing.T) {
 	}
 	// Held-out samples refuse by themselves only where they are sure.
 	p := Promise{All: Score{Samples: 300, Lost: 3}, HeldOut: &Score{Samples: 100, Lost: 3}}
-	if !p.within(0.015) {
+	if !p.Within(0.015) {
 		t.Errorf("%v ± %v was refused", p.HeldOut.Drop(), p.HeldOut.StdErr())
 	}
-	if p.HeldOut.Lost = 6; p.within(0.015) {
+	if p.HeldOut.Lost = 6; p.Within(0.015) {
 		t.Errorf("%v ± %v was taken", p.HeldOut.Drop(), p.HeldOut.StdErr())
 	}
 }
@@ -158,7 +158,7 @@ func TestInterrupted(t *testing.T) {
 		}
 		confirmed := 0.0
 		for _, tr := range saved {
-			if tr.Phase == Confirm && tr.Confirm.within(0.02) {
+			if tr.Phase == Confirm && tr.Confirm.Within(0.02) {
 				confirmed = tr.Cost
 			}
 		}
