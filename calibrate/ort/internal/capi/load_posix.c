@@ -1,6 +1,7 @@
 //go:build !windows
 
 #include <dlfcn.h>
+#include <stdlib.h>
 
 #include "glue.h"
 
@@ -11,6 +12,10 @@ static const OrtApiBase* fail(char** err) {
 }
 
 const OrtApiBase* nw_load(const char* path, char** err) {
+  // From 1.30 on the library sends telemetry home, and leaves a device id and a
+  // database in the user's cache, from the moment its environment is made:
+  // DisableTelemetryEvents comes too late. Whoever wants it sets the variable.
+  setenv("ORT_DISABLE_TELEMETRY", "1", 0);
   // Never closed again: the library's threads and static data outlive a session.
   void* lib = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (lib == NULL) return fail(err);

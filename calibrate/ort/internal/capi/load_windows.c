@@ -20,6 +20,8 @@ static const OrtApiBase* fail(char** err) {
 const OrtApiBase* nw_load(const char* path, char** err) {
   wchar_t* w = wide(path);
   if (w == NULL) return fail(err);
+  // See load_posix.c.
+  if (GetEnvironmentVariableW(L"ORT_DISABLE_TELEMETRY", NULL, 0) == 0) SetEnvironmentVariableW(L"ORT_DISABLE_TELEMETRY", L"1");
   HMODULE lib = LoadLibraryW(w);
   free(w);
   if (lib == NULL) return fail(err);
