@@ -5,11 +5,13 @@ GO    ?= go
 FUZZ  ?= 20000x
 BENCH ?= .
 PYTHON ?= /usr/bin/python3
+PREFIX ?= /usr/local
+DESTDIR ?=
 
 # ONNX Runtime is opened at run time; its binding needs cgo.
 export CGO_ENABLED = 1
 
-.PHONY: setup build test test-report report-web report-picture race check demo bench bench-kernels fuzz clean
+.PHONY: setup build test test-report report-web report-picture race check demo bench bench-kernels fuzz install uninstall test-install release release-check clean
 
 ## setup: ONNX Runtime and Fashion-MNIST into the user's cache
 setup:
@@ -17,7 +19,7 @@ setup:
 
 ## build: the program, as bin/narrow
 build:
-	$(GO) build -trimpath -o bin/narrow ./cmd/narrow
+	$(GO) build -trimpath -buildvcs=auto -o bin/narrow ./cmd/narrow
 
 ## test: all tests, ONNX Runtime's included; those of the kernels again without assembly
 test: setup
@@ -70,5 +72,49 @@ fuzz:
 	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZ) $$p || exit 1; \
 	  done; done
 
+# Where make install puts things. The library lies beside the program, where narrow looks for it; what
+# is in the search path is a link.
+LIBDIR  = $(DESTDIR)$(PREFIX)/lib/narrow
+MANDIR  = $(DESTDIR)$(PREFIX)/share/man/man1
+BASHDIR = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+ZSHDIR  = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+FISHDIR = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+
+## install: the program, ONNX Runtime, manual pages and completions below PREFIX (/usr/local);
+## DESTDIR before it for packagers
+install: build
+	install -d $(DESTDIR)$(PREFIX)/bin $(LIBDIR) $(MANDIR) $(BASHDIR) $(ZSHDIR) $(FISHDIR)
+	install -m 755 bin/narrow $(LIBDIR)/narrow
+	install -m 755 "$$($(GO) run ./tools/setup ort)" $(LIBDIR)/
+	ln -sf ../lib/narrow/narrow $(DESTDIR)$(PREFIX)/bin/narrow
+	bin/narrow man $(MANDIR)
+	bin/narrow completion bash > $(BASHDIR)/narrow
+	bin/narrow completion zsh > $(ZSHDIR)/_narrow
+	bin/narrow completion fish > $(FISHDIR)/narrow.fish
+
+## uninstall: takes away what make install put there
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/narrow $(MANDIR)/narrow.1 $(MANDIR)/narrow-*.1 $(BASHDIR)/narrow $(ZSHDIR)/_narrow $(FISHDIR)/narrow.fish
+	rm -rf $(LIBDIR)
+
+## test-install: make install into an empty folder gives a program that finds its library, and make
+## uninstall leaves no file
+test-install:
+	@d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && \
+	$(MAKE) --no-print-directory install DESTDIR="$$d" PREFIX=/usr >/dev/null && \
+	env -i HOME="$$d" "$$d/usr/bin/narrow" version && \
+	env -i HOME="$$d" "$$d/usr/bin/narrow" version | grep -q "^ONNX Runtime .*$$d/usr/lib/narrow/" && \
+	$(MAKE) --no-print-directory uninstall DESTDIR="$$d" PREFIX=/usr >/dev/null && \
+	left=$$(find "$$d" ! -type d) && if [ -n "$$left" ]; then echo "left behind: $$left"; exit 1; fi
+
+## release: archives for Linux, macOS and Windows into ./dist, from the commit that is checked out; needs
+## npm and python3 with pip
+release:
+	$(GO) run ./tools/release
+
+## release-check: unpacks ./dist, looks at what is in it, and runs what this machine can run
+release-check:
+	$(GO) run ./tools/release -check
+
 clean:
-	rm -rf bin demo
+	rm -rf bin demo dist

@@ -73,15 +73,17 @@ var programs = []string{"cmd", "tools", "examples"}
 // outside says who may import which module that is not of the standard
 // library.
 var outside = map[string][]string{
-	"google.golang.org/protobuf":      {"graph/onnx", "calibrate/ort"},
-	"github.com/spf13/cobra":          {"cmd"},
-	"github.com/spf13/pflag":          {"cmd"},
-	"golang.org/x/image":              {"samples"},
-	"golang.org/x/sys":                {"internal/kernel", "internal/atomicfile", "calibrate/ort", "cmd"},
-	"golang.org/x/term":               {"cmd", "internal/progress"},
-	"github.com/schollz/progressbar":  {"internal/progress"},
-	"github.com/rogpeppe/go-internal": {"cmd"},
-	"github.com/mmcloughlin/avo":      nil,
+	"google.golang.org/protobuf":        {"graph/onnx", "calibrate/ort"},
+	"github.com/spf13/cobra":            {"cmd"},
+	"github.com/spf13/pflag":            {"cmd"},
+	"golang.org/x/image":                {"samples"},
+	"golang.org/x/sys":                  {"internal/kernel", "internal/atomicfile", "calibrate/ort", "cmd"},
+	"golang.org/x/term":                 {"cmd", "internal/progress"},
+	"github.com/schollz/progressbar":    {"internal/progress"},
+	"github.com/rogpeppe/go-internal":   {"cmd"},
+	"github.com/mmcloughlin/avo":        nil,
+	"github.com/CycloneDX/cyclonedx-go": {"tools/release"},
+	"github.com/google/licensecheck":    {"tools/release"},
 }
 
 // cgo is the only package that may import C.
