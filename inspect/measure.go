@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 
 	"narrow"
 	"narrow/calibrate"
@@ -14,10 +16,6 @@ import (
 	"narrow/plan"
 	"narrow/scheme"
 )
-
-// chunk is how many samples run at once, whatever the batch size: an engine may
-// sum in another order for another one.
-const chunk = 8
 
 // Options say how to measure.
 type Options struct {
@@ -36,8 +34,9 @@ func cores(threads int) int {
 
 // Measure runs the float and the quantized network side by side over the
 // samples, each sample once through each, and compares every quantized tensor
-// and every layer's output. It holds the values of a few samples at a time. The
-// error names the model.
+// and every layer's output. It holds the float values of at most eight samples
+// at a time, and of fewer where these take more than 512 MB. The error names the
+// model.
 func Measure(ctx context.Context, c *narrow.Calibrated, run calibrate.Runner, in calibrate.Batches, opts Options) (*Result, error) {
 	m, err := newMeasurement(c, kernel.NewPool(cores(opts.Threads)))
 	if err == nil {
@@ -189,7 +188,15 @@ func (m *measurement) run(ctx context.Context, run calibrate.Runner, in calibrat
 		return err
 	}
 	defer quantized.Close()
-	for b, err := range calibrate.Fit(in, m.c.Plan.Model, chunk) {
+	first, in, err := peek(in)
+	if err != nil {
+		return err
+	}
+	size := chunk
+	if first != nil {
+		size = chunkOf(m.c.Plan.Model, slices.Collect(maps.Keys(m.places)), first)
+	}
+	for b, err := range calibrate.Fit(in, m.c.Plan.Model, size) {
 		if err != nil {
 			return err
 		}

@@ -5,7 +5,9 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"narrow/calibrate"
 	"narrow/calibrate/observe"
+	"narrow/graph"
 	"narrow/internal/kernel"
 	"narrow/scheme"
 )
@@ -210,6 +212,21 @@ func TestUnblock(t *testing.T) {
 	for i := range want {
 		if got[i] != want[i] {
 			t.Fatalf("element %d is %v, want %v", i, got[i], want[i])
+		}
+	}
+}
+
+// TestChunk: large values make fewer samples run at once, one at least.
+func TestChunk(t *testing.T) {
+	for _, tt := range []struct{ side, want int }{{16, 8}, {1024, 8}, {1448, 4}, {2000, 2}, {20_000, 1}} {
+		m, err := graph.Parse(`net (float[N, 16, H, W] x) => (float[N, 16, H, W] y) { h = Relu (x)
+			y = Sigmoid (h) }`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := &calibrate.Batch{Count: 3, Inputs: map[string]calibrate.Tensor{"x": {Shape: []int64{3, 16, int64(tt.side), int64(tt.side)}}}}
+		if got := chunkOf(m, []string{"h", "nothing"}, b); got != tt.want {
+			t.Errorf("%d x %d: %d samples at once, want %d", tt.side, tt.side, got, tt.want)
 		}
 	}
 }

@@ -64,7 +64,8 @@ type Layer struct {
 
 // Tensor is one quantized tensor. Min, Max, Clipped, Zeroed, Histogram and Own
 // are of the float network's values; of weights and biases, those that
-// calibration corrected and equalization rescaled.
+// calibration corrected and equalization rescaled, but for those that were
+// chosen anew ([narrow.Calibrated.Refine]), against which Own holds the choice.
 type Tensor struct {
 	// Name is the value's or the constant's name.
 	Name string `json:"name"`
@@ -129,8 +130,8 @@ type Grid struct {
 
 // Error tells how far tested values are from reference ones.
 type Error struct {
-	// SQNR is 10*log10(sum(ref^2) / sum((ref-test)^2)) in dB: +Inf (null in
-	// JSON) where nothing differs.
+	// SQNR is 10*log10(sum(ref^2) / sum((ref-test)^2)) in dB: +Inf where nothing
+	// differs (MSE is 0), -Inf where all reference values are 0; null in JSON.
 	SQNR calibrate.Decibel `json:"sqnr_db"`
 	// Cosine is of the angle between the two, in -1..1.
 	Cosine float64 `json:"cosine"`
@@ -140,11 +141,10 @@ type Error struct {
 	MaxDiff float64 `json:"max_diff"`
 }
 
-// Histogram counts values in bins of equal width: Counts[i] those in
-// [Low + i*Width, Low + (i+1)*Width), of which there are [Bins]. All values are
-// in it. Width and Low are multiples of a power of two, and 0 is always an edge
-// between bins or outside. Width is 0, and Counts nil, where there are no
-// values.
+// Histogram counts values in [Bins] bins of equal width: Counts[i] those from
+// Low + i*Width to Low + (i+1)*Width, of which that nearer to 0 counts. All
+// values are in it. Low is a multiple of Width, so that 0 is an edge between
+// bins, or outside. Width is 0, and Counts nil, where there are no values.
 type Histogram struct {
 	Low    float64 `json:"low"`
 	Width  float64 `json:"width"`

@@ -61,7 +61,7 @@ var house = map[string]struct {
 
 	"compare": {7, []string{".", "diag", "scheme", "strategy", "graph", "graph/onnx", "plan", "calibrate", "cost", "export"}},
 	"inspect": {7, []string{
-		".", "scheme", "graph", "plan", "calibrate", "calibrate/observe", "internal/kernel",
+		".", "scheme", "graph", "graph/infer", "plan", "calibrate", "calibrate/observe", "internal/kernel",
 	}},
 	"search": {8, []string{".", "diag", "scheme", "strategy", "plan", "calibrate", "cost", "inspect"}},
 	"report": {8, []string{".", "diag", "scheme", "strategy", "graph", "plan", "calibrate", "inspect", "internal/messages"}},
