@@ -437,6 +437,41 @@ func TestUnusual(t *testing.T) {
 	}
 }
 
+// TestNotANumber: a sample that the network does not take is left out and
+// counted, and the result can be written as JSON.
+func TestNotANumber(t *testing.T) {
+	m := open(t, old(smallText(clip)))
+	c := calibrated(t, m, int16, 1)
+	in := func(yield func(*calibrate.Batch, error) bool) {
+		for b, err := range random(m, 10, 5, 1) {
+			if b.First == 5 {
+				b.Inputs["x"].Floats[7] = float32(math.NaN())
+			}
+			if !yield(b, err) {
+				return
+			}
+		}
+	}
+	r := measure(t, c, in, inspect.Options{})
+	if x := r.Tensors[0]; x.Invalid != 1 || x.Elements != 10*16*36-1 {
+		t.Errorf("%s: %d elements, %d invalid", x.Name, x.Elements, x.Invalid)
+	}
+	for _, l := range r.Layers {
+		if l.Error.SQNR < 40 || math.IsInf(float64(l.Error.SQNR), 0) {
+			t.Errorf("layer %s: %v dB with 16 bits", l.Name, l.Error.SQNR)
+		}
+	}
+	s := rank(t, c, in, inspect.SensitivityOptions{})
+	if s.Invalid != 1 || s.All.SQNR < 40 {
+		t.Errorf("%d invalid, %v dB", s.Invalid, s.All.SQNR)
+	}
+	for _, v := range []any{r, s} {
+		if _, err := json.Marshal(v); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestErrors: the message names the model, and what is wrong.
 func TestErrors(t *testing.T) {
 	m := bundled(t)
