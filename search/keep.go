@@ -14,8 +14,8 @@ const keepBytes = 1 << 30
 type extent struct{ first, count int }
 
 // keep reads the batches once and returns them to be gone through many times:
-// from memory, or, where they take more than keepBytes, from in again.
-func keep(in calibrate.Batches) (calibrate.Batches, []extent, error) {
+// from memory, or, where they take more than limit bytes, from in again.
+func keep(in calibrate.Batches, limit int) (calibrate.Batches, []extent, error) {
 	var kept []*calibrate.Batch
 	var extents []extent
 	size, all := 0, true
@@ -37,7 +37,7 @@ func keep(in calibrate.Batches) (calibrate.Batches, []extent, error) {
 			}
 			c.Inputs[name] = calibrate.Tensor{Type: t.Type, Shape: slices.Clone(t.Shape), Floats: slices.Clone(t.Floats), Raw: slices.Clone(t.Raw), Strings: slices.Clone(t.Strings)}
 		}
-		if kept = append(kept, &c); size > keepBytes {
+		if kept = append(kept, &c); size > limit {
 			kept, all = nil, false
 		}
 	}

@@ -46,11 +46,14 @@ type Network struct {
 	runner calibrate.Runner
 	opts   calibrate.Options
 	layers []Layer
+	// nameless are the layers that no rule finds.
+	nameless []string
 
 	calibration, test calibrate.Batches
 	labels            []int
 	split             split
 	float             [][]float32 // the float network's first output, by test sample
+	top1              float64     // of the float network
 }
 
 // NewNetwork runs the float network over the test samples and returns the
@@ -61,18 +64,18 @@ type Network struct {
 func NewNetwork(ctx context.Context, m *narrow.Model, run calibrate.Runner, in Samples, space Space, opts calibrate.Options) (*Network, error) {
 	n := &Network{model: m, runner: run, opts: opts, labels: in.Labels}
 	var err error
-	if n.layers, err = layersOf(m, space); err != nil {
+	if n.layers, n.nameless, err = layersOf(m, space); err != nil {
 		return nil, err
 	}
-	if n.calibration, _, err = keep(in.Calibration); err != nil {
+	if n.calibration, _, err = keep(in.Calibration, keepBytes); err != nil {
 		return nil, err
 	}
 	var extents []extent
-	if n.test, extents, err = keep(in.Test); err != nil {
+	if n.test, extents, err = keep(in.Test, keepBytes); err != nil {
 		return nil, err
 	}
 	n.split = splitBatches(extents, cmp.Or(in.SearchSamples, SearchSamples), in.Seed)
-	_, err = calibrate.Evaluate(ctx, run, m.Graph, n.test, calibrate.TestOptions{
+	res, err := calibrate.Evaluate(ctx, run, m.Graph, n.test, calibrate.TestOptions{
 		Threads: opts.Threads, Labels: in.Labels,
 		Output: func(first int, outs []calibrate.Tensor) error {
 			rows, err := rowsOf(outs)
@@ -88,6 +91,7 @@ func NewNetwork(ctx context.Context, m *narrow.Model, run calibrate.Runner, in S
 	if err != nil {
 		return nil, fmt.Errorf("running %s: %w", m.Path, err)
 	}
+	n.top1 = res.Float.Top1
 	return n, nil
 }
 
@@ -106,18 +110,18 @@ func rowsOf(outs []calibrate.Tensor) ([][]float32, error) {
 }
 
 // layersOf returns the layers that have something to quantize and that a rule by
-// name finds.
-func layersOf(m *narrow.Model, space Space) ([]Layer, error) {
+// name finds, and the names of the others.
+func layersOf(m *narrow.Model, space Space) (named []Layer, nameless []string, err error) {
 	st, err := space.Strategy(nil, space.candidate(nil, space.Base))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	r, list, err := m.Resolve(st)
 	if err == nil {
 		err = list.Err()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("planning %s: %w", m.Path, err)
+		return nil, nil, fmt.Errorf("planning %s: %w", m.Path, err)
 	}
 	var layers []Layer
 	at := map[*plan.Layer]int{}
@@ -130,17 +134,17 @@ func layersOf(m *narrow.Model, space Space) ([]Layer, error) {
 		}
 		layers[i].Weighted = layers[i].Weighted || t.Kind == scheme.Weights
 	}
-	// A name may mean several nodes, or another one before the rewrites. What has
-	// no weights never is the rung of most, so that every layer gets a rule.
+	// A name may mean several nodes before the rewrites. What has no weights never
+	// is the rung of most, so that every layer gets a rule here.
 	bare := slices.Clone(layers)
 	for i := range bare {
 		bare[i].Weighted = false
 	}
 	if st, err = space.Strategy(bare, space.candidate(layers, space.half())); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if _, list, err = m.Resolve(st); err != nil {
-		return nil, fmt.Errorf("planning %s: %w", m.Path, err)
+		return nil, nil, fmt.Errorf("planning %s: %w", m.Path, err)
 	}
 	bad := map[int]bool{}
 	for _, f := range list {
@@ -148,13 +152,15 @@ func layersOf(m *narrow.Model, space Space) ([]Layer, error) {
 			bad[i] = true
 		}
 	}
-	var named []Layer
 	for i, l := range layers {
-		if !bad[i] {
+		// A node's name goes before an input's.
+		if bad[i] || l.Input && slices.ContainsFunc(layers, func(k Layer) bool { return k.Name == l.Name && !k.Input }) {
+			nameless = append(nameless, l.Name)
+		} else {
 			named = append(named, l)
 		}
 	}
-	return named, nil
+	return named, nameless, nil
 }
 
 // ruleOf returns the index of the layer rule that a finding is about.
@@ -173,6 +179,13 @@ func ruleOf(f diag.Finding) (int, bool) {
 func (n *Network) Split() (searched, heldOut int) {
 	return n.split.samples, len(n.float) - n.split.samples
 }
+
+// Nameless returns the layers that a rule cannot name, since their names mean
+// others too: they keep what the network has.
+func (n *Network) Nameless() []string { return n.nameless }
+
+// Top1 returns the float network's accuracy on all test samples.
+func (n *Network) Top1() float64 { return n.top1 }
 
 // Layers returns the layers that a rule can name.
 func (n *Network) Layers() []Layer { return n.layers }

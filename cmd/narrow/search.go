@@ -127,6 +127,7 @@ type searchJob struct {
 
 // search is the command.
 func (a *app) search(c *cobra.Command, f *searchFlags) error {
+	start := time.Now()
 	if err := f.required(c, "model", "data"); err != nil {
 		return err
 	}
@@ -170,14 +171,21 @@ func (a *app) search(c *cobra.Command, f *searchFlags) error {
 	}
 	p := &j.provenance
 	p.Searched, p.HeldOut = network.Split()
-	fmt.Fprintf(a.stderr, "%s: %s calibrate; of %s, %d are searched on and %d held out\n",
-		f.model, count(p.Calibration.Samples, "sample"), count(p.Test.Samples, "test sample"), p.Searched, p.HeldOut)
+	fmt.Fprintf(a.stderr, "%s: %s calibrate; of %s, %d are searched on and %d held out; the float network's top-1 is %s\n",
+		f.model, count(p.Calibration.Samples, "sample"), count(p.Test.Samples, "test sample"), p.Searched, p.HeldOut, percent(network.Top1()))
+	if names := network.Nameless(); len(names) > 0 {
+		fmt.Fprintf(a.stderr, "%s cannot be named by a rule and keep what the network has: %s\n", count(len(names), "layer"), strings.Join(names, ", "))
+	}
 	if n := len(j.known); n > 0 {
 		fmt.Fprintf(a.stderr, "%s: going on with %s\n", f.beside(".search.json"), count(n, "known trial"))
 	}
 	j.trials = len(j.known)
+	budget := f.budget
+	if budget > 0 {
+		budget = max(budget-time.Since(start), 1) // what came before counts
+	}
 	out, err := search.Run(ctx, space, network, search.Options{
-		MaxDrop: f.maxDrop, Budget: f.budget, Known: j.known,
+		MaxDrop: f.maxDrop, Budget: budget, Known: j.known,
 		Trial: func(t search.Trial, all []search.Trial, left time.Duration) error {
 			printTrial(a.stderr, t, left)
 			j.trials = len(all)

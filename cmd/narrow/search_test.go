@@ -93,7 +93,7 @@ func TestSearch(t *testing.T) {
 			t.Errorf("standard output lacks %q:\n%s", want, stdout)
 		}
 	}
-	for _, want := range []string{"32 samples calibrate; of 208 test samples, 144 are searched on and 64 held out", "  1 wide ", " recipe ", " rank ", " mix ", " confirm ", " left\n"} {
+	for _, want := range []string{"32 samples calibrate; of 208 test samples, 144 are searched on and 64 held out; the float network's top-1 is ", "  1 wide ", " recipe ", " rank ", " mix ", " confirm ", " left\n"} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("standard error lacks %q:\n%s", want, stderr)
 		}

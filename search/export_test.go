@@ -1,0 +1,9 @@
+package search
+
+import "narrow/calibrate"
+
+// Forget lets go of the samples in memory, as where they are too many.
+func (n *Network) Forget(calibration, test calibrate.Batches) {
+	n.calibration, _, _ = keep(calibration, 100)
+	n.test, _, _ = keep(test, 100)
+}

@@ -1,0 +1,207 @@
+package search_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"narrow"
+	"narrow/calibrate"
+	"narrow/calibrate/ort"
+	"narrow/graph"
+	"narrow/graph/onnx"
+	"narrow/scheme"
+	"narrow/search"
+	"narrow/strategy"
+)
+
+func runner(t *testing.T) *ort.Runner {
+	t.Helper()
+	r, err := ort.Open("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// pictures are n random inputs of the bundled network in batches of 8.
+func pictures(n int, seed uint64) calibrate.Batches {
+	return func(yield func(*calibrate.Batch, error) bool) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		for first := 0; first < n; first += 8 {
+			count := min(8, n-first)
+			x := make([]float32, count*28*28)
+			for i := range x {
+				x[i] = r.Float32()
+			}
+			in := map[string]calibrate.Tensor{"image": {Type: graph.Float32, Shape: []int64{int64(count), 1, 28, 28}, Floats: x}}
+			if !yield(&calibrate.Batch{First: first, Count: count, Inputs: in}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func parse(t *testing.T, text string) *strategy.Strategy {
+	t.Helper()
+	s, list := strategy.Parse("strategy.json", []byte(text))
+	if err := list.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestNetwork holds the evaluator on ONNX Runtime to what calibration and test
+// give by themselves.
+func TestNetwork(t *testing.T) {
+	ctx := context.Background()
+	m, err := narrow.Open("../models/fashion_dscnn.onnx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const samples = 52 // the last batch is half full
+	labels := make([]int, samples)
+	for i := range labels {
+		labels[i] = i % 10
+	}
+	net, err := search.NewNetwork(ctx, m, runner(t), search.Samples{Calibration: pictures(24, 1), Test: pictures(samples, 2), Labels: labels, Seed: 3}, search.SpaceFor(scheme.CPU), calibrate.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	layers := net.Layers()
+	if len(layers) != 22 || layers[0] != (search.Layer{Name: "image", Input: true}) || layers[1] != (search.Layer{Name: "/features/features.0/conv/Conv", Weighted: true}) || net.Nameless() != nil {
+		t.Errorf("%d layers: %+v", len(layers), layers)
+	}
+	searched, held := net.Split()
+	if searched+held != samples || held == 0 || searched < held {
+		t.Errorf("%d are searched on, %d held out", searched, held)
+	}
+
+	int8 := parse(t, `{"target_device": "CPU", "include_cle": false, "include_bias_corr": false, "overall_quantize_config":
+		{"method": "maxmin", "round_mode": "half_even", "scale_type": "float", "calib_statistic_method": "max"}}`)
+	resolved, _, err := m.Resolve(int8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := resolved.Calibrate(ctx, runner(t), pictures(24, 1), calibrate.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := c.Test(ctx, runner(t), pictures(samples, 2), calibrate.TestOptions{Labels: labels}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := net.Confirm(ctx, int8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Samples != samples || p.Float != want.Float.Top1 || p.Quantized != want.Quantized.Top1 || p.Agreement != want.Agreement || p.Float != net.Top1() {
+		t.Errorf("promised %+v, tested %+v", p, want)
+	}
+	if got := p.All.Agreement(); got != want.Agreement {
+		t.Errorf("agreement %v, not %v", got, want.Agreement)
+	}
+	if p.HeldOut == nil || p.HeldOut.Samples != held {
+		t.Errorf("held out: %+v", p.HeldOut)
+	}
+	// What is searched on and what is held out are all.
+	s, err := net.Search(ctx, int8, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Samples != searched || s.Quantized+p.HeldOut.Quantized != p.All.Quantized || s.Lost+p.HeldOut.Lost != p.All.Lost || s.Agree+p.HeldOut.Agree != p.All.Agree {
+		t.Errorf("searched %+v, held out %+v, all %+v", s, *p.HeldOut, p.All)
+	}
+	// A trial that is given up has seen less.
+	calls := 0
+	s, err = net.Search(ctx, int8, func(s search.Score) bool { calls++; return s.Samples >= 16 })
+	if err != nil || !s.Stopped || s.Samples < 16 || s.Samples >= searched || calls < 2 {
+		t.Errorf("given up after %d calls: %+v, %v", calls, s, err)
+	}
+
+	cost, err := net.Cost(int8)
+	if err != nil || cost != 1.0/16 {
+		t.Errorf("int8 costs %v, %v", cost, err)
+	}
+	noise, err := net.Noise(ctx, int8)
+	if err != nil || len(noise) != len(layers) {
+		t.Fatalf("%v, %v", noise, err)
+	}
+	for i, n := range noise {
+		if !(n > 0 && n < 1) {
+			t.Errorf("%s makes noise of %v", layers[i].Name, n)
+		}
+	}
+	float := parse(t, `{"target_device": "CPU", "include_cle": false, "overall_quantize_config": {"datatype": "float32"}}`)
+	if noise, err = net.Noise(ctx, float); err != nil || slices.Max(noise) != 0 {
+		t.Errorf("float32 makes noise of %v, %v", noise, err)
+	}
+
+	// Samples that are too many to keep are read again.
+	net.Forget(pictures(24, 1), pictures(samples, 2))
+	if again, err := net.Confirm(ctx, int8); err != nil || !reflect.DeepEqual(again, p) {
+		t.Errorf("%+v, %v, not %+v", again, err, p)
+	}
+
+	ctx, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := net.Confirm(ctx, int8); err == nil {
+		t.Error("a search that is over goes on")
+	}
+}
+
+// TestNameless: an input with the name of a node gets no rule, and networks
+// without classes are refused.
+func TestNameless(t *testing.T) {
+	open := func(text string) *narrow.Model {
+		g, err := graph.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "net.onnx")
+		if err := onnx.Save(g, path); err != nil {
+			t.Fatal(err)
+		}
+		m, err := narrow.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	inputs := func(yield func(*calibrate.Batch, error) bool) {
+		x := []float32{1, 2, 3, 4}
+		yield(&calibrate.Batch{Count: 2, Inputs: map[string]calibrate.Tensor{"x": {Type: graph.Float32, Shape: []int64{2, 2}, Floats: x}}}, nil)
+	}
+	in := search.Samples{Calibration: inputs, Test: inputs, Labels: []int{0, 1}}
+	m := open(`net (float[N, 2] x) => (float[N, 2] y) <float[2, 2] w = {1, 2, 3, 4}>
+		{
+		  [x] h = MatMul (x, w)
+		  [middle] i = MatMul (h, w)
+		  [other] y = MatMul (i, w)
+		}`)
+	net, err := search.NewNetwork(context.Background(), m, runner(t), in, search.SpaceFor(scheme.DPU), calibrate.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{}
+	for _, l := range net.Layers() {
+		names = append(names, l.Name)
+	}
+	if !slices.Equal(names, []string{"x", "middle", "other"}) || net.Layers()[0].Input || !slices.Equal(net.Nameless(), []string{"x"}) {
+		t.Errorf("named %q, nameless %q", names, net.Nameless())
+	}
+	out, err := search.Run(context.Background(), search.SpaceFor(scheme.DPU), net, search.Options{MaxDrop: 0.5})
+	if err != nil || out.Best == nil {
+		t.Errorf("%+v, %v", out, err)
+	}
+	m = open(`net (float[N, 2] x) => (float y) { h = Relu (x)
+		  y = ReduceSum <keepdims = 0> (h) }`)
+	_, err = search.NewNetwork(context.Background(), m, runner(t), in, search.SpaceFor(scheme.DPU), calibrate.Options{})
+	if err == nil || !strings.Contains(err.Error(), "no top-1 to search by") {
+		t.Errorf("a network without classes: %v", err)
+	}
+}
