@@ -24,6 +24,7 @@ var commandDocs = []string{
 	"docs/from-vai.md",
 	"docs/from-vai.zh-CN.md",
 	"docs/troubleshooting.md",
+	"docs/troubleshooting.zh-CN.md",
 }
 
 // TestDocs runs the commands in the documents and compares what they print with
