@@ -291,6 +291,8 @@ var zh = map[string]string{
 	"calibrate on samples like those that the network will see, with the same preprocessing":                            "请用与网络实际输入相似的样本校准，并使用相同的预处理",
 	"%.1f %% of the values that enter input %q lie far beyond the range that was calibrated (up to %.3g, against %.3g)": "进入输入 %[2]q 的值有 %.1[1]f %% 远远超出校准的范围（最大 %.3[3]g，校准范围为 %.3[4]g）",
 	"the values that enter input %q reach only %.2g %% of the range that was calibrated (up to %.3g, against %.3g)":     "进入输入 %q 的值只达到校准范围的 %.2g %%（最大 %.3g，校准范围为 %.3g）",
+	"1 layer":         "1 个层",
+	"%d layers":       "%d 个层",
 	"1 trial":         "1 次试验",
 	"%d trials":       "%d 次试验",
 	"1 known trial":   "1 次已知的试验",
