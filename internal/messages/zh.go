@@ -296,8 +296,6 @@ var zh = map[string]string{
 	"1 trial":         "1 次试验",
 	"%d trials":       "%d 次试验",
 	"1 known trial":   "1 次已知的试验",
-	"%d layers":       "%d 个层",
-	"1 layer":         "1 个层",
 	"%d known trials": "%d 次已知的试验",
 	"1 test sample":   "1 个测试样本",
 	"%d test samples": "%d 个测试样本",
