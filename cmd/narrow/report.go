@@ -38,7 +38,7 @@ type reportSummary struct {
 type measureFlags struct{ samples int }
 
 func (f *measureFlags) add(c *cobra.Command) {
-	c.Flags().IntVar(&f.samples, "report-samples", 256, "measure the errors of tensors and layers on at most this many samples, 0 for all")
+	c.Flags().IntVar(&f.samples, "report-samples", 64, "measure the errors of tensors and layers on at most this many samples, 0 for all")
 }
 
 func (f *measureFlags) check() error {
