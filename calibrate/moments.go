@@ -143,13 +143,12 @@ func (f *weighted) reader(shape []int64, rows int) (reader, bool) {
 	return r, r.places > 0 && r.chans*size == f.groups*f.cols
 }
 
-// column writes the column of group g at a place of a sample to dst[0],
-// dst[step], and so on.
-func (r *reader) column(dst []float64, step int, x []float32, sample, place, g int) {
+// column writes the column of group g at a place of a sample to dst.
+func (r *reader) column(dst []float64, x []float32, sample, place, g int) {
 	if r.f.conv == nil {
 		row := x[(sample*r.places+place)*r.f.cols:]
 		for i := range r.f.cols {
-			dst[i*step] = float64(row[i])
+			dst[i] = float64(row[i])
 		}
 		return
 	}
@@ -175,7 +174,7 @@ func (r *reader) column(dst []float64, step int, x []float32, sample, place, g i
 					if p >= 0 && p < r.in[0] && q >= 0 && q < r.in[1] && s >= 0 && s < r.in[2] {
 						v = data[(p*r.in[1]+q)*r.in[2]+s]
 					}
-					dst[i*step] = float64(v)
+					dst[i] = float64(v)
 					i++
 				}
 			}
@@ -199,8 +198,10 @@ const (
 	columnsEach = 16
 	// momentWork limits the products of one layer.
 	momentWork = 2e9
-	// momentBlock is how many columns are multiplied at once.
-	momentBlock = 128
+	// momentBlock is how many columns are multiplied at once, momentStripe how
+	// many rows of the products one thread takes: both parts stay in its caches.
+	momentBlock  = 128
+	momentStripe = 32
 )
 
 // takes returns how many places of each of the samples take part.
@@ -220,38 +221,36 @@ func (f *weighted) measure(ctx context.Context, pool *kernel.Pool, quantized, fl
 		total += s.count
 	}
 	n := f.cols + 1
+	ld := (n + kernel.ProductLanes - 1) / kernel.ProductLanes * kernel.ProductLanes
 	m := &moments{n: n, own: make([][]float64, f.groups), cross: make([][]float64, f.groups)}
 	for g := range f.groups {
-		m.own[g], m.cross[g] = make([]float64, n*n), make([]float64, n*n)
+		m.own[g], m.cross[g] = make([]float64, ld*ld), make([]float64, ld*ld)
 	}
-	a, b := make([]float64, f.groups*n*momentBlock), make([]float64, f.groups*n*momentBlock)
-	for g := range f.groups {
-		for i := range momentBlock {
-			a[(g*n+n-1)*momentBlock+i], b[(g*n+n-1)*momentBlock+i] = 1, 1
-		}
+	// A block of columns is a row each, with the 1 and zeros behind, group by group.
+	a, b := make([]float64, f.groups*momentBlock*ld), make([]float64, f.groups*momentBlock*ld)
+	for k := range f.groups * momentBlock {
+		a[k*ld+n-1], b[k*ld+n-1] = 1, 1
 	}
 	type place struct{ batch, sample, at int }
 	var block []place
 	readers := make([]reader, len(quantized))
 	flush := func() {
-		pool.Run(f.groups, func(g int) {
-			for i, p := range block {
-				at := g*n*momentBlock + i
-				readers[p.batch].column(a[at:], momentBlock, quantized[p.batch].Floats, p.sample, p.at, g)
-				readers[p.batch].column(b[at:], momentBlock, float[p.batch].Floats, p.sample, p.at, g)
+		pool.Run(len(block), func(i int) {
+			p := block[i]
+			for g := range f.groups {
+				at := (g*momentBlock + i) * ld
+				readers[p.batch].column(a[at:], quantized[p.batch].Floats, p.sample, p.at, g)
+				readers[p.batch].column(b[at:], float[p.batch].Floats, p.sample, p.at, g)
 			}
 		})
-		pool.Run(f.groups*n, func(k int) {
-			g, i := k/n, k%n
-			x := a[k*momentBlock:][:len(block)]
-			own, cross := m.own[g][i*n:][:n], m.cross[g][i*n:][:n]
-			for j := range n {
-				at := (g*n + j) * momentBlock
-				if j <= i {
-					own[j] += dot64(x, a[at:])
-				}
-				cross[j] += dot64(x, b[at:])
-			}
+		stripes := (ld + momentStripe - 1) / momentStripe
+		pool.Run(f.groups*stripes, func(k int) {
+			g, lo := k/stripes, k%stripes*momentStripe
+			hi := min(lo+momentStripe, ld)
+			at := g * momentBlock * ld
+			// Own is symmetric: what is right of the diagonal's tile is left out.
+			kernel.Products(m.own[g], a[at:], a[at:], ld, len(block), lo, hi, hi)
+			kernel.Products(m.cross[g], a[at:], b[at:], ld, len(block), lo, hi, ld)
 		})
 		m.count += len(block)
 		block = block[:0]
@@ -289,15 +288,23 @@ func (f *weighted) measure(ctx context.Context, pool *kernel.Pool, quantized, fl
 		return nil
 	}
 	for g := range f.groups {
+		m.own[g], m.cross[g] = m.packed(m.own[g], ld), m.packed(m.cross[g], ld)
 		for i := range n {
-			for j := range n {
-				if j <= i {
-					m.own[g][i*n+j] /= float64(m.count)
-					m.own[g][j*n+i] = m.own[g][i*n+j]
-				}
-				m.cross[g][i*n+j] /= float64(m.count)
+			for j := range i {
+				m.own[g][j*n+i] = m.own[g][i*n+j]
 			}
 		}
 	}
 	return m
+}
+
+// packed returns the means of sums that have ld elements a row, with n a row,
+// in the same memory.
+func (m *moments) packed(sums []float64, ld int) []float64 {
+	for i := range m.n {
+		for j := range m.n {
+			sums[i*m.n+j] = sums[i*ld+j] / float64(m.count)
+		}
+	}
+	return sums[:m.n*m.n]
 }

@@ -28,6 +28,7 @@ func main() {
 		histogramIndex(v)
 		bfloat16(v)
 		float16(v)
+		productTile(v)
 	}
 	countBins()
 	Generate()

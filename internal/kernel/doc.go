@@ -1,6 +1,6 @@
 // Package kernel holds the inner loops over float32 tensors: extent and
 // finiteness, histogram, fake quantization, squared differences, half-float
-// rounding and error sums.
+// rounding and error sums; and over float64, products of columns.
 //
 // In come slices of float32 in C order, out come numbers or slices of the same
 // length. The rule of the house: the plain Go loop (xxxGo) is the definition,

@@ -26,6 +26,7 @@ func implementations() []loops {
 			},
 			squaredDiffs: squaredDiffsAVX2, histogramIndex: histogramIndexAVX2,
 			roundBFloat16: roundBFloat16AVX2, roundFloat16: roundFloat16AVX2,
+			productTile: productTileAVX2, tileColumns: 4,
 		}.loops())
 	}
 	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512BW {
@@ -41,6 +42,7 @@ func implementations() []loops {
 			},
 			squaredDiffs: squaredDiffsAVX512, histogramIndex: histogramIndexAVX512,
 			roundBFloat16: roundBFloat16AVX512, roundFloat16: roundFloat16AVX512,
+			productTile: productTileAVX512, tileColumns: 16,
 		}.loops())
 	}
 	return out
@@ -63,6 +65,9 @@ type vectors struct {
 	histogramIndex   func(index *uint32, x *float32, n int, limit float32)
 	roundBFloat16    func(dst, src *float32, n int)
 	roundFloat16     func(dst, src *float32, n int)
+	// productTile takes two columns of x and tileColumns of y.
+	productTile func(c, x, y *float64, ld, rows int)
+	tileColumns int
 }
 
 // whole returns the multiple of width up to n.
@@ -71,7 +76,7 @@ func (v vectors) whole(n int) int { return n &^ (v.width - 1) }
 // loops gives each assembly loop a plain one for the rest.
 func (v vectors) loops() loops {
 	return loops{v.name, v.minMaxAll, v.histogramAll, v.histogramIndexAll, v.fakeQuantizeAll, v.fakeQuantizeTiesAll, v.squaredDiffsAll,
-		v.halfAll(v.roundBFloat16, roundBFloat16Go), v.halfAll(v.roundFloat16, roundFloat16Go)}
+		v.halfAll(v.roundBFloat16, roundBFloat16Go), v.halfAll(v.roundFloat16, roundFloat16Go), v.productsAll}
 }
 
 func (v vectors) minMaxAll(x []float32) (lo, hi float32, mag uint32) {
@@ -162,5 +167,15 @@ func (v vectors) halfAll(fast func(dst, src *float32, n int), rest func(dst, src
 			fast(&dst[0], &src[0], n)
 		}
 		rest(dst[n:], src[n:])
+	}
+}
+
+// productsAll goes through a stripe of y's columns with all of x's: the stripe
+// stays in the first-level cache.
+func (v vectors) productsAll(c, x, y []float64, ld, rows, lo, hi, cols int) {
+	for j := 0; j < cols; j += v.tileColumns {
+		for i := lo; i < hi; i += 2 {
+			v.productTile(&c[i*ld+j], &x[i], &y[j], ld, rows)
+		}
 	}
 }

@@ -16,11 +16,13 @@ type loops struct {
 	squaredDiffs     func(x []float32, first, n int, lo, hi int64) [MaxDiffs]float64
 	roundBFloat16    func(dst, src []float32)
 	roundFloat16     func(dst, src []float32)
+	// products is [Products] without its checks.
+	products func(c, x, y []float64, ld, rows, lo, hi, cols int)
 }
 
 // plain is the definition of all others.
 func plain() loops {
-	return loops{"go", minMaxGo, absHistogramGo, histogramIndexGo, fakeQuantizeGo, fakeQuantizeTiesGo, squaredDiffsGo, roundBFloat16Go, roundFloat16Go}
+	return loops{"go", minMaxGo, absHistogramGo, histogramIndexGo, fakeQuantizeGo, fakeQuantizeTiesGo, squaredDiffsGo, roundBFloat16Go, roundFloat16Go, productsGo}
 }
 
 // active is the last, fastest implementation that this machine can run.

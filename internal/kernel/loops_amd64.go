@@ -42,6 +42,9 @@ func roundBFloat16AVX2(dst *float32, src *float32, n int)
 //go:noescape
 func roundFloat16AVX2(dst *float32, src *float32, n int)
 
+//go:noescape
+func productTileAVX2(c *float64, x *float64, y *float64, ld int, rows int)
+
 // minMaxAVX512 stores per lane the smallest and largest element and the largest magnitude's bits; n is at least one vector.
 //
 //go:noescape
@@ -79,6 +82,9 @@ func roundBFloat16AVX512(dst *float32, src *float32, n int)
 
 //go:noescape
 func roundFloat16AVX512(dst *float32, src *float32, n int)
+
+//go:noescape
+func productTileAVX512(c *float64, x *float64, y *float64, ld int, rows int)
 
 //go:noescape
 func countBins(h *uint32, index *uint32, n int)

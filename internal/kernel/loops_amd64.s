@@ -929,6 +929,98 @@ done:
 	VZEROUPPER
 	RET
 
+// func productTileAVX2(c *float64, x *float64, y *float64, ld int, rows int)
+// Requires: AVX, AVX2
+TEXT ·productTileAVX2(SB), NOSPLIT, $0-40
+	MOVQ  c+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  y+16(FP), DX
+	MOVQ  ld+24(FP), BX
+	MOVQ  rows+32(FP), SI
+	SHLQ  $0x03, BX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+
+four:
+	CMPQ         SI, $0x04
+	JL           one
+	VMOVUPD      (DX), Y8
+	VBROADCASTSD (CX), Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y0, Y0
+	VBROADCASTSD 8(CX), Y9
+	VMULPD       Y8, Y9, Y8
+	VADDPD       Y8, Y1, Y1
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	VMOVUPD      (DX), Y8
+	VBROADCASTSD (CX), Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y2, Y2
+	VBROADCASTSD 8(CX), Y9
+	VMULPD       Y8, Y9, Y8
+	VADDPD       Y8, Y3, Y3
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	VMOVUPD      (DX), Y8
+	VBROADCASTSD (CX), Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y4, Y4
+	VBROADCASTSD 8(CX), Y9
+	VMULPD       Y8, Y9, Y8
+	VADDPD       Y8, Y5, Y5
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	VMOVUPD      (DX), Y8
+	VBROADCASTSD (CX), Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y6, Y6
+	VBROADCASTSD 8(CX), Y9
+	VMULPD       Y8, Y9, Y8
+	VADDPD       Y8, Y7, Y7
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	SUBQ         $0x04, SI
+	JMP          four
+
+one:
+	CMPQ         SI, $0x01
+	JL           done
+	VMOVUPD      (DX), Y8
+	VBROADCASTSD (CX), Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y0, Y0
+	VBROADCASTSD 8(CX), Y9
+	VMULPD       Y8, Y9, Y8
+	VADDPD       Y8, Y1, Y1
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	SUBQ         $0x01, SI
+	JMP          one
+
+done:
+	VADDPD  Y2, Y0, Y0
+	VADDPD  Y6, Y4, Y4
+	VADDPD  Y4, Y0, Y0
+	VMOVUPD (AX), Y2
+	VADDPD  Y0, Y2, Y2
+	VMOVUPD Y2, (AX)
+	ADDQ    BX, AX
+	VADDPD  Y3, Y1, Y1
+	VADDPD  Y7, Y5, Y5
+	VADDPD  Y5, Y1, Y1
+	VMOVUPD (AX), Y0
+	VADDPD  Y1, Y0, Y0
+	VMOVUPD Y0, (AX)
+	VZEROUPPER
+	RET
+
 // func minMaxAVX512(x *float32, n int, lo *float32, hi *float32, mag *uint32)
 // Requires: AVX, AVX512F
 TEXT ·minMaxAVX512(SB), NOSPLIT, $0-40
@@ -2029,6 +2121,143 @@ one:
 	JMP       one
 
 done:
+	VZEROUPPER
+	RET
+
+// func productTileAVX512(c *float64, x *float64, y *float64, ld int, rows int)
+// Requires: AVX, AVX512F
+TEXT ·productTileAVX512(SB), NOSPLIT, $0-40
+	MOVQ   c+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   y+16(FP), DX
+	MOVQ   ld+24(FP), BX
+	MOVQ   rows+32(FP), SI
+	SHLQ   $0x03, BX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+
+four:
+	CMPQ         SI, $0x04
+	JL           one
+	VMOVUPD      (DX), Z16
+	VMOVUPD      64(DX), Z17
+	VBROADCASTSD (CX), Z18
+	VMULPD       Z16, Z18, Z19
+	VADDPD       Z19, Z0, Z0
+	VMULPD       Z17, Z18, Z18
+	VADDPD       Z18, Z1, Z1
+	VBROADCASTSD 8(CX), Z18
+	VMULPD       Z16, Z18, Z16
+	VADDPD       Z16, Z2, Z2
+	VMULPD       Z17, Z18, Z16
+	VADDPD       Z16, Z3, Z3
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	VMOVUPD      (DX), Z16
+	VMOVUPD      64(DX), Z17
+	VBROADCASTSD (CX), Z18
+	VMULPD       Z16, Z18, Z19
+	VADDPD       Z19, Z4, Z4
+	VMULPD       Z17, Z18, Z18
+	VADDPD       Z18, Z5, Z5
+	VBROADCASTSD 8(CX), Z18
+	VMULPD       Z16, Z18, Z16
+	VADDPD       Z16, Z6, Z6
+	VMULPD       Z17, Z18, Z16
+	VADDPD       Z16, Z7, Z7
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	VMOVUPD      (DX), Z16
+	VMOVUPD      64(DX), Z17
+	VBROADCASTSD (CX), Z18
+	VMULPD       Z16, Z18, Z19
+	VADDPD       Z19, Z8, Z8
+	VMULPD       Z17, Z18, Z18
+	VADDPD       Z18, Z9, Z9
+	VBROADCASTSD 8(CX), Z18
+	VMULPD       Z16, Z18, Z16
+	VADDPD       Z16, Z10, Z10
+	VMULPD       Z17, Z18, Z16
+	VADDPD       Z16, Z11, Z11
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	VMOVUPD      (DX), Z16
+	VMOVUPD      64(DX), Z17
+	VBROADCASTSD (CX), Z18
+	VMULPD       Z16, Z18, Z19
+	VADDPD       Z19, Z12, Z12
+	VMULPD       Z17, Z18, Z18
+	VADDPD       Z18, Z13, Z13
+	VBROADCASTSD 8(CX), Z18
+	VMULPD       Z16, Z18, Z16
+	VADDPD       Z16, Z14, Z14
+	VMULPD       Z17, Z18, Z16
+	VADDPD       Z16, Z15, Z15
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	SUBQ         $0x04, SI
+	JMP          four
+
+one:
+	CMPQ         SI, $0x01
+	JL           done
+	VMOVUPD      (DX), Z16
+	VMOVUPD      64(DX), Z17
+	VBROADCASTSD (CX), Z18
+	VMULPD       Z16, Z18, Z19
+	VADDPD       Z19, Z0, Z0
+	VMULPD       Z17, Z18, Z18
+	VADDPD       Z18, Z1, Z1
+	VBROADCASTSD 8(CX), Z18
+	VMULPD       Z16, Z18, Z16
+	VADDPD       Z16, Z2, Z2
+	VMULPD       Z17, Z18, Z16
+	VADDPD       Z16, Z3, Z3
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	SUBQ         $0x01, SI
+	JMP          one
+
+done:
+	VADDPD  Z4, Z0, Z0
+	VADDPD  Z12, Z8, Z8
+	VADDPD  Z8, Z0, Z0
+	VMOVUPD (AX), Z4
+	VADDPD  Z0, Z4, Z4
+	VMOVUPD Z4, (AX)
+	VADDPD  Z5, Z1, Z1
+	VADDPD  Z13, Z9, Z9
+	VADDPD  Z9, Z1, Z1
+	VMOVUPD 64(AX), Z0
+	VADDPD  Z1, Z0, Z0
+	VMOVUPD Z0, 64(AX)
+	ADDQ    BX, AX
+	VADDPD  Z6, Z2, Z2
+	VADDPD  Z14, Z10, Z10
+	VADDPD  Z10, Z2, Z2
+	VMOVUPD (AX), Z0
+	VADDPD  Z2, Z0, Z0
+	VMOVUPD Z0, (AX)
+	VADDPD  Z7, Z3, Z3
+	VADDPD  Z15, Z11, Z11
+	VADDPD  Z11, Z3, Z3
+	VMOVUPD 64(AX), Z0
+	VADDPD  Z3, Z0, Z0
+	VMOVUPD Z0, 64(AX)
 	VZEROUPPER
 	RET
 
