@@ -55,7 +55,7 @@ type ranker struct {
 	opts    SensitivityOptions
 	pool    *kernel.Pool
 	batches []*calibrate.Batch
-	// constants are the quantized ones, tensors all of them by layer.
+	// constants are the quantized constants, tensors the plan's by layer.
 	constants map[*plan.Tensor]*graph.Tensor
 	tensors   map[*plan.Layer][]*plan.Tensor
 	done, all int
