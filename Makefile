@@ -38,9 +38,9 @@ report-web:
 report-picture: setup
 	GO="$(GO)" report/web/test/run.sh --screenshot docs/images
 
-## race: all tests again with Go's race detector, which takes some ten times as long
+## race: the tests with Go's race detector, but for those of time and memory; takes some ten times as long
 race: setup
-	NARROW_ORT_LIB="$${NARROW_ORT_LIB:-$$($(GO) run ./tools/setup ort)}" $(GO) test -race -timeout 60m ./...
+	NARROW_ORT_LIB="$${NARROW_ORT_LIB:-$$($(GO) run ./tools/setup ort)}" $(GO) test -race -short -timeout 60m ./...
 
 ## check: formatting, vet, staticcheck, the table of imports
 check:

@@ -38,6 +38,7 @@ func (f *calibFlags) add(c *cobra.Command) {
 	f.accuracy.add(c)
 	f.stats.add(c)
 	f.checkpoint.add(c)
+	f.memory.add(c)
 	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON document")
 }
 
@@ -122,11 +123,18 @@ func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
 	if err := f.checkpoint.check(c, &f.stats); err != nil {
 		return nil, err
 	}
+	if err := f.memory.check(c); err != nil {
+		return nil, err
+	}
+	if f.memory.limit > 0 && f.accuracy.chosen == narrow.High {
+		return nil, usagef("--max-memory does not go with --accuracy high, which holds values of all samples that it refines with: leave one of them out")
+	}
 	job := &calibJob{a: a, f: f}
 	var err error
 	if job.how, err = propagation(f.propagate); err != nil {
 		return nil, err
 	}
+	f.memory.float = job.how == calibrate.Float
 	s, err := a.loadConfig(f.config)
 	if err != nil {
 		return nil, err

@@ -14,6 +14,9 @@ import (
 // TestSamplesChange: samples that change or go away under a command end it with
 // one line that names the file, and nothing is written.
 func TestSamplesChange(t *testing.T) {
+	if testing.Short() {
+		t.Skip("with -short: it depends on how fast the program is")
+	}
 	if runtime.GOOS != "linux" {
 		t.Skip("when a process has opened its samples is known on Linux only")
 	}

@@ -16,6 +16,9 @@ import (
 // started again each time, ends with the bytes of one that nobody killed, and
 // loses no more than it must.
 func TestCheckpointAfterKills(t *testing.T) {
+	if testing.Short() {
+		t.Skip("with -short: it depends on how fast the program is")
+	}
 	if runtime.GOOS == "windows" {
 		t.Skip("a killed process leaves its files open there for a while")
 	}

@@ -36,6 +36,7 @@ type inputFlags struct {
 	bgr                 bool
 	ortLib              string
 	threads             int
+	memory              memoryFlags
 }
 
 func (f *inputFlags) addModel(c *cobra.Command) {
@@ -175,13 +176,20 @@ func (a *app) openSamples(f *inputFlags, m *narrow.Model) (*samples.Set, error) 
 	if err != nil {
 		return nil, err
 	}
+	workers := f.threads
+	if f.memory.limit > 0 {
+		workers = memoryReaders
+	}
 	set, err := samples.Open(f.data, m.Inputs(), samples.Options{
-		Labels: f.labels, SubsetLen: f.subset, Skip: f.skip, Shuffle: f.shuffle, Seed: f.seed, Preprocess: pre, Workers: f.threads,
+		Labels: f.labels, SubsetLen: f.subset, Skip: f.skip, Shuffle: f.shuffle, Seed: f.seed, Preprocess: pre, Workers: workers,
 	})
 	if err != nil {
 		return nil, err
 	}
 	a.opened = append(a.opened, set)
+	if err := a.chooseBatch(f, m, set); err != nil {
+		return nil, err
+	}
 	if !a.sampled[f.data] { // run opens them twice
 		a.later = append(a.later, set.Findings()...)
 	}

@@ -16,6 +16,9 @@ import (
 // TestInterrupt: Ctrl-C ends the program within a second, at whatever it is,
 // and leaves what was there before and nothing else.
 func TestInterrupt(t *testing.T) {
+	if testing.Short() {
+		t.Skip("with -short: it depends on how fast the program is")
+	}
 	if runtime.GOOS == "windows" {
 		t.Skip("a program cannot send Ctrl-C to another one there")
 	}

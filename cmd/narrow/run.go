@@ -37,6 +37,7 @@ With --subset-len it calibrates on that many samples and tests on all; with
 			if err := errors.Join(e.check(), m.check()); err != nil {
 				return err
 			}
+			f.memory.report = !noReport
 			job, err := a.prepare(c, &f)
 			if err != nil {
 				return err

@@ -52,6 +52,9 @@ network.`,
 			if err := f.check(); err != nil {
 				return err
 			}
+			if err := f.memory.check(c); err != nil {
+				return err
+			}
 			if f.exported && f.asExported {
 				return usagef("--exported runs the exported model, --as-exported simulates it: give one of them")
 			}
@@ -85,6 +88,7 @@ network.`,
 	f.addModel(c)
 	configFlag(c, &f.config)
 	f.addSamples(c)
+	f.memory.add(c)
 	f.addOut(c)
 	f.addEngine(c)
 	c.Flags().BoolVar(&f.asExported, "as-exported", false, "compute with biases as export stores them (int32 sums) rather than as calibrated")

@@ -43,6 +43,8 @@ var house = map[string]struct {
 
 	"internal/broken": {3, []string{"graph", "graph/onnx"}},
 
+	"internal/footprint": {3, []string{"graph", "graph/infer"}},
+
 	"plan": {3, []string{"diag", "scheme", "strategy", "graph", "graph/infer", "graph/names"}},
 
 	"rewrite":       {4, []string{"diag", "graph", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme"}},

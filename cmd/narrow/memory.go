@@ -1,0 +1,150 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"narrow"
+	"narrow/diag"
+	"narrow/graph"
+	"narrow/internal/footprint"
+	"narrow/samples"
+)
+
+// memoryFlags bound the memory that a command takes.
+type memoryFlags struct {
+	text  string
+	limit int64 // bytes; 0 for none
+	// float says that samples run in float propagation, by eights; report that
+	// the command measures for a report, too.
+	float, report bool
+	// told is the batch size that was told of.
+	told int
+}
+
+func (f *memoryFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.text, "max-memory", "", "choose the batch size, up to the default, so that the process takes no more memory than this, such as 2G or 600M")
+}
+
+// check reads the flag.
+func (f *memoryFlags) check(c *cobra.Command) error {
+	if f.text == "" {
+		if c.Flags().Changed("max-memory") {
+			return usagef("--max-memory is empty: give a number with a unit, such as 2G or 600M")
+		}
+		return nil
+	}
+	if c.Flags().Changed("batch-size") {
+		return usagef("--max-memory chooses the batch size: leave it or --batch-size out")
+	}
+	var err error
+	f.limit, err = parseBytes(f.text)
+	return err
+}
+
+// parseBytes reads 600M, 2G, 1.5GiB or a number of bytes. Units are powers of
+// 1024.
+func parseBytes(s string) (int64, error) {
+	wrong := usagef("--max-memory is %q: give a number with a unit, such as 2G or 600M", s)
+	number := strings.TrimSuffix(strings.TrimSuffix(strings.ToUpper(s), "B"), "I")
+	shift := 0
+	for i, unit := range []string{"K", "M", "G", "T"} {
+		if rest, ok := strings.CutSuffix(number, unit); ok {
+			number, shift = rest, 10*(i+1)
+			break
+		}
+	}
+	v, err := strconv.ParseFloat(number, 64)
+	if err != nil || shift == 0 && strings.HasSuffix(strings.ToUpper(s), "I") {
+		return 0, wrong
+	}
+	if v = math.Ldexp(v, shift); !(v >= 1 && v < 1<<60) {
+		return 0, wrong
+	}
+	return int64(v), nil
+}
+
+// What a process takes, by the network's footprint: see docs/interruptions.md
+// for the measurements. It is reckoned for calib and test alike, so that one
+// limit means one batch size.
+const (
+	// memoryBase is for the program, ONNX Runtime and what does not grow.
+	memoryBase = 80 << 20
+	// memoryWeights is how many times the weights are there: the model, its
+	// quantized version, ONNX Runtime's, and those of the version before.
+	memoryWeights = 7
+	// memoryLive is for the values of two networks, in arenas that grow by
+	// doubling; memoryInputs for the batches that are read ahead.
+	memoryLive, memoryInputs = 3.5, 7
+	// memoryAtOnce is how many samples run at once in float propagation and for
+	// a report, which keeps all their values: memoryKept times those of one.
+	memoryAtOnce, memoryKept = 8, 10
+	// memoryReaders is how many goroutines read samples: each holds a picture.
+	memoryReaders = 2
+)
+
+// need reckons the bytes that a process takes with batches of n samples.
+func (m *memoryFlags) need(f *footprint.Footprint, n int) int64 {
+	live := func(n int) float64 { return memoryLive * float64(f.Fixed+int64(n)*f.PerSample) }
+	values := live(n)
+	if m.float {
+		values = max(values, live(memoryAtOnce))
+	}
+	if m.report {
+		values = max(values, live(memoryAtOnce)+memoryKept*float64(f.Total))
+	}
+	return memoryBase + int64(memoryWeights*f.Weights) + int64(values) + int64(memoryInputs*n)*f.Inputs
+}
+
+// chooseBatch sets the batch size of f by --max-memory, and says so.
+func (a *app) chooseBatch(f *inputFlags, m *narrow.Model, set *samples.Set) error {
+	limit := f.memory.limit
+	if limit == 0 {
+		return nil
+	}
+	foot, err := footprint.Of(m.Graph, func(n int64) map[string][]graph.Dim {
+		shapes := map[string][]graph.Dim{}
+		for _, in := range set.Inputs() {
+			shape := make([]graph.Dim, len(in.Dims))
+			for i, d := range in.Dims {
+				if shape[i].Size = d; d < 0 {
+					shape[i].Size = n
+				}
+			}
+			shapes[in.Name] = shape
+		}
+		return shapes
+	})
+	if errors.Is(err, footprint.ErrUnknown) {
+		return fmt.Errorf("--max-memory cannot tell what %s takes: %w: leave it out, and choose a --batch-size", f.model, err)
+	}
+	if err != nil {
+		return fmt.Errorf("--max-memory: %s: %w", f.model, err)
+	}
+	n := set.BatchSize(f.batch)
+	for set.BatchSize(0) == 0 && n > 1 && f.memory.need(foot, n) > limit {
+		n-- // the network leaves it open
+	}
+	need := f.memory.need(foot, n)
+	if need > limit {
+		with := ""
+		if f.memory.report {
+			with = ", or --no-report"
+		}
+		return fmt.Errorf("--max-memory is %s, but %s takes %s with batches of %s: give at least that much%s", f.memory.text, f.model, megabytes(need), count(n, "sample"), with)
+	}
+	f.batch = n
+	if f.memory.told != n {
+		f.memory.told = n
+		fmt.Fprintln(a.stderr, a.lang.Sprint(diag.Textf("--max-memory %s: batches of %d (reckoned to take %s)", f.memory.text, n, megabytes(need))))
+	}
+	return nil
+}
+
+// megabytes writes a number of bytes as --max-memory takes it, rounded up.
+func megabytes(n int64) string { return fmt.Sprintf("%dM", (n+1<<20-1)>>20) }

@@ -1,0 +1,71 @@
+package footprint
+
+import (
+	"errors"
+	"testing"
+
+	"narrow/graph"
+)
+
+func parse(t *testing.T, text string) *graph.Model {
+	t.Helper()
+	m, err := graph.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func shapes(dims ...int64) func(n int64) map[string][]graph.Dim {
+	return func(n int64) map[string][]graph.Dim {
+		shape := []graph.Dim{{Size: n}}
+		for _, d := range dims {
+			shape = append(shape, graph.Dim{Size: d})
+		}
+		return map[string][]graph.Dim{"x": shape}
+	}
+}
+
+func TestByHand(t *testing.T) {
+	for _, tt := range []struct {
+		name, net string
+		in        []int64
+		want      Footprint
+	}{
+		// a, then a and b: x stays, since it is the caller's.
+		{"chain", `net (float[N, 10] x) => (float[N, 10] c) { a = Relu (x)
+			b = Relu (a)
+			c = Relu (b) }`, []int64{10}, Footprint{Inputs: 40, PerSample: 120, Largest: 40, Total: 160}},
+		// s waits while a, b and c are computed: x, s, two of the chain.
+		{"shortcut", `net (float[N, 10] x) => (float[N, 10] y) { s = Neg (x)
+			a = Relu (s)
+			b = Relu (a)
+			y = Add (b, s) }`, []int64{10}, Footprint{Inputs: 40, PerSample: 160, Largest: 40, Total: 200}},
+		{"weights and growth", `net (float[N, 2, 4, 4] x) => (float[N, 6, 4, 4] y) <float[6, 2, 1, 1] w = {1, ...}> { y = Conv (x, w) }`,
+			[]int64{2, 4, 4}, Footprint{Weights: 48, Inputs: 128, PerSample: 512, Largest: 384, Total: 512}},
+		// k has no axis for samples.
+		{"fixed part", `net (float[N, 4] x) => (float[N, 4] y) <float[4] w = {1, ...}> { k = Neg (w)
+			y = Mul (x, k) }`, []int64{4}, Footprint{Weights: 16, Inputs: 16, Fixed: 16, PerSample: 32, Largest: 16, Total: 32}},
+	} {
+		got, err := Of(parse(t, tt.net), shapes(tt.in...))
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		if *got != tt.want {
+			t.Errorf("%s: %+v, want %+v", tt.name, *got, tt.want)
+		}
+	}
+}
+
+func TestUnknown(t *testing.T) {
+	for _, net := range []string{
+		`net (float[N, 4] x) => (float[N, M] y) { i = NonZero (x)
+			y = Cast <to = 1> (i) }`,
+		`net (float[N, 4] x) => (float[N, 4] y) <bool c = {1}> { y = If <then_branch = t () => (float[N, 4] a) { a = Relu (x) }, else_branch = e () => (float[N, 4] b) { b = Neg (x) }> (c) }`,
+	} {
+		if f, err := Of(parse(t, net), shapes(4)); !errors.Is(err, ErrUnknown) {
+			t.Errorf("%+v, %v", f, err)
+		}
+	}
+}
