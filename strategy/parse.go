@@ -335,27 +335,33 @@ func (p *parser) bool(f *field, n *node, pl place, dst *bool) bool {
 	return true
 }
 
+// takes says which values an enum or a number has.
+func (f *field) takes() diag.Text {
+	switch {
+	case f.names != nil:
+		return diag.Textf("one of %s", commas(f.names))
+	case f.typ == intValue:
+		return diag.Textf("an integer from %g to %g", f.min, f.max)
+	case f.openMin:
+		return diag.Textf("a number above %g and up to %g", f.min, f.max)
+	}
+	return diag.Textf("a number from %g to %g", f.min, f.max)
+}
+
 // number reads an integer or a number within the field's bounds.
 func (p *parser) number(f *field, n *node, pl place) (float64, bool) {
-	want := diag.Textf("a number above %g and up to %g", f.min, f.max)
-	switch {
-	case f.typ == intValue:
-		want = diag.Textf("an integer from %g to %g", f.min, f.max)
-	case !f.openMin:
-		want = diag.Textf("a number from %g to %g", f.min, f.max)
-	}
 	if n.typ != numberNode {
 		var fix diag.Text
 		if _, err := strconv.ParseFloat(n.str, 64); n.typ == stringNode && err == nil && isNumber(n.str) {
 			fix = diag.Textf("write %s without quotes", n.str)
 		}
-		p.wrongType(n, pl.path, f.name, want, fix)
+		p.wrongType(n, pl.path, f.name, f.takes(), fix)
 		return 0, false
 	}
 	v := n.num
 	switch {
 	case f.typ == intValue && v != math.Trunc(v):
-		p.error("bad-value", p.t.rng(n.span), pl.path, diag.Textf("%s takes %s, not %s", f.name, want, clip(n.raw)), diag.Text{})
+		p.error("bad-value", p.t.rng(n.span), pl.path, diag.Textf("%s takes %s, not %s", f.name, f.takes(), clip(n.raw)), diag.Text{})
 		return 0, false
 	case v < f.min || v > f.max || f.openMin && v == f.min:
 		var fix diag.Text
@@ -367,7 +373,7 @@ func (p *parser) number(f *field, n *node, pl place) (float64, bool) {
 		case f == &settingTable[KeyPercentage]:
 			fix = diag.Textf("write for example 99.99")
 		}
-		p.error("bad-value", p.t.rng(n.span), pl.path, diag.Textf("%s takes %s, not %s", f.name, want, clip(n.raw)), fix)
+		p.error("bad-value", p.t.rng(n.span), pl.path, diag.Textf("%s takes %s, not %s", f.name, f.takes(), clip(n.raw)), fix)
 		return 0, false
 	}
 	return v, true
@@ -375,9 +381,8 @@ func (p *parser) number(f *field, n *node, pl place) (float64, bool) {
 
 // enum reads one of the field's names and returns its index.
 func (p *parser) enum(f *field, n *node, pl place) (int, bool) {
-	oneOf := diag.Textf("one of %s", commas(f.names))
 	if n.typ != stringNode {
-		p.wrongType(n, pl.path, f.name, oneOf, diag.Text{})
+		p.wrongType(n, pl.path, f.name, f.takes(), diag.Text{})
 		return 0, false
 	}
 	if i := slices.Index(f.names, n.str); i >= 0 {
@@ -389,7 +394,7 @@ func (p *parser) enum(f *field, n *node, pl place) (int, bool) {
 			Suggestions: []string{f.names[i]}})
 		return i, true
 	}
-	fd := p.error("unknown-value", p.t.rng(n.span), pl.path, diag.Textf("%s has no value %s: it takes %s", f.name, clip(strconv.Quote(n.str)), oneOf), diag.Text{})
+	fd := p.error("unknown-value", p.t.rng(n.span), pl.path, diag.Textf("%s has no value %s: it takes %s", f.name, clip(strconv.Quote(n.str)), f.takes()), diag.Text{})
 	fd.Suggestions = suggest(n.str, f.names)
 	fd.Fix = didYouMean(fd.Suggestions)
 	if bits, ok := intBits(n.str); ok && f == &settingTable[KeyDatatype] {

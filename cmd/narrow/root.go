@@ -72,7 +72,9 @@ func newRootCommand(a *app) *cobra.Command {
 the format of vai_q_pytorch 3.5.
 
 Exit codes: 0 done; 2 a mistake in the strategy file or the command line;
-1 anything else. Warnings count only under --strict.`,
+1 anything else. Warnings count only under --strict.
+
+Messages are in English, or in Chinese with NARROW_LANG=zh or a zh locale.`,
 		// The command prints its own errors, with its own exit codes.
 		SilenceErrors: true,
 		SilenceUsage:  true,
