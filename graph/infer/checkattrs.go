@@ -31,9 +31,6 @@ var choices = map[[2]string][]string{
 	{"Resize", "mode"}: {"nearest", "linear", "cubic"},
 }
 
-// windowed are the operators that slide a window, and whether it has weights.
-var windowed = map[string]bool{"Conv": true, "ConvTranspose": true, "MaxPool": false, "AveragePool": false, "LpPool": false}
-
 // checkAttrs looks at what the attributes say by themselves.
 func checkAttrs(n *graph.Node) error {
 	for _, a := range n.Attrs {
@@ -72,33 +69,6 @@ func checkInner(n *graph.Node, more int, names ...string) error {
 		if have, want := len(a.Graph.Outputs), len(n.Outputs)+more; have != want {
 			return fmt.Errorf("its graph %s has %s, and needs %d", name, plural(have, "output"), want)
 		}
-	}
-	return nil
-}
-
-// checkWindow looks at how a window slides.
-func checkWindow(n *graph.Node) error {
-	if pad := n.Str("auto_pad", "NOTSET"); !slices.Contains([]string{"NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID", ""}, pad) {
-		return fmt.Errorf("its attribute auto_pad is %q: it must be one of NOTSET, SAME_UPPER, SAME_LOWER and VALID", pad)
-	}
-	if g := n.Int("group", 1); g < 1 {
-		return fmt.Errorf("its attribute group is %d: it must be 1 or more", g)
-	}
-	const most = 1 << 31 // runtimes reckon windows in 32 bits
-	for _, name := range []string{"kernel_shape", "strides", "dilations"} {
-		for _, v := range n.Ints(name) {
-			if v < 1 || v >= most {
-				return fmt.Errorf("its attribute %s is %v: each must be from 1 to 2^31-1", name, n.Ints(name))
-			}
-		}
-	}
-	for _, v := range n.Ints("pads") {
-		if v < 0 && n.OpType != "ConvTranspose" || v <= -most || v >= most {
-			return fmt.Errorf("its attribute pads is %v: each must be from 0 to 2^31-1", n.Ints("pads"))
-		}
-	}
-	if !windowed[n.OpType] && n.Attr("kernel_shape") == nil {
-		return fmt.Errorf("it has no attribute kernel_shape")
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package infer
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"narrow/graph"
@@ -89,6 +88,7 @@ func negative(v int64) bool { return v < 0 }
 // oneType are operators whose inputs must all be of one data type.
 var oneType = []string{"Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Mean", "PRelu", "Concat"}
 
+// types: inputs of one data type.
 func (a asked) types() error {
 	if !slices.Contains(oneType, a.n.OpType) {
 		return nil
@@ -102,111 +102,7 @@ func (a asked) types() error {
 	return nil
 }
 
-// conv: x of N,C,..., weights of M,C/group,kernel, a bias of M.
-func (a asked) conv() error {
-	x, w, bias := a.shape(0), a.shape(1), a.shape(2)
-	group := a.n.Int("group", 1)
-	switch {
-	case w != nil && len(w) < 3:
-		return fmt.Errorf("its weights %s have rank %d, and need 3 or more", a.input(1), len(w))
-	case w == nil:
-		return a.window(a.n.Ints("kernel_shape"))
-	case x != nil && len(x) != len(w):
-		return fmt.Errorf("%s and the weights %s must have the same rank", a.input(0), a.input(1))
-	case x != nil && differ(x[1], times(w[1], size(group))):
-		return fmt.Errorf("%s has %v channels, and the weights %s in %s are for %v", a.input(0), x[1], a.input(1), groups(group), times(w[1], size(group)))
-	case slices.Contains(w, size(0)):
-		return fmt.Errorf("its weights %s have no elements", a.input(1))
-	case w[0].Size >= 0 && w[0].Size%group != 0:
-		return fmt.Errorf("its weights %s make %v channels, which cannot be divided into %s", a.input(1), w[0], groups(group))
-	case bias != nil && (len(bias) != 1 || differ(bias[0], w[0])):
-		return fmt.Errorf("its bias %s must have one element for each of the %v channels", a.input(2), w[0])
-	}
-	return a.kernel(w[2:])
-}
-
-// convTranspose: x of N,C,..., weights of C,M/group,kernel, a bias of M.
-func (a asked) convTranspose() error {
-	x, w, bias := a.shape(0), a.shape(1), a.shape(2)
-	group := a.n.Int("group", 1)
-	switch {
-	case w != nil && len(w) < 3:
-		return fmt.Errorf("its weights %s have rank %d, and need 3 or more", a.input(1), len(w))
-	case w == nil:
-		return nil
-	case x != nil && len(x) != len(w):
-		return fmt.Errorf("%s and the weights %s must have the same rank", a.input(0), a.input(1))
-	case x != nil && differ(x[1], w[0]):
-		return fmt.Errorf("%s has %v channels, and the weights %s are for %v", a.input(0), x[1], a.input(1), w[0])
-	case slices.Contains(w, size(0)):
-		return fmt.Errorf("its weights %s have no elements", a.input(1))
-	case w[0].Size >= 0 && w[0].Size%group != 0:
-		return fmt.Errorf("its weights %s are for %v channels, which cannot be divided into %s", a.input(1), w[0], groups(group))
-	case bias != nil && (len(bias) != 1 || differ(bias[0], times(w[1], size(group)))):
-		return fmt.Errorf("its bias %s must have one element for each of the %v channels", a.input(2), times(w[1], size(group)))
-	}
-	return a.kernel(w[2:])
-}
-
-func groups(n int64) string {
-	if n == 1 {
-		return "1 group"
-	}
-	return fmt.Sprintf("%d groups", n)
-}
-
-// kernel holds the attribute against the weights' dimensions of space.
-func (a asked) kernel(space []graph.Dim) error {
-	own := a.n.Ints("kernel_shape")
-	if own != nil && !slices.EqualFunc(own, space, func(k int64, d graph.Dim) bool { return !differ(size(k), d) }) {
-		return fmt.Errorf("its attribute kernel_shape is %v, and its weights are %s", own, a.input(1))
-	}
-	var k []int64
-	for _, d := range space {
-		k = append(k, d.Size)
-	}
-	return a.window(k)
-}
-
-// window looks at a window of the given size (-1 where it is not known) over
-// what lies behind the first two dimensions of the first input.
-func (a asked) window(kernel []int64) error {
-	x := a.shape(0)
-	if x != nil && kernel != nil && len(kernel) != len(x)-2 {
-		return fmt.Errorf("its kernel %v is of rank %d, and does not go over %s", kernel, len(kernel), a.input(0))
-	}
-	space := len(kernel)
-	if kernel == nil {
-		return nil
-	}
-	auto := a.n.Str("auto_pad", "NOTSET")
-	for _, name := range []string{"strides", "dilations", "pads"} {
-		want := space
-		if name == "pads" {
-			want = 2 * space
-		}
-		v := a.n.Ints(name)
-		if name == "pads" && auto != "NOTSET" && auto != "" {
-			continue // it does not count
-		}
-		if len(v) > 0 && len(v) != want {
-			return fmt.Errorf("its attribute %s is %v: it must have %d numbers", name, v, want)
-		}
-	}
-	if x == nil || a.n.OpType == "ConvTranspose" || auto == "SAME_UPPER" || auto == "SAME_LOWER" || a.n.Int("ceil_mode", 0) != 0 {
-		return nil
-	}
-	for i, w := range windows(a.n, kernel) {
-		if auto == "VALID" {
-			w.padBegin, w.padEnd = 0, 0
-		}
-		if d := x[2+i]; w.sane() && d.Size >= 0 && d.Size+w.padBegin+w.padEnd < w.extent() {
-			return fmt.Errorf("its kernel reaches over %d elements, and dimension %d of %s has %d, padding included", w.extent(), 2+i, a.input(0), d.Size+w.padBegin+w.padEnd)
-		}
-	}
-	return nil
-}
-
+// batchNorm: one element of each parameter for each channel.
 func (a asked) batchNorm() error {
 	x := a.shape(0)
 	if a.n.Int("spatial", 1) == 0 { // opset 7 and 8: parameters for every place
@@ -254,6 +150,7 @@ func (a asked) gemm() error {
 	return nil
 }
 
+// matMul: as many columns as rows, and outer dimensions that stretch to one another.
 func (a asked) matMul() error {
 	x, w := a.shape(0), a.shape(1)
 	if x == nil || w == nil {
@@ -283,6 +180,7 @@ func clash(a, b []graph.Dim) bool {
 	return false
 }
 
+// elementwise: inputs that stretch to one another.
 func (a asked) elementwise() error {
 	if a.n.OpType == "PRelu" {
 		return nil // old files give one slope per channel
@@ -312,6 +210,7 @@ func (a asked) axis(end bool) error {
 	return nil
 }
 
+// axes looks at the axes that an attribute or the second input lists.
 func (a asked) axes() error {
 	x := a.shape(0)
 	axes, given, ok := a.f.attrOrInput(a.n, "axes", 1)
@@ -325,200 +224,6 @@ func (a asked) axes() error {
 		}
 		if ok && a.n.OpType == "Squeeze" && x[k].Size >= 0 && x[k].Size != 1 {
 			return fmt.Errorf("it is to drop dimension %d of %s, which is not 1", k, a.input(0))
-		}
-	}
-	return nil
-}
-
-func (a asked) concat() error {
-	first := a.shape(0)
-	if err := a.axis(false); err != nil || first == nil {
-		return err
-	}
-	axis, ok := axisOf(a.n.Int("axis", 1), len(first))
-	for i := 1; i < len(a.n.Inputs); i++ {
-		s := a.shape(i)
-		if s == nil {
-			continue
-		}
-		if len(s) != len(first) {
-			return fmt.Errorf("%s and %s must have the same rank", a.input(0), a.input(i))
-		}
-		for k := range s {
-			if ok && k != axis && differ(s[k], first[k]) {
-				return fmt.Errorf("%s and %s differ in dimension %d, and are joined along dimension %d", a.input(0), a.input(i), k, axis)
-			}
-		}
-	}
-	return nil
-}
-
-func (a asked) split() error {
-	x := a.shape(0)
-	if err := a.axis(false); err != nil || x == nil {
-		return err
-	}
-	sizes, given, ok := a.f.attrOrInput(a.n, "split", 1)
-	axis, found := axisOf(a.n.Int("axis", 0), len(x))
-	if !given || !ok || !found || x[axis].Size < 0 {
-		return nil
-	}
-	sum := int64(0)
-	for _, v := range sizes {
-		if v < 0 || v > math.MaxInt64-sum {
-			sum = -1
-			break
-		}
-		sum += v
-	}
-	if sum != x[axis].Size || len(sizes) != len(a.n.Outputs) {
-		return fmt.Errorf("it is to split dimension %d of %s into %d parts of %v", axis, a.input(0), len(a.n.Outputs), sizes)
-	}
-	return nil
-}
-
-func (a asked) gather() error {
-	x := a.shape(0)
-	if err := a.axis(false); err != nil || len(x) == 0 {
-		return err
-	}
-	at, ok := a.f.ints(a.n, 1)
-	axis, found := axisOf(a.n.Int("axis", 0), len(x))
-	if !ok || !found || x[axis].Size < 0 {
-		return nil
-	}
-	for _, v := range at {
-		if v < -x[axis].Size || v >= x[axis].Size {
-			return fmt.Errorf("it is to pick element %d of dimension %d of %s", v, axis, a.input(0))
-		}
-	}
-	return nil
-}
-
-func (a asked) reshape() error {
-	x := a.shape(0)
-	want, ok := a.f.ints(a.n, 1)
-	if !ok {
-		return nil
-	}
-	wrong := fmt.Errorf("it cannot make the shape %v of %s", want, a.input(0))
-	rest, known, zero := 0, int64(1), false
-	for i, v := range want {
-		switch {
-		case v == -1:
-			rest++
-			continue
-		case v < -1:
-			return wrong
-		case v == 0 && a.n.Int("allowzero", 0) == 0:
-			if x == nil {
-				known = -1
-				continue
-			}
-			if i >= len(x) {
-				return wrong
-			}
-			v = x[i].Size
-		}
-		zero = zero || v == 0
-		switch {
-		case v < 0 || known < 0:
-			known = -1
-		case v > 0 && known > math.MaxInt64/v:
-			return wrong
-		default:
-			known *= v
-		}
-	}
-	if rest > 1 {
-		return fmt.Errorf("it is asked for the shape %v, of which only one dimension may be -1", want)
-	}
-	have, all := total(x)
-	if !all || known < 0 {
-		return nil
-	}
-	if rest == 0 && have != known || rest == 1 && !zero && have%known != 0 {
-		return wrong
-	}
-	return nil
-}
-
-func (a asked) expand() error {
-	want, ok := a.f.ints(a.n, 1)
-	if !ok {
-		return nil
-	}
-	if slices.ContainsFunc(want, negative) {
-		return fmt.Errorf("it is asked for the shape %v, in which a dimension is negative", want)
-	}
-	if x := a.shape(0); x != nil && clash(x, fixed(want)) {
-		return fmt.Errorf("%s cannot be stretched to the shape %v", a.input(0), want)
-	}
-	return nil
-}
-
-func (a asked) resize() error {
-	x, at := a.shape(0), 2
-	if a.f.opset == 10 {
-		at = 1
-	}
-	scales, ok := a.f.valueOf(a.n.Input(at))
-	if !ok || len(scales) == 0 {
-		return nil
-	}
-	want := len(x)
-	if axes := a.n.Ints("axes"); axes != nil {
-		want = len(axes)
-	}
-	if x != nil && len(scales) != want {
-		return fmt.Errorf("it has %d scales %q, and %s takes %d", len(scales), a.n.Input(at), a.input(0), want)
-	}
-	for _, s := range scales {
-		if s.known && (!(s.v > 0) || math.IsInf(s.v, 0)) {
-			return fmt.Errorf("its scales %q hold %v: each must be a number above 0", a.n.Input(at), s.v)
-		}
-	}
-	return nil
-}
-
-func (a asked) pad() error {
-	x := a.shape(0)
-	pads, given, ok := a.f.attrOrInput(a.n, "pads", 1)
-	if !given || !ok || x == nil {
-		return nil
-	}
-	if a.n.Input(3) == "" && len(pads) != 2*len(x) {
-		return fmt.Errorf("it has %d pads, and %s takes %d", len(pads), a.input(0), 2*len(x))
-	}
-	for i, d := range x {
-		if a.n.Input(3) != "" || d.Size < 0 {
-			continue
-		}
-		if begin, end := pads[i], pads[len(x)+i]; max(begin, end) < maxDim && min(begin, end) > -maxDim && d.Size+begin+end < 0 {
-			return fmt.Errorf("its pads %v take more away from dimension %d of %s than there is", pads, i, a.input(0))
-		}
-	}
-	return nil
-}
-
-func (a asked) slice() error {
-	x := a.shape(0)
-	starts, givenStarts, okStarts := a.f.attrOrInput(a.n, "starts", 1)
-	ends, givenEnds, okEnds := a.f.attrOrInput(a.n, "ends", 2)
-	axes, givenAxes, okAxes := a.f.attrOrInput(a.n, "axes", 3)
-	switch {
-	case !givenStarts || !givenEnds:
-		return fmt.Errorf("it is not told where to start or to end")
-	case okStarts && okEnds && len(starts) != len(ends):
-		return fmt.Errorf("it has %d starts and %d ends", len(starts), len(ends))
-	case givenAxes && okAxes && okStarts && len(axes) != len(starts):
-		return fmt.Errorf("it has %d starts and %d axes", len(starts), len(axes))
-	case !givenAxes || !okAxes || len(x) == 0:
-		return nil
-	}
-	for _, v := range axes {
-		if _, ok := axisOf(v, len(x)); !ok {
-			return fmt.Errorf("it is asked for the axes %v, and %s has rank %d", axes, a.input(0), len(x))
 		}
 	}
 	return nil
