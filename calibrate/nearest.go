@@ -95,16 +95,16 @@ func (t triangle) nearest(q, want []float64, grids func(i int) grid, e []float64
 // same bits.
 func dot64(x, y []float64) float64 {
 	y = y[:len(x)]
-	var s [4]float64
-	i := 0
-	for ; i+4 <= len(x); i += 4 {
-		s[0] += float64(x[i] * y[i])
-		s[1] += float64(x[i+1] * y[i+1])
-		s[2] += float64(x[i+2] * y[i+2])
-		s[3] += float64(x[i+3] * y[i+3])
+	var s0, s1, s2, s3 float64 // variables of their own stay in registers
+	for len(x) >= 4 && len(y) >= 4 {
+		s0 += float64(x[0] * y[0])
+		s1 += float64(x[1] * y[1])
+		s2 += float64(x[2] * y[2])
+		s3 += float64(x[3] * y[3])
+		x, y = x[4:], y[4:]
 	}
-	for ; i < len(x); i++ {
-		s[0] += float64(x[i] * y[i])
+	for i, v := range x {
+		s0 += float64(v * y[i])
 	}
-	return s[0] + s[1] + (s[2] + s[3])
+	return s0 + s1 + (s2 + s3)
 }
