@@ -5,13 +5,14 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
 	"narrow/scheme"
 )
 
-// TestOptimum holds searches to the least cost there is: exactly in three of four
+// TestOptimum holds searches to the least cost there is: exactly in nearly all
 // cases, and never far from it.
 func TestOptimum(t *testing.T) {
 	exact := 0
@@ -38,8 +39,14 @@ func TestOptimum(t *testing.T) {
 			if cost, _ := net.Cost(out.Best.Strategy); cost != out.Best.Cost {
 				t.Errorf("seed %d, %v: the strategy costs %v, not %v", seed, target, cost, out.Best.Cost)
 			}
-			if out.Best.Strategy.IncludeCLE {
-				t.Errorf("seed %d, %v: equalization ruins this network", seed, target)
+			equalized := 0
+			for _, tr := range out.Trials {
+				if strings.Contains(tr.Words, equalization+" true") {
+					equalized++
+				}
+			}
+			if equalized != 1 {
+				t.Errorf("seed %d, %v: equalization ruins this network, and was tried %d times", seed, target, equalized)
 			}
 			switch ratio := out.Best.Cost / want; {
 			case ratio < 1-1e-9:
@@ -52,7 +59,7 @@ func TestOptimum(t *testing.T) {
 			t.Logf("seed %d, %v: %d trials, cost %.4f, optimum %.4f: %s", seed, target, len(out.Trials), out.Best.Cost, want, out.Best.Words)
 		}
 	}
-	if exact < 2*networks*3/4 {
+	if exact < 14 {
 		t.Errorf("only %d of %d searches found the optimum", exact, 2*networks)
 	}
 }
@@ -189,7 +196,7 @@ func TestInterrupted(t *testing.T) {
 func TestBudget(t *testing.T) {
 	space := SpaceFor(scheme.CPU)
 	net := random(4, 3)
-	net.luck = 30
+	net.luck = 150
 	run := func(budget time.Duration, known []Trial) (*Outcome, []Trial, int) {
 		n := net.clone()
 		now := time.Unix(0, 0)
