@@ -139,7 +139,7 @@ func (f field) frame(b *bytes.Buffer, title string, log *search.Log) {
 	fmt.Fprintf(b, "<text text-anchor=\"middle\" transform=\"translate(18 %d) rotate(-90)\">top-1 lost, points</text>\n", (top+height-bottom)/2)
 	limit := 100 * log.Key.MaxDrop
 	fmt.Fprintf(b, "<line class=\"limit\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>\n", left, width-right, f.y(limit), f.y(limit))
-	fmt.Fprintf(b, "<text class=\"limittext\" x=\"%d\" y=\"%.1f\">--max-drop %g</text>\n", left+5, f.y(limit)-5, log.Key.MaxDrop)
+	fmt.Fprintf(b, "<text class=\"limittext\" text-anchor=\"middle\" x=\"%d\" y=\"%.1f\">--max-drop %g</text>\n", (left+width-right)/2, f.y(limit)-5, log.Key.MaxDrop)
 	x := left
 	for _, p := range []search.Phase{search.Wide, search.Recipe, search.Mix, search.Polish, search.Lower} {
 		fmt.Fprintf(b, "<circle class=\"%s\" cx=\"%d\" cy=\"44\" r=\"4.5\"/><text x=\"%d\" y=\"48\">%s</text>\n", p, x+5, x+15, p)
