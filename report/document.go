@@ -253,6 +253,7 @@ type FactName string
 // The facts that [New] and the command tell.
 const (
 	FactVersion   FactName = "version"
+	FactCommit    FactName = "commit"
 	FactEngine    FactName = "engine"
 	FactModel     FactName = "model_sha256"
 	FactStrategy  FactName = "strategy_sha256"

@@ -24,7 +24,8 @@ func render(t *testing.T, d *Document) string {
 }
 
 func TestWriteSameBytes(t *testing.T) {
-	if render(t, generated(60)) != render(t, generated(60)) {
+	first, second := render(t, generated(60)), render(t, generated(60))
+	if first != second {
 		t.Error("two pages of the same document differ")
 	}
 }

@@ -228,9 +228,7 @@ func (a *app) render(p *reportPage) ([]byte, error) {
 		Calibrated: p.done, Strategy: p.strategy, Test: p.test, Measured: p.measured,
 		Findings: append(append(diag.List{}, a.told...), a.later...), Commands: [][]string{p.command},
 	}
-	if p.engine != "" {
-		in.Facts = []report.Fact{{Name: report.FactEngine, Value: p.engine}}
-	}
+	in.Facts = []report.Fact{{Name: report.FactCommit, Value: currentVersion().Commit}, {Name: report.FactEngine, Value: p.engine}}
 	d, err := report.New(in)
 	if err != nil {
 		return nil, err

@@ -147,6 +147,7 @@ const en = {
 
   reproduce: 'How to reproduce',
   fact_version: 'narrow',
+  fact_commit: 'commit of narrow',
   fact_engine: 'ONNX Runtime',
   fact_model_sha256: 'SHA-256 of the model',
   fact_strategy_sha256: 'SHA-256 of the resolved strategy',
@@ -304,6 +305,7 @@ const zh: Record<Word, string> = {
 
   reproduce: '如何复现',
   fact_version: 'narrow',
+  fact_commit: 'narrow 的提交',
   fact_engine: 'ONNX Runtime',
   fact_model_sha256: '模型的 SHA-256',
   fact_strategy_sha256: '完整策略的 SHA-256',
