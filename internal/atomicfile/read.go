@@ -3,6 +3,7 @@ package atomicfile
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -26,52 +27,87 @@ func Read(dir string, names ...string) (map[string][]byte, error) {
 var errChanged = errors.New("the folder changed")
 
 func readOnce(dir string, names []string) (map[string][]byte, error) {
-	d, err := os.Open(dir) // until the end, so that no other folder gets its number
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	opened, err := d.Stat()
-	if err != nil {
-		return nil, err
-	}
 	next := filepath.Join(dir, nextName)
-	find := func(name string) fs.FileInfo {
-		for _, in := range []string{next, dir} {
-			if st, err := os.Stat(filepath.Join(in, name)); err == nil {
-				return st
-			}
+	// These three tell whether anything took its place meanwhile.
+	var pins []*pin
+	for _, open := range []func() (*os.File, error){
+		func() (*os.File, error) { return os.Open(dir) },
+		func() (*os.File, error) { return os.Open(next) },
+		func() (*os.File, error) { return openEither(next, dir, names[0]) },
+	} {
+		h, err := newPin(open)
+		if err != nil {
+			return nil, err
 		}
-		return nil
+		defer h.close()
+		pins = append(pins, h)
 	}
-	_, undecided := os.Lstat(next)
-	first := find(names[0])
 	files := map[string][]byte{}
 	for _, name := range names {
-		data, err := os.ReadFile(filepath.Join(next, name))
+		f, err := openEither(next, dir, name)
 		if errors.Is(err, fs.ErrNotExist) {
-			data, err = os.ReadFile(filepath.Join(dir, name))
+			continue
 		}
-		switch {
-		case err == nil:
-			files[name] = data
-		case !errors.Is(err, fs.ErrNotExist):
+		if err != nil {
+			return nil, err
+		}
+		files[name], err = io.ReadAll(f)
+		f.Close()
+		if err != nil {
 			return nil, err
 		}
 	}
-	last := find(names[0])
-	_, stillUndecided := os.Lstat(next)
-	now, err := os.Stat(dir)
-	switch {
-	case err != nil || !os.SameFile(opened, now),
-		undecided != nil && stillUndecided == nil,
-		(first == nil) != (last == nil), first != nil && !os.SameFile(first, last):
-		return nil, errChanged
+	for _, h := range pins {
+		if !h.still() {
+			return nil, errChanged
+		}
 	}
 	return files, nil
+}
+
+// openEither opens a file that is decided on, or else the one in its place.
+func openEither(next, dir, name string) (*os.File, error) {
+	f, err := os.Open(filepath.Join(next, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return os.Open(filepath.Join(dir, name))
+	}
+	return f, err
+}
+
+// pin is a file or folder that stays open, so that no other one gets its
+// number, or the knowledge that there is none.
+type pin struct {
+	open func() (*os.File, error)
+	f    *os.File // nil where there is none
+}
+
+func newPin(open func() (*os.File, error)) (*pin, error) {
+	f, err := open()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return &pin{open, f}, nil
+}
+
+// still reports whether the same one is there now.
+func (h *pin) still() bool {
+	now, err := h.open()
+	if err != nil {
+		return h.f == nil && errors.Is(err, fs.ErrNotExist)
+	}
+	defer now.Close()
+	if h.f == nil {
+		return false
+	}
+	a, err1 := h.f.Stat()
+	b, err2 := now.Stat()
+	return err1 == nil && err2 == nil && os.SameFile(a, b)
+}
+
+func (h *pin) close() {
+	if h.f != nil {
+		h.f.Close()
+	}
 }
 
 // Finish puts into their places the files of a [Folder.Replace] that was

@@ -323,3 +323,74 @@ func TestSweep(t *testing.T) {
 		t.Error("the file of a dead writer stays")
 	}
 }
+
+// TestReadMeanwhile: whoever reads while files are replaced gets all files of
+// one set.
+func TestReadMeanwhile(t *testing.T) {
+	for _, sub := range []bool{false, true} { // exchanged, and one by one
+		dir := filepath.Join(t.TempDir(), "result")
+		if err := Write(dir, set("0")...); err != nil {
+			t.Fatal(err)
+		}
+		if sub {
+			if err := os.Mkdir(filepath.Join(dir, "sub"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		done := make(chan error)
+		go func() {
+			for i := range 40 {
+				if err := Write(dir, set(strconv.Itoa(i))...); err != nil {
+					done <- err
+					return
+				}
+			}
+			done <- nil
+		}()
+		seen := map[string]bool{}
+		for writing := true; writing; {
+			select {
+			case err := <-done:
+				if err != nil {
+					t.Error(err)
+				}
+				writing = false
+			default:
+			}
+			files, err := Read(dir, "a", "b", "c")
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, _, _ := strings.Cut(string(files["a"]), " ")
+			if seen[text] = true; string(files["b"]) != text+" b" || string(files["c"]) != text+" c" {
+				t.Fatalf("Read returns %q", files)
+			}
+		}
+		if len(seen) < 2 {
+			t.Errorf("only %v were seen", seen)
+		}
+	}
+}
+
+// TestStandingInside: a folder that the process stands in stays the same one.
+func TestStandingInside(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "result")
+	if err := Write(dir, set("old")...); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	if err := Write(".", set("new")...); err != nil {
+		t.Fatal(err)
+	}
+	here, err := os.Stat(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	there, err := os.Stat(dir)
+	if err != nil || !os.SameFile(here, there) {
+		t.Errorf("the folder was exchanged from under the process (%v)", err)
+	}
+	if got := contents(t, "."); got["a"] != "new a" || got["c"] != "new c" {
+		t.Errorf("the folder holds %v", got)
+	}
+}
