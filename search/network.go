@@ -62,6 +62,9 @@ type Network struct {
 //
 // The error tells of samples or a network that top-1 cannot be told of.
 func NewNetwork(ctx context.Context, m *narrow.Model, run calibrate.Runner, in Samples, space Space, opts calibrate.Options) (*Network, error) {
+	if len(in.Labels) == 0 {
+		return nil, errors.New("the test samples have no labels: top-1 cannot be told without")
+	}
 	n := &Network{model: m, runner: run, opts: opts, labels: in.Labels}
 	var err error
 	if n.layers, n.nameless, err = layersOf(m, space); err != nil {
@@ -91,14 +94,19 @@ func NewNetwork(ctx context.Context, m *narrow.Model, run calibrate.Runner, in S
 	if err != nil {
 		return nil, fmt.Errorf("running %s: %w", m.Path, err)
 	}
+	if res.Float == nil {
+		return nil, fmt.Errorf("running %s: %w", m.Path, errNoClasses)
+	}
 	n.top1 = res.Float.Top1
 	return n, nil
 }
 
+var errNoClasses = errors.New("the network's first output is not one row of float32 a sample: there is no top-1 to search by")
+
 // rowsOf cuts the first output into samples.
 func rowsOf(outs []calibrate.Tensor) ([][]float32, error) {
 	if len(outs) == 0 || outs[0].Floats == nil || len(outs[0].Shape) < 2 || outs[0].Shape[0] == 0 {
-		return nil, errors.New("the network's first output is not one row of float32 a sample: there is no top-1 to search by")
+		return nil, errNoClasses
 	}
 	n := int(outs[0].Shape[0])
 	per := len(outs[0].Floats) / n

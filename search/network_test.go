@@ -198,6 +198,10 @@ func TestNameless(t *testing.T) {
 	if err != nil || out.Best == nil {
 		t.Errorf("%+v, %v", out, err)
 	}
+	_, err = search.NewNetwork(context.Background(), m, runner(t), search.Samples{Calibration: inputs, Test: inputs}, search.SpaceFor(scheme.DPU), calibrate.Options{})
+	if err == nil || !strings.Contains(err.Error(), "no labels") {
+		t.Errorf("samples without labels: %v", err)
+	}
 	m = open(`net (float[N, 2] x) => (float y) { h = Relu (x)
 		  y = ReduceSum <keepdims = 0> (h) }`)
 	_, err = search.NewNetwork(context.Background(), m, runner(t), in, search.SpaceFor(scheme.DPU), calibrate.Options{})

@@ -211,13 +211,13 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-func TestOf(t *testing.T) {
+func TestVouches(t *testing.T) {
 	p := Provenance{Format: ProvenanceFormat, StrategySHA256: FileSHA256([]byte("{}"))}
 	data, err := p.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !Of(data, []byte("{}")) || Of(data, []byte("{ }")) || Of(nil, []byte("{}")) {
+	if !Vouches(data, []byte("{}")) || Vouches(data, []byte("{ }")) || Vouches(nil, []byte("{}")) {
 		t.Error("a provenance is of its own file only")
 	}
 }

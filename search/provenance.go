@@ -59,10 +59,10 @@ func (p *Provenance) Encode() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Of reports whether data, a provenance file, is of a strategy file.
-func Of(data, strategyFile []byte) bool {
+// Vouches reports whether provenance, a file, is of a strategy file as it is.
+func Vouches(provenance, strategyFile []byte) bool {
 	var p Provenance
-	return json.Unmarshal(data, &p) == nil && p.Format == ProvenanceFormat && p.StrategySHA256 == FileSHA256(strategyFile)
+	return json.Unmarshal(provenance, &p) == nil && p.Format == ProvenanceFormat && p.StrategySHA256 == FileSHA256(strategyFile)
 }
 
 // FileSHA256 returns the SHA-256 of a file's bytes in hex.

@@ -228,7 +228,7 @@ func (j *searchJob) openSamples() error {
 	if j.calibration, err = j.a.openSamples(&f.inputFlags, j.model); err != nil {
 		return err
 	}
-	testing := &f.inputFlags
+	var testing *inputFlags
 	if j.test, testing, err = j.a.openTestSet(f.inputFlags, &f.test, j.model); err != nil {
 		return err
 	}
@@ -316,7 +316,7 @@ func (j *searchJob) checkFiles() error {
 	}
 	// Where there is no provenance, data is empty and of nothing.
 	data, _ := os.ReadFile(f.beside(".provenance.json"))
-	if !f.force && !search.Of(data, former) {
+	if !f.force && !search.Vouches(data, former) {
 		return fmt.Errorf("%s exists already, and no search wrote it as it is: name another file with -o, or add --force to overwrite it", f.file)
 	}
 	return nil
