@@ -33,6 +33,9 @@ func Verbatim(s string) Text { return Text{"%s", []any{s}} }
 // And joins parts as "a", "a and b", "a, b and c".
 func And[T any](parts []T) Text { return conjoin("%s and %s", parts) }
 
+// Commas joins parts as "a", "a, b", "a, b, c".
+func Commas[T any](parts []T) Text { return conjoin("%s, %s", parts) }
+
 // Or joins parts as "a", "a or b", "a, b or c".
 func Or[T any](parts []T) Text { return conjoin("%s or %s", parts) }
 
@@ -42,10 +45,10 @@ func conjoin[T any](last string, parts []T) Text {
 		switch {
 		case i == 0:
 			t = Textf("%s", p)
-		case i == len(parts)-1:
-			t = Textf(last, t, p)
-		default:
+		case i < len(parts)-1:
 			t = Textf("%s, %s", t, p)
+		default:
+			t = Textf(last, t, p)
 		}
 	}
 	return t

@@ -17,6 +17,7 @@ func TestText(t *testing.T) {
 		{And([]string{"a"}), "a"},
 		{And([]string{"a", "b"}), "a and b"},
 		{Or([]string{"a", "b", "c"}), "a, b or c"},
+		{Commas([]string{"a", "b", "c"}), "a, b, c"},
 		{Textf("%s: %q", Error, Or([]string{"a", "b"})), `error: "a or b"`},
 	}
 	for _, tt := range tests {

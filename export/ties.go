@@ -49,15 +49,10 @@ func (q *qdq) auditTies() {
 	if all == 0 {
 		return
 	}
-	var asked diag.Text
+	var asked []diag.Text
 	for m, n := range modes {
 		if n > 0 {
-			part := diag.Textf("%v on %d tensors", scheme.RoundMode(m), n)
-			if asked.IsZero() {
-				asked = part
-			} else {
-				asked = diag.Textf("%s, %s", asked, part)
-			}
+			asked = append(asked, diag.Textf("%v on %d tensors", scheme.RoundMode(m), n))
 		}
 	}
 	count := diag.Textf("on the calibration samples %d of %d elements differ by one step", sum.Differing, sum.Elements)
@@ -73,7 +68,7 @@ func (q *qdq) auditTies() {
 	if first != "" {
 		count = diag.Textf("%s, first in %q", count, first)
 	}
-	message := diag.Textf("QuantizeLinear rounds ties to even, the strategy asks otherwise (%s): %s", asked, count)
+	message := diag.Textf("QuantizeLinear rounds ties to even, the strategy asks otherwise (%s): %s", diag.Commas(asked), count)
 	fix := diag.Textf("--exact-rounding expresses the mode in standard operators, at a cost in speed")
 	if sum.Differing == 0 && uncounted == 0 {
 		q.list = append(q.list, diag.Finding{Severity: diag.Note, Code: "round-mode", Message: message, Fix: fix})

@@ -111,25 +111,21 @@ func (b *builder) unmatched(r *strategy.Rule, m names.Match, near []string) {
 }
 
 func (b *builder) ambiguous(r *strategy.Rule, us []*unit) {
-	var labels diag.Text
+	var labels []any
 	for i, u := range us {
 		if i == 3 {
-			labels = diag.Textf("%s, %s", labels, diag.Textf("%d more", len(us)-i))
+			labels = append(labels, diag.Textf("%d more", len(us)-i))
 			break
 		}
-		label := u.outs[0]
 		if u.main != nil {
-			label = u.main.Label()
-		}
-		if i == 0 {
-			labels = diag.Verbatim(label)
+			labels = append(labels, u.main.Label())
 		} else {
-			labels = diag.Textf("%s, %s", labels, label)
+			labels = append(labels, u.outs[0])
 		}
 	}
 	b.list = append(b.list, diag.Finding{
 		Severity: diag.Error, Code: "rule-ambiguous", Range: r.NameRange, Path: r.NamePath,
-		Message: diag.Textf("%v matches %d layers: %s", r, layers(us), labels),
+		Message: diag.Textf("%v matches %d layers: %s", r, layers(us), diag.Commas(labels)),
 		Fix:     diag.Textf("give one layer's node name, or use layer_type"),
 	})
 }

@@ -67,19 +67,6 @@ func didYouMean(names []string) diag.Text {
 	return diag.Textf("did you mean %s?", diag.Or(q))
 }
 
-// commas writes names one after the other.
-func commas[T any](names []T) diag.Text {
-	var t diag.Text
-	for i, n := range names {
-		if i == 0 {
-			t = diag.Textf("%s", n)
-		} else {
-			t = diag.Textf("%s, %s", t, n)
-		}
-	}
-	return t
-}
-
 // join adds a key to a JSON path.
 func join(path, key string) string {
 	for i, c := range key {
@@ -234,7 +221,7 @@ func (p *parser) unknownKey(m *member, path string, what diag.Text, table []fiel
 	f.Suggestions = suggest(m.key, fieldNames(table))
 	f.Fix = didYouMean(f.Suggestions)
 	if f.Fix.IsZero() {
-		f.Fix = diag.Textf("delete it; the keys are %s", commas(fieldNames(table)))
+		f.Fix = diag.Textf("delete it; the keys are %s", diag.Commas(fieldNames(table)))
 	}
 	return f.Suggestions
 }
@@ -339,7 +326,7 @@ func (p *parser) bool(f *field, n *node, pl place, dst *bool) bool {
 func (f *field) takes() diag.Text {
 	switch {
 	case f.names != nil:
-		return diag.Textf("one of %s", commas(f.names))
+		return diag.Textf("one of %s", diag.Commas(f.names))
 	case f.typ == intValue:
 		return diag.Textf("an integer from %g to %g", f.min, f.max)
 	case f.openMin:
@@ -422,7 +409,7 @@ func (p *parser) kinds(n *node, pl place) (set Kinds, ok bool) {
 		if n.typ == stringNode && slices.Contains(names, n.str) {
 			fix = diag.Textf("write [%q]", n.str)
 		}
-		p.wrongType(n, pl.path, keyKinds, diag.Textf("a list of %s", commas(names)), fix)
+		p.wrongType(n, pl.path, keyKinds, diag.Textf("a list of %s", diag.Commas(names)), fix)
 		return 0, false
 	}
 	ok = true

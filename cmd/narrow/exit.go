@@ -69,7 +69,7 @@ func (a *app) exit(c *cobra.Command, err error) int {
 		return exitOther
 	}
 	text := diag.Verbatim(err.Error())
-	if err == error(ee) && !ee.text.IsZero() { // not one of several, and nothing around it
+	if ee != nil && !ee.text.IsZero() && err.Error() == ee.Error() { // not one of several, and nothing around it
 		text = ee.text
 	}
 	fmt.Fprintf(a.stderr, "narrow: %s\n", strings.TrimSpace(a.lang.Sprint(text)))

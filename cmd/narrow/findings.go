@@ -185,22 +185,18 @@ func count(n int, what string) diag.Text {
 
 // summary writes what a list holds on one line.
 func summary(list diag.List) diag.Text {
-	var t diag.Text
-	add := func(n int, part diag.Text) {
-		switch {
-		case n == 0:
-		case t.IsZero():
-			t = part
-		default:
-			t = diag.Textf("%s, %s", t, part)
-		}
+	var parts []diag.Text
+	if n := list.Count(diag.Error); n > 0 {
+		parts = append(parts, count(n, "error"))
 	}
-	errors, warnings, notes := list.Count(diag.Error), list.Count(diag.Warning), list.Count(diag.Note)
-	add(errors, count(errors, "error"))
-	add(warnings, count(warnings, "warning"))
-	add(notes, count(notes, "note"))
-	if t.IsZero() {
+	if n := list.Count(diag.Warning); n > 0 {
+		parts = append(parts, count(n, "warning"))
+	}
+	if n := list.Count(diag.Note); n > 0 {
+		parts = append(parts, count(n, "note"))
+	}
+	if len(parts) == 0 {
 		return diag.Textf("no mistakes")
 	}
-	return t
+	return diag.Commas(parts)
 }
