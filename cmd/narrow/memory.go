@@ -74,13 +74,13 @@ func parseBytes(s string) (int64, error) {
 // limit means one batch size.
 const (
 	// memoryBase is for the program, ONNX Runtime and what does not grow.
-	memoryBase = 80 << 20
+	memoryBase = 90 << 20
 	// memoryWeights is how many times the weights are there: the model, its
 	// quantized version, ONNX Runtime's, and those of the version before.
 	memoryWeights = 7
 	// memoryLive is for the values of two networks, in arenas that grow by
 	// doubling; memoryInputs for the batches that are read ahead.
-	memoryLive, memoryInputs = 3.5, 7
+	memoryLive, memoryInputs = 4, 7
 	// memoryAtOnce is how many samples run at once in float propagation and for
 	// a report, which keeps all their values: memoryKept times those of one.
 	memoryAtOnce, memoryKept = 8, 10

@@ -51,11 +51,11 @@ func TestMaxMemory(t *testing.T) {
 		limit int // MB
 		batch int // 0: refused
 	}{
-		{"calib", "wide", 90, 0}, {"calib", "wide", 130, 2}, {"calib", "wide", 4000, 16},
-		{"run --no-report", "wide", 130, 2}, {"run --no-report", "wide", 400, 16},
-		{"test", "wide", 130, 2}, {"test", "wide", 240, 8}, {"test", "wide", 400, 16},
-		{"calib --propagate float", "wide", 130, 0}, {"calib --propagate float", "wide", 240, 8},
-		{"run", "wide", 130, 0}, {"run", "wide", 400, 16},
+		{"calib", "wide", 90, 0}, {"calib", "wide", 140, 2}, {"calib", "wide", 4000, 16},
+		{"run --no-report", "wide", 140, 2}, {"run --no-report", "wide", 440, 16},
+		{"test", "wide", 140, 2}, {"test", "wide", 240, 6}, {"test", "wide", 440, 16},
+		{"calib --propagate float", "wide", 130, 0}, {"calib --propagate float", "wide", 270, 8},
+		{"run", "wide", 130, 0}, {"run", "wide", 440, 16},
 		{"run", "heavy", 180, 0}, {"run", "heavy", 260, 16},
 	} {
 		args := fmt.Sprintf("%s --model %s.onnx --data %[2]s.npy -o out --max-memory %[3]dM", tt.args, tt.net, tt.limit)
