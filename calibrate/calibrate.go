@@ -379,7 +379,7 @@ func (c *calibration) tap(t *plan.Tensor, b *Batch, dst, src []float32, shape []
 	switch {
 	case errors.As(err, &bad):
 		if !c.opts.SkipInvalid {
-			return fmt.Errorf("layer %s: tensor %q holds %v in %s: mend the sample or the model, or pass --skip-invalid", t.Layer.Name, t.Name, bad.Value, b.Name(bad.Sample))
+			return &NotFiniteError{Layer: t.Layer.Name, Tensor: t.Name, Sample: b.Name(bad.Sample), Value: bad.Value}
 		}
 		c.out.Invalid++
 		copy(dst, src)

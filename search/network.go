@@ -98,6 +98,11 @@ func NewNetwork(ctx context.Context, m *narrow.Model, run calibrate.Runner, in S
 		return nil, fmt.Errorf("running %s: %w", m.Path, errNoClasses)
 	}
 	n.top1 = res.Float.Top1
+	for i, f := range n.float {
+		if n.split.has(i) && class(f) == n.labels[i] {
+			n.split.right++
+		}
+	}
 	return n, nil
 }
 
@@ -233,6 +238,10 @@ var errStop = errors.New("given up")
 // Search calibrates and scores s on the search split.
 func (n *Network) Search(ctx context.Context, s *strategy.Strategy, giveUp func(Score) bool) (Score, error) {
 	c, err := n.calibrate(ctx, s)
+	var bad *calibrate.NotFiniteError
+	if errors.As(err, &bad) {
+		return Score{Samples: n.split.samples, Float: n.split.right, Lost: n.split.right, Noise: MaxNoise, Failed: fmt.Sprintf("layer %s: tensor %q holds %v", bad.Layer, bad.Tensor, bad.Value)}, nil
+	}
 	if err != nil {
 		return Score{}, err
 	}
@@ -308,6 +317,10 @@ func (n *Network) Confirm(ctx context.Context, s *strategy.Strategy) (*Promise, 
 // samples.
 func (n *Network) Noise(ctx context.Context, s *strategy.Strategy) ([]float64, error) {
 	c, err := n.calibrate(ctx, s)
+	var bad *calibrate.NotFiniteError
+	if errors.As(err, &bad) {
+		return slices.Repeat([]float64{MaxNoise}, len(n.layers)), nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -330,12 +343,23 @@ func (n *Network) Noise(ctx context.Context, s *strategy.Strategy) ([]float64, e
 type split struct {
 	searched map[int]bool // by the first sample of a batch
 	samples  int
+	right    int // of samples, those that the float network gets right
+	batches  []extent
+}
+
+// has reports whether a sample is searched on.
+func (s *split) has(sample int) bool {
+	i, found := slices.BinarySearchFunc(s.batches, sample, func(e extent, k int) int { return cmp.Compare(e.first, k) })
+	if !found {
+		i--
+	}
+	return s.searched[s.batches[i].first]
 }
 
 // splitBatches draws two thirds of the batches, at most limit samples of them but
 // at least one batch; a single batch is all searched on.
 func splitBatches(batches []extent, limit int, seed uint64) split {
-	s := split{searched: map[int]bool{}}
+	s := split{searched: map[int]bool{}, batches: batches}
 	gen := rand.NewPCG(seed, 0x736561726368)
 	order := make([]int, len(batches))
 	for i := range order {

@@ -209,3 +209,41 @@ func TestNameless(t *testing.T) {
 		t.Errorf("a network without classes: %v", err)
 	}
 }
+
+// TestOverflow: what float16 cannot hold is a failed trial, and the search goes
+// on with what can.
+func TestOverflow(t *testing.T) {
+	g, err := graph.Parse(`net (float[N, 2] x) => (float[N, 2] y) <float[2, 2] w = {1e4, 0, 0, 1e4}, float[2, 2] v = {1e-4, 0, 0, 1e-4}>
+		{
+		  [wide] h = MatMul (x, w)
+		  [back] y = MatMul (h, v)
+		}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "net.onnx")
+	if err := onnx.Save(g, path); err != nil {
+		t.Fatal(err)
+	}
+	m, err := narrow.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inputs := func(yield func(*calibrate.Batch, error) bool) {
+		yield(&calibrate.Batch{Count: 2, Inputs: map[string]calibrate.Tensor{"x": {Type: graph.Float32, Shape: []int64{2, 2}, Floats: []float32{1, 90, 80, 4}}}}, nil)
+	}
+	in := search.Samples{Calibration: inputs, Test: inputs, Labels: []int{1, 0}}
+	space := search.SpaceFor(scheme.GPU)
+	net, err := search.NewNetwork(context.Background(), m, runner(t), in, space, calibrate.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := search.Run(context.Background(), space, net, search.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := out.Trials[0].Score
+	if first.Failed != `layer back: tensor "y" holds NaN` || first.Lost != 2 || out.Best == nil || out.Best.Promise.All.Lost != 0 {
+		t.Errorf("float16 scored %+v, the best is %+v", first, out.Best)
+	}
+}

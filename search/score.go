@@ -20,6 +20,9 @@ type Score struct {
 	Noise float64 `json:"noise"`
 	// Stopped says that the trial was given up: there are more samples.
 	Stopped bool `json:"stopped,omitempty"`
+	// Failed says why the network could not be calibrated: a tensor that a
+	// datatype makes NaN or infinite. All samples count as lost then.
+	Failed string `json:"failed,omitempty"`
 }
 
 // MaxNoise stands for any noise that is larger, or no number.
@@ -49,7 +52,7 @@ func (s Score) Agreement() float64 { return float64(s.Agree) / float64(max(s.Sam
 
 // within reports whether the drop is at most most.
 func (s Score) within(most float64) bool {
-	return float64(s.Lost-s.Gained) <= most*float64(s.Samples)+1e-9
+	return s.Failed == "" && float64(s.Lost-s.Gained) <= most*float64(s.Samples)+1e-9
 }
 
 // better reports whether s promises more than t on the same samples. Agreement

@@ -65,7 +65,8 @@ type Found struct {
 type Outcome struct {
 	// Best is the cheapest strategy that was confirmed; nil where none was.
 	Best *Found
-	// Trials are all of the search, in order.
+	// Trials are all of the search, in order; where it is not complete, those
+	// that were known and not asked for yet come last.
 	Trials []Trial
 	// Complete says that no budget cut the search off.
 	Complete bool
@@ -88,7 +89,8 @@ var errBudget = errors.New("the budget is used up")
 //  6. Layers one rung lower where that keeps within the drop, many at once as
 //     long as that goes well, those first that save most for their noise.
 //
-// What is cheapest then is confirmed on all test samples, or else the next.
+// After 1, 2, 4 and 6 the cheapest is confirmed on all test samples, or else the
+// cheapest that these take, by bisection.
 func Run(ctx context.Context, space Space, ev Evaluator, opts Options) (*Outcome, error) {
 	s := &search{ctx: ctx, space: space, ev: ev, opts: opts, layers: ev.Layers(), known: map[string]Trial{}, seen: map[string]bool{}}
 	if s.opts.Now == nil {
@@ -107,7 +109,9 @@ func Run(ctx context.Context, space Space, ev Evaluator, opts Options) (*Outcome
 	if err == nil {
 		err = s.tell(true)
 	}
-	out.Trials = s.done
+	if out.Trials = s.done; !out.Complete {
+		out.Trials = s.all()
+	}
 	if s.best != nil {
 		out.Best = s.best.found
 	}

@@ -429,6 +429,9 @@ func printTrial(w io.Writer, t search.Trial, left time.Duration) {
 	case t.Phase != search.Rank:
 		_, q := t.Score.Top1()
 		result = fmt.Sprintf("top-1 %s, drop %s", percent(q), dropped(*t.Score))
+		if t.Score.Failed != "" {
+			result = t.Score.Failed
+		}
 		if t.Score.Stopped {
 			result += fmt.Sprintf(", given up after %d", t.Score.Samples)
 		}
