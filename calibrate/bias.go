@@ -98,6 +98,9 @@ func newCorrector(c *calibration) (*corrector, error) {
 		if err != nil {
 			return nil, err
 		}
+		if len(float) != channels(op) {
+			continue // one number for all of Gemm's channels, say
+		}
 		l := &correction{op: op, axis: axis, float: float}
 		l.now = append(l.now, float...)
 		if c.opts.Propagate == Progressive {
@@ -119,6 +122,21 @@ func newCorrector(c *calibration) (*corrector, error) {
 		}
 	}
 	return k, nil
+}
+
+// channels is how many channels a weighted operation puts out, by its weights.
+func channels(op *plan.Operation) int {
+	dims := op.Weights.Constant.Dims
+	if len(dims) < 2 {
+		return 0
+	}
+	switch {
+	case op.Op == "Conv", op.Op == "Gemm" && op.Node.Int("transB", 0) != 0:
+		return int(dims[0])
+	case op.Op == "ConvTranspose":
+		return int(dims[1] * op.Node.Int("group", 1))
+	}
+	return int(dims[len(dims)-1])
 }
 
 // active returns the operations whose correction goes on.

@@ -138,11 +138,16 @@ func (a asked) expand() error {
 	return nil
 }
 
-// resize: a scale above 0 for each dimension.
+// resize: lists, and a scale above 0 for each dimension.
 func (a asked) resize() error {
 	x, at := a.shape(0), 2
 	if a.f.opset == 10 {
 		at = 1
+	}
+	for i := 1; i < len(a.n.Inputs); i++ {
+		if s := a.shape(i); s != nil && len(s) != 1 {
+			return fmt.Errorf("its input %s must be a list", a.input(i))
+		}
 	}
 	scales, ok := a.f.valueOf(a.n.Input(at))
 	if !ok || len(scales) == 0 {

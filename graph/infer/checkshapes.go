@@ -35,6 +35,13 @@ func (f *frame) checkShapes(n *graph.Node) error {
 		return a.elementwise()
 	}
 	switch n.OpType {
+	case "If":
+		return a.single(0, graph.Bool, "condition")
+	case "Loop":
+		if err := a.single(0, graph.Int64, "count"); err != nil {
+			return err
+		}
+		return a.single(1, graph.Bool, "condition")
 	case "Conv":
 		return a.conv()
 	case "ConvTranspose":
@@ -84,6 +91,17 @@ func (f *frame) checkShapes(n *graph.Node) error {
 }
 
 func negative(v int64) bool { return v < 0 }
+
+// single looks at an input that must be one element of a data type.
+func (a asked) single(i int, t graph.DataType, what string) error {
+	if have := a.f.typeOf(a.n.Input(i)); have != graph.Undefined && have != t {
+		return fmt.Errorf("its %s %q holds %v, not %v", what, a.n.Input(i), have, t)
+	}
+	if n, ok := total(a.shape(i)); ok && n != 1 {
+		return fmt.Errorf("its %s %s must be one element", what, a.input(i))
+	}
+	return nil
+}
 
 // oneType are operators whose inputs must all be of one data type.
 var oneType = []string{"Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Mean", "PRelu", "Concat"}

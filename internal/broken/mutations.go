@@ -13,7 +13,7 @@ const nowhere = "nowhere"
 
 // mutations are the ways of breaking a network, each with its places.
 func mutations() []mutation {
-	return slices.Concat(structure(), constants(), attributes(), interfaces(), versions(), innerGraphs(), bombs(), legal())
+	return slices.Concat(structure(), constants(), attributes(), interfaces(), versions(), innerGraphs(), engineEnders(), bombs(), legal())
 }
 
 // structure: what is wrong with names and connections.
@@ -316,6 +316,25 @@ func innerGraphs() []mutation {
 	}
 }
 
+// engineEnders: what ends the process of an engine that believes it.
+func engineEnders() []mutation {
+	called := func(name string) func(*graph.Model, *graph.Tensor) bool {
+		return func(_ *graph.Model, t *graph.Tensor) bool { return t.Name == name }
+	}
+	none := func(t *graph.Tensor) *graph.Tensor {
+		return &graph.Tensor{Name: t.Name, Type: t.Type, Dims: []int64{0}, Raw: []byte{}}
+	}
+	return []mutation{
+		{kind: "loop-count-of-no-elements", sites: tensors(called("trips"), none)},
+		{kind: "loop-condition-of-no-elements", sites: tensors(called("go"), none)},
+		{kind: "loop-count-is-a-float", sites: tensors(called("trips"), func(t *graph.Tensor) *graph.Tensor { return graph.NewFloats(t.Name, nil, []float32{2}) })},
+		{kind: "scales-not-a-list", sites: tensors(called("scales"), func(t *graph.Tensor) *graph.Tensor {
+			return &graph.Tensor{Name: t.Name, Type: t.Type, Dims: []int64{2, 2}, Raw: t.Raw}
+		})},
+		{kind: "scales-are-an-image", sites: ops(func(n *graph.Node) { n.Inputs[2] = n.Inputs[0] }, "Resize")},
+	}
+}
+
 // bombs: a few bytes that ask for much.
 func bombs() []mutation {
 	// swap puts an operator that makes much out of little in the place of n.
@@ -418,6 +437,9 @@ func legal() []mutation {
 			v := *m.Graph.Outputs[0]
 			v.Shape = []graph.Dim{{Size: -1}, {Size: 77}, {Size: 3}}
 			m.Graph.Outputs[0] = &v
+		})},
+		{kind: "ok-bias-of-one-element", legal: true, sites: nodes(func(n *graph.Node) bool { return n.Is("Gemm") }, func(m *graph.Model, n *graph.Node) {
+			m.Graph.SetInitializer(graph.NewFloats(n.Inputs[2], []int64{1}, []float32{0.5}))
 		})},
 		{kind: "ok-graph-without-name", legal: true, sites: once(func(m *graph.Model) { m.Graph.Name = "" })},
 		{kind: "ok-unused-opset", legal: true, sites: once(func(m *graph.Model) { m.Opsets["org.example"] = 1 })},
