@@ -118,7 +118,7 @@ func release(ctx context.Context, dir string, targets []platform, dirty bool) er
 	}
 	var made []string
 	for i, p := range targets {
-		files, err := releaseOne(ctx, b, p, libraries[i], shared, dir)
+		files, err := releaseOne(ctx, b, p, info.version, libraries[i], shared, dir)
 		if err != nil {
 			return fmt.Errorf("%s: %w", p, err)
 		}
@@ -127,13 +127,16 @@ func release(ctx context.Context, dir string, targets []platform, dirty bool) er
 	return writeSums(dir, made)
 }
 
-// releaseOne builds one platform's archive and list of contents, and returns
-// their names.
-func releaseOne(ctx context.Context, b *builder, p platform, library string, shared []entry, dir string) ([]string, error) {
+// releaseOne builds one platform's archive and list of contents, of the given
+// version, and returns their names.
+func releaseOne(ctx context.Context, b *builder, p platform, version, library string, shared []entry, dir string) ([]string, error) {
 	program := filepath.Join(b.work, p.goos+"-"+p.goarch, "narrow"+exeSuffix(p.goos))
 	info, err := b.build(ctx, p, program)
 	if err != nil {
 		return nil, err
+	}
+	if info.version != version {
+		return nil, fmt.Errorf("the tree changed while the release was made: it is %s now and was %s", info.version, version)
 	}
 	when, err := epoch(info)
 	if err != nil {
