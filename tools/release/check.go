@@ -90,7 +90,7 @@ func checkArchive(ctx context.Context, archive string, p platform, with emulator
 	}
 	lib, _ := ortlib.For(p.goos, p.goarch) // platforms has only those that there are
 	program, library := filepath.Join(home, "narrow"+exeSuffix(p.goos)), filepath.Join(home, lib.File)
-	for _, name := range []string{"README.md", "LICENSE", "CHANGELOG.md", "licenses/onnxruntime.txt", "licenses/go.txt", "man/man1/narrow.1", "completions/narrow.bash"} {
+	for _, name := range []string{"README.md", "LICENSE", "CHANGELOG.md", "docs/install.md", "licenses/onnxruntime.txt", "licenses/go.txt", "man/man1/narrow.1", "completions/narrow.bash"} {
 		if fi, err := os.Stat(filepath.Join(home, name)); err != nil || fi.Size() == 0 {
 			return fmt.Errorf("%s is missing", name)
 		}

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -183,6 +184,16 @@ func sharedFiles(ctx context.Context, host, work string) ([]entry, error) {
 	var out []entry
 	for _, name := range []string{"README.md", "README.zh-CN.md", "CHANGELOG.md", "LICENSE"} {
 		out = append(out, entry{name: name, from: name, mode: 0o644})
+	}
+	// The READMEs point into docs.
+	err := filepath.WalkDir("docs", func(name string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			out = append(out, entry{name: filepath.ToSlash(name), from: name, mode: 0o644})
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
 	man := filepath.Join(work, "man1")
 	if msg, err := exec.CommandContext(ctx, host, "man", man).CombinedOutput(); err != nil {
