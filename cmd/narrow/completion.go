@@ -69,7 +69,7 @@ func choices() map[string][]string {
 
 // freeText are the flags whose values are neither files nor foreseeable.
 func freeText() []string {
-	return []string{"budget", "crop", "layer", "max-memory", "mean", "resize", "std"}
+	return []string{"budget", "checkpoint-every", "crop", "layer", "max-memory", "mean", "resize", "std"}
 }
 
 // addCompletions tells the shells what the flags and arguments of all commands
