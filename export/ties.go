@@ -52,7 +52,7 @@ func (q *qdq) auditTies() {
 	var asked []diag.Text
 	for m, n := range modes {
 		if n > 0 {
-			asked = append(asked, diag.Textf("%v on %d tensors", scheme.RoundMode(m), n))
+			asked = append(asked, diag.Textf("%v on %d", scheme.RoundMode(m), n))
 		}
 	}
 	count := diag.Textf("on the calibration samples %d of %d elements differ by one step", sum.Differing, sum.Elements)
@@ -68,7 +68,7 @@ func (q *qdq) auditTies() {
 	if first != "" {
 		count = diag.Textf("%s, first in %q", count, first)
 	}
-	message := diag.Textf("QuantizeLinear rounds ties to even, the strategy asks otherwise (%s): %s", diag.Commas(asked), count)
+	message := diag.Textf("QuantizeLinear rounds ties to even, the strategy asks otherwise on %d tensors (%s): %s", all, diag.Commas(asked), count)
 	fix := diag.Textf("--exact-rounding expresses the mode in standard operators, at a cost in speed")
 	if sum.Differing == 0 && uncounted == 0 {
 		q.list = append(q.list, diag.Finding{Severity: diag.Note, Code: "round-mode", Message: message, Fix: fix})

@@ -317,8 +317,8 @@ var zh = map[string]string{
 	"man takes the folder to write to":                                                                                        "man 需要写入的目录",
 
 	// Exports.
-	"QuantizeLinear rounds ties to even, the strategy asks otherwise (%s): %s": "QuantizeLinear 将恰好居中的值舍入到偶数，而策略要求其他方式（%s）：%s",
-	"%v on %d tensors": "%[2]d 个张量为 %[1]v",
+	"QuantizeLinear rounds ties to even, the strategy asks otherwise on %d tensors (%s): %s": "QuantizeLinear 将恰好居中的值舍入到偶数，而策略对 %d 个张量要求其他方式（%s）：%s",
+	"%v on %d": "%[2]d 个为 %[1]v",
 	"%s; the scales of %d are set so that ties fall as asked where a runtime divides in float32, as ONNX defines it": "%s；其中 %d 个张量的比例经过设置，在按 ONNX 定义以 float32 做除法的运行时中，居中的值会按要求舍入",
 	"%s, which leaves %d elements":                                                                           "%s，此外还剩 %d 个元素",
 	"on the calibration samples %d of %d elements differ by one step":                                        "在校准样本上 %[2]d 个元素中有 %[1]d 个相差一级",
