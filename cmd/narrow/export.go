@@ -21,6 +21,7 @@ type exportFlags struct {
 	format        string
 	exactRounding bool
 	keepBias      bool
+	plain         bool
 	opset         int64
 }
 
@@ -28,6 +29,7 @@ func (f *exportFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.format, "format", "qdq", "what to write: qdq (ONNX with QuantizeLinear and DequantizeLinear) or vai (quant_info.json in vai_q_pytorch's form)")
 	c.Flags().BoolVar(&f.exactRounding, "exact-rounding", false, "write round modes other than half_even in standard operators, bit for bit")
 	c.Flags().BoolVar(&f.keepBias, "keep-bias", false, "store biases as they were calibrated, not as int32 for integer kernels")
+	c.Flags().BoolVar(&f.plain, "plain", false, "one pair at each place, with the calibrated scale and zero point: nothing for runtimes to fuse by, or for ties (TensorRT takes no other zero point than 0)")
 	c.Flags().Int64Var(&f.opset, "opset", 0, "operator set to write (default: the strategy's onnx_opset_version, else the smallest that holds the result)")
 }
 
@@ -124,7 +126,7 @@ func (a *app) export(ctx context.Context, c *narrow.Calibrated, f *exportFlags, 
 		}
 		return a.exportVAI(ctx, c, filepath.Join(dir, formatVAI))
 	}
-	m, list, err := c.Export(export.Options{Strict: a.strict, ExactRounding: f.exactRounding, KeepBias: f.keepBias, Opset: f.opset})
+	m, list, err := c.Export(export.Options{Strict: a.strict, ExactRounding: f.exactRounding, KeepBias: f.keepBias, Plain: f.plain, Opset: f.opset})
 	if err != nil {
 		return exportSummary{}, err
 	}
