@@ -25,7 +25,7 @@ func (q *qdq) activations() {
 		nodes = append(nodes, q.quantize(l, t, n.Inputs[0], n.Outputs[0])...)
 	}
 	for _, x := range q.extra {
-		out := q.names.fresh(x.t.Name + "_early")
+		out := q.fresh(x.t.Name + "_early")
 		for i, in := range x.reader.Inputs {
 			if in == x.value {
 				x.reader.Inputs[i] = out
@@ -115,7 +115,7 @@ func (q *qdq) pair(rule string, t *plan.Tensor, e scheme.Encoding, st storage, t
 	if steps != 0 {
 		least = q.store(pack(name+"_zero_point_shifted", st.typ, nil, []int64{e.ZeroPoint[0] - steps}))
 	}
-	qn := q.node(rule, "QuantizeLinear", name+"/QuantizeLinear", q.names.fresh(name+"_quantized"), []string{in, divisor, least})
+	qn := q.node(rule, "QuantizeLinear", name+"/QuantizeLinear", q.fresh(name+"_quantized"), []string{in, divisor, least})
 	dn := q.node(rule, "DequantizeLinear", name+"/DequantizeLinear", out, []string{qn.Outputs[0], scale, zero})
 	return []*graph.Node{qn, dn}
 }

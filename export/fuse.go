@@ -143,7 +143,7 @@ func (q *qdq) perReader(t *plan.Tensor, e scheme.Encoding, st storage, to float3
 			first = false
 			continue
 		}
-		own := q.names.fresh(out + "_again")
+		own := q.fresh(out + "_again")
 		for i, x := range n.Inputs {
 			if x == out {
 				n.Inputs[i] = own

@@ -85,7 +85,7 @@ type qdq struct {
 	opset int64
 
 	m     *graph.Model
-	names *namer
+	fresh func(name string) string
 	// tensor is what a Tap node of m quantizes.
 	tensor map[*graph.Node]*plan.Tensor
 	// nodes maps the plan's nodes to those of m.
@@ -177,7 +177,7 @@ func (q *qdq) clone() error {
 		return err
 	}
 	q.m = sim.Model
-	q.names = newNamer(q.m)
+	q.fresh = graph.Fresh(q.m.Graph)
 	q.tensor = map[*graph.Node]*plan.Tensor{}
 	g := q.m.Graph
 	i := 0
@@ -230,7 +230,7 @@ func (q *qdq) find(s diag.Severity, code string, message, fix diag.Text) {
 
 // store adds an initializer and returns its name.
 func (q *qdq) store(t *graph.Tensor) string {
-	t.Name = q.names.fresh(t.Name)
+	t.Name = q.fresh(t.Name)
 	q.m.Graph.Initializers = append(q.m.Graph.Initializers, t)
 	return t.Name
 }
@@ -244,10 +244,10 @@ func (q *qdq) scalar(name string, v float32) string {
 // out is "".
 func (q *qdq) node(rule, op, name, out string, inputs []string, attrs ...*graph.Attr) *graph.Node {
 	if out == "" {
-		out = q.names.fresh(name + "_output")
+		out = q.fresh(name + "_output")
 	}
 	return &graph.Node{
-		Name: q.names.fresh(name), OpType: op, Inputs: inputs, Outputs: []string{out}, Attrs: attrs, Rule: rule,
+		Name: q.fresh(name), OpType: op, Inputs: inputs, Outputs: []string{out}, Attrs: attrs, Rule: rule,
 	}
 }
 

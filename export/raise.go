@@ -32,7 +32,7 @@ func raiseOpset(m *graph.Model, to int64, shapes map[string][]graph.Dim) diag.Li
 		}
 		return nil
 	}
-	r := &raiser{names: newNamer(m), from: from, to: to}
+	r := &raiser{fresh: graph.Fresh(m.Graph), from: from, to: to}
 	r.graph(m.Graph, &scope{shapes: shapes})
 	m.Opsets[""] = to
 	return r.list
@@ -40,7 +40,7 @@ func raiseOpset(m *graph.Model, to int64, shapes map[string][]graph.Dim) diag.Li
 
 // raiser raises the nodes of one model.
 type raiser struct {
-	names    *namer
+	fresh    func(name string) string
 	from, to int64
 	list     diag.List
 	// g is the graph at work, scope what it and those around it know.
@@ -182,7 +182,7 @@ func steps() []step {
 
 // store adds an initializer to the graph at work and returns its name.
 func (r *raiser) store(t *graph.Tensor) string {
-	t.Name = r.names.fresh(t.Name)
+	t.Name = r.fresh(t.Name)
 	r.g.Initializers = append(r.g.Initializers, t)
 	return t.Name
 }
@@ -301,14 +301,14 @@ func (r *raiser) softmax13(n *graph.Node) {
 		return
 	}
 	step := func(op, what string, inputs []string, attrs ...*graph.Attr) *graph.Node {
-		name := r.names.fresh(n.Label() + "/" + what)
-		return &graph.Node{Name: name, OpType: op, Inputs: inputs, Outputs: []string{r.names.fresh(name + "_output")}, Attrs: attrs, Rule: ruleOpset}
+		name := r.fresh(n.Label() + "/" + what)
+		return &graph.Node{Name: name, OpType: op, Inputs: inputs, Outputs: []string{r.fresh(name + "_output")}, Attrs: attrs, Rule: ruleOpset}
 	}
 	shape := step("Shape", "Shape", []string{n.Input(0)})
 	flat := step("Flatten", "Flatten", []string{n.Input(0)}, intAttr("axis", axis))
 	back := step("Reshape", "Reshape", nil)
 	back.Outputs = n.Outputs
-	n.Inputs, n.Outputs = []string{flat.Outputs[0]}, []string{r.names.fresh(n.Label() + "_matrix")}
+	n.Inputs, n.Outputs = []string{flat.Outputs[0]}, []string{r.fresh(n.Label() + "_matrix")}
 	n.SetAttr(intAttr("axis", -1))
 	back.Inputs = []string{n.Outputs[0], shape.Outputs[0]}
 	r.out = []*graph.Node{shape, flat, n, back}

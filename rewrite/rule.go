@@ -150,6 +150,7 @@ func (w *work) run(r Rule) {
 			w.report.Changes = append(w.report.Changes, Change{Rule: r.Name, Node: label, Note: note, Made: w.made})
 			changed = true
 		}
+		w.sweep()
 		if !changed || pass == r.passes {
 			break
 		}

@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"narrow/graph"
@@ -9,11 +10,14 @@ import (
 )
 
 // work is a network being rewritten, with an index that is kept up to date.
+// Nodes that are removed stay in the graph, marked in gone, until sweep: a rule
+// may remove each of many thousands.
 type work struct {
 	m      *graph.Model
 	g      *graph.Graph
 	ix     *graph.Index
-	names  map[string]bool // of values, tensors and nodes, inner graphs included
+	fresh  func(base string) string // see [graph.Fresh]
+	stored map[string]int           // where in the graph's initializers each name is
 	gone   map[*graph.Node]bool
 	spare  map[string]bool        // values and initializers that nobody read to begin with
 	idle   map[*graph.Node]bool   // nodes whose results nobody read to begin with
@@ -34,16 +38,17 @@ func newWork(m *graph.Model) (*work, error) {
 	c := m.Clone()
 	w := &work{
 		m: c, g: c.Graph,
-		names: map[string]bool{},
-		gone:  map[*graph.Node]bool{},
-		spare: map[string]bool{},
-		idle:  map[*graph.Node]bool{},
-		ranks: map[string]int{},
+		fresh:  graph.Fresh(c.Graph),
+		stored: map[string]int{},
+		gone:   map[*graph.Node]bool{},
+		spare:  map[string]bool{},
+		idle:   map[*graph.Node]bool{},
+		ranks:  map[string]int{},
 	}
 	if err := c.Graph.Sort(); err != nil {
 		return nil, fmt.Errorf("rewrite: graph %q: %w", c.Graph.Name, err)
 	}
-	if err := w.collectNames(c.Graph, map[string]bool{}); err != nil {
+	if err := oneProducer(c.Graph); err != nil {
 		return nil, fmt.Errorf("rewrite: graph %q: %w", c.Graph.Name, err)
 	}
 	w.ix = graph.NewIndex(c.Graph)
@@ -53,58 +58,43 @@ func newWork(m *graph.Model) (*work, error) {
 		w.idle[n] = w.dead(n)
 	}
 	w.foldRoom = 16 << 20
-	for _, t := range c.Graph.Initializers {
+	for i, t := range c.Graph.Initializers {
+		if _, twice := w.stored[t.Name]; !twice {
+			w.stored[t.Name] = i
+		}
 		w.spare[t.Name] = !w.read(t.Name)
 		w.foldRoom += 16 * len(t.Raw)
 	}
 	return w, nil
 }
 
-// collectNames gathers every name in g and the graphs inside, and refuses a
-// value with two producers.
-func (w *work) collectNames(g *graph.Graph, outer map[string]bool) error {
+// oneProducer refuses a value with two producers in g or a graph inside.
+func oneProducer(g *graph.Graph) error {
 	own := map[string]bool{}
 	for _, v := range g.Inputs {
-		w.names[v.Name], own[v.Name] = true, true
+		own[v.Name] = true
 	}
 	for _, t := range g.Initializers {
-		w.names[t.Name], own[t.Name] = true, true
+		own[t.Name] = true
 	}
 	for _, n := range g.Nodes {
-		w.names[n.Name] = true
 		for _, o := range n.Outputs {
 			if o != "" && own[o] {
 				return fmt.Errorf("value %q has two producers, the second is node %q", o, n.Label())
 			}
-			w.names[o], own[o] = true, true
-		}
-		for _, in := range n.Inputs {
-			w.names[in] = true
+			own[o] = true
 		}
 		for _, sub := range n.Subgraphs() {
-			if err := w.collectNames(sub, own); err != nil {
+			if err := oneProducer(sub); err != nil {
 				return err
 			}
 		}
-	}
-	for name := range g.Values {
-		w.names[name] = true
 	}
 	return nil
 }
 
 // opset returns the version of the standard operators.
 func (w *work) opset() int64 { return w.m.Opsets[""] }
-
-// fresh returns a name that is not in use: base, or base with a number.
-func (w *work) fresh(base string) string {
-	name := base
-	for i := 1; w.names[name] || name == ""; i++ {
-		name = fmt.Sprintf("%s_%d", base, i)
-	}
-	w.names[name] = true
-	return name
-}
 
 // read reports whether a node reads v or it leaves the graph.
 func (w *work) read(v string) bool { return len(w.ix.Consumers[v]) > 0 || w.ix.IsOutput(v) }
@@ -200,8 +190,7 @@ func (w *work) setInput(n *graph.Node, i int, v string) {
 // n alone reads keeps its name; another gets a new one, of base where it has none.
 func (w *work) setFloats(n *graph.Node, i int, base string, dims []int64, values []float32) {
 	name := n.Input(i)
-	t := w.g.Initializer(name)
-	if name == "" || t == nil || !w.only(name, n) {
+	if _, ok := w.stored[name]; name == "" || !ok || !w.only(name, n) {
 		if name != "" {
 			base = name
 		}
@@ -215,8 +204,12 @@ func (w *work) setFloats(n *graph.Node, i int, base string, dims []int64, values
 // IR version 3 list constants there too) is dropped: a value handed in by the
 // caller would undo what the rule did.
 func (w *work) setInitializer(t *graph.Tensor) {
-	w.names[t.Name] = true
-	w.g.SetInitializer(t)
+	if i, ok := w.stored[t.Name]; ok {
+		w.g.Initializers[i] = t
+	} else {
+		w.stored[t.Name] = len(w.g.Initializers)
+		w.g.Initializers = append(w.g.Initializers, t)
+	}
 	w.g.Inputs = slices.DeleteFunc(w.g.Inputs, func(v *graph.Value) bool { return v.Name == t.Name })
 	delete(w.g.Values, t.Name)
 	delete(w.shapes, t.Name)
@@ -236,17 +229,19 @@ func (w *work) remove(n *graph.Node) {
 		}
 	}
 	w.gone[n] = true
-	w.g.Nodes = slices.DeleteFunc(w.g.Nodes, func(u *graph.Node) bool { return u == n })
+}
+
+// sweep takes the nodes that were removed out of the list.
+func (w *work) sweep() {
+	w.g.Nodes = slices.DeleteFunc(w.g.Nodes, func(n *graph.Node) bool { return w.gone[n] })
 }
 
 // add puts n, a node that the rule makes, in front of anchor.
 func (w *work) add(anchor, n *graph.Node) *graph.Node {
 	n.Rule = w.rule
-	w.names[n.Name] = true
 	i := slices.Index(w.g.Nodes, anchor)
 	w.g.Nodes = slices.Insert(w.g.Nodes, i, n)
 	for _, o := range n.Outputs {
-		w.names[o] = true
 		w.ix.Producer[o] = n
 	}
 	for _, v := range graph.Reads(n) {
@@ -286,12 +281,13 @@ func (w *work) takeOver(p *graph.Node, v string, last *graph.Node) {
 func (w *work) bypassReason(n *graph.Node) string {
 	v, out := n.Input(0), n.Outputs[0]
 	p := w.ix.Producer[v]
+	_, stored := w.stored[v]
 	switch {
 	case !w.ix.IsOutput(out):
 		if w.inner(out) {
 			return fmt.Sprintf("%q is read by a graph inside a node", out)
 		}
-	case p == nil || w.g.Initializer(v) != nil:
+	case p == nil || stored:
 		return fmt.Sprintf("it leads from an input or a constant straight to the output %q", out)
 	case w.ix.IsOutput(v):
 		return fmt.Sprintf("%q and %q are both outputs of the network", v, out)
@@ -336,12 +332,13 @@ func (w *work) finish() error {
 	for again := true; again; {
 		again = false
 		for i := len(w.g.Nodes) - 1; i >= 0; i-- {
-			if n := w.g.Nodes[i]; !w.idle[n] && w.dead(n) {
+			if n := w.g.Nodes[i]; !w.gone[n] && !w.idle[n] && w.dead(n) {
 				w.remove(n)
 				again = true
 			}
 		}
 	}
+	w.sweep()
 	drop := map[string]bool{}
 	w.g.Initializers = slices.DeleteFunc(w.g.Initializers, func(t *graph.Tensor) bool {
 		drop[t.Name] = !w.spare[t.Name] && !w.read(t.Name)
@@ -360,11 +357,7 @@ func (w *work) finish() error {
 			alive[o] = true
 		}
 	}
-	for name := range w.g.Values {
-		if w.names[name] && !alive[name] {
-			delete(w.g.Values, name)
-		}
-	}
+	maps.DeleteFunc(w.g.Values, func(name string, _ *graph.Value) bool { return !alive[name] })
 	if err := w.g.Sort(); err != nil {
 		return fmt.Errorf("rewrite: graph %q: %w", w.g.Name, err)
 	}
