@@ -12,7 +12,7 @@ func TestFresh(t *testing.T) {
 	g := graph.MustParse(`net (float[N, 4] x, bool yes) => (float[N, 4] y) <float[1] c = {1}> {
 		[choose] h = If <then_branch = t () => (float[N, 4] a) { [deep] a = Relu (x) }, else_branch = e () => (float[N, 4] b) { b = Neg (x) }> (yes)
 		[sum] y = Add (h, c) }`).Graph
-	g.Values["typed"] = &graph.Value{Name: "typed", Type: graph.Float32}
+	g.Values = map[string]*graph.Value{"typed": {Name: "typed", Type: graph.Float32}}
 	fresh := graph.Fresh(g)
 	for name, want := range map[string][]string{
 		"free": {"free", "free_1", "free_2"},
