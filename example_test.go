@@ -14,7 +14,6 @@ import (
 	"narrow/export"
 	"narrow/graph"
 	"narrow/graph/onnx"
-	"narrow/strategy"
 )
 
 // pictures yields n pictures of 28x28 grey pixels in 0..1, 16 at a time. Real
@@ -53,22 +52,12 @@ func Example() {
 		log.Fatal(err)
 	}
 	const file = "examples/configs/int_config.json"
-	text, err := os.ReadFile(file)
+	// Mistakes in the file are the error; findings are warnings and notes.
+	resolved, findings, err := model.ResolveFile(file, narrow.Guide)
 	if err != nil {
 		log.Fatal(err)
 	}
-	// Findings are mistakes, warnings and notes; Err is nil without mistakes.
-	s, findings := strategy.Parse(file, text)
-	if err := findings.Err(); err != nil {
-		log.Fatal(err)
-	}
-	resolved, findings, err := model.Resolve(s)
-	if err != nil {
-		log.Fatal(err)
-	}
-	if err := findings.Err(); err != nil {
-		log.Fatal(err)
-	}
+	fmt.Println(len(findings), "findings")
 
 	engine, err := ort.Open("") // wherever ONNX Runtime is
 	if err != nil {
@@ -102,7 +91,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println("loaded:", again.Plan.Strategy.SHA256() == s.SHA256())
+	fmt.Println("loaded:", again.Plan.Strategy.SHA256() == resolved.Plan.Strategy.SHA256())
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		log.Fatal(err)
@@ -111,6 +100,7 @@ func Example() {
 		fmt.Println(e.Name())
 	}
 	// Output:
+	// 0 findings
 	// 54 tensors calibrated on 48 samples
 	// 64 samples tested; most agree: true
 	// loaded: true

@@ -105,6 +105,44 @@ func (m *Model) ResolveFor(s *strategy.Strategy, a Accuracy) (*Resolved, diag.Li
 	return &Resolved{Model: m, Plan: p, Rewrites: report, Accuracy: a}, list, nil
 }
 
+// ResolveFile is [Model.ResolveText] with what a strategy file holds; "" stands
+// for the defaults ([strategy.Default]).
+func (m *Model) ResolveFile(file string, a Accuracy) (*Resolved, diag.List, error) {
+	if file == "" {
+		return m.resolve(strategy.Default(), nil, a)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the strategy: %w", err)
+	}
+	return m.ResolveText(file, text, a)
+}
+
+// ResolveText lays the text of a strategy file over the model; name is what
+// findings call the file. Mistakes, in the text or next to the model, are the
+// error, all of them at once as a [*diag.FindingsError]; the list holds warnings
+// and notes too.
+func (m *Model) ResolveText(name string, text []byte, a Accuracy) (*Resolved, diag.List, error) {
+	s, list := strategy.Parse(name, text)
+	return m.resolve(s, list, a)
+}
+
+// resolve lays s over the model; list is what was found in its file.
+func (m *Model) resolve(s *strategy.Strategy, list diag.List, a Accuracy) (*Resolved, diag.List, error) {
+	if err := list.Err(); err != nil {
+		return nil, list, err
+	}
+	r, more, err := m.ResolveFor(s, a)
+	list = append(list, more...)
+	if err == nil {
+		err = list.Err()
+	}
+	if err != nil {
+		return nil, list, err
+	}
+	return r, list, nil
+}
+
 // quantizedAlready warns of a network that is the result of a quantizer.
 func (m *Model) quantizedAlready() diag.List {
 	n, first := 0, ""

@@ -15,6 +15,7 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
+	"narrow/diag"
 	"narrow/export"
 	"narrow/graph/onnx"
 	"narrow/strategy"
@@ -292,5 +293,45 @@ func TestInvalidSamples(t *testing.T) {
 	}
 	if want.Float.Top1 != 1 || got.Float.Top1 != 2.0/3 {
 		t.Errorf("top-1 with NaN %v, without %v", got.Float.Top1, want.Float.Top1)
+	}
+}
+
+// TestResolveFile: the defaults where there is no file, all mistakes of one that
+// has some, and the reason why it cannot be read.
+func TestResolveFile(t *testing.T) {
+	m := openFile(t, dscnn)
+	want := resolve(t, m, "{}").Plan.Strategy.SHA256()
+	if r, list, err := m.ResolveFile("", narrow.High); err != nil || len(list) > 0 || r.Plan.Strategy.SHA256() != want || r.Accuracy != narrow.High {
+		t.Errorf("no file: %v, %v", list, err)
+	}
+	file := filepath.Join(t.TempDir(), "s.json")
+	for text, parts := range map[string][]string{
+		`{"target_device": "CPU"}`:                   nil,
+		`{"target_device": "CPX", "include_cle": 1}`: {file + ":1:", "CPX", "include_cle"},
+		`{"layer_quantize_config": [{"layer_type": null, "layer_name": "none", "quantizable_data_type": ["weights"], "overall_quantize_config": {"bit_width": 4}}]}`: {file + ":1:", "none"},
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r, list, err := m.ResolveFile(file, narrow.Guide)
+		if parts == nil {
+			if err != nil || r.Plan.Strategy.SHA256() == want {
+				t.Errorf("%s: %v, %v", text, list, err)
+			}
+			continue
+		}
+		var found *diag.FindingsError
+		if !errors.As(err, &found) || r != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		for _, part := range parts {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%s: %q does not say %q", text, err, part)
+			}
+		}
+	}
+	if _, _, err := m.ResolveFile("nowhere.json", narrow.Guide); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "nowhere.json") {
+		t.Errorf("no such file: %v", err)
 	}
 }

@@ -24,7 +24,6 @@ import (
 	"narrow/graph/onnx"
 	"narrow/internal/ortlib"
 	"narrow/samples"
-	"narrow/strategy"
 )
 
 // options are the script's flags.
@@ -113,23 +112,8 @@ func run(ctx context.Context, o options) error {
 }
 
 func calib(ctx context.Context, o options, m *narrow.Model, engine calibrate.Runner, set *samples.Set, batches calibrate.Batches) error {
-	s := strategy.Default()
-	if o.config != "" {
-		src, err := os.ReadFile(o.config)
-		if err != nil {
-			return err
-		}
-		parsed, list := strategy.Parse(o.config, src)
-		if err := list.Err(); err != nil {
-			return err
-		}
-		s = parsed
-	}
-	r, list, err := m.Resolve(s)
+	r, _, err := m.ResolveFile(o.config, narrow.Guide)
 	if err != nil {
-		return err
-	}
-	if err := list.Err(); err != nil {
 		return err
 	}
 	c, err := r.Calibrate(ctx, engine, batches, calibrate.Options{})

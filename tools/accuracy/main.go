@@ -26,7 +26,6 @@ import (
 	"narrow/calibrate/ort"
 	"narrow/internal/ortlib"
 	"narrow/samples"
-	"narrow/strategy"
 )
 
 const (
@@ -138,15 +137,8 @@ func (s row) calibrate(ctx context.Context, engine calibrate.Runner, model *narr
 	if err != nil {
 		return nil, err
 	}
-	st, list := strategy.Parse("tools/accuracy/"+file, src)
-	if err := list.Err(); err != nil {
-		return nil, err
-	}
-	resolved, list, err := model.ResolveFor(st, s.accuracy)
+	resolved, _, err := model.ResolveText("tools/accuracy/"+file, src, s.accuracy)
 	if err != nil {
-		return nil, err
-	}
-	if err := list.Err(); err != nil {
 		return nil, err
 	}
 	o := calibrate.Options{Propagate: calibrate.Progressive}

@@ -11,7 +11,6 @@ import (
 	"narrow/calibrate/ort"
 	"narrow/graph"
 	"narrow/plan"
-	"narrow/strategy"
 )
 
 const batchSize = 8
@@ -109,15 +108,8 @@ func (b *bench) rows(m *narrow.Model) ([]row, error) {
 }
 
 func resolve(m *narrow.Model, text string) (*narrow.Resolved, error) {
-	s, list := strategy.Parse("bench.json", []byte(text))
-	if err := list.Err(); err != nil {
-		return nil, err
-	}
-	res, list, err := m.Resolve(s)
-	if err != nil {
-		return nil, err
-	}
-	return res, list.Err()
+	res, _, err := m.ResolveText("bench.json", []byte(text), narrow.Guide)
+	return res, err
 }
 
 // session runs a network whose taps, if any, do nothing. It stays loaded: the

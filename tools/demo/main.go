@@ -15,6 +15,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -30,7 +31,6 @@ import (
 	"narrow/internal/progress"
 	"narrow/internal/setup"
 	"narrow/samples"
-	"narrow/strategy"
 )
 
 const (
@@ -144,21 +144,9 @@ func (d *demo) all(ctx context.Context, out string) ([]row, error) {
 // quantize takes one strategy from its file to the exported model.
 func (d *demo) quantize(ctx context.Context, name, file, out string) (row, error) {
 	start := time.Now()
-	s := strategy.Default()
-	if file != "" {
-		src, err := os.ReadFile(file)
-		if err != nil {
-			return row{}, fmt.Errorf("%w (run the demo in narrow's source folder)", err)
-		}
-		parsed, list := strategy.Parse(file, src)
-		if err := list.Err(); err != nil {
-			return row{}, err
-		}
-		s = parsed
-	}
-	resolved, list, err := d.model.Resolve(s)
-	if err == nil {
-		err = list.Err()
+	resolved, _, err := d.model.ResolveFile(file, narrow.Guide)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w (run the demo in narrow's source folder)", err)
 	}
 	if err != nil {
 		return row{}, err

@@ -32,7 +32,6 @@ import (
 	"narrow/graph"
 	"narrow/graph/onnx"
 	"narrow/internal/ortlib"
-	"narrow/strategy"
 )
 
 func main() {
@@ -171,15 +170,8 @@ func (b *bench) model(ctx context.Context, path string) error {
 }
 
 func (b *bench) export(ctx context.Context, m *narrow.Model, text, file string) error {
-	s, list := strategy.Parse("strategy.json", []byte(text))
-	if err := list.Err(); err != nil {
-		return err
-	}
-	r, list, err := m.Resolve(s)
+	r, _, err := m.ResolveText("strategy.json", []byte(text), narrow.Guide)
 	if err != nil {
-		return err
-	}
-	if err := list.Err(); err != nil {
 		return err
 	}
 	in := input(m, 8)

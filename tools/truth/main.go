@@ -30,7 +30,6 @@ import (
 	"narrow/internal/ortlib"
 	"narrow/plan"
 	"narrow/samples"
-	"narrow/strategy"
 )
 
 // options are the flags.
@@ -195,22 +194,11 @@ func numbers(s string) ([]float64, error) {
 // run takes the strategy from its file to the comparison.
 func (r *round) run(ctx context.Context) error {
 	start := time.Now()
-	s := strategy.Default()
-	if r.file != "default" {
-		src, err := os.ReadFile(r.file)
-		if err != nil {
-			return err
-		}
-		parsed, list := strategy.Parse(r.file, src)
-		if err := list.Err(); err != nil {
-			return err
-		}
-		s = parsed
+	config := r.file
+	if config == "default" {
+		config = ""
 	}
-	resolved, list, err := r.model.Resolve(s)
-	if err == nil {
-		err = list.Err()
-	}
+	resolved, _, err := r.model.ResolveFile(config, narrow.Guide)
 	if err != nil {
 		return err
 	}
