@@ -69,7 +69,7 @@ func (q *qdq) quantize(l *links, t *plan.Tensor, in, out string) []*graph.Node {
 		nodes = append(nodes, shift)
 		in = shift.Outputs[0]
 	}
-	clamped := e.Max != st.hi || e.Min != st.lo && !q.nonNegative(l, in, len(l.producer))
+	clamped := e.Max != st.hi || e.Min != st.lo && !q.nonNegative(l, in)
 	source := len(q.extra)
 	if steps == 0 {
 		q.fuse(l, t, e, st, in, clamped)
@@ -136,8 +136,8 @@ func (q *qdq) clip(name, in, out string, lo, hi float32) *graph.Node {
 // guard returns a bound that value never exceeds where a Min with it is to keep
 // ONNX Runtime from fusing what value comes from with the pair behind, else 0. A
 // fused Softmax is a table that is up to a step off, which attention then spreads
-// over everything; a fused sum or product adds the zero point before it rounds,
-// and loses the ties that a scale holds. (A Clip in place of the Min it would drop.)
+// over everything; a fused sum, product or average adds the zero point before it
+// rounds, and loses the ties that a scale holds. (A Clip in place of the Min it would drop.)
 func (q *qdq) guard(l *links, t *plan.Tensor, e scheme.Encoding, st storage, value string) float32 {
 	n := l.producer[value]
 	switch {
@@ -145,7 +145,7 @@ func (q *qdq) guard(l *links, t *plan.Tensor, e scheme.Encoding, st storage, val
 		return 0
 	case n.Is("Softmax"):
 		return 1
-	case n.Is("Add", "Mul") && q.holds(l, t, e, value):
+	case n.Is("Add", "Mul", "AveragePool") && q.holds(l, t, e, value):
 		return math.MaxFloat32
 	}
 	return 0

@@ -133,6 +133,9 @@ func (q *qdq) accumulatorBias(t *plan.Tensor, values []float32, out string) (n *
 	var scales []float32
 	for _, u := range t.Uses {
 		s, ok := q.productScales(u, len(values))
+		if d := t.Constant.Dims; ok && len(s) > 1 && (len(d) == 0 || d[len(d)-1] != int64(len(s))) {
+			ok = false // a Gemm may read [N, 1], one for each sample
+		}
 		if !ok || scales != nil && !slices.Equal(s, scales) {
 			return nil, false
 		}
@@ -161,7 +164,7 @@ func (q *qdq) accumulatorBias(t *plan.Tensor, values []float32, out string) (n *
 	q.shiftInts(t, ints, scales)
 	axis := -1
 	if len(scales) > 1 {
-		axis = 0
+		axis = len(t.Constant.Dims) - 1 // a Gemm may read [1, N]
 	}
 	zeros := make([]int64, len(scales))
 	return q.dequantize(t.Name, pack(t.Name+"_quantized", graph.Int32, t.Constant.Dims, ints), scales, zeros, axis, out), true

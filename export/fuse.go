@@ -13,10 +13,14 @@ type links struct {
 	producer map[string]*graph.Node
 	readers  map[string]int
 	outputs  map[string]bool
+	constant map[string]*graph.Tensor
+	// positive holds what [qdq.nonNegative] has found, sums what [qdq.onGrid] has.
+	positive, sums map[string]bool
 }
 
 func newLinks(g *graph.Graph) *links {
-	l := &links{producer: map[string]*graph.Node{}, readers: map[string]int{}, outputs: map[string]bool{}}
+	l := &links{producer: map[string]*graph.Node{}, readers: map[string]int{}, outputs: map[string]bool{},
+		constant: graph.NewIndex(g).Constant, positive: map[string]bool{}, sums: map[string]bool{}}
 	for _, n := range g.Nodes {
 		for _, o := range n.Outputs {
 			l.producer[o] = n

@@ -75,19 +75,14 @@ func (q *qdq) floatQuantize(t *plan.Tensor, e scheme.Encoding, in, out string) [
 	return append(nodes, clip, scale)
 }
 
-// tieShift is by how much, relatively, a scale is changed so that ties fall to
-// one side: enough that float32 sees it, and so little that of sums of 8-bit
-// products nothing but ties changes sides.
-const tieShift = 0x1p-22
-
 // tieScale returns the scale to give to QuantizeLinear for t, whose value to
 // round is from.
 //
 // QuantizeLinear rounds ties to even. With power-of-two scales ties are common,
-// since sums of products lie on a grid of which every 2^n-th point is a tie. A
-// scale that is smaller by a hair pushes ties, and ties alone, away from zero
-// (std_round; half_up where no value is negative, or after a shift), a larger
-// one towards zero (half_down).
+// since sums of products lie on a grid of which every 2^n-th point is a tie. The
+// next smaller scale that float32 has pushes ties, and of other values only those
+// that are float32's neighbours of one, away from zero (std_round; half_up where no
+// value is negative, or after a shift), the next larger one towards zero (half_down).
 func (q *qdq) tieScale(l *links, t *plan.Tensor, e scheme.Encoding, from string) float32 {
 	s, scale := t.Settings.Settings, e.Scale[0]
 	if q.moved(l, e, from) {
@@ -99,9 +94,9 @@ func (q *qdq) tieScale(l *links, t *plan.Tensor, e scheme.Encoding, from string)
 	}
 	q.held[t] = true
 	if s.RoundMode == scheme.HalfDown {
-		return scale * (1 + tieShift)
+		return math.Nextafter32(scale, math.MaxFloat32)
 	}
-	return scale * (1 - tieShift)
+	return math.Nextafter32(scale, 0)
 }
 
 // holdsTies reports whether scales of e can hold ties at all.
@@ -118,7 +113,7 @@ func (q *qdq) holds(l *links, t *plan.Tensor, e scheme.Encoding, from string) bo
 	case scheme.StdRound, scheme.HalfDown:
 		return true
 	case scheme.HalfUp:
-		return q.shiftSteps(l, t, e, from) > 0 || q.nonNegative(l, from, len(l.producer))
+		return q.shiftSteps(l, t, e, from) > 0 || q.nonNegative(l, from)
 	}
 	return false
 }
@@ -135,28 +130,36 @@ func (q *qdq) moved(l *links, e scheme.Encoding, from string) bool {
 	return ok && in.Scale[0] == e.Scale[0]
 }
 
-// nonNegative reports whether value is known to be nowhere below zero. depth
-// bounds the search.
-func (q *qdq) nonNegative(l *links, value string, depth int) bool {
-	n := l.producer[value]
-	if c := q.m.Graph.Initializer(value); c != nil {
+// nonNegative reports whether value is known to be nowhere below zero.
+func (q *qdq) nonNegative(l *links, value string) bool {
+	known, ok := l.positive[value]
+	if !ok {
+		l.positive[value] = false // for a value that a broken network makes of itself
+		known = q.findNonNegative(l, value)
+		l.positive[value] = known
+	}
+	return known
+}
+
+func (q *qdq) findNonNegative(l *links, value string) bool {
+	if c := l.constant[value]; c != nil {
 		v, err := c.Floats()
 		return err == nil && !slices.ContainsFunc(v, func(x float32) bool { return !(x >= 0) })
 	}
-	if n == nil || depth == 0 {
-		return false
-	}
+	n := l.producer[value]
 	switch {
+	case n == nil:
+		return false
 	case q.tensor[n] != nil || n.Is("MaxPool", "GlobalMaxPool", "AveragePool", "GlobalAveragePool", "Flatten", "Reshape", "Transpose",
 		"Squeeze", "Unsqueeze", "Slice", "Split", "Identity", "Dropout", "Expand", "Tile", "DepthToSpace", "SpaceToDepth"):
-		return q.nonNegative(l, n.Input(0), depth-1)
+		return q.nonNegative(l, n.Input(0))
 	case n.Is("Add", "Mul", "Div", "Concat", "Max", "ReduceMean"):
-		return len(n.Inputs) > 0 && !slices.ContainsFunc(n.Inputs, func(in string) bool { return !q.nonNegative(l, in, depth-1) })
+		return len(n.Inputs) > 0 && !slices.ContainsFunc(n.Inputs, func(in string) bool { return !q.nonNegative(l, in) })
 	case n.Is("Clip"):
-		if c := q.m.Graph.Initializer(n.Input(1)); c != nil {
-			if v, err := c.Floats(); err == nil && len(v) == 1 {
-				return v[0] >= 0
-			}
+		// torch.onnx.export writes the bounds as Constant nodes.
+		if c := l.constant[n.Input(1)]; c != nil {
+			v, err := c.Floats()
+			return err == nil && len(v) == 1 && v[0] >= 0
 		}
 		return n.Input(1) == "" && n.Float("min", -1) >= 0
 	}

@@ -2,6 +2,7 @@ package export
 
 import (
 	"math"
+	"slices"
 
 	"narrow/graph"
 	"narrow/plan"
@@ -22,23 +23,39 @@ import (
 // are not. from is the value to round.
 func (q *qdq) shiftSteps(l *links, t *plan.Tensor, e scheme.Encoding, from string) int64 {
 	if t.Settings.Settings.RoundMode != scheme.HalfUp || !q.holdsTies(e) || e.ZeroPoint[0] <= e.Min ||
-		q.nonNegative(l, from, len(l.producer)) || q.moved(l, e, from) || !onGrid(l, from) {
+		q.nonNegative(l, from) || q.moved(l, e, from) || !q.onGrid(l, from) {
 		return 0
 	}
 	return e.ZeroPoint[0] - e.Min
 }
 
-// onGrid reports whether a value is made of sums of products, which ties are
-// common among. Elsewhere ties are rare, and a shift would let float32 make some.
-func onGrid(l *links, value string) bool {
-	for range len(l.producer) {
-		n := l.producer[value]
-		if n == nil || !n.Is("Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Identity", "Dropout",
-			"Expand", "Tile", "DepthToSpace", "SpaceToDepth", "Concat", "Pad") {
-			return n != nil && n.Is("Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Sub", "Mul", "Sum",
-				"BatchNormalization", "AveragePool", "GlobalAveragePool", "ReduceMean")
-		}
-		value = n.Input(0)
+// onGrid reports whether some of a value's elements are sums of products, or
+// were quantized before, which ties are common among. Elsewhere ties are rare,
+// and a shift would let float32 make some.
+func (q *qdq) onGrid(l *links, value string) bool {
+	known, ok := l.sums[value]
+	if !ok {
+		l.sums[value] = false // for a value that a broken network makes of itself
+		known = q.findOnGrid(l, value)
+		l.sums[value] = known
+	}
+	return known
+}
+
+func (q *qdq) findOnGrid(l *links, value string) bool {
+	n := l.producer[value]
+	switch {
+	case n == nil:
+		return false
+	case q.tensor[n] != nil || n.Is("Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Sub", "Mul", "Sum",
+		"BatchNormalization", "AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum", "Mean", "Resize", "Upsample"):
+		return true
+	case n.Is("Concat", "Max", "Min", "Where"):
+		return slices.ContainsFunc(n.Inputs, func(in string) bool { return q.onGrid(l, in) })
+	case n.Is("Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Identity", "Dropout", "Expand", "Tile",
+		"DepthToSpace", "SpaceToDepth", "Pad", "Gather", "MaxPool", "GlobalMaxPool", "ReduceMax", "ReduceMin",
+		"Relu", "LeakyRelu", "PRelu", "Clip", "Abs", "Neg"):
+		return q.onGrid(l, n.Input(0)) // of a LeakyRelu the positive half
 	}
 	return false
 }

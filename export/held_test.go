@@ -1,0 +1,118 @@
+package export_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"narrow/calibrate/ort"
+	"narrow/export"
+	"narrow/graph"
+	"narrow/graph/onnx"
+	"narrow/internal/ortlib"
+)
+
+// TestTiesHeldElsewhere: networks whose ties do not come straight from a
+// convolution. Every output equals the simulation's to the last step.
+func TestTiesHeldElsewhere(t *testing.T) {
+	const weights = `<float[4, 4, 3, 3] w = {0.25, -0.5, 0.125, 0.375, -0.25, 0.5, 0.75, ...}, float[4, 4, 3, 3] v = {-0.25, 0.5, 0.625, 0.375, 0.125, -0.5, -0.75, ...},
+		float[4, 1, 1] slope = {0.25, 0.5, 0.125, 0.3}, float[4] up = {1, 1, 2, 2}>`
+	const dpu, down = `{"include_bias_corr": false, "include_cle": false}`,
+		`{"target_device": "CPU", "include_bias_corr": false, "include_cle": false, "tensor_quantize_config": {"activation": {"round_mode": "half_down"}}}`
+	for _, c := range []struct{ name, config, body string }{
+		// torch.onnx.export writes the bounds of ReLU6 as Constant nodes.
+		{"relu6", dpu, `z = Constant <value = float {0}> ()
+			six = Constant <value = float {6}> ()
+			a = Conv <pads = [1, 1, 1, 1]> (x, w)
+			b = Clip (a, z, six)
+			y = Conv <pads = [1, 1, 1, 1]> (b, v)`},
+		{"relu-first-concat", dpu, `a = Conv <pads = [1, 1, 1, 1]> (x, w)
+			b = Relu (a)
+			c = Conv <pads = [1, 1, 1, 1]> (x, v)
+			y = Concat <axis = 1> (b, c)`},
+		{"requantized", dpu, `a = Conv <pads = [1, 1, 1, 1]> (x, w)
+			y = Concat <axis = 1> (x, a)`},
+		{"leaky", dpu, `a = Conv <pads = [1, 1, 1, 1]> (x, w)
+			y = LeakyRelu <alpha = 0.125> (a)`},
+		{"prelu", dpu, `a = Conv <pads = [1, 1, 1, 1]> (x, w)
+			y = PRelu (a, slope)`},
+		{"resize", dpu, `a = Conv <pads = [1, 1, 1, 1]> (x, w)
+			y = Resize <mode = "linear", coordinate_transformation_mode = "half_pixel"> (a, , up)`},
+		{"pool", down, `a = Conv <pads = [1, 1, 1, 1]> (x, w)
+			b = AveragePool <kernel_shape = [2, 2], strides = [2, 2]> (a)
+			y = Conv (b, v)`},
+		{"global-pool", down, `a = Conv <pads = [1, 1, 1, 1]> (x, w)
+			b = GlobalAveragePool (a)
+			y = Conv <pads = [1, 1, 1, 1]> (b, v)`},
+		{"mean", down, `a = Conv <pads = [1, 1, 1, 1]> (x, w)
+			b = ReduceMean <axes = [2, 3]> (a)
+			y = Conv <pads = [1, 1, 1, 1]> (b, v)`},
+		{"leaky-down", down, `a = Conv <pads = [1, 1, 1, 1]> (x, w)
+			b = LeakyRelu <alpha = 0.125> (a)
+			y = Conv <pads = [1, 1, 1, 1]> (b, v)`},
+		{"concat-down", down, `a = Conv <pads = [1, 1, 1, 1]> (x, w)
+			b = Concat <axis = 1> (x, a)
+			c = MaxPool <kernel_shape = [2, 2]> (b)
+			y = Conv <group = 2, pads = [1, 1, 1, 1]> (c, v)`},
+		{"requantized-narrower", `{"target_device": "CPU", "include_bias_corr": false, "include_cle": false, "layer_quantize_config": [{"layer_type": "Conv", "layer_name": null,
+			"quantizable_data_type": ["input", "weights", "activation"], "overall_quantize_config": {"bit_width": 6, "round_mode": "half_up"}}]}`, `a = Conv <pads = [1, 1, 1, 1]> (x, w)
+			b = Add (a, x)
+			y = Conv <pads = [1, 1, 1, 1]> (b, v)`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := graph.MustParse(`<ir_version: 8, opset_import: ["": 16]> g (float[N, 4, 8, 8] x) => (float[N, C, H, W] y) ` + weights + ` { ` + c.body + ` }`)
+			cal := calibrateOn(t, m, settings(t, c.config))
+			want := cal.simulate(t)
+			got, _ := qdq(t, cal.Input, export.Options{})
+			if n := beyond(t, run(t, got, cal.in)[0], want[0], 0); n > 0 {
+				t.Errorf("%d of %d elements differ", n, len(want[0]))
+			}
+			plain, _ := qdq(t, cal.Input, export.Options{Plain: true})
+			if n := beyond(t, run(t, plain, cal.in)[0], want[0], 0); n == 0 {
+				t.Error("calibrated scales give the same: the test tests nothing")
+			}
+		})
+	}
+}
+
+// TestGemmBiasOfTwoDimensions: a bias of [1, N] has its scales along the last axis.
+func TestGemmBiasOfTwoDimensions(t *testing.T) {
+	m := graph.MustParse(`<ir_version: 8, opset_import: ["": 13]> g (float[N, 4] x) => (float[N, 3] y)
+		<float[4, 3] w = {0.25, -0.5, 2.125, 0.375, -0.25, 3.5, 0.75, ...}, float[1, 3] b = {0.3, -0.7, 0.9}> {
+		y = Gemm (x, w, b)
+	}`)
+	c := calibrateOn(t, m, settings(t, `{"target_device": "CPU", "include_bias_corr": false, "include_cle": false,
+		"overall_quantize_config": {"method": "maxmin", "scale_type": "float", "calib_statistic_method": "max", "round_mode": "half_even"},
+		"tensor_quantize_config": {"weights": {"per_channel": true}}}`))
+	got, _ := qdq(t, c.Input, export.Options{})
+	for _, s := range got.Graph.Initializers {
+		if s.Name == "b_quantized" && s.Type != graph.Int32 {
+			t.Errorf("the bias is %v", s.Type)
+		}
+	}
+	// As others run it, without optimizations, which would hide the axis.
+	file := filepath.Join(t.TempDir(), "q.onnx")
+	if err := onnx.Save(got, file); err != nil {
+		t.Fatal(err)
+	}
+	path, err := ortlib.Find("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine, err := ort.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := engine.LoadFile(context.Background(), file, ort.FileOptions{Threads: 1, Unoptimized: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	out, err := s.Run(context.Background(), c.in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := beyond(t, out["y"].Floats, c.simulate(t)[0], 1); n > 0 {
+		t.Errorf("%d elements differ by more than a step", n)
+	}
+}
