@@ -16,8 +16,8 @@ type Accuracy struct {
 	Top5 float64 `json:"top5"`
 }
 
-// Decibel is a ratio of powers in dB. +Inf (no difference at all) is written
-// as null in JSON.
+// Decibel is a ratio of powers in dB. +Inf (no difference at all) and NaN (not
+// defined) are written as null in JSON.
 type Decibel float64
 
 // MarshalJSON writes the number, or null where it is infinite.
@@ -37,7 +37,8 @@ type Result struct {
 	// Agreement is the share of samples for which the largest element of the
 	// first output stands in the same place in both.
 	Agreement float64 `json:"agreement"`
-	// SQNR is 10*log10(sum(f^2) / sum((f-q)^2)) over all float outputs.
+	// SQNR is 10*log10(sum(f^2) / sum((f-q)^2)) over all float outputs: NaN where
+	// the quantized network puts out NaN, and where every sample was left out.
 	SQNR Decibel `json:"sqnr_db"`
 	// Invalid counts the samples for which the float network puts out NaN or
 	// Inf. They are left out of SQNR, and of Agreement where it is NaN in the
@@ -127,6 +128,9 @@ func isFinite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 // result returns what add counted.
 func (s *scorer) result() *Result {
 	r := &Result{Samples: s.n, SQNR: Decibel(s.quality.SQNR()), Invalid: s.invalid}
+	if s.invalid > 0 && s.quality.Sums.N == 0 {
+		r.SQNR = Decibel(math.NaN())
+	}
 	if s.compared > 0 {
 		r.Agreement = float64(s.agree) / float64(s.compared)
 	}

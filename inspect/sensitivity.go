@@ -281,7 +281,7 @@ func (r *ranker) score(reference, tested [][]calibrate.Tensor) *calibrate.Result
 // costOf is what a result says of the tested network.
 func costOf(r *calibrate.Result) Cost {
 	c := Cost{SQNR: r.SQNR, Agreement: r.Agreement}
-	if math.IsNaN(float64(c.SQNR)) {
+	if math.IsNaN(float64(c.SQNR)) && r.Invalid < r.Samples {
 		c.SQNR = calibrate.Decibel(math.Inf(-1))
 	}
 	if r.Float != nil && r.Quantized != nil {

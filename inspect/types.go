@@ -179,7 +179,8 @@ type Ranking struct {
 
 // Cost is a network's output against that of another.
 type Cost struct {
-	// SQNR is over all float outputs.
+	// SQNR is over all float outputs: -Inf where the network puts out NaN, NaN
+	// where no sample could be compared.
 	SQNR calibrate.Decibel `json:"sqnr_db"`
 	// Agreement is the share of samples whose highest output stands in the same
 	// place, in 0..1.

@@ -275,7 +275,7 @@ func comparisonTable(c *compare.Comparison) [][]string {
 			size = "none"
 		}
 		row := append([]string{s.Name}, accuracy(s.Accuracy)...)
-		row = append(row, percent(s.Agreement), shortDecibel(s.SQNR), size, fmt.Sprintf("%.1f s", s.Seconds), percent(s.RelativeCost))
+		row = append(row, agreed(s.Agreement, nothingCompared(s.SQNR, c.Invalid, c.Tested)), shortDecibel(s.SQNR), size, fmt.Sprintf("%.1f s", s.Seconds), percent(s.RelativeCost))
 		for _, p := range pairs {
 			row = append(row, millions(s.MACs(p)))
 		}

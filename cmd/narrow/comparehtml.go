@@ -60,7 +60,7 @@ func comparisonPage(c *compare.Comparison) *report.Document {
 		page.Notes = append(page.Notes, report.Text{Text: n})
 	}
 	for _, s := range c.Strategies {
-		page.Rows = append(page.Rows, comparisonRow(&s, c.Strategies[0].Name))
+		page.Rows = append(page.Rows, comparisonRow(&s, c))
 	}
 	return &report.Document{
 		Format:  report.Format,
@@ -69,12 +69,15 @@ func comparisonPage(c *compare.Comparison) *report.Document {
 	}
 }
 
-func comparisonRow(s *compare.Row, first string) report.CompareRow {
+func comparisonRow(s *compare.Row, c *compare.Comparison) report.CompareRow {
 	row := report.CompareRow{
 		Name: s.Name, Quantized: s.Accuracy, Agreement: &s.Agreement, SQNR: &s.SQNR, Bytes: s.Bytes, Cost: &s.RelativeCost, Seconds: &s.Seconds,
 	}
+	if nothingCompared(s.SQNR, c.Invalid, c.Tested) {
+		row.Agreement, row.SQNR = nil, nil
+	}
 	if s.Differences != nil {
-		row.Words = append(row.Words, report.Text{Text: diag.Textf("next to %s:", first)})
+		row.Words = append(row.Words, report.Text{Text: diag.Textf("next to %s:", c.Strategies[0].Name)})
 		for _, w := range s.Differences.Words {
 			row.Words = append(row.Words, report.Text{Text: w})
 		}

@@ -147,6 +147,7 @@ func (a *app) sensitivity(ctx context.Context, f *sensitivityFlags, c *narrow.Ca
 // printRanking writes the table and what to do with it.
 func printRanking(w io.Writer, r *inspect.Ranking, c *narrow.Calibrated) error {
 	var b strings.Builder
+	none := nothingCompared(r.All.SQNR, r.Invalid, r.Samples)
 	if len(r.Layers) == 0 {
 		b.WriteString("Nothing is quantized.\n")
 	} else {
@@ -155,15 +156,15 @@ func printRanking(w io.Writer, r *inspect.Ranking, c *narrow.Calibrated) error {
 			return err
 		}
 	}
-	fmt.Fprintf(&b, "\nall layers together  %s\n", costText(r.All))
+	fmt.Fprintf(&b, "\nall layers together  %s\n", costText(r.All, none))
 	if !unchanged(r.Rewrites) {
-		fmt.Fprintf(&b, "rewrites alone       %s\n", costText(r.Rewrites))
+		fmt.Fprintf(&b, "rewrites alone       %s\n", costText(r.Rewrites, none))
 		if n := c.Rewrites.Count("convert-relu6-to-relu"); n > 0 && r.Rewrites.SQNR < 30 {
 			fmt.Fprintf(&b, "\nReLU6 became ReLU in %s, which no datatype gives back: set include_cle and\n"+
 				"convert_relu6_to_relu to false, or calibrate with --accuracy high, which equalizes through ReLU6.\n", places(n))
 		}
 	}
-	if len(r.Layers) > 0 {
+	if len(r.Layers) > 0 && !none {
 		rule, err := json.Marshal(spare(c, r.Layers[0]))
 		if err != nil {
 			return fmt.Errorf("writing a rule: %w", err)
@@ -220,9 +221,9 @@ func spare(c *narrow.Calibrated, l inspect.LayerCost) rule {
 	return r
 }
 
-// costText says what a whole network costs.
-func costText(c inspect.Cost) string {
-	s := fmt.Sprintf("SQNR %s, agreement %s", shortDecibel(c.SQNR), strings.TrimSpace(percent(c.Agreement)))
+// costText says what a whole network costs; none: nothing could be compared.
+func costText(c inspect.Cost, none bool) string {
+	s := fmt.Sprintf("SQNR %s, agreement %s", shortDecibel(c.SQNR), strings.TrimSpace(agreed(c.Agreement, none)))
 	if c.Drop != nil {
 		s += fmt.Sprintf(", top-1 %s (%s points lost)", strings.TrimSpace(percent(*c.Top1)), lostPoints(*c.Drop))
 	}

@@ -311,10 +311,30 @@ func (a *app) printResult(r *calibrate.Result) error {
 		row(diag.Textf("float"), percent(r.Float.Top1)+"  "+percent(r.Float.Top5))
 		row(diag.Textf("quantized"), percent(r.Quantized.Top1)+"  "+percent(r.Quantized.Top5))
 	}
-	row(diag.Textf("agreement"), percent(r.Agreement))
-	row(diag.Verbatim("SQNR"), a.lang.Sprint(decibel(r.SQNR)))
+	none := nothingCompared(r.SQNR, r.Invalid, r.Samples)
+	sqnr := decibel(r.SQNR)
+	if none {
+		sqnr = diag.Textf("undefined (no sample could be compared)")
+	}
+	row(diag.Textf("agreement"), agreed(r.Agreement, none))
+	row(diag.Verbatim("SQNR"), a.lang.Sprint(sqnr))
 	_, err := io.WriteString(a.stdout, b.String())
 	return err
+}
+
+// nothingCompared reports whether every sample was left out, so that SQNR is not
+// defined.
+func nothingCompared(sqnr calibrate.Decibel, invalid, samples int) bool {
+	return math.IsNaN(float64(sqnr)) && invalid == samples
+}
+
+// agreed writes an agreement. Where nothing was compared it is 0, unless the
+// outputs hold Inf but no NaN.
+func agreed(x float64, none bool) string {
+	if none && x == 0 {
+		return "-"
+	}
+	return percent(x)
 }
 
 func percent(x float64) string { return fmt.Sprintf("%5.2f %%", 100*x) }

@@ -285,6 +285,7 @@ var zh = map[string]string{
 	"float":                        "浮点",
 	"quantized":                    "量化后",
 	"agreement":                    "一致率",
+	"undefined (no sample could be compared)":        "未定义（没有可比较的样本）",
 	"undefined (the quantized network puts out NaN)": "未定义（量化网络输出 NaN）",
 	"exact (no difference)":                          "完全相同（没有差别）",
 

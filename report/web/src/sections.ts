@@ -17,7 +17,7 @@ export function summary(doc: Doc): HTMLElement {
       for (const top of ['top1', 'top5'] as const) cards.append(accuracy(top, r.float, r.quantized))
     }
     cards.append(
-      card(t('agreement'), percent(r.agreement), t('agreementHelp')),
+      card(t('agreement'), r.invalid === r.samples && !r.agreement ? '–' : percent(r.agreement), t('agreementHelp')),
       card(t('outputSqnr'), decibel(r), t('outputSqnrHelp')))
     e.append(cards, h('p', { class: 'muted' }, t('testedOn', { n: whole(r.samples) }),
       !r.float ? ` · ${t('noLabels')}` : null, r.invalid ? ` · ${t('invalid', { n: whole(r.invalid) })}` : null))
