@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"io/fs"
 	"maps"
 	"os"
@@ -13,7 +11,7 @@ import (
 )
 
 // files makes what the tests of bad input use, in the current folder.
-func files(t *testing.T, lib, model string) {
+func files(t *testing.T, model string) {
 	t.Helper()
 	write := func(name string, data []byte) {
 		t.Helper()
@@ -63,7 +61,6 @@ func files(t *testing.T, lib, model string) {
 	write("word.csv", []byte("file,class\na.png,1\nb.png,cat\n"))
 	write("other.csv", []byte("file,class\na.png,1\n"))
 	write("empty.csv", nil)
-	t.Setenv("NARROW_ORT_LIB", lib)
 }
 
 // tree is the content of every file below dir, nil where there is no dir.
@@ -87,24 +84,11 @@ func tree(t *testing.T, dir string) map[string]string {
 	return m
 }
 
-// execute runs one command line in this process.
-func execute(args string) (code int, stdout, stderr string) {
-	var out, err bytes.Buffer
-	code = run(context.Background(), strings.Fields(args), strings.NewReader(""), &out, &err)
-	return code, out.String(), err.String()
-}
-
 // TestBadInput: one line on standard error that names the thing and the way
 // out, exit code 1, no output folder where there was none, and a former result
 // as it was.
 func TestBadInput(t *testing.T) {
-	lib := engine(t)
-	model, err := filepath.Abs(bundled)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Chdir(t.TempDir())
-	files(t, lib, model)
+	files(t, emptyFolder(t))
 	if code, _, stderr := execute("run --model net.onnx --data x.npy -o former"); code != 0 {
 		t.Fatal(stderr)
 	}
@@ -187,13 +171,7 @@ func TestBadInput(t *testing.T) {
 // TestBadOutput: an output folder that cannot be written is found out before
 // the work, also by root, for whom no folder is forbidden.
 func TestBadOutput(t *testing.T) {
-	lib := engine(t)
-	model, err := filepath.Abs(bundled)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Chdir(t.TempDir())
-	files(t, lib, model)
+	files(t, emptyFolder(t))
 	if code, _, stderr := execute("calib --model net.onnx --data x.npy -o former"); code != 0 {
 		t.Fatal(stderr)
 	}

@@ -16,13 +16,7 @@ import (
 // TestHostileSamples: files that other tools wrote otherwise are read, and those
 // that nobody should have written are one line that names the file.
 func TestHostileSamples(t *testing.T) {
-	lib := engine(t)
-	model, err := filepath.Abs(bundled)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Chdir(t.TempDir())
-	t.Setenv("NARROW_ORT_LIB", lib)
+	model := emptyFolder(t)
 	array, err := npyBytes("float32", "4,1,28,28")
 	if err != nil {
 		t.Fatal(err)

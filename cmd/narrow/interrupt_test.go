@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"maps"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -22,13 +20,7 @@ func TestInterrupt(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("a program cannot send Ctrl-C to another one there")
 	}
-	lib := engine(t)
-	model, err := filepath.Abs(bundled)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Chdir(t.TempDir())
-	t.Setenv("NARROW_ORT_LIB", lib)
+	model := emptyFolder(t)
 	for _, line := range []string{"npy x.npy float32 8,1,28,28 abs", "idx many.idx 1,28,28"} {
 		if err := mkFile(strings.Fields(line)); err != nil {
 			t.Fatal(err)
@@ -83,16 +75,14 @@ func TestInterrupt(t *testing.T) {
 		{"test --data many.idx --save-output y.npy", 500 * time.Millisecond},
 		{"run --data many.idx --subset-len 16", 500 * time.Millisecond}, // tests
 	} {
-		var stderr bytes.Buffer
-		c := exec.Command("narrow", append(strings.Fields(tt.args), "--model", model)...)
-		c.Stderr = &stderr
+		c, stderr := narrowCommand(tt.args + " --model " + model)
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(tt.after)
 		start := time.Now()
 		if err := c.Process.Signal(os.Interrupt); err != nil {
-			t.Fatalf("narrow %s ended before it was interrupted: %v\n%s", tt.args, err, &stderr)
+			t.Fatalf("narrow %s ended before it was interrupted: %v\n%s", tt.args, err, stderr)
 		}
 		err := c.Wait()
 		took := time.Since(start)
@@ -105,7 +95,7 @@ func TestInterrupt(t *testing.T) {
 		case !errors.As(err, &exit) || exit.ExitCode() != 1 && !early:
 			t.Errorf("narrow %s: %v", tt.args, err)
 		case exit.ExitCode() == 1 && stderr.String() != "narrow: interrupted\n":
-			t.Errorf("narrow %s: standard error %q", tt.args, &stderr)
+			t.Errorf("narrow %s: standard error %q", tt.args, stderr)
 		}
 		if got := state(); !maps.Equal(got, before) {
 			t.Fatalf("narrow %s, interrupted after %v, left %v", tt.args, tt.after, difference(before, got))

@@ -20,13 +20,7 @@ import (
 // x.npy, and a strategy that is not the default, other.json.
 func sandbox(t *testing.T) (model string) {
 	t.Helper()
-	lib := engine(t)
-	model, err := filepath.Abs(bundled)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Chdir(t.TempDir())
-	t.Setenv("NARROW_ORT_LIB", lib)
+	model = emptyFolder(t)
 	if err := mkFile(strings.Fields("npy x.npy float32 8,1,28,28 abs")); err != nil {
 		t.Fatal(err)
 	}
@@ -35,14 +29,6 @@ func sandbox(t *testing.T) (model string) {
 		t.Fatal(err)
 	}
 	return model
-}
-
-// narrowCommand is the program itself, in a process of its own.
-func narrowCommand(args string) (*exec.Cmd, *bytes.Buffer) {
-	var stderr bytes.Buffer
-	c := exec.Command("narrow", strings.Fields(args)...)
-	c.Stderr = &stderr
-	return c, &stderr
 }
 
 // visible is what a stranger sees in a folder: its files, but for hidden ones.

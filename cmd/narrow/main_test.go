@@ -38,6 +38,34 @@ func engine(t *testing.T) string {
 	return lib
 }
 
+// emptyFolder moves to an empty folder, tells narrow where the engine is, and
+// returns the path of the bundled network.
+func emptyFolder(t *testing.T) (model string) {
+	t.Helper()
+	model, err := filepath.Abs(bundled)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(ortlib.Env, engine(t))
+	t.Chdir(t.TempDir())
+	return model
+}
+
+// narrowCommand is the program itself, in a process of its own.
+func narrowCommand(args string) (*exec.Cmd, *bytes.Buffer) {
+	var stderr bytes.Buffer
+	c := exec.Command("narrow", strings.Fields(args)...)
+	c.Stderr = &stderr
+	return c, &stderr
+}
+
+// execute runs one command line in this process.
+func execute(args string) (code int, stdout, stderr string) {
+	var out, err bytes.Buffer
+	code = run(context.Background(), strings.Fields(args), strings.NewReader(""), &out, &err)
+	return code, out.String(), err.String()
+}
+
 // TestScript runs testdata/script. The scripts find the bundled network in
 // $MODEL and ONNX Runtime in $NARROW_ORT_LIB.
 func TestScript(t *testing.T) {

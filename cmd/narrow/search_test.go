@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -63,14 +62,7 @@ func fashion(t *testing.T, n uint32) {
 // that it promises. A search that is interrupted again and again, with another
 // number of threads, ends with the same bytes.
 func TestSearch(t *testing.T) {
-	lib := engine(t)
-	model, err := filepath.Abs(bundled)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	t.Chdir(dir)
-	t.Setenv("NARROW_ORT_LIB", lib)
+	model := emptyFolder(t)
 	fashion(t, 240)
 	args := "search --model " + model + " --data ../x.idx --labels ../y.idx --preprocess unit --subset-len 32 --shuffle --seed 5 --target GPU --max-drop 0.015"
 	for _, d := range []string{"whole", "pieces"} {
@@ -152,15 +144,11 @@ func TestSearch(t *testing.T) {
 // leaves are its trials, and the best so far if there is one.
 func interrupt(t *testing.T, args string, trials int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	var stderr bytes.Buffer
-	c := exec.CommandContext(ctx, "narrow", strings.Fields(args)...)
-	c.Stderr = &stderr
+	c, stderr := narrowCommand(args)
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for ctx.Err() == nil {
+	for until := time.Now().Add(5 * time.Minute); time.Now().Before(until); {
 		if data, err := os.ReadFile("strategy.search.json"); err == nil {
 			if log, err := search.ReadLog(data); err != nil {
 				t.Fatal(err)
@@ -176,7 +164,7 @@ func interrupt(t *testing.T, args string, trials int) {
 	err := c.Wait()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.HasSuffix(stderr.String(), "narrow: interrupted\n") {
-		t.Fatalf("interrupted: %v\n%s", err, &stderr)
+		t.Fatalf("interrupted: %v\n%s", err, stderr)
 	}
 	if code, _, stderr := execute("lint strategy.json"); code != 0 {
 		t.Errorf("the best so far: %s", stderr)
