@@ -78,9 +78,9 @@ const (
 	// memoryWeights is how many times the weights are there: the model, its
 	// quantized version, ONNX Runtime's, and those of the version before.
 	memoryWeights = 7
-	// memoryLive is for the values of two networks, in arenas that grow by
-	// doubling; memoryInputs for the batches that are read ahead.
-	memoryLive, memoryInputs = 4, 7
+	// memoryLive is for the values of two networks, each beside its quantized
+	// copy, and what arenas lose; memoryInputs for the batches that are read ahead.
+	memoryLive, memoryInputs = 5, 7
 	// memoryAtOnce is how many samples run at once in float propagation and for
 	// a report, which keeps all their values: memoryKept times those of one.
 	memoryAtOnce, memoryKept = 8, 10

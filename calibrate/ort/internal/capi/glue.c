@@ -230,6 +230,9 @@ OrtStatus* nw_env_open(nw_env* e, uint32_t version) {
 
 static OrtStatus* set_options(nw_env* e, OrtSessionOptions* o, const nw_config* c) {
   TRY(e->api->SetSessionExecutionMode(o, ORT_SEQUENTIAL));
+  // A pattern of the first run's allocations would have the second allocate all
+  // of them anew as one block, beside what the arena has: up to twice the memory.
+  TRY(e->api->DisableMemPattern(o));
   TRY(e->api->SetIntraOpNumThreads(o, c->threads));
   TRY(e->api->SetInterOpNumThreads(o, 1));
   TRY(e->api->SetSessionGraphOptimizationLevel(o, (GraphOptimizationLevel)c->level));
