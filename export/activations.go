@@ -96,7 +96,7 @@ func (q *qdq) quantize(l *links, t *plan.Tensor, in, out string) []*graph.Node {
 	}
 	nodes = append(nodes, q.pair(ruleQDQ, t, e, st, scale, steps, in, out)...)
 	if p := l.producer[in]; len(q.extra) > source || !q.opts.Plain && (p == nil || p.Is("Relu", "Clip")) {
-		nodes = append(nodes, q.perReader(t, e, st, scale, steps, in, out)...)
+		nodes = append(nodes, q.perReader(l, t, e, st, scale, steps, in, out)...)
 	}
 	return nodes
 }

@@ -179,7 +179,7 @@ func (q *qdq) productScales(u plan.Use, n int) ([]float32, bool) {
 	if !node.Is("Conv", "ConvTranspose", "Gemm") || u.Input != 2 {
 		return nil, false
 	}
-	in, ok := q.inputEncoding(q.nodes[node].Input(0))
+	in, ok := q.inputEncoding(q.producer, q.nodes[node].Input(0))
 	if !ok || in.Max-in.Min > 255 {
 		return nil, false
 	}
@@ -241,10 +241,11 @@ func storedScales(ints []int64, e scheme.Encoding, l kernel.Layout) []float32 {
 }
 
 // inputEncoding returns the encoding of the tap that a value comes from,
-// through operators that move values only.
-func (q *qdq) inputEncoding(value string) (scheme.Encoding, bool) {
+// through operators that move values only. producer finds the node that puts out
+// a value.
+func (q *qdq) inputEncoding(producer func(string) *graph.Node, value string) (scheme.Encoding, bool) {
 	for range len(q.m.Graph.Nodes) {
-		n := q.producer(value)
+		n := producer(value)
 		switch {
 		case n == nil:
 			return scheme.Encoding{}, false

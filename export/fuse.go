@@ -133,7 +133,7 @@ func (q *qdq) staysSigned(l *links, tap *graph.Node) bool {
 // in to out. ONNX
 // Runtime on x86 turns int8 pairs into uint8 ones, but only where one reader
 // follows, and fuses nothing where the two types then meet.
-func (q *qdq) perReader(t *plan.Tensor, e scheme.Encoding, st storage, to float32, steps int64, in, out string) []*graph.Node {
+func (q *qdq) perReader(l *links, t *plan.Tensor, e scheme.Encoding, st storage, to float32, steps int64, in, out string) []*graph.Node {
 	if st.typ != graph.Int8 {
 		return nil
 	}
@@ -148,6 +148,7 @@ func (q *qdq) perReader(t *plan.Tensor, e scheme.Encoding, st storage, to float3
 			continue
 		}
 		own := q.fresh(out + "_again")
+		l.producer[own], l.readers[own] = l.producer[out], 1
 		for i, x := range n.Inputs {
 			if x == out {
 				n.Inputs[i] = own

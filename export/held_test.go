@@ -19,6 +19,8 @@ func TestTiesHeldElsewhere(t *testing.T) {
 		float[4, 1, 1] slope = {0.25, 0.5, 0.125, 0.3}, float[4] up = {1, 1, 2, 2}>`
 	const dpu, down = `{"include_bias_corr": false, "include_cle": false}`,
 		`{"target_device": "CPU", "include_bias_corr": false, "include_cle": false, "tensor_quantize_config": {"activation": {"round_mode": "half_down"}}}`
+	const narrower = `{"target_device": "CPU", "include_bias_corr": false, "include_cle": false, "layer_quantize_config": [{"layer_type": "Conv", "layer_name": null,
+		"quantizable_data_type": ["input", "weights", "activation"], "overall_quantize_config": {"bit_width": 6, "round_mode": "half_up"}}]}`
 	for _, c := range []struct{ name, config, body string }{
 		// torch.onnx.export writes the bounds of ReLU6 as Constant nodes.
 		{"relu6", dpu, `z = Constant <value = float {0}> ()
@@ -54,10 +56,13 @@ func TestTiesHeldElsewhere(t *testing.T) {
 			b = Concat <axis = 1> (x, a)
 			c = MaxPool <kernel_shape = [2, 2]> (b)
 			y = Conv <group = 2, pads = [1, 1, 1, 1]> (c, v)`},
-		{"requantized-narrower", `{"target_device": "CPU", "include_bias_corr": false, "include_cle": false, "layer_quantize_config": [{"layer_type": "Conv", "layer_name": null,
-			"quantizable_data_type": ["input", "weights", "activation"], "overall_quantize_config": {"bit_width": 6, "round_mode": "half_up"}}]}`, `a = Conv <pads = [1, 1, 1, 1]> (x, w)
+		{"requantized-narrower", narrower, `a = Conv <pads = [1, 1, 1, 1]> (x, w)
 			b = Add (a, x)
 			y = Conv <pads = [1, 1, 1, 1]> (b, v)`},
+		// The second reader of x has a pair of its own, which is then quantized again.
+		{"second-reader-narrower", narrower, `a = Conv <pads = [1, 1, 1, 1]> (x, w)
+			b = Conv <pads = [1, 1, 1, 1]> (x, v)
+			y = Concat <axis = 1> (a, b)`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := graph.MustParse(`<ir_version: 8, opset_import: ["": 16]> g (float[N, 4, 8, 8] x) => (float[N, C, H, W] y) ` + weights + ` { ` + c.body + ` }`)
