@@ -14,7 +14,7 @@ import (
 	"narrow/calibrate"
 	"narrow/export"
 	"narrow/graph/onnx"
-	"narrow/strategy"
+	"narrow/internal/testnet"
 )
 
 // highConfigs are strategies that are refined each in its own way: powers of
@@ -32,29 +32,13 @@ var highConfigs = map[string]string{
 		"tensor_quantize_config": {"weights": {"per_channel": true, "bit_width": 12}, "activation": {"symmetry": false}}}`,
 }
 
-func resolveHigh(t *testing.T, m *narrow.Model, text string) *narrow.Resolved {
-	t.Helper()
-	s, list := strategy.Parse("strategy.json", []byte(text))
-	if err := list.Err(); err != nil {
-		t.Fatal(err)
-	}
-	r, list, err := m.ResolveFor(s, narrow.High)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := list.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
 func refined(t *testing.T, r *narrow.Resolved, in calibrate.Batches, threads int) *narrow.Calibrated {
 	t.Helper()
-	c, err := r.Calibrate(context.Background(), runner(t), in, calibrate.Options{Propagate: calibrate.Float, Threads: threads})
+	c, err := r.Calibrate(context.Background(), testnet.Runner(t), in, calibrate.Options{Propagate: calibrate.Float, Threads: threads})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Refine(context.Background(), runner(t), in, calibrate.RefineOptions{Threads: threads}); err != nil {
+	if err := c.Refine(context.Background(), testnet.Runner(t), in, calibrate.RefineOptions{Threads: threads}); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -65,9 +49,9 @@ func refined(t *testing.T, r *narrow.Resolved, in calibrate.Batches, threads int
 func TestRefineGains(t *testing.T) {
 	for name, config := range highConfigs {
 		t.Run(name, func(t *testing.T) {
-			m := openFile(t, dscnn)
-			_, guide := outputs(t, calibrated(t, resolve(t, m, config), calibrate.Options{}))
-			c := refined(t, resolveHigh(t, m, config), pictures(40), 2)
+			m := testnet.Bundled(t)
+			_, guide := outputs(t, calibrated(t, testnet.Resolve(t, m, config), calibrate.Options{}))
+			c := refined(t, testnet.ResolveFor(t, m, config, narrow.High), pictures(40), 2)
 			want, high := outputs(t, c)
 			// With weights of 12 bits there is nothing to gain, and little to lose.
 			margin := calibrate.Decibel(1)
@@ -78,7 +62,7 @@ func TestRefineGains(t *testing.T) {
 				t.Errorf("SQNR %v dB, the guide's way %v dB", high.SQNR, guide.SQNR)
 			}
 			dir := save(t, c)
-			loaded, _, err := narrow.Load(dir, openFile(t, dscnn), nil)
+			loaded, _, err := narrow.Load(dir, testnet.Bundled(t), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -101,7 +85,7 @@ func TestRefineSameBytes(t *testing.T) {
 		var first map[string]string
 		for i, threads := range []int{1, 3} {
 			in := calibrate.Rebatch(pictures(40), []int{40, 7}[i])
-			got := content(t, save(t, refined(t, resolveHigh(t, openFile(t, dscnn), highConfigs[name]), in, threads)))
+			got := content(t, save(t, refined(t, testnet.ResolveFor(t, testnet.Bundled(t), highConfigs[name], narrow.High), in, threads)))
 			if i == 0 {
 				first = got
 				if !strings.Contains(first[narrow.QuantInfoFile], `"integers": "`) {
@@ -132,16 +116,16 @@ func TestRefineUnusualModels(t *testing.T) {
 	for _, u := range unusual {
 		for _, name := range []string{"default", "per tensor"} {
 			t.Run(u.name+"/"+name, func(t *testing.T) {
-				m := open(t, u.net)
+				m := testnet.Parse(t, u.net)
 				in := someBatches(m.Graph, u.shared, u.one)
-				c := refined(t, resolveHigh(t, m, highConfigs[name]), in, 2)
+				c := refined(t, testnet.ResolveFor(t, m, highConfigs[name], narrow.High), in, 2)
 				opts := export.Options{ExactRounding: true}
 				stored, err := c.StoredBiases(opts)
 				if err != nil {
 					t.Fatal(err)
 				}
 				var want [][]calibrate.Tensor
-				if _, err := c.Test(ctx, runner(t), in, calibrate.TestOptions{Threads: 2, Constants: stored, Output: func(_ int, outs []calibrate.Tensor) error {
+				if _, err := c.Test(ctx, testnet.Runner(t), in, calibrate.TestOptions{Threads: 2, Constants: stored, Output: func(_ int, outs []calibrate.Tensor) error {
 					want = append(want, slices.Clone(outs))
 					return nil
 				}}, false); err != nil {
@@ -155,7 +139,7 @@ func TestRefineUnusualModels(t *testing.T) {
 				if err := onnx.Save(x, file); err != nil {
 					t.Fatal(err)
 				}
-				runExport(t, runner(t), c, file, true, in, want)
+				runExport(t, testnet.Runner(t), c, file, true, in, want)
 			})
 		}
 	}
@@ -164,7 +148,7 @@ func TestRefineUnusualModels(t *testing.T) {
 // TestRefinedIntegersDamaged: integers that do not fit are told with the
 // tensor's name.
 func TestRefinedIntegersDamaged(t *testing.T) {
-	c := refined(t, resolveHigh(t, openFile(t, dscnn), "{}"), pictures(8), 2)
+	c := refined(t, testnet.ResolveFor(t, testnet.Bundled(t), "{}", narrow.High), pictures(8), 2)
 	dir := save(t, c)
 	file := filepath.Join(dir, narrow.QuantInfoFile)
 	data, err := os.ReadFile(file)
@@ -177,7 +161,7 @@ func TestRefinedIntegersDamaged(t *testing.T) {
 	if err := os.WriteFile(file, damaged, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = narrow.Load(dir, openFile(t, dscnn), nil)
+	_, _, err = narrow.Load(dir, testnet.Bundled(t), nil)
 	if err == nil || !strings.Contains(err.Error(), "its integers are 3 bytes") || !strings.Contains(err.Error(), "weights of layer") {
 		t.Errorf("error %v", err)
 	}

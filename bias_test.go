@@ -7,6 +7,7 @@ import (
 
 	"narrow/calibrate"
 	"narrow/graph"
+	"narrow/internal/testnet"
 	"narrow/strategy"
 )
 
@@ -44,7 +45,7 @@ func (l *layouts) Load(ctx context.Context, m *graph.Model, o calibrate.LoadOpti
 // the engine keeps channels in blocks or not. Batches of 8 are compared on
 // their first sample.
 func TestBiasCorrectionInBlocks(t *testing.T) {
-	r, _, err := openFile(t, dscnn).Resolve(strategy.Default())
+	r, _, err := testnet.Bundled(t).Resolve(strategy.Default())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +60,7 @@ func TestBiasCorrectionInBlocks(t *testing.T) {
 		}
 		return corr
 	}
-	blocks, plain := &layouts{Runner: runner(t)}, &layouts{Runner: runner(t), plain: true}
+	blocks, plain := &layouts{Runner: testnet.Runner(t)}, &layouts{Runner: testnet.Runner(t), plain: true}
 	got, want := run(blocks), run(plain)
 	if plain.blocked != 0 {
 		t.Errorf("%d taps in blocks, though none was asked for", plain.blocked)

@@ -13,6 +13,7 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
+	"narrow/internal/testnet"
 	"narrow/strategy"
 )
 
@@ -30,18 +31,11 @@ var checkpointed = map[string]string{
 // TestCheckpoint: from the state after any batch a calibration goes on to the
 // same bytes.
 func TestCheckpoint(t *testing.T) {
-	m := openFile(t, dscnn)
+	m := testnet.Bundled(t)
 	for name, text := range checkpointed {
 		for _, how := range []calibrate.Propagation{calibrate.Progressive, calibrate.Float} {
 			t.Run(name+"/"+how.String(), func(t *testing.T) {
-				s, list := strategy.Parse("s.json", []byte(text))
-				if err := list.Err(); err != nil {
-					t.Fatal(err)
-				}
-				resolved, _, err := m.Resolve(s)
-				if err != nil {
-					t.Fatal(err)
-				}
+				resolved := testnet.Resolve(t, m, text)
 				const samples, size = 54, 6
 				in := func() calibrate.Batches { return calibrate.Rebatch(pictures(samples), size) }
 				files := func(c *narrow.Calibrated, err error) map[string]string {
@@ -60,7 +54,7 @@ func TestCheckpoint(t *testing.T) {
 					return out
 				}
 				run := func(p *calibrate.Checkpoint, in calibrate.Batches) (*narrow.Calibrated, error) {
-					return resolved.Calibrate(context.Background(), runner(t), in, calibrate.Options{Propagate: how, Checkpoint: p})
+					return resolved.Calibrate(context.Background(), testnet.Runner(t), in, calibrate.Options{Propagate: how, Checkpoint: p})
 				}
 				want := files(run(nil, in()))
 				var states [][]byte
@@ -120,7 +114,7 @@ func changedFiles(a, b map[string]string) []string {
 
 // TestCheckpointFile: a checkpoint goes on what it is of and nothing else.
 func TestCheckpointFile(t *testing.T) {
-	m := openFile(t, dscnn)
+	m := testnet.Bundled(t)
 	resolved, _, err := m.Resolve(strategy.Default())
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +178,7 @@ func TestCheckpointFile(t *testing.T) {
 	}
 	// Whatever a state holds, it is an error and no panic.
 	for _, state := range [][]byte{nil, []byte("x"), data} {
-		_, err := resolved.Calibrate(context.Background(), runner(t), pictures(8), calibrate.Options{Checkpoint: &calibrate.Checkpoint{State: append([]byte{}, state...)}})
+		_, err := resolved.Calibrate(context.Background(), testnet.Runner(t), pictures(8), calibrate.Options{Checkpoint: &calibrate.Checkpoint{State: append([]byte{}, state...)}})
 		if err == nil || !strings.Contains(err.Error(), "damaged") {
 			t.Errorf("a state of %d bytes: %v", len(state), err)
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"narrow/calibrate"
+	"narrow/internal/testnet"
 	"narrow/strategy"
 )
 
@@ -14,7 +15,7 @@ import (
 // list of labels that is too short to the same error.
 func TestEvaluate(t *testing.T) {
 	ctx := context.Background()
-	m := openFile(t, dscnn)
+	m := testnet.Bundled(t)
 	r, _, err := m.Resolve(strategy.Default())
 	if err != nil {
 		t.Fatal(err)
@@ -24,7 +25,7 @@ func TestEvaluate(t *testing.T) {
 	for i := range opts.Labels {
 		opts.Labels[i] = i % 10
 	}
-	both, err := c.Test(ctx, runner(t), pictures(40), opts, false)
+	both, err := c.Test(ctx, testnet.Runner(t), pictures(40), opts, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +37,7 @@ func TestEvaluate(t *testing.T) {
 		seen += int(outs[0].Shape[0])
 		return nil
 	}
-	alone, err := calibrate.Evaluate(ctx, runner(t), m.Graph, pictures(40), opts)
+	alone, err := calibrate.Evaluate(ctx, testnet.Runner(t), m.Graph, pictures(40), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,8 +48,8 @@ func TestEvaluate(t *testing.T) {
 		t.Errorf("Evaluate gave %+v, Test %+v", alone, both)
 	}
 	opts.Labels = opts.Labels[:39]
-	_, err = calibrate.Evaluate(ctx, runner(t), m.Graph, pictures(40), opts)
-	_, want := c.Test(ctx, runner(t), pictures(40), opts, false)
+	_, err = calibrate.Evaluate(ctx, testnet.Runner(t), m.Graph, pictures(40), opts)
+	_, want := c.Test(ctx, testnet.Runner(t), pictures(40), opts, false)
 	if err == nil || want == nil || !strings.HasSuffix(want.Error(), err.Error()) || !strings.Contains(err.Error(), "39 labels") {
 		t.Errorf("with 39 labels for 40 samples Evaluate says %v, Test %v", err, want)
 	}
@@ -58,7 +59,7 @@ func TestEvaluate(t *testing.T) {
 // tells of each alone.
 func TestTestAll(t *testing.T) {
 	ctx := context.Background()
-	m := openFile(t, dscnn)
+	m := testnet.Bundled(t)
 	opts := calibrate.TestOptions{Labels: make([]int, 40)}
 	for i := range opts.Labels {
 		opts.Labels[i] = i % 10
@@ -66,16 +67,8 @@ func TestTestAll(t *testing.T) {
 	var all []*calibrate.Calibrated
 	var want []*calibrate.Result
 	for _, text := range []string{`{}`, `{"include_cle": false, "overall_quantize_config": {"datatype": "bfloat16"}}`} {
-		s, list := strategy.Parse("test.json", []byte(text))
-		if err := list.Err(); err != nil {
-			t.Fatal(err)
-		}
-		r, _, err := m.Resolve(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c := calibrated(t, r, calibrate.Options{})
-		res, err := c.Test(ctx, runner(t), pictures(40), opts, false)
+		c := calibrated(t, testnet.Resolve(t, m, text), calibrate.Options{})
+		res, err := c.Test(ctx, testnet.Runner(t), pictures(40), opts, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +78,7 @@ func TestTestAll(t *testing.T) {
 		t.Fatal("the two strategies should not come out equal")
 	}
 	opts.Float = m.Graph
-	got, err := calibrate.TestAll(ctx, runner(t), pictures(40), all, opts)
+	got, err := calibrate.TestAll(ctx, testnet.Runner(t), pictures(40), all, opts)
 	if err != nil {
 		t.Fatal(err)
 	}

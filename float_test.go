@@ -8,6 +8,7 @@ import (
 	"narrow/calibrate"
 	"narrow/calibrate/observe"
 	"narrow/graph"
+	"narrow/internal/testnet"
 	"narrow/strategy"
 )
 
@@ -23,10 +24,10 @@ func TestFloatPartner(t *testing.T) {
 		accuracy narrow.Accuracy
 		exact    bool
 	}{
-		"bundled":        {openFile(t, dscnn), narrow.Guide, true},
-		"bundled, high":  {openFile(t, dscnn), narrow.High, true},
-		"ReLU6":          {open(t, `<ir_version: 7, opset_import: ["": 10]> `+between), narrow.Guide, true},
-		"before Min was": {open(t, `<ir_version: 4, opset_import: ["": 7]> `+between), narrow.Guide, false}, // broadcast: no bound per channel
+		"bundled":        {testnet.Bundled(t), narrow.Guide, true},
+		"bundled, high":  {testnet.Bundled(t), narrow.High, true},
+		"ReLU6":          {testnet.Parse(t, `<ir_version: 7, opset_import: ["": 10]> `+between), narrow.Guide, true},
+		"before Min was": {testnet.Parse(t, `<ir_version: 4, opset_import: ["": 7]> `+between), narrow.Guide, false}, // broadcast: no bound per channel
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, _, err := tt.model.ResolveFor(strategy.Default(), tt.accuracy)
@@ -66,7 +67,7 @@ func TestFloatPartner(t *testing.T) {
 
 func outputOf(t *testing.T, m *graph.Model, b *calibrate.Batch) calibrate.Tensor {
 	t.Helper()
-	s, err := runner(t).Load(context.Background(), m, calibrate.LoadOptions{})
+	s, err := testnet.Runner(t).Load(context.Background(), m, calibrate.LoadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

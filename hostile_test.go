@@ -13,6 +13,7 @@ import (
 	"narrow/graph/onnx"
 	"narrow/internal/bounded"
 	"narrow/internal/broken"
+	"narrow/internal/testnet"
 	"narrow/plan"
 	"narrow/strategy"
 )
@@ -117,11 +118,11 @@ func FuzzResolve(f *testing.F) {
 func FuzzLoad(f *testing.F) {
 	const net = `net (float[N, 4] x) => (float[N, 3] y) <float[4, 3] w = {0.5, -0.25, ...}, float[3] b = {1, 2, 3}>
 		{ [fc] h = Gemm (x, w, b) [act] y = Relu (h) }`
-	m := open(f, net)
+	m := testnet.Parse(f, net)
 	dir := f.TempDir()
 	names := []string{narrow.QuantInfoFile, narrow.BiasCorrFile, narrow.TiesFile}
 	for _, config := range strategies {
-		c, err := resolve(f, m, config).Calibrate(f.Context(), runner(f), batch(2, []float32{1, -2, 3, 4, 5, 6, -7, 8}, 4), calibrate.Options{Threads: 1})
+		c, err := testnet.Resolve(f, m, config).Calibrate(f.Context(), testnet.Runner(f), batch(2, []float32{1, -2, 3, 4, 5, 6, -7, 8}, 4), calibrate.Options{Threads: 1})
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -1,9 +1,9 @@
 // Package narrow quantizes trained networks after training.
 //
 // The path is short. [Open] reads an ONNX model; a strategy file, in the format
-// of vai_q_pytorch 3.5, says how to quantize (package strategy reads it);
-// [Model.Resolve] applies the exact rewrites and decides for every tensor how
-// it is quantized, and why; [Resolved.Calibrate] runs samples through the
+// of vai_q_pytorch 3.5, says how to quantize; [Model.ResolveFile] reads it
+// (package strategy does), applies the exact rewrites and decides for every
+// tensor how it is quantized, and why; [Resolved.Calibrate] runs samples through the
 // network and finds the scales; [Calibrated.Test] compares the quantized with
 // the float network; [Calibrated.Export] returns a model that other runtimes
 // load, which package graph/onnx writes to a file; [Calibrated.Save] and [Load]

@@ -18,6 +18,7 @@ import (
 	"narrow/diag"
 	"narrow/export"
 	"narrow/graph/onnx"
+	"narrow/internal/testnet"
 	"narrow/strategy"
 )
 
@@ -34,18 +35,9 @@ var configs = map[string]string{
 		{"layer_type": "Linear", "layer_name": null, "quantizable_data_type": ["weights", "bias", "activation"], "overall_quantize_config": {"bit_width": 16}}]}`,
 }
 
-func openFile(t *testing.T, path string) *narrow.Model {
-	t.Helper()
-	m, err := narrow.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
-
 func calibrated(t *testing.T, r *narrow.Resolved, opts calibrate.Options) *narrow.Calibrated {
 	t.Helper()
-	c, err := r.Calibrate(context.Background(), runner(t), pictures(40), opts)
+	c, err := r.Calibrate(context.Background(), testnet.Runner(t), pictures(40), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +75,7 @@ func content(t *testing.T, dir string) map[string]string {
 func outputs(t *testing.T, c *narrow.Calibrated) ([]float32, calibrate.Result) {
 	t.Helper()
 	var all []float32
-	res, err := c.Test(context.Background(), runner(t), pictures(40), calibrate.TestOptions{
+	res, err := c.Test(context.Background(), testnet.Runner(t), pictures(40), calibrate.TestOptions{
 		Output: func(_ int, outs []calibrate.Tensor) error {
 			all = append(all, outs[0].Floats...)
 			return nil
@@ -98,13 +90,13 @@ func outputs(t *testing.T, c *narrow.Calibrated) ([]float32, calibrate.Result) {
 // TestRoundTrip: what was saved and loaded again computes the same to the
 // bit, exports the same bytes, and saves the same bytes.
 func TestRoundTrip(t *testing.T) {
-	m := openFile(t, dscnn)
+	m := testnet.Bundled(t)
 	for name, config := range configs {
 		t.Run(name, func(t *testing.T) {
-			c := calibrated(t, resolve(t, m, config), calibrate.Options{})
+			c := calibrated(t, testnet.Resolve(t, m, config), calibrate.Options{})
 			dir := save(t, c)
 			s, _ := strategy.Parse("strategy.json", []byte(config))
-			loaded, list, err := narrow.Load(dir, openFile(t, dscnn), s)
+			loaded, list, err := narrow.Load(dir, testnet.Bundled(t), s)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -148,7 +140,7 @@ func TestSameBytes(t *testing.T) {
 		for _, how := range []calibrate.Propagation{calibrate.Progressive, calibrate.Float} {
 			var first map[string]string
 			for _, threads := range []int{1, 2, 3, 2} {
-				r := resolve(t, openFile(t, dscnn), config)
+				r := testnet.Resolve(t, testnet.Bundled(t), config)
 				got := content(t, save(t, calibrated(t, r, calibrate.Options{Threads: threads, Propagate: how})))
 				if len(got[narrow.QuantInfoFile]) < 1000 {
 					t.Fatalf("%s: %s is short", name, narrow.QuantInfoFile)
@@ -168,10 +160,10 @@ func TestSameBytes(t *testing.T) {
 
 // TestLoadErrors: every error names the file and the way out.
 func TestLoadErrors(t *testing.T) {
-	m := openFile(t, dscnn)
-	dir := save(t, calibrated(t, resolve(t, m, "{}"), calibrate.Options{}))
+	m := testnet.Bundled(t)
+	dir := save(t, calibrated(t, testnet.Resolve(t, m, "{}"), calibrate.Options{}))
 	whole := content(t, dir)
-	other := open(t, `net (float[N, 4] x) => (float[N, 4] y) { y = Relu (x) }`)
+	other := testnet.Parse(t, `net (float[N, 4] x) => (float[N, 4] y) { y = Relu (x) }`)
 
 	info := filepath.Join(dir, narrow.QuantInfoFile)
 	bias := filepath.Join(dir, narrow.BiasCorrFile)
@@ -260,8 +252,8 @@ func TestOpenMissing(t *testing.T) {
 func TestCancel(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	r := resolve(t, openFile(t, dscnn), "{}")
-	_, err := r.Calibrate(ctx, runner(t), pictures(1_000_000), calibrate.Options{Progress: func(int) { cancel() }})
+	r := testnet.Resolve(t, testnet.Bundled(t), "{}")
+	_, err := r.Calibrate(ctx, testnet.Runner(t), pictures(1_000_000), calibrate.Options{Progress: func(int) { cancel() }})
 	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), dscnn) {
 		t.Errorf("error %v", err)
 	}
@@ -270,16 +262,16 @@ func TestCancel(t *testing.T) {
 // TestInvalidSamples: a sample at NaN is told of, and the rest is compared as
 // it would be without it; NaN is no right answer.
 func TestInvalidSamples(t *testing.T) {
-	m := open(t, `net (float[N, 2] x) => (float[N, 2] y)
+	m := testnet.Parse(t, `net (float[N, 2] x) => (float[N, 2] y)
 <float[2, 2] w = {1, -0.5, 0.3, 0.7}> { [fc] y = MatMul (x, w) }`)
 	good := []float32{1, 0.5, -1, 0.3}
-	c, err := resolve(t, m, "{}").Calibrate(context.Background(), runner(t), batch(2, good, 2), calibrate.Options{})
+	c, err := testnet.Resolve(t, m, "{}").Calibrate(context.Background(), testnet.Runner(t), batch(2, good, 2), calibrate.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	test := func(rows int, x []float32, labels ...int) *calibrate.Result {
 		t.Helper()
-		res, err := c.Test(context.Background(), runner(t), batch(rows, x, 2), calibrate.TestOptions{Labels: labels}, false)
+		res, err := c.Test(context.Background(), testnet.Runner(t), batch(rows, x, 2), calibrate.TestOptions{Labels: labels}, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -299,8 +291,8 @@ func TestInvalidSamples(t *testing.T) {
 // TestResolveFile: the defaults where there is no file, all mistakes of one that
 // has some, and the reason why it cannot be read.
 func TestResolveFile(t *testing.T) {
-	m := openFile(t, dscnn)
-	want := resolve(t, m, "{}").Plan.Strategy.SHA256()
+	m := testnet.Bundled(t)
+	want := testnet.Resolve(t, m, "{}").Plan.Strategy.SHA256()
 	if r, list, err := m.ResolveFile("", narrow.High); err != nil || len(list) > 0 || r.Plan.Strategy.SHA256() != want || r.Accuracy != narrow.High {
 		t.Errorf("no file: %v, %v", list, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"narrow/calibrate"
+	"narrow/internal/testnet"
 )
 
 // every strategy whose scales are found in a way of its own.
@@ -29,14 +30,14 @@ var methods = map[string]string{
 // TestSplits: in float propagation the samples' split into batches never
 // reaches a result, with any method.
 func TestSplits(t *testing.T) {
-	m := openFile(t, dscnn)
+	m := testnet.Bundled(t)
 	for name, settings := range methods {
 		t.Run(name, func(t *testing.T) {
 			config := fmt.Sprintf(`{"target_device": "CPU", "overall_quantize_config": {%s}}`, settings)
 			var first string
 			for _, size := range []int{1, 8, 32, 3} {
-				r := resolve(t, m, config)
-				c, err := r.Calibrate(context.Background(), runner(t), calibrate.Rebatch(pictures(40), size), calibrate.Options{Propagate: calibrate.Float})
+				r := testnet.Resolve(t, m, config)
+				c, err := r.Calibrate(context.Background(), testnet.Runner(t), calibrate.Rebatch(pictures(40), size), calibrate.Options{Propagate: calibrate.Float})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -79,8 +80,8 @@ func TestInvalid(t *testing.T) {
 	for _, v := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
 		for config := range map[string]bool{"{}": true, configs["bfloat16"]: true} {
 			for _, how := range []calibrate.Propagation{calibrate.Progressive, calibrate.Float} {
-				r := resolve(t, openFile(t, dscnn), config)
-				_, err := r.Calibrate(context.Background(), runner(t), spoiled(float32(v)), calibrate.Options{Propagate: how})
+				r := testnet.Resolve(t, testnet.Bundled(t), config)
+				_, err := r.Calibrate(context.Background(), testnet.Runner(t), spoiled(float32(v)), calibrate.Options{Propagate: how})
 				if err == nil {
 					t.Fatalf("%v, %v: no error", v, how)
 				}
@@ -90,7 +91,7 @@ func TestInvalid(t *testing.T) {
 						t.Errorf("%v, %v: %q does not say %q", v, how, err, part)
 					}
 				}
-				c, err := r.Calibrate(context.Background(), runner(t), spoiled(float32(v)), calibrate.Options{Propagate: how, SkipInvalid: true})
+				c, err := r.Calibrate(context.Background(), testnet.Runner(t), spoiled(float32(v)), calibrate.Options{Propagate: how, SkipInvalid: true})
 				if err != nil {
 					t.Fatalf("%v, %v, skipping: %v", v, how, err)
 				}

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,36 +12,8 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
-	"narrow/graph"
+	"narrow/internal/testnet"
 )
-
-// images are synthetic samples for the bundled network, in batches of size:
-// blobs of different brightness.
-func images(n, size int) calibrate.Batches {
-	r := rand.New(rand.NewPCG(7, 8))
-	const side = 28
-	x := make([]float32, n*side*side)
-	for i := range n {
-		cx, cy, w := r.Float64()*side, r.Float64()*side, 3+8*r.Float64()
-		for p := range side * side {
-			dx, dy := float64(p%side)-cx, float64(p/side)-cy
-			x[i*side*side+p] = float32(math.Exp(-(dx*dx + dy*dy) / (2 * w * w)))
-		}
-	}
-	return func(yield func(*calibrate.Batch, error) bool) {
-		for at := 0; at < n; at += size {
-			k := min(size, n-at)
-			b := &calibrate.Batch{First: at, Count: k, Inputs: map[string]calibrate.Tensor{
-				"image": {Type: graph.Float32, Shape: []int64{int64(k), 1, side, side}, Floats: x[at*side*side : (at+k)*side*side]},
-			}}
-			if !yield(b, nil) {
-				return
-			}
-		}
-	}
-}
-
-const bundled = "models/fashion_dscnn.onnx"
 
 // saveStats calibrates r in float propagation and returns the statistics.
 func saveStats(t *testing.T, r *narrow.Resolved, in calibrate.Batches, samplesSHA256 string, opts calibrate.Options) []byte {
@@ -54,7 +24,7 @@ func saveStats(t *testing.T, r *narrow.Resolved, in calibrate.Batches, samplesSH
 	}
 	var buf bytes.Buffer
 	opts.Propagate, opts.SaveStats = calibrate.Float, &calibrate.SaveStats{W: &buf, Info: info}
-	if _, err := r.Calibrate(context.Background(), runner(t), in, opts); err != nil {
+	if _, err := r.Calibrate(context.Background(), testnet.Runner(t), in, opts); err != nil {
 		t.Fatal(err)
 	}
 	return buf.Bytes()
@@ -89,13 +59,10 @@ func saved(t *testing.T, c *narrow.Calibrated) map[string]string {
 // widths and statistics, statistics that were saved under the default strategy
 // give the bytes that running the network in float propagation gives.
 func TestFromStatsEqualsFreshRun(t *testing.T) {
-	m, err := narrow.Open(bundled)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := testnet.Bundled(t)
 	const hash = "5a"
-	data := saveStats(t, resolve(t, m, `{}`), images(20, 16), hash, calibrate.Options{})
-	if again := saveStats(t, resolve(t, m, `{}`), images(20, 3), hash, calibrate.Options{Threads: 1}); !bytes.Equal(data, again) {
+	data := saveStats(t, testnet.Resolve(t, m, `{}`), testnet.Blobs(20, 16), hash, calibrate.Options{})
+	if again := saveStats(t, testnet.Resolve(t, m, `{}`), testnet.Blobs(20, 3), hash, calibrate.Options{Threads: 1}); !bytes.Equal(data, again) {
 		t.Error("another batch size and one thread give other statistics")
 	}
 	stats, err := calibrate.ReadStats(data)
@@ -129,8 +96,8 @@ func TestFromStatsEqualsFreshRun(t *testing.T) {
 			"overall_quantize_config": {"bit_width": 5}}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := resolve(t, m, text)
-			fresh, err := r.Calibrate(context.Background(), runner(t), images(20, 5), calibrate.Options{Propagate: calibrate.Float})
+			r := testnet.Resolve(t, m, text)
+			fresh, err := r.Calibrate(context.Background(), testnet.Runner(t), testnet.Blobs(20, 5), calibrate.Options{Propagate: calibrate.Float})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -169,9 +136,9 @@ func TestStatsRefused(t *testing.T) {
 	text := func(w string) string {
 		return strings.Replace(strings.Replace(net, "{1, 2, 3", "{"+w+", 2, 3", 1), "> {", ", float lo = {0}, float hi = {6}> {", 1)
 	}
-	m, other := open(t, text("1")), open(t, text("9"))
+	m, other := testnet.Parse(t, text("1")), testnet.Parse(t, text("9"))
 	x := []float32{1, 2, 3, 4, -1, 0.5, 0.25, 2}
-	r := resolve(t, m, `{"include_cle": false}`)
+	r := testnet.Resolve(t, m, `{"include_cle": false}`)
 	stats, err := calibrate.ReadStats(saveStats(t, r, batch(2, x, 4), "aa", calibrate.Options{}))
 	if err != nil {
 		t.Fatal(err)
@@ -186,7 +153,7 @@ func TestStatsRefused(t *testing.T) {
 		{"other samples", `{"include_cle": false}`, "bb", "other samples", m},
 		{"other network", `{}`, "", "include_cle is true here and was false there", m},
 	} {
-		c, err := resolve(t, tt.model, tt.strategy).CalibrateStats(stats, tt.samples, calibrate.Options{})
+		c, err := testnet.Resolve(t, tt.model, tt.strategy).CalibrateStats(stats, tt.samples, calibrate.Options{})
 		var mismatch *narrow.StatsMismatchError
 		switch {
 		case tt.want == "" && err != nil:
@@ -198,14 +165,14 @@ func TestStatsRefused(t *testing.T) {
 		}
 	}
 	// What a rule asks for in the middle of a layer is not in statistics.
-	inner := resolve(t, m, `{"include_cle": false, "layer_quantize_config": [{"layer_type": null, "layer_name": "act",
+	inner := testnet.Resolve(t, m, `{"include_cle": false, "layer_quantize_config": [{"layer_type": null, "layer_name": "act",
 		"quantizable_data_type": ["input", "activation"], "overall_quantize_config": {"datatype": "bfloat16"}}]}`)
 	_, err = inner.CalibrateStats(stats, "", calibrate.Options{})
 	var missing *calibrate.Missing
 	if !errors.As(err, &missing) || missing.Value != "h" {
 		t.Errorf("a value inside a layer: error %v", err)
 	}
-	if _, err := r.Calibrate(context.Background(), runner(t), batch(2, x, 4), calibrate.Options{SaveStats: &calibrate.SaveStats{W: &bytes.Buffer{}}}); err == nil {
+	if _, err := r.Calibrate(context.Background(), testnet.Runner(t), batch(2, x, 4), calibrate.Options{SaveStats: &calibrate.SaveStats{W: &bytes.Buffer{}}}); err == nil {
 		t.Error("progressive propagation kept statistics")
 	}
 }
@@ -213,16 +180,16 @@ func TestStatsRefused(t *testing.T) {
 // TestStatsOfInvalidSamples: NaN in a value matters only to strategies that
 // quantize it, and then as in a fresh run.
 func TestStatsOfInvalidSamples(t *testing.T) {
-	m := open(t, `net (float[N, 2] x) => (float[N, 2] y)
+	m := testnet.Parse(t, `net (float[N, 2] x) => (float[N, 2] y)
 <float[2] c = {1, 1}> { [root] r = Sqrt (x) [add] y = Add (r, c) }`)
 	x := []float32{1, 4, -1, 9, 16, 0.25}
-	r := resolve(t, m, `{"target_device": "CPU"}`)
+	r := testnet.Resolve(t, m, `{"target_device": "CPU"}`)
 	skip := calibrate.Options{Propagate: calibrate.Float, SkipInvalid: true}
 	stats, err := calibrate.ReadStats(saveStats(t, r, batch(3, x, 2), "aa", skip))
 	if err != nil {
 		t.Fatal(err)
 	}
-	fresh, err := r.Calibrate(context.Background(), runner(t), batch(3, x, 2), skip)
+	fresh, err := r.Calibrate(context.Background(), testnet.Runner(t), batch(3, x, 2), skip)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,12 +204,12 @@ func TestStatsOfInvalidSamples(t *testing.T) {
 	if want, got := saved(t, fresh), saved(t, quick); want[narrow.QuantInfoFile] != got[narrow.QuantInfoFile] {
 		t.Error(firstDifference(got[narrow.QuantInfoFile], want[narrow.QuantInfoFile]))
 	}
-	_, freshErr := r.Calibrate(context.Background(), runner(t), batch(3, x, 2), calibrate.Options{Propagate: calibrate.Float})
+	_, freshErr := r.Calibrate(context.Background(), testnet.Runner(t), batch(3, x, 2), calibrate.Options{Propagate: calibrate.Float})
 	_, quickErr := r.CalibrateStats(stats, "", calibrate.Options{})
 	if freshErr == nil || quickErr == nil || freshErr.Error() != quickErr.Error() {
 		t.Errorf("errors are %v and %v", freshErr, quickErr)
 	}
-	spared := resolve(t, m, `{"target_device": "CPU", "quantizable_data_type": ["input"]}`)
+	spared := testnet.Resolve(t, m, `{"target_device": "CPU", "quantizable_data_type": ["input"]}`)
 	if _, err := spared.CalibrateStats(stats, "", calibrate.Options{}); err != nil {
 		t.Errorf("a strategy that does not quantize it: %v", err)
 	}

@@ -6,70 +6,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"narrow"
 	"narrow/calibrate"
-	"narrow/calibrate/ort"
 	"narrow/graph"
-	"narrow/graph/onnx"
-	"narrow/internal/ortlib"
-	"narrow/strategy"
+	"narrow/internal/testnet"
 )
-
-var engine = sync.OnceValues(func() (*ort.Runner, error) {
-	path, err := ortlib.Find("")
-	if err != nil {
-		return nil, err
-	}
-	return ort.Open(path)
-})
-
-// runner returns the engine of the tests.
-func runner(t testing.TB) *ort.Runner {
-	t.Helper()
-	r, err := engine()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
-// open writes the text form of a model as a file and opens that.
-func open(t testing.TB, text string) *narrow.Model {
-	t.Helper()
-	m, err := graph.Parse(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "net.onnx")
-	if err := onnx.Save(m, path); err != nil {
-		t.Fatal(err)
-	}
-	opened, err := narrow.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return opened
-}
-
-// resolve lays the strategy file text over m.
-func resolve(t testing.TB, m *narrow.Model, text string) *narrow.Resolved {
-	t.Helper()
-	s, list := strategy.Parse("strategy.json", []byte(text))
-	if err := list.Err(); err != nil {
-		t.Fatal(err)
-	}
-	r, list, err := m.Resolve(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := list.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
 
 // batch is one batch of rows for the input x.
 func batch(rows int, x []float32, dims ...int64) calibrate.Batches {
@@ -84,9 +27,9 @@ func batch(rows int, x []float32, dims ...int64) calibrate.Batches {
 // std_round, so that 0.5, 2.5, -0.5 and -2.5 fall otherwise than with half_even;
 // then one half is added and half_up takes 2.5 and -1.5 up.
 func TestTieAudit(t *testing.T) {
-	m := open(t, `net (float[N, 4] x) => (float[N, 4] y)
+	m := testnet.Parse(t, `net (float[N, 4] x) => (float[N, 4] y)
 <float[4] c = {0.5, 0.5, 0.5, 0.5}> { [add] y = Add (x, c) }`)
-	r := resolve(t, m, `{}`)
+	r := testnet.Resolve(t, m, `{}`)
 	x := []float32{100, 0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 3}
 	want := map[string]calibrate.Ties{"x": {Elements: 8, Differing: 4}, "y": {Elements: 8, Differing: 4}}
 	for _, how := range []calibrate.Propagation{calibrate.Progressive, calibrate.Float} {
@@ -98,7 +41,7 @@ func TestTieAudit(t *testing.T) {
 			// neighbour go 100, 2, 2, 4, 0, -2, -2, 4, up go 101, 2, 3, 4, 0, -1, -2, 4.
 			want["y"] = calibrate.Ties{Elements: 8, Differing: 3}
 		}
-		c, err := r.Calibrate(context.Background(), runner(t), batch(2, x, 4), calibrate.Options{Propagate: how})
+		c, err := r.Calibrate(context.Background(), testnet.Runner(t), batch(2, x, 4), calibrate.Options{Propagate: how})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,13 +9,14 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
+	"narrow/internal/testnet"
 )
 
 // TestCalibrateTogether: strategies that share a run save the bytes that each
 // saves alone, ties included; what cannot take part is left out.
 func TestCalibrateTogether(t *testing.T) {
 	ctx := context.Background()
-	m := openFile(t, dscnn)
+	m := testnet.Bundled(t)
 	const float = `{"target_device": "CPU", "include_cle": false, "overall_quantize_config": {"scale_type": "float", "round_mode": "half_even", `
 	texts := []string{
 		float + `"method": "maxmin", "calib_statistic_method": "max"}}`,
@@ -31,14 +32,14 @@ func TestCalibrateTogether(t *testing.T) {
 	apart := []int{2, 5}
 	var rs []*narrow.Resolved
 	for _, text := range texts {
-		rs = append(rs, resolve(t, m, text))
+		rs = append(rs, testnet.Resolve(t, m, text))
 	}
 	passes := 0
 	in := func(yield func(*calibrate.Batch, error) bool) {
 		passes++
-		images(20, 6)(yield)
+		testnet.Blobs(20, 6)(yield)
 	}
-	got, err := narrow.CalibrateTogether(ctx, runner(t), rs, in, calibrate.Options{Propagate: calibrate.Float})
+	got, err := narrow.CalibrateTogether(ctx, testnet.Runner(t), rs, in, calibrate.Options{Propagate: calibrate.Float})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +53,7 @@ func TestCalibrateTogether(t *testing.T) {
 			}
 			continue
 		}
-		alone, err := rs[i].Calibrate(ctx, runner(t), images(20, 6), calibrate.Options{Propagate: calibrate.Float, Threads: 1})
+		alone, err := rs[i].Calibrate(ctx, testnet.Runner(t), testnet.Blobs(20, 6), calibrate.Options{Propagate: calibrate.Float, Threads: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,7 +71,7 @@ func TestCalibrateTogether(t *testing.T) {
 	for name, want := range map[string]error{
 		"float propagation only": together(t, rs[:1], calibrate.Options{}),
 		"no strategy":            together(t, nil, calibrate.Options{Propagate: calibrate.Float}),
-		"one model":              together(t, []*narrow.Resolved{rs[0], resolve(t, openFile(t, dscnn), `{}`)}, calibrate.Options{Propagate: calibrate.Float}),
+		"one model":              together(t, []*narrow.Resolved{rs[0], testnet.Resolve(t, testnet.Bundled(t), `{}`)}, calibrate.Options{Propagate: calibrate.Float}),
 	} {
 		if want == nil || !strings.Contains(want.Error(), name) {
 			t.Errorf("%v, want an error about %q", want, name)
@@ -81,6 +82,6 @@ func TestCalibrateTogether(t *testing.T) {
 // together returns the error of a calibration that cannot be.
 func together(t *testing.T, rs []*narrow.Resolved, opts calibrate.Options) error {
 	t.Helper()
-	_, err := narrow.CalibrateTogether(context.Background(), runner(t), rs, images(4, 4), opts)
+	_, err := narrow.CalibrateTogether(context.Background(), testnet.Runner(t), rs, testnet.Blobs(4, 4), opts)
 	return err
 }

@@ -15,6 +15,7 @@ import (
 	"narrow/export"
 	"narrow/graph"
 	"narrow/graph/onnx"
+	"narrow/internal/testnet"
 	"narrow/scheme"
 )
 
@@ -166,13 +167,13 @@ func someTensor(r *rand.Rand, v *graph.Value, rows int, shared bool) calibrate.T
 // TestUnusualModels takes each model from the file to an export that ONNX
 // Runtime loads, optimized and not, and holds its outputs to those of Test.
 func TestUnusualModels(t *testing.T) {
-	engine := runner(t)
+	engine := testnet.Runner(t)
 	for _, u := range unusual {
 		for name, config := range wholeStrategies {
 			for _, how := range []calibrate.Propagation{calibrate.Progressive, calibrate.Float} {
 				t.Run(fmt.Sprintf("%s/%s/%v", u.name, name, how), func(t *testing.T) {
-					m := open(t, u.net)
-					r := resolve(t, m, config)
+					m := testnet.Parse(t, u.net)
+					r := testnet.Resolve(t, m, config)
 					if n := len(r.Plan.Tensors); (n == 0) != u.nothing {
 						t.Errorf("%d tensors are quantized", n)
 					}

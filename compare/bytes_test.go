@@ -9,13 +9,14 @@ import (
 	"narrow/calibrate"
 	"narrow/cost"
 	"narrow/export"
+	"narrow/internal/testnet"
 	"narrow/scheme"
 )
 
 // TestCostBytes holds the size of weights and biases that package cost reckons
 // from a plan to what the export stores.
 func TestCostBytes(t *testing.T) {
-	ctx, engine := context.Background(), runner(t)
+	ctx, engine := context.Background(), testnet.Runner(t)
 	const float = `"overall_quantize_config": {"method": "maxmin", "scale_type": "float", "calib_statistic_method": "max"`
 	for name, text := range map[string]string{
 		"int8":           guide,
@@ -29,7 +30,7 @@ func TestCostBytes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := entries(t, narrow.Guide, text)[0].Resolved
-			c, err := r.Calibrate(ctx, engine, images(8), calibrate.Options{})
+			c, err := r.Calibrate(ctx, engine, testnet.Blobs(8, 8), calibrate.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -16,55 +14,13 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
-	"narrow/calibrate/ort"
 	"narrow/compare"
 	"narrow/diag"
 	"narrow/export"
 	"narrow/graph"
 	"narrow/graph/onnx"
-	"narrow/internal/ortlib"
-	"narrow/strategy"
+	"narrow/internal/testnet"
 )
-
-const bundled = "../models/fashion_dscnn.onnx"
-
-func runner(t *testing.T) *ort.Runner {
-	t.Helper()
-	lib, err := ortlib.Find("")
-	if err != nil {
-		t.Fatalf("%v\nrun `make test`, which sets it up", err)
-	}
-	r, err := ort.Open(lib)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
-// images are synthetic samples for the bundled network: blobs.
-func images(n int) calibrate.Batches {
-	r := rand.New(rand.NewPCG(7, 8))
-	const side, size = 28, 8
-	x := make([]float32, n*side*side)
-	for i := range n {
-		cx, cy, w := r.Float64()*side, r.Float64()*side, 3+8*r.Float64()
-		for p := range side * side {
-			dx, dy := float64(p%side)-cx, float64(p/side)-cy
-			x[i*side*side+p] = float32(math.Exp(-(dx*dx + dy*dy) / (2 * w * w)))
-		}
-	}
-	return func(yield func(*calibrate.Batch, error) bool) {
-		for at := 0; at < n; at += size {
-			k := min(size, n-at)
-			b := &calibrate.Batch{First: at, Count: k, Inputs: map[string]calibrate.Tensor{
-				"image": {Type: graph.Float32, Shape: []int64{int64(k), 1, side, side}, Floats: x[at*side*side : (at+k)*side*side]},
-			}}
-			if !yield(b, nil) {
-				return
-			}
-		}
-	}
-}
 
 func labels(n int) []int {
 	l := make([]int, n)
@@ -89,10 +45,7 @@ const (
 // entries lays strategies over the bundled network; they are called a, b, ...
 func entries(t *testing.T, accuracy narrow.Accuracy, texts ...string) []compare.Entry {
 	t.Helper()
-	m, err := narrow.Open(bundled)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := testnet.Bundled(t)
 	var out []compare.Entry
 	for i, text := range texts {
 		out = append(out, entry(t, m, accuracy, string(rune('a'+i)), text))
@@ -102,34 +55,23 @@ func entries(t *testing.T, accuracy narrow.Accuracy, texts ...string) []compare.
 
 func entry(t *testing.T, m *narrow.Model, accuracy narrow.Accuracy, name, text string) compare.Entry {
 	t.Helper()
-	s, list := strategy.Parse(name, []byte(text))
-	if err := list.Err(); err != nil {
-		t.Fatal(err)
-	}
-	r, list, err := m.ResolveFor(s, accuracy)
-	if err == nil {
-		err = list.Err()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return compare.Entry{Name: name, Resolved: r}
+	return compare.Entry{Name: name, Resolved: testnet.ResolveFor(t, m, text, accuracy)}
 }
 
 // alone calibrates, tests and exports one strategy as run does.
 func alone(t *testing.T, e compare.Entry, how calibrate.Propagation) (*calibrate.Result, int64) {
 	t.Helper()
-	ctx, engine := context.Background(), runner(t)
-	c, err := e.Resolved.Calibrate(ctx, engine, images(24), calibrate.Options{Propagate: how})
+	ctx, engine := context.Background(), testnet.Runner(t)
+	c, err := e.Resolved.Calibrate(ctx, engine, testnet.Blobs(24, 8), calibrate.Options{Propagate: how})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if e.Resolved.Accuracy == narrow.High {
-		if err := c.Refine(ctx, engine, images(24), calibrate.RefineOptions{}); err != nil {
+		if err := c.Refine(ctx, engine, testnet.Blobs(24, 8), calibrate.RefineOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	res, err := c.Test(ctx, engine, images(40), calibrate.TestOptions{Labels: labels(40)}, false)
+	res, err := c.Test(ctx, engine, testnet.Blobs(40, 8), calibrate.TestOptions{Labels: labels(40)}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,14 +108,14 @@ func TestEqualsEachAlone(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%v %v", tt.how, tt.accuracy), func(t *testing.T) {
 			es := entries(t, tt.accuracy, tt.texts...)
-			got, err := compare.Run(context.Background(), runner(t), es, images(24), images(40), compare.Options{Propagate: tt.how, Labels: labels(40)})
+			got, err := compare.Run(context.Background(), testnet.Runner(t), es, testnet.Blobs(24, 8), testnet.Blobs(40, 8), compare.Options{Propagate: tt.how, Labels: labels(40)})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if got.Calibrated != 24 || got.Tested != 40 || got.Classes != 10 {
 				t.Errorf("%d samples calibrated, %d tested, %d classes", got.Calibrated, got.Tested, got.Classes)
 			}
-			if st, err := os.Stat(bundled); err != nil || got.Float.Bytes != st.Size() {
+			if st, err := os.Stat(es[0].Resolved.Model.Path); err != nil || got.Float.Bytes != st.Size() {
 				t.Errorf("the float network has %d bytes, %v", got.Float.Bytes, err)
 			}
 			for i, row := range got.Strategies {
@@ -216,7 +158,7 @@ func document(t *testing.T, c *compare.Comparison) []byte {
 func TestSameBytes(t *testing.T) {
 	var want []byte
 	for _, threads := range []int{1, 2, 3} {
-		got, err := compare.Run(context.Background(), runner(t), entries(t, narrow.Guide, guide, perChannel, dpu), images(24), images(40),
+		got, err := compare.Run(context.Background(), testnet.Runner(t), entries(t, narrow.Guide, guide, perChannel, dpu), testnet.Blobs(24, 8), testnet.Blobs(40, 8),
 			compare.Options{Propagate: calibrate.Float, Threads: threads})
 		if err != nil {
 			t.Fatal(err)
@@ -246,7 +188,7 @@ func lines(texts []diag.Text) string {
 // TestNotes says what ran once, and for whom.
 func TestNotes(t *testing.T) {
 	var steps []compare.Step
-	got, err := compare.Run(context.Background(), runner(t), entries(t, narrow.Guide, guide, dpu, perChannel, inner), images(16), images(8),
+	got, err := compare.Run(context.Background(), testnet.Runner(t), entries(t, narrow.Guide, guide, dpu, perChannel, inner), testnet.Blobs(16, 8), testnet.Blobs(8, 8),
 		compare.Options{Propagate: calibrate.Float, Progress: func(s compare.Step) { steps = append(steps, s) }})
 	if err != nil {
 		t.Fatal(err)
@@ -279,24 +221,13 @@ func TestNotes(t *testing.T) {
 
 // TestOpenShapes counts multiply-adds for the shapes that the samples have.
 func TestOpenShapes(t *testing.T) {
-	m, err := graph.Parse(`<ir_version: 8, opset_import: ["": 17]>
+	model := testnet.Parse(t, `<ir_version: 8, opset_import: ["": 17]>
 g (float[N, 3, H, W] x) => (float[N, 2, H, W] y)
 <float[2, 3, 3, 3] w = {0.5, ...}>
 {
   y = Conv <pads = [1, 1, 1, 1], kernel_shape = [3, 3]> (x, w)
 }
 `)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "open.onnx")
-	if err := onnx.Save(m, file); err != nil {
-		t.Fatal(err)
-	}
-	model, err := narrow.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var in calibrate.Batches = func(yield func(*calibrate.Batch, error) bool) {
 		x := calibrate.Tensor{Type: graph.Float32, Shape: []int64{2, 3, 5, 7}, Floats: make([]float32, 2*3*5*7)}
 		for i := range x.Floats {
@@ -304,7 +235,7 @@ g (float[N, 3, H, W] x) => (float[N, 2, H, W] y)
 		}
 		yield(&calibrate.Batch{Count: 2, Inputs: map[string]calibrate.Tensor{"x": x}}, nil)
 	}
-	got, err := compare.Run(context.Background(), runner(t), []compare.Entry{entry(t, model, narrow.Guide, "a", guide), entry(t, model, narrow.Guide, "b", dpu)}, in, in, compare.Options{})
+	got, err := compare.Run(context.Background(), testnet.Runner(t), []compare.Entry{entry(t, model, narrow.Guide, "a", guide), entry(t, model, narrow.Guide, "b", dpu)}, in, in, compare.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,24 +247,24 @@ g (float[N, 3, H, W] x) => (float[N, 2, H, W] y)
 // TestErrors names the strategy, and ends when it is told to.
 func TestErrors(t *testing.T) {
 	ctx := context.Background()
-	if _, err := compare.Run(ctx, runner(t), nil, images(8), images(8), compare.Options{}); err == nil {
+	if _, err := compare.Run(ctx, testnet.Runner(t), nil, testnet.Blobs(8, 8), testnet.Blobs(8, 8), compare.Options{}); err == nil {
 		t.Error("nothing was compared")
 	}
 	mixed := append(entries(t, narrow.Guide, guide), entries(t, narrow.Guide, dpu)...)
-	if _, err := compare.Run(ctx, runner(t), mixed, images(8), images(8), compare.Options{}); err == nil || !strings.Contains(err.Error(), "another model") {
+	if _, err := compare.Run(ctx, testnet.Runner(t), mixed, testnet.Blobs(8, 8), testnet.Blobs(8, 8), compare.Options{}); err == nil || !strings.Contains(err.Error(), "another model") {
 		t.Errorf("entries of two models: %v", err)
 	}
 	bad := errors.New("the disk is gone")
 	broken := func(yield func(*calibrate.Batch, error) bool) { yield(nil, bad) }
 	es := entries(t, narrow.Guide, guide, dpu)
-	if _, err := compare.Run(ctx, runner(t), es, broken, images(8), compare.Options{}); !errors.Is(err, bad) || !strings.HasPrefix(err.Error(), "a: ") {
+	if _, err := compare.Run(ctx, testnet.Runner(t), es, broken, testnet.Blobs(8, 8), compare.Options{}); !errors.Is(err, bad) || !strings.HasPrefix(err.Error(), "a: ") {
 		t.Errorf("broken samples: %v", err)
 	}
-	if _, err := compare.Run(ctx, runner(t), es, images(8), images(8), compare.Options{Labels: labels(7)}); err == nil || !strings.Contains(err.Error(), "7 labels") {
+	if _, err := compare.Run(ctx, testnet.Runner(t), es, testnet.Blobs(8, 8), testnet.Blobs(8, 8), compare.Options{Labels: labels(7)}); err == nil || !strings.Contains(err.Error(), "7 labels") {
 		t.Errorf("too few labels: %v", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	_, err := compare.Run(ctx, runner(t), es, images(80), images(8), compare.Options{Progress: func(compare.Step) { cancel() }})
+	_, err := compare.Run(ctx, testnet.Runner(t), es, testnet.Blobs(80, 8), testnet.Blobs(8, 8), compare.Options{Progress: func(compare.Step) { cancel() }})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("broken off: %v", err)
 	}

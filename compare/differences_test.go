@@ -2,13 +2,11 @@ package compare_test
 
 import (
 	"encoding/json"
-	"path/filepath"
 	"testing"
 
 	"narrow"
 	"narrow/compare"
-	"narrow/graph"
-	"narrow/graph/onnx"
+	"narrow/internal/testnet"
 )
 
 // small has four layers with weights, two of them with a bias.
@@ -28,23 +26,6 @@ g (float[N, 3, 8, 8] x) => (float[N, 4] y)
   [four] y = Gemm (f, w4, b4)
 }
 `
-
-func smallModel(t *testing.T) *narrow.Model {
-	t.Helper()
-	m, err := graph.Parse(small)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "small.onnx")
-	if err := onnx.Save(m, file); err != nil {
-		t.Fatal(err)
-	}
-	model, err := narrow.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return model
-}
 
 // TestDifferences holds the words next to strategies that differ in one thing
 // each, and in several.
@@ -79,7 +60,7 @@ func TestDifferences(t *testing.T) {
 			"convert_silu_to_hswish false → true\nrewrites otherwise: two_mul"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := smallModel(t)
+			m := testnet.Parse(t, small)
 			d := compare.Differences([]compare.Entry{entry(t, m, narrow.Guide, "from", tt.from), entry(t, m, narrow.Guide, "to", tt.to)})
 			if d[0] != nil {
 				t.Errorf("the first differs from itself: %v", d[0])

@@ -10,7 +10,7 @@ import (
 	"narrow/export"
 	"narrow/graph"
 	"narrow/graph/onnx"
-	"narrow/internal/ortlib"
+	"narrow/internal/testnet"
 )
 
 // TestConvolutionsAreIntegers: ONNX Runtime computes all convolutions of a
@@ -19,14 +19,6 @@ import (
 func TestConvolutionsAreIntegers(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("how ONNX Runtime fuses depends on the processor")
-	}
-	path, err := ortlib.Find("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	engine, err := ort.Open(path)
-	if err != nil {
-		t.Fatal(err)
 	}
 	const net = `net (float[N, 2, 8, 8] x) => (float[N, 2, 8, 8] y)
 <float[2, 2, 3, 3] w = {0.5, -0.25, 0.125, ...}, float[2] b = {0.5, -0.25},
@@ -46,7 +38,7 @@ func TestConvolutionsAreIntegers(t *testing.T) {
 		if err := onnx.Save(m, file); err != nil {
 			t.Fatal(err)
 		}
-		s, err := engine.LoadFile(context.Background(), file, ort.FileOptions{Threads: 1, Optimized: optimized})
+		s, err := testnet.Runner(t).LoadFile(context.Background(), file, ort.FileOptions{Threads: 1, Optimized: optimized})
 		if err != nil {
 			t.Fatal(err)
 		}

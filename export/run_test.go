@@ -18,20 +18,11 @@ import (
 	"narrow/export"
 	"narrow/graph"
 	"narrow/graph/onnx"
-	"narrow/internal/ortlib"
+	"narrow/internal/testnet"
 	"narrow/plan"
 	"narrow/rewrite"
 	"narrow/strategy"
 )
-
-// engine opens ONNX Runtime once.
-var engine = sync.OnceValues(func() (*ort.Runner, error) {
-	path, err := ortlib.Find("")
-	if err != nil {
-		return nil, err
-	}
-	return ort.Open(path)
-})
 
 // inOrder loads networks without blocked layouts, so that float sums are those
 // of the exported network.
@@ -44,17 +35,13 @@ func (r inOrder) Load(ctx context.Context, m *graph.Model, o calibrate.LoadOptio
 
 func runner(t *testing.T) calibrate.Runner {
 	t.Helper()
-	r, err := engine()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return inOrder{r}
+	return inOrder{testnet.Runner(t)}
 }
 
 // settings parses a strategy.
 func settings(t *testing.T, text string) *strategy.Strategy {
 	t.Helper()
-	s, list := strategy.Parse("test.json", []byte(text))
+	s, list := strategy.Parse("test.json", []byte(text)) // the golden files name it
 	if err := list.Err(); err != nil {
 		t.Fatal(err)
 	}

@@ -6,14 +6,15 @@ import (
 
 	"narrow/calibrate"
 	"narrow/inspect"
+	"narrow/internal/testnet"
 )
 
 // BenchmarkMeasure takes 256 samples through the bundled network: as the float
 // network alone, measured, and ranked.
 func BenchmarkMeasure(b *testing.B) {
-	m := bundled(b)
+	m := testnet.Bundled(b)
 	c := calibrated(b, m, dpu, 1)
-	run := runner(b)
+	run := testnet.Runner(b)
 	const n = 256
 	b.Run("what=plain", func(b *testing.B) {
 		s, err := run.Load(context.Background(), m.Graph, calibrate.LoadOptions{})

@@ -15,6 +15,7 @@ import (
 	"narrow/calibrate/observe"
 	"narrow/graph"
 	"narrow/inspect"
+	"narrow/internal/testnet"
 	"narrow/plan"
 	"narrow/scheme"
 )
@@ -32,7 +33,7 @@ const (
 
 func measure(t testing.TB, c *narrow.Calibrated, in calibrate.Batches, opts inspect.Options) *inspect.Result {
 	t.Helper()
-	r, err := inspect.Measure(context.Background(), c, runner(t), in, opts)
+	r, err := inspect.Measure(context.Background(), c, testnet.Runner(t), in, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +71,7 @@ func old(text string) string { return `<ir_version: 7, opset_import: ["": 10]> `
 
 // TestNothingQuantized: where all is float32 nothing differs.
 func TestNothingQuantized(t *testing.T) {
-	m := open(t, old(smallText(clip)))
+	m := testnet.Parse(t, old(smallText(clip)))
 	r := measure(t, calibrated(t, m, float32s, 1), random(m, 20, 8, 1), inspect.Options{})
 	if len(r.Tensors) != 0 || len(r.Layers) != 3 || r.Samples != 20 || r.Partner != inspect.Exact {
 		t.Fatalf("%d tensors, %d layers, %d samples, %s", len(r.Tensors), len(r.Layers), r.Samples, r.Partner)
@@ -87,7 +88,7 @@ func TestNothingQuantized(t *testing.T) {
 func TestAgainstRuns(t *testing.T) {
 	for name, config := range map[string]string{"dpu": dpu, "int8": int8, "bfloat16": bfloat16} {
 		t.Run(name, func(t *testing.T) {
-			m := bundled(t)
+			m := testnet.Bundled(t)
 			c := calibrated(t, m, config, 1)
 			in := random(m, 8, 8, 1)
 			got := measure(t, c, in, inspect.Options{})
@@ -146,7 +147,7 @@ func TestAgainstRuns(t *testing.T) {
 					t.Errorf("tensor %s: the histogram counts %d of %d", p.Name, n, len(x))
 				}
 			}
-			res, err := c.Test(context.Background(), runner(t), in, calibrate.TestOptions{}, false)
+			res, err := c.Test(context.Background(), testnet.Runner(t), in, calibrate.TestOptions{}, false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -181,7 +182,7 @@ func sameError(t *testing.T, what string, got *inspect.Error, want observe.Quali
 // values runs m over the one batch of in and returns inner values.
 func values(t *testing.T, m *graph.Model, in calibrate.Batches, names []string, hook calibrate.Hook) map[string]calibrate.Tensor {
 	t.Helper()
-	s, err := runner(t).Load(context.Background(), m, calibrate.LoadOptions{Outputs: names})
+	s, err := testnet.Runner(t).Load(context.Background(), m, calibrate.LoadOptions{Outputs: names})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +204,7 @@ func values(t *testing.T, m *graph.Model, in calibrate.Batches, names []string, 
 // channel by channel, and the ReLU6 there becomes ReLU. The float network to
 // compare with is equalized too, and keeps its ReLU6.
 func TestEqualized(t *testing.T) {
-	m := open(t, old(smallText(clip)))
+	m := testnet.Parse(t, old(smallText(clip)))
 	c := calibrated(t, m, int16, 10)
 	if c.Rewrites.Count("equalize") != 1 || c.Rewrites.Count("convert-relu6-to-relu") != 1 {
 		t.Fatal(c.Rewrites)
@@ -231,7 +232,7 @@ func TestEqualized(t *testing.T) {
 // TestPartner: where equalization cannot pass the ReLU6 as it is written, the
 // network that was calibrated serves.
 func TestPartner(t *testing.T) {
-	m := open(t, smallText(split))
+	m := testnet.Parse(t, smallText(split))
 	c := calibrated(t, m, int16, 10)
 	if c.Rewrites.Count("equalize") != 1 {
 		t.Fatal(c.Rewrites)
@@ -249,7 +250,7 @@ func TestPartner(t *testing.T) {
 
 // TestSameBytes: the number of threads and the batch size reach nothing.
 func TestSameBytes(t *testing.T) {
-	m := bundled(t)
+	m := testnet.Bundled(t)
 	c := calibrated(t, m, int8, 1)
 	text := func(threads, size int) (measured, ranked []byte) {
 		r := measure(t, c, random(m, 20, size, 1), inspect.Options{Threads: threads})
@@ -284,7 +285,7 @@ func TestPadding(t *testing.T) {
 	var rs []*inspect.Result
 	var ss []*inspect.Ranking
 	for _, net := range []string{fixed, strings.ReplaceAll(fixed, "[4,", "[N,")} {
-		m := open(t, net)
+		m := testnet.Parse(t, net)
 		c := propagated(t, m, int8, 1, calibrate.Float)
 		rs = append(rs, measure(t, c, random(m, 5, 5, 1), inspect.Options{}))
 		ss = append(ss, rank(t, c, random(m, 5, 5, 1), inspect.SensitivityOptions{}))
@@ -311,7 +312,7 @@ func TestPadding(t *testing.T) {
 // TestChannels: weights tell the range of each output channel and, where each
 // has its own scale, its grid.
 func TestChannels(t *testing.T) {
-	m := bundled(t)
+	m := testnet.Bundled(t)
 	for name, config := range map[string]string{"per channel": int8, "per tensor": dpu} {
 		c := calibrated(t, m, config, 1)
 		r := measure(t, c, random(m, 4, 4, 1), inspect.Options{})
@@ -391,7 +392,7 @@ var unusual = map[string]struct{ net, config string }{
 func TestUnusual(t *testing.T) {
 	for name, tt := range unusual {
 		t.Run(name, func(t *testing.T) {
-			m := open(t, tt.net)
+			m := testnet.Parse(t, tt.net)
 			c := calibrated(t, m, tt.config, 1)
 			const n = 10
 			r := measure(t, c, random(m, n, 4, 1), inspect.Options{})
@@ -440,7 +441,7 @@ func TestUnusual(t *testing.T) {
 // TestNotANumber: a sample that the network does not take is left out and
 // counted, and the result can be written as JSON.
 func TestNotANumber(t *testing.T) {
-	m := open(t, old(smallText(clip)))
+	m := testnet.Parse(t, old(smallText(clip)))
 	c := calibrated(t, m, int16, 1)
 	in := func(yield func(*calibrate.Batch, error) bool) {
 		for b, err := range random(m, 10, 5, 1) {
@@ -474,28 +475,28 @@ func TestNotANumber(t *testing.T) {
 
 // TestErrors: the message names the model, and what is wrong.
 func TestErrors(t *testing.T) {
-	m := bundled(t)
+	m := testnet.Bundled(t)
 	c := calibrated(t, m, dpu, 1)
 	none := func(func(*calibrate.Batch, error) bool) {}
-	if _, err := inspect.Measure(context.Background(), c, runner(t), none, inspect.Options{}); err == nil ||
+	if _, err := inspect.Measure(context.Background(), c, testnet.Runner(t), none, inspect.Options{}); err == nil ||
 		!strings.Contains(err.Error(), "fashion_dscnn.onnx: there are no samples") {
 		t.Errorf("no samples: %v", err)
 	}
-	if _, err := inspect.Sensitivity(context.Background(), c, runner(t), none, inspect.SensitivityOptions{}); err == nil ||
+	if _, err := inspect.Sensitivity(context.Background(), c, testnet.Runner(t), none, inspect.SensitivityOptions{}); err == nil ||
 		!strings.Contains(err.Error(), "fashion_dscnn.onnx: there are no samples") {
 		t.Errorf("no samples: %v", err)
 	}
-	if _, err := inspect.Sensitivity(context.Background(), c, runner(t), random(m, 4, 4, 1), inspect.SensitivityOptions{Labels: []int{1, 2}}); err == nil ||
+	if _, err := inspect.Sensitivity(context.Background(), c, testnet.Runner(t), random(m, 4, 4, 1), inspect.SensitivityOptions{Labels: []int{1, 2}}); err == nil ||
 		!strings.Contains(err.Error(), "2 labels, but 4 samples") {
 		t.Errorf("too few labels: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := func(int) { cancel() }
-	if _, err := inspect.Measure(ctx, c, runner(t), random(m, 40, 8, 1), inspect.Options{Progress: done}); !errors.Is(err, context.Canceled) {
+	if _, err := inspect.Measure(ctx, c, testnet.Runner(t), random(m, 40, 8, 1), inspect.Options{Progress: done}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 	ctx, cancel = context.WithCancel(context.Background())
-	if _, err := inspect.Sensitivity(ctx, c, runner(t), random(m, 40, 8, 1), inspect.SensitivityOptions{Progress: func(int, int) { cancel() }}); !errors.Is(err, context.Canceled) {
+	if _, err := inspect.Sensitivity(ctx, c, testnet.Runner(t), random(m, 40, 8, 1), inspect.SensitivityOptions{Progress: func(int, int) { cancel() }}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 }

@@ -10,12 +10,13 @@ import (
 	"narrow/calibrate"
 	"narrow/calibrate/observe"
 	"narrow/inspect"
+	"narrow/internal/testnet"
 	"narrow/plan"
 )
 
 func rank(t testing.TB, c *narrow.Calibrated, in calibrate.Batches, opts inspect.SensitivityOptions) *inspect.Ranking {
 	t.Helper()
-	r, err := inspect.Sensitivity(context.Background(), c, runner(t), in, opts)
+	r, err := inspect.Sensitivity(context.Background(), c, testnet.Runner(t), in, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +26,7 @@ func rank(t testing.TB, c *narrow.Calibrated, in calibrate.Batches, opts inspect
 // TestAlone holds each layer's costs against a plan that has no other tensors,
 // tested as any plan is.
 func TestAlone(t *testing.T) {
-	m := bundled(t)
+	m := testnet.Bundled(t)
 	c := calibrated(t, m, dpu, 1)
 	in := random(m, 24, 8, 1)
 	labels := make([]int, 24)
@@ -46,7 +47,7 @@ func TestAlone(t *testing.T) {
 			o.Float = m.Graph
 		}
 		part := only(ts)
-		res, err := part.Test(context.Background(), runner(t), in, o)
+		res, err := part.Test(context.Background(), testnet.Runner(t), in, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -125,7 +126,7 @@ func TestAlone(t *testing.T) {
 
 // TestRewrites: what taking ReLU6 away costs is told apart from quantization.
 func TestRewrites(t *testing.T) {
-	m := open(t, old(smallText(clip)))
+	m := testnet.Parse(t, old(smallText(clip)))
 	r := rank(t, calibrated(t, m, int16, 10), random(m, 20, 8, 10), inspect.SensitivityOptions{})
 	if r.Rewrites.SQNR > 30 || r.Rewrites.Top1 != nil || r.Float != nil {
 		t.Errorf("rewrites: %+v", r.Rewrites)
@@ -139,7 +140,7 @@ func TestRewrites(t *testing.T) {
 
 // TestProgress counts to the end.
 func TestProgress(t *testing.T) {
-	m := bundled(t)
+	m := testnet.Bundled(t)
 	last, total := 0, 0
 	rank(t, calibrated(t, m, dpu, 1), random(m, 4, 4, 1), inspect.SensitivityOptions{Progress: func(done, all int) {
 		if done != last+1 {

@@ -3,7 +3,6 @@ package report
 import (
 	"context"
 	"encoding/json"
-	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -14,8 +13,8 @@ import (
 	"narrow/calibrate"
 	"narrow/calibrate/ort"
 	"narrow/diag"
-	"narrow/graph"
 	"narrow/inspect"
+	"narrow/internal/testnet"
 	"narrow/scheme"
 	"narrow/strategy"
 )
@@ -50,7 +49,7 @@ var made = sync.OnceValue(func() (m struct {
 	if m.err = err; err != nil {
 		return m
 	}
-	ctx := context.Background()
+	ctx, images := context.Background(), testnet.Noise(16, 8, 1)
 	if m.done, m.err = resolved.Calibrate(ctx, run, images, calibrate.Options{}); m.err != nil {
 		return m
 	}
@@ -61,21 +60,6 @@ var made = sync.OnceValue(func() (m struct {
 	m.measured, m.err = inspect.Measure(ctx, m.done, run, images, inspect.Options{})
 	return m
 })
-
-// images are 16 pictures of noise.
-func images(yield func(*calibrate.Batch, error) bool) {
-	r := rand.New(rand.NewPCG(1, 2))
-	for first := 0; first < 16; first += 8 {
-		x := make([]float32, 8*28*28)
-		for i := range x {
-			x[i] = r.Float32()
-		}
-		in := map[string]calibrate.Tensor{"image": {Type: graph.Float32, Shape: []int64{8, 1, 28, 28}, Floats: x}}
-		if !yield(&calibrate.Batch{First: first, Count: 8, Inputs: in}, nil) {
-			return
-		}
-	}
-}
 
 func document(t *testing.T, change func(*Input)) (*Document, error) {
 	t.Helper()

@@ -4,17 +4,12 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
-	"os"
-	"sync"
 	"testing"
 
 	"narrow/calibrate"
-	"narrow/calibrate/ort"
 	"narrow/graph"
+	"narrow/internal/testnet"
 )
-
-// engine opens ONNX Runtime once.
-var engine = sync.OnceValues(func() (*ort.Runner, error) { return ort.Open(os.Getenv("NARROW_ORT_LIB")) })
 
 // samples makes reproducible inputs for m, open dimensions of size n.
 func samples(m *graph.Model, n int64, seed uint64) map[string]calibrate.Tensor {
@@ -48,11 +43,7 @@ func samples(m *graph.Model, n int64, seed uint64) map[string]calibrate.Tensor {
 
 func run(t *testing.T, m *graph.Model, in map[string]calibrate.Tensor) map[string]calibrate.Tensor {
 	t.Helper()
-	r, err := engine()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := r.Load(context.Background(), m, calibrate.LoadOptions{Threads: 1})
+	s, err := testnet.Runner(t).Load(context.Background(), m, calibrate.LoadOptions{Threads: 1})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, clip(graph.Format(m)))
 	}

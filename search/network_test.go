@@ -2,73 +2,29 @@ package search_test
 
 import (
 	"context"
-	"math/rand/v2"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
-	"narrow"
 	"narrow/calibrate"
-	"narrow/calibrate/ort"
 	"narrow/graph"
-	"narrow/graph/onnx"
+	"narrow/internal/testnet"
 	"narrow/scheme"
 	"narrow/search"
-	"narrow/strategy"
 )
-
-func runner(t *testing.T) *ort.Runner {
-	t.Helper()
-	r, err := ort.Open("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
-// pictures are n random inputs of the bundled network in batches of 8.
-func pictures(n int, seed uint64) calibrate.Batches {
-	return func(yield func(*calibrate.Batch, error) bool) {
-		r := rand.New(rand.NewPCG(seed, 2))
-		for first := 0; first < n; first += 8 {
-			count := min(8, n-first)
-			x := make([]float32, count*28*28)
-			for i := range x {
-				x[i] = r.Float32()
-			}
-			in := map[string]calibrate.Tensor{"image": {Type: graph.Float32, Shape: []int64{int64(count), 1, 28, 28}, Floats: x}}
-			if !yield(&calibrate.Batch{First: first, Count: count, Inputs: in}, nil) {
-				return
-			}
-		}
-	}
-}
-
-func parse(t *testing.T, text string) *strategy.Strategy {
-	t.Helper()
-	s, list := strategy.Parse("strategy.json", []byte(text))
-	if err := list.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
 
 // TestNetwork holds the evaluator on ONNX Runtime to what calibration and test
 // give by themselves.
 func TestNetwork(t *testing.T) {
 	ctx := context.Background()
-	m, err := narrow.Open("../models/fashion_dscnn.onnx")
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := testnet.Bundled(t)
 	const samples = 52 // the last batch is half full
 	labels := make([]int, samples)
 	for i := range labels {
 		labels[i] = i % 10
 	}
-	net, err := search.NewNetwork(ctx, m, runner(t), search.Samples{Calibration: pictures(24, 1), Test: pictures(samples, 2), Labels: labels, Seed: 3}, search.SpaceFor(scheme.CPU), calibrate.Options{})
+	net, err := search.NewNetwork(ctx, m, testnet.Runner(t), search.Samples{Calibration: testnet.Noise(24, 8, 1), Test: testnet.Noise(samples, 8, 2), Labels: labels, Seed: 3}, search.SpaceFor(scheme.CPU), calibrate.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,17 +37,17 @@ func TestNetwork(t *testing.T) {
 		t.Errorf("%d are searched on, %d held out", searched, held)
 	}
 
-	int8 := parse(t, `{"target_device": "CPU", "include_cle": false, "include_bias_corr": false, "overall_quantize_config":
+	int8 := testnet.Strategy(t, `{"target_device": "CPU", "include_cle": false, "include_bias_corr": false, "overall_quantize_config":
 		{"method": "maxmin", "round_mode": "half_even", "scale_type": "float", "calib_statistic_method": "max"}}`)
 	resolved, _, err := m.Resolve(int8)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := resolved.Calibrate(ctx, runner(t), pictures(24, 1), calibrate.Options{})
+	c, err := resolved.Calibrate(ctx, testnet.Runner(t), testnet.Noise(24, 8, 1), calibrate.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := c.Test(ctx, runner(t), pictures(samples, 2), calibrate.TestOptions{Labels: labels}, false)
+	want, err := c.Test(ctx, testnet.Runner(t), testnet.Noise(samples, 8, 2), calibrate.TestOptions{Labels: labels}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,13 +92,13 @@ func TestNetwork(t *testing.T) {
 			t.Errorf("%s makes noise of %v", layers[i].Name, n)
 		}
 	}
-	float := parse(t, `{"target_device": "CPU", "include_cle": false, "overall_quantize_config": {"datatype": "float32"}}`)
+	float := testnet.Strategy(t, `{"target_device": "CPU", "include_cle": false, "overall_quantize_config": {"datatype": "float32"}}`)
 	if noise, err = net.Noise(ctx, float); err != nil || slices.Max(noise) != 0 {
 		t.Errorf("float32 makes noise of %v, %v", noise, err)
 	}
 
 	// Samples that are too many to keep are read again.
-	net.Forget(pictures(24, 1), pictures(samples, 2))
+	net.Forget(testnet.Noise(24, 8, 1), testnet.Noise(samples, 8, 2))
 	if again, err := net.Confirm(ctx, int8); err != nil || !reflect.DeepEqual(again, p) {
 		t.Errorf("%+v, %v, not %+v", again, err, p)
 	}
@@ -157,33 +113,18 @@ func TestNetwork(t *testing.T) {
 // TestNameless: an input with the name of a node gets no rule, and networks
 // without classes are refused.
 func TestNameless(t *testing.T) {
-	open := func(text string) *narrow.Model {
-		g, err := graph.Parse(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		path := filepath.Join(t.TempDir(), "net.onnx")
-		if err := onnx.Save(g, path); err != nil {
-			t.Fatal(err)
-		}
-		m, err := narrow.Open(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return m
-	}
 	inputs := func(yield func(*calibrate.Batch, error) bool) {
 		x := []float32{1, 2, 3, 4}
 		yield(&calibrate.Batch{Count: 2, Inputs: map[string]calibrate.Tensor{"x": {Type: graph.Float32, Shape: []int64{2, 2}, Floats: x}}}, nil)
 	}
 	in := search.Samples{Calibration: inputs, Test: inputs, Labels: []int{0, 1}}
-	m := open(`net (float[N, 2] x) => (float[N, 2] y) <float[2, 2] w = {1, 2, 3, 4}>
+	m := testnet.Parse(t, `net (float[N, 2] x) => (float[N, 2] y) <float[2, 2] w = {1, 2, 3, 4}>
 		{
 		  [x] h = MatMul (x, w)
 		  [middle] i = MatMul (h, w)
 		  [other] y = MatMul (i, w)
 		}`)
-	net, err := search.NewNetwork(context.Background(), m, runner(t), in, search.SpaceFor(scheme.DPU), calibrate.Options{})
+	net, err := search.NewNetwork(context.Background(), m, testnet.Runner(t), in, search.SpaceFor(scheme.DPU), calibrate.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,13 +139,13 @@ func TestNameless(t *testing.T) {
 	if err != nil || out.Best == nil {
 		t.Errorf("%+v, %v", out, err)
 	}
-	_, err = search.NewNetwork(context.Background(), m, runner(t), search.Samples{Calibration: inputs, Test: inputs}, search.SpaceFor(scheme.DPU), calibrate.Options{})
+	_, err = search.NewNetwork(context.Background(), m, testnet.Runner(t), search.Samples{Calibration: inputs, Test: inputs}, search.SpaceFor(scheme.DPU), calibrate.Options{})
 	if err == nil || !strings.Contains(err.Error(), "no labels") {
 		t.Errorf("samples without labels: %v", err)
 	}
-	m = open(`net (float[N, 2] x) => (float y) { h = Relu (x)
+	m = testnet.Parse(t, `net (float[N, 2] x) => (float y) { h = Relu (x)
 		  y = ReduceSum <keepdims = 0> (h) }`)
-	_, err = search.NewNetwork(context.Background(), m, runner(t), in, search.SpaceFor(scheme.DPU), calibrate.Options{})
+	_, err = search.NewNetwork(context.Background(), m, testnet.Runner(t), in, search.SpaceFor(scheme.DPU), calibrate.Options{})
 	if err == nil || !strings.Contains(err.Error(), "no top-1 to search by") {
 		t.Errorf("a network without classes: %v", err)
 	}
@@ -213,28 +154,17 @@ func TestNameless(t *testing.T) {
 // TestOverflow: what float16 cannot hold is a failed trial, and the search goes
 // on with what can.
 func TestOverflow(t *testing.T) {
-	g, err := graph.Parse(`net (float[N, 2] x) => (float[N, 2] y) <float[2, 2] w = {1e4, 0, 0, 1e4}, float[2, 2] v = {1e-4, 0, 0, 1e-4}>
+	m := testnet.Parse(t, `net (float[N, 2] x) => (float[N, 2] y) <float[2, 2] w = {1e4, 0, 0, 1e4}, float[2, 2] v = {1e-4, 0, 0, 1e-4}>
 		{
 		  [wide] h = MatMul (x, w)
 		  [back] y = MatMul (h, v)
 		}`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "net.onnx")
-	if err := onnx.Save(g, path); err != nil {
-		t.Fatal(err)
-	}
-	m, err := narrow.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	inputs := func(yield func(*calibrate.Batch, error) bool) {
 		yield(&calibrate.Batch{Count: 2, Inputs: map[string]calibrate.Tensor{"x": {Type: graph.Float32, Shape: []int64{2, 2}, Floats: []float32{1, 90, 80, 4}}}}, nil)
 	}
 	in := search.Samples{Calibration: inputs, Test: inputs, Labels: []int{1, 0}}
 	space := search.SpaceFor(scheme.GPU)
-	net, err := search.NewNetwork(context.Background(), m, runner(t), in, space, calibrate.Options{})
+	net, err := search.NewNetwork(context.Background(), m, testnet.Runner(t), in, space, calibrate.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,7 +59,8 @@ var house = map[string]struct {
 		"diag", "scheme", "strategy", "graph", "graph/onnx", "graph/infer", "graph/names", "plan", "rewrite", "calibrate",
 		"calibrate/observe", "samples", "export", "internal/atomicfile",
 	}},
-	"internal/parity": {6, nil},
+	"internal/parity":  {6, nil},
+	"internal/testnet": {7, []string{".", "strategy", "graph", "graph/onnx", "calibrate", "calibrate/ort"}}, // for tests
 
 	"compare": {7, []string{".", "diag", "scheme", "strategy", "graph", "graph/onnx", "plan", "calibrate", "cost", "export"}},
 	"inspect": {7, []string{

@@ -14,10 +14,9 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
-	"narrow/calibrate/ort"
 	"narrow/diag"
 	"narrow/graph"
-	"narrow/internal/ortlib"
+	"narrow/internal/testnet"
 	"narrow/plan"
 	"narrow/samples"
 	"narrow/scheme"
@@ -85,20 +84,8 @@ const (
 
 var update = flag.Bool("update", false, "write docs/parity.md anew")
 
-func openRunner(t *testing.T) calibrate.Runner {
-	path, err := ortlib.Find("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := ort.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
 func TestParity(t *testing.T) {
-	r := openRunner(t)
+	r := testnet.Runner(t)
 	var all []outcome
 	for _, x := range recordedRuns(t) {
 		t.Run(x.model+"/"+x.config, func(t *testing.T) {
@@ -125,7 +112,7 @@ func TestParity(t *testing.T) {
 // TestFloatWeights shows that rounding the weights is all that tells narrow's
 // half-precision runs from the reference's.
 func TestFloatWeights(t *testing.T) {
-	r := openRunner(t)
+	r := testnet.Runner(t)
 	for _, x := range []run{{"tinymlp", "bfloat16"}, {"tinymobile", "bfloat16"}, {"tinyresnet", "bfloat16"}, {"tinyunet", "bfloat16"}, {"tinyresnet", "float16"}} {
 		t.Run(x.model+"/"+x.config, func(t *testing.T) {
 			o := compare(t, r, x, func(s string) string {

@@ -1,0 +1,54 @@
+package testnet
+
+import (
+	"math"
+	"math/rand/v2"
+
+	"narrow/calibrate"
+	"narrow/graph"
+)
+
+// side is the height and the width of the bundled network's pictures.
+const side = 28
+
+// Blobs are n pictures for the bundled network in batches of size: blobs of
+// different width at different places, the same whatever size is.
+func Blobs(n, size int) calibrate.Batches {
+	r := rand.New(rand.NewPCG(7, 8))
+	x := make([]float32, n*side*side)
+	for i := range n {
+		cx, cy, w := r.Float64()*side, r.Float64()*side, 3+8*r.Float64()
+		for p := range side * side {
+			dx, dy := float64(p%side)-cx, float64(p/side)-cy
+			x[i*side*side+p] = float32(math.Exp(-(dx*dx + dy*dy) / (2 * w * w)))
+		}
+	}
+	return pictures(x, size)
+}
+
+// Noise are n pictures for the bundled network in batches of size, each pixel
+// by chance in 0..1; the same whatever size is, others with another seed.
+func Noise(n, size int, seed uint64) calibrate.Batches {
+	r := rand.New(rand.NewPCG(seed, 2))
+	x := make([]float32, n*side*side)
+	for i := range x {
+		x[i] = r.Float32()
+	}
+	return pictures(x, size)
+}
+
+// pictures yields pixels in batches of size pictures.
+func pictures(x []float32, size int) calibrate.Batches {
+	n := len(x) / (side * side)
+	return func(yield func(*calibrate.Batch, error) bool) {
+		for at := 0; at < n; at += size {
+			k := min(size, n-at)
+			b := &calibrate.Batch{First: at, Count: k, Inputs: map[string]calibrate.Tensor{
+				"image": {Type: graph.Float32, Shape: []int64{int64(k), 1, side, side}, Floats: x[at*side*side : (at+k)*side*side]},
+			}}
+			if !yield(b, nil) {
+				return
+			}
+		}
+	}
+}
