@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -64,16 +65,19 @@ func TestInterrupt(t *testing.T) {
 	before := state()
 
 	for _, tt := range []struct {
-		args  string
-		after time.Duration
+		args   string
+		after  time.Duration
+		signal os.Signal
 	}{
-		{"calib --data many.idx", 0},
-		{"calib --data many.idx", 60 * time.Millisecond},  // loads the engine, hashes samples
-		{"calib --data many.idx", 500 * time.Millisecond}, // calibrates
-		{"calib --data many.idx -o new", 500 * time.Millisecond},
-		{"calib --data many.idx --batch-size 500", 500 * time.Millisecond},
-		{"test --data many.idx --save-output y.npy", 500 * time.Millisecond},
-		{"run --data many.idx --subset-len 16", 500 * time.Millisecond}, // tests
+		{"calib --data many.idx", 0, os.Interrupt},
+		{"calib --data many.idx", 60 * time.Millisecond, os.Interrupt},  // loads the engine, hashes samples
+		{"calib --data many.idx", 500 * time.Millisecond, os.Interrupt}, // calibrates
+		{"calib --data many.idx -o new", 500 * time.Millisecond, os.Interrupt},
+		{"calib --data many.idx -o new", 500 * time.Millisecond, syscall.SIGTERM},
+		{"calib --data many.idx -o new", 500 * time.Millisecond, syscall.SIGHUP}, // the terminal is gone
+		{"calib --data many.idx --batch-size 500", 500 * time.Millisecond, os.Interrupt},
+		{"test --data many.idx --save-output y.npy", 500 * time.Millisecond, os.Interrupt},
+		{"run --data many.idx --subset-len 16", 500 * time.Millisecond, os.Interrupt}, // tests
 	} {
 		c, stderr := narrowCommand(tt.args + " --model " + model)
 		if err := c.Start(); err != nil {
@@ -81,7 +85,7 @@ func TestInterrupt(t *testing.T) {
 		}
 		time.Sleep(tt.after)
 		start := time.Now()
-		if err := c.Process.Signal(os.Interrupt); err != nil {
+		if err := c.Process.Signal(tt.signal); err != nil {
 			t.Fatalf("narrow %s ended before it was interrupted: %v\n%s", tt.args, err, stderr)
 		}
 		err := c.Wait()

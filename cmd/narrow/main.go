@@ -27,7 +27,11 @@ func main() {
 		// be memory for nothing.
 		debug.SetGCPercent(collectAt)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		ends = append(ends, syscall.SIGHUP) // the terminal is gone
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, lang: messages.FromEnv(os.Getenv)}
 	context.AfterFunc(ctx, func() {
 		stop() // a second Ctrl-C ends the program as it always does
