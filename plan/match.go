@@ -112,20 +112,25 @@ func (b *builder) unmatched(r *strategy.Rule, m names.Match, near []string) {
 
 func (b *builder) ambiguous(r *strategy.Rule, us []*unit) {
 	var labels []any
-	for i, u := range us {
-		if i == 3 {
-			labels = append(labels, diag.Textf("%d more", len(us)-i))
-			break
+	seen := map[*group]bool{}
+	for _, u := range us {
+		if seen[u.group] {
+			continue // a layer of several nodes is named by its first
 		}
+		seen[u.group] = true
 		if u.main != nil {
 			labels = append(labels, u.main.Label())
 		} else {
 			labels = append(labels, u.outs[0])
 		}
 	}
+	n := len(labels)
+	if n > 3 {
+		labels = append(labels[:3:3], diag.Textf("%d more", n-3))
+	}
 	b.list = append(b.list, diag.Finding{
 		Severity: diag.Error, Code: "rule-ambiguous", Range: r.NameRange, Path: r.NamePath,
-		Message: diag.Textf("%v matches %d layers: %s", r, layers(us), diag.Commas(labels)),
+		Message: diag.Textf("%v matches %d layers: %s", r, n, diag.Commas(labels)),
 		Fix:     diag.Textf("give one layer's node name, or use layer_type"),
 	})
 }

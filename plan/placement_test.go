@@ -392,6 +392,21 @@ func TestNothing(t *testing.T) {
 }
 
 // TestRuleFindings holds what is said of rules that match nothing or too much.
+// A layer of several nodes is counted and named once.
+func TestAmbiguousRuleNamesLayers(t *testing.T) {
+	const net = `net (float[N, 3, 4, 4] x) => (float[N, 3, 4, 4] y) <float[3, 3, 1, 1] w = {1, ...}>
+	{
+	  [/a/conv/Conv] h = Conv (x, w)
+	  [/a/act/Relu] r = Relu (h)
+	  [/a/conv2/Conv] k = Conv (r, w)
+	  [/a/act2/Relu] y = Relu (k)
+	}`
+	_, findings := tryBuild(t, net, cpuWith(rules(rule(`"layer_type": null, "layer_name": "a"`, `"weights"`, `"bit_width": 4`, ""))))
+	if !strings.Contains(findings, "matches 2 layers: /a/conv/Conv, /a/conv2/Conv") {
+		t.Errorf("findings %q", findings)
+	}
+}
+
 func TestRuleFindings(t *testing.T) {
 	const twins = `net (float[N, 3, 4, 4] x) => (float[N, 3, 4, 4] y) <float[3, 3, 1, 1] w = {1, ...}>
 	{
