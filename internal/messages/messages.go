@@ -29,7 +29,8 @@ const (
 
 // FromEnv returns the language that the environment asks for: the one of the
 // first variable that is set among NARROW_LANG, LC_ALL, LC_MESSAGES and LANG. It
-// is Chinese for "zh" and what begins so (zh_CN.UTF-8), else English.
+// is Chinese for "zh" and what begins so (zh_CN.UTF-8), else English. A locale of
+// another encoding (zh_CN.GBK) is English too, since its terminal cannot show UTF-8.
 func FromEnv(getenv func(string) string) Language {
 	for _, name := range []string{"NARROW_LANG", "LC_ALL", "LC_MESSAGES", "LANG"} {
 		v := strings.ToLower(getenv(name))
@@ -37,7 +38,9 @@ func FromEnv(getenv func(string) string) Language {
 			continue
 		}
 		tag := strings.FieldsFunc(v, func(c rune) bool { return strings.ContainsRune("_-.@", c) })
-		if len(tag) > 0 && tag[0] == "zh" {
+		_, encoding, _ := strings.Cut(v, ".")
+		encoding, _, _ = strings.Cut(encoding, "@")
+		if len(tag) > 0 && tag[0] == "zh" && (encoding == "" || encoding == "utf-8" || encoding == "utf8") {
 			return Chinese
 		}
 		return English

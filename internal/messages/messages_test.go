@@ -129,6 +129,10 @@ func TestFromEnv(t *testing.T) {
 		{map[string]string{"LC_ALL": "C.UTF-8", "LANG": "zh_CN.UTF-8"}, English},
 		{map[string]string{"LC_ALL": "", "LANG": "zh_CN.UTF-8"}, Chinese},
 		{map[string]string{"LANG": "zhz"}, English},
+		{map[string]string{"LANG": "zh_CN.utf8@pinyin"}, Chinese},
+		{map[string]string{"LANG": "zh_CN.GBK"}, English},
+		{map[string]string{"LANG": "zh_TW.Big5"}, English},
+		{map[string]string{"NARROW_LANG": "zh", "LANG": "zh_CN.GB18030"}, Chinese},
 		{map[string]string{"LANG": "."}, English},
 	}
 	for _, tt := range tests {
