@@ -23,6 +23,9 @@ const (
 	rangeReach = 1. / 8
 	// rangeSamples is how many samples it takes to say that they do not reach.
 	rangeSamples = 8
+	// zeroStep is a scale no smaller than that of a tensor that was zero throughout:
+	// 2^-18, and with diffs up to this.
+	zeroStep = 0x1p-12
 )
 
 // inputRange counts how the values that enter one input lie to the range that
@@ -31,7 +34,10 @@ type inputRange struct {
 	name string
 	// bound is the largest magnitude of the range; left is the share of values
 	// that the method leaves out by design.
-	bound, left     float64
+	bound, left float64
+	// zeros: it looks as if nothing but zeros calibrated it, as where a recurrent
+	// network's state begins.
+	zeros           bool
 	largest         float64
 	values, outside int
 	samples         int
@@ -51,6 +57,7 @@ func inputRanges(c *narrow.Calibrated) []*inputRange {
 		for _, q := range []int64{e.Min, e.Max} {
 			in.bound = max(in.bound, math.Abs(float64(q-e.ZeroPoint[0])*float64(e.Scale[0])))
 		}
+		in.zeros = e.Scale[0] <= zeroStep
 		if s.Method == scheme.Percentile {
 			in.left = 1 - s.Percentage/100
 		}
@@ -108,7 +115,7 @@ func (r *inputRange) findings() diag.List {
 	case outside > r.left+rangeShare:
 		f.Message = diag.Textf("%.1f %% of the values that enter input %q lie far beyond the range that was calibrated (up to %.3g, against %.3g)",
 			100*outside, r.name, r.largest, r.bound)
-	case r.samples >= rangeSamples && r.largest < rangeReach*r.bound:
+	case r.samples >= rangeSamples && !(r.zeros && r.largest == 0) && r.largest < rangeReach*r.bound:
 		f.Message = diag.Textf("the values that enter input %q reach only %.2g %% of the range that was calibrated (up to %.3g, against %.3g)",
 			r.name, 100*r.largest/r.bound, r.largest, r.bound)
 	default:
