@@ -193,7 +193,7 @@ func (s *Set) batchAxis() error {
 	by := ""
 	limit := func(n int64, name string) error {
 		if s.fixed != 0 && int64(s.fixed) != n {
-			return fmt.Errorf("inputs %q and %q ask for batches of %d and %d samples", by, name, s.fixed, n)
+			return fmt.Errorf("inputs %q and %q ask for batches of %d and %d samples: where the first axis of an input does not count samples, put an axis that does in front of it, or give an array of the input's shape for one sample, used for all", by, name, s.fixed, n)
 		}
 		s.fixed, by = int(n), name
 		return nil

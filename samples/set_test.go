@@ -291,6 +291,9 @@ func TestSeveralInputs(t *testing.T) {
 	if len(shapes) != 4 || len(got["state"]) != 24 || !slices.Equal(got["sr"], []float64{0, 1, 2, 3}) || got["state"][6] != 6 {
 		t.Errorf("%v", got)
 	}
+	// Two samples of the state in a batch do not go with one of sr; the way out is told.
+	add("state", Float32, []int64{4, 2, 3})
+	fails(t, writeZip(t, filepath.Join(dir, "second.npz"), files), specs, Options{}, `inputs "state" and "sr" ask for batches of 2 and 1 samples: where the first axis`)
 	add("state", Float32, []int64{2, 1, 3})
 	add("sr", Int64, []int64{})
 	same := writeZip(t, filepath.Join(dir, "same.npz"), files)

@@ -160,6 +160,10 @@ func (a *app) search(c *cobra.Command, f *searchFlags) error {
 	if err := j.resume(); err != nil {
 		return err
 	}
+	// What is to be said of the samples is said now: a search may take hours, or end
+	// without a result because of it.
+	a.printFindings(a.stderr, a.later, nil)
+	a.later = nil
 	labels, _ := j.test.Labels()
 	space := search.SpaceFor(target)
 	network, err := search.NewNetwork(ctx, j.model, engine, search.Samples{
@@ -207,15 +211,18 @@ func (a *app) search(c *cobra.Command, f *searchFlags) error {
 func (j *searchJob) openSamples() error {
 	f := j.f
 	own := f.test.data == "" // one set for both
-	if f.subset == 0 {
-		all, err := j.a.openSamples(&f.inputFlags, j.model)
+	if f.subset == 0 || own {
+		n, err := j.total()
 		if err != nil {
 			return err
 		}
-		n := all.Len()
-		all.Close()
-		if f.subset = min(searchCalibration, n); own {
-			f.subset = max(min(f.subset, n/2), 1)
+		if f.subset == 0 {
+			if f.subset = min(searchCalibration, n); own {
+				f.subset = max(min(f.subset, n/2), 1)
+			}
+		}
+		if left := n - max(f.subset, f.test.skip); own && left <= 0 {
+			return usagef("%s holds %s, none of which are left to test on: calibrate on fewer with --subset-len, or name others with --test-data", f.data, count(n, "sample"))
 		}
 	}
 	switch same := own || filepath.Clean(f.test.data) == filepath.Clean(f.data); {
@@ -238,6 +245,21 @@ func (j *searchJob) openSamples() error {
 	j.provenance.Calibration = search.Dataset{Path: f.data, Samples: j.calibration.Len()}
 	j.provenance.Test = search.Dataset{Path: testing.data, Labels: testing.labels, Samples: j.test.Len()}
 	return nil
+}
+
+// total returns how many samples --data holds. It notes no findings: what is to
+// be said of the samples is said of those that calibrate.
+func (j *searchJob) total() (int, error) {
+	pre, err := j.f.preprocessing()
+	if err != nil {
+		return 0, err
+	}
+	all, err := samples.Open(j.f.data, j.model.Inputs(), samples.Options{Labels: j.f.labels, Preprocess: pre})
+	if err != nil {
+		return 0, err
+	}
+	defer all.Close()
+	return all.Len(), nil
 }
 
 // identify gathers what the results depend on, and the command that repeats
@@ -411,7 +433,12 @@ func (j *searchJob) print(w io.Writer, goOn string) error {
 	if p.Promise.HeldOut != nil {
 		fmt.Fprintf(w, "held out   %s on the %d samples that were not searched on\n", dropped(*p.Promise.HeldOut), p.Promise.HeldOut.Samples)
 	}
-	if p.Promise.All.StdErr() > j.f.maxDrop {
+	if p.Promise.HeldOut == nil {
+		fmt.Fprintf(w, "held out   none: %s make one batch, and were searched on\n", count(p.Promise.Samples, "test sample"))
+	}
+	// Where the networks disagree on no sample, one more that they do is the least
+	// that can be told.
+	if e := max(p.Promise.All.StdErr(), 1/float64(max(p.Promise.Samples, 1))); j.f.maxDrop > 0 && e > j.f.maxDrop {
 		fmt.Fprintf(w, "           so few samples do not tell %s from none: more would\n", points(j.f.maxDrop))
 	}
 	fmt.Fprintf(w, "trials     %d%s\n", p.Trials, goOn)

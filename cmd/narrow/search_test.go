@@ -174,3 +174,36 @@ func interrupt(t *testing.T, args string, trials int) {
 		t.Errorf("%v: %s", err, data)
 	}
 }
+
+// TestSearchCaveat: where few samples or none were held out, and where they
+// cannot tell the drop from none, the result says so, also if the networks
+// disagree on none of them.
+func TestSearchCaveat(t *testing.T) {
+	heldOut := &search.Score{Samples: 5}
+	for _, test := range []struct {
+		name          string
+		drop          float64
+		all           search.Score
+		heldOut       *search.Score
+		none, caveats bool
+	}{
+		{"one batch", 0.01, search.Score{Samples: 10}, nil, true, true},
+		{"no disagreement", 0.01, search.Score{Samples: 10}, heldOut, false, true},
+		{"enough", 0.01, search.Score{Samples: 1000, Lost: 9, Gained: 9}, heldOut, false, false},
+		{"noise", 0.01, search.Score{Samples: 1000, Lost: 90, Gained: 90}, heldOut, false, true},
+		{"no drop allowed", 0, search.Score{Samples: 1000, Lost: 9, Gained: 9}, heldOut, false, false},
+	} {
+		j := &searchJob{f: &searchFlags{maxDrop: test.drop, file: "s.json"}}
+		j.provenance.Promise = search.Promise{Samples: test.all.Samples, All: test.all, HeldOut: test.heldOut}
+		var b bytes.Buffer
+		if err := j.print(&b, ""); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(b.String(), "held out   none: 10 test samples make one batch"); got != test.none {
+			t.Errorf("%s: none held out: %v\n%s", test.name, got, &b)
+		}
+		if got := strings.Contains(b.String(), "so few samples do not tell"); got != test.caveats {
+			t.Errorf("%s: caveat: %v\n%s", test.name, got, &b)
+		}
+	}
+}
