@@ -8,6 +8,7 @@ import (
 
 	"narrow/export"
 	"narrow/graph"
+	"narrow/internal/testnet"
 )
 
 // TestRaiseOpset runs networks of old operator sets before and after raising.
@@ -57,7 +58,7 @@ func TestRaiseOpset(t *testing.T) {
 				}
 				return m
 			}
-			in := samples(parse(), 2, 5)
+			in := testnet.Inputs(parse(), 2, 5, 1)
 			want := run(t, parse(), in)
 			for to := c.from; to <= export.MaxOpset; to++ {
 				m := parse()

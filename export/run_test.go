@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -48,33 +47,6 @@ func settings(t *testing.T, text string) *strategy.Strategy {
 	return s
 }
 
-// samples makes n reproducible samples for the inputs of m.
-func samples(m *graph.Model, n int, seed uint64) map[string]calibrate.Tensor {
-	r := rand.New(rand.NewPCG(seed, 1))
-	in := map[string]calibrate.Tensor{}
-	ix := graph.NewIndex(m.Graph)
-	for _, v := range m.Graph.Inputs {
-		if !ix.IsInput(v.Name) {
-			continue
-		}
-		shape := make([]int64, len(v.Shape))
-		count := 1
-		for i, d := range v.Shape {
-			shape[i] = d.Size
-			if d.Size < 0 {
-				shape[i] = int64(n)
-			}
-			count *= int(shape[i])
-		}
-		x := make([]float32, count)
-		for i := range x {
-			x[i] = float32(r.NormFloat64())
-		}
-		in[v.Name] = calibrate.Tensor{Type: graph.Float32, Shape: shape, Floats: x}
-	}
-	return in
-}
-
 func load(t *testing.T, file string) *graph.Model {
 	t.Helper()
 	m, err := onnx.Load(file)
@@ -107,7 +79,7 @@ func calibrateOn(t *testing.T, m *graph.Model, s *strategy.Strategy) calibrated 
 	}
 	c, err := calibrate.Calibrate(context.Background(), p, runner(t), func(yield func(*calibrate.Batch, error) bool) {
 		for i := range 2 {
-			in := samples(m, 8, uint64(i))
+			in := testnet.Inputs(m, 8, uint64(i), 1)
 			count := 4
 			for _, x := range in {
 				count = int(x.Shape[0])
@@ -125,7 +97,7 @@ func calibrateOn(t *testing.T, m *graph.Model, s *strategy.Strategy) calibrated 
 			Plan: p, Encodings: c.Encodings, Bias: c.Bias, ModelPath: "net.onnx", ModelSHA256: "0123",
 			Samples: export.Samples{Count: c.Samples, Batches: c.Batches, SHA256: "4567"}, Propagate: c.Propagate.String(), Version: "test",
 		},
-		c: c, in: samples(m, 8, 99),
+		c: c, in: testnet.Inputs(m, 8, 99, 1),
 	}
 }
 

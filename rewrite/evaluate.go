@@ -531,18 +531,7 @@ func evalBinary(e evaluation) (*graph.Tensor, error) {
 		if err != nil {
 			return nil, err
 		}
-		for i := range x {
-			switch e.n.OpType {
-			case "Add":
-				x[i] += y[i]
-			case "Sub":
-				x[i] -= y[i]
-			case "Mul":
-				x[i] *= y[i]
-			case "Div":
-				x[i] /= y[i]
-			}
-		}
+		calculate(e.n.OpType, x, y)
 		return graph.NewFloats("", dims, x), nil
 	case graph.Int64:
 		x, err := a.Int64s()
@@ -553,22 +542,27 @@ func evalBinary(e evaluation) (*graph.Tensor, error) {
 		if err != nil {
 			return nil, err
 		}
-		for i := range x {
-			switch e.n.OpType {
-			case "Add":
-				x[i] += y[i]
-			case "Sub":
-				x[i] -= y[i]
-			case "Mul":
-				x[i] *= y[i]
-			case "Div":
-				if y[i] == 0 {
-					return nil, errors.New("it divides by 0")
-				}
-				x[i] /= y[i]
-			}
+		if e.n.OpType == "Div" && slices.Contains(y, 0) {
+			return nil, errors.New("it divides by 0")
 		}
+		calculate(e.n.OpType, x, y)
 		return graph.NewInts("", dims, x), nil
 	}
 	return nil, fmt.Errorf("%s of %v is not computed", e.n.OpType, a.Type)
+}
+
+// calculate puts what op makes of x and y into x.
+func calculate[T float32 | int64](op string, x, y []T) {
+	for i := range x {
+		switch op {
+		case "Add":
+			x[i] += y[i]
+		case "Sub":
+			x[i] -= y[i]
+		case "Mul":
+			x[i] *= y[i]
+		case "Div":
+			x[i] /= y[i]
+		}
+	}
 }

@@ -3,43 +3,12 @@ package rewrite_test
 import (
 	"context"
 	"math"
-	"math/rand/v2"
 	"testing"
 
 	"narrow/calibrate"
 	"narrow/graph"
 	"narrow/internal/testnet"
 )
-
-// samples makes reproducible inputs for m, open dimensions of size n.
-func samples(m *graph.Model, n int64, seed uint64) map[string]calibrate.Tensor {
-	r := rand.New(rand.NewPCG(seed, 1))
-	in := map[string]calibrate.Tensor{}
-	ix := graph.NewIndex(m.Graph)
-	for _, v := range m.Graph.Inputs {
-		if !ix.IsInput(v.Name) {
-			continue
-		}
-		x := calibrate.Tensor{Type: v.Type}
-		for _, d := range v.Shape {
-			if d.Size < 0 {
-				d.Size = n
-			}
-			x.Shape = append(x.Shape, d.Size)
-		}
-		if v.Type != graph.Float32 {
-			x.Raw = make([]byte, x.Len()*v.Type.Bits()/8)
-			in[v.Name] = x
-			continue
-		}
-		x.Floats = make([]float32, x.Len())
-		for i := range x.Floats {
-			x.Floats[i] = float32(3 * r.NormFloat64())
-		}
-		in[v.Name] = x
-	}
-	return in
-}
 
 func run(t *testing.T, m *graph.Model, in map[string]calibrate.Tensor) map[string]calibrate.Tensor {
 	t.Helper()
@@ -67,7 +36,7 @@ func clip(s string) string {
 func same(t *testing.T, before, after *graph.Model, n int64) {
 	t.Helper()
 	const tolerance = 1e-5
-	in := samples(before, n, 7)
+	in := testnet.Inputs(before, n, 7, 3)
 	want, got := run(t, before, in), run(t, after, in)
 	for _, v := range before.Graph.Outputs {
 		a, b := want[v.Name], got[v.Name]

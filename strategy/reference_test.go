@@ -2,13 +2,12 @@ package strategy_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
+	"narrow/internal/recorded"
 	"narrow/scheme"
 	"narrow/strategy"
 )
@@ -85,19 +84,8 @@ func settingDeviations(c refCase, kind scheme.Kind) (keys []string, d deviation)
 
 func loadCases(t testing.TB) []refCase {
 	t.Helper()
-	f, err := os.Open("testdata/strategy_cases.json.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var cases []refCase
-	if err := json.NewDecoder(z).Decode(&cases); err != nil {
-		t.Fatal(err)
-	}
+	recorded.Read(t, "strategy_cases", &cases)
 	return cases
 }
 

@@ -3,34 +3,16 @@ package observe
 import (
 	"archive/zip"
 	"bytes"
-	"compress/gzip"
 	"encoding/binary"
 	"encoding/json"
 	"io"
 	"math"
-	"os"
 	"strings"
 	"testing"
 
+	"narrow/internal/recorded"
 	"narrow/scheme"
 )
-
-// readReference decodes a gzipped JSON file recorded from vai_q_pytorch 3.5.
-func readReference(t testing.TB, name string, v any) {
-	t.Helper()
-	f, err := os.Open("testdata/" + name + ".json.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.NewDecoder(z).Decode(v); err != nil {
-		t.Fatal(err)
-	}
-}
 
 type array struct {
 	shape []int64
@@ -131,7 +113,7 @@ func TestObserversReference(t *testing.T) {
 	tensors := readArrays(t, "tensors.npz")
 	for _, file := range []string{"observers_float", "observers_poweroftwo"} {
 		var cases []referenceCase
-		readReference(t, file, &cases)
+		recorded.Read(t, file, &cases)
 		for _, c := range cases {
 			s := c.settings(t)
 			// vai 3.5's mse overwrites the bin centres with any other round mode.
@@ -178,7 +160,7 @@ func TestObserversReference(t *testing.T) {
 func TestPerChannelReference(t *testing.T) {
 	weights := readArrays(t, "weights.npz")
 	var cases []referenceCase
-	readReference(t, "observers_perchannel", &cases)
+	recorded.Read(t, "observers_perchannel", &cases)
 	for _, c := range cases {
 		s := c.settings(t)
 		s.PerChannel = true

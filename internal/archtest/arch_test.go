@@ -30,6 +30,7 @@ var house = map[string]struct {
 	"internal/atomicfile": {0, nil},
 	"internal/progress":   {0, nil},
 	"internal/bounded":    {0, nil},
+	"internal/recorded":   {0, nil},
 
 	"strategy":          {1, []string{"diag", "scheme"}},
 	"internal/messages": {1, []string{"diag"}},

@@ -1,30 +1,12 @@
 package kernel
 
 import (
-	"compress/gzip"
-	"encoding/json"
 	"math"
-	"os"
 	"strconv"
 	"testing"
-)
 
-// readReference decodes a gzipped JSON file recorded from vai_q_pytorch 3.5.
-func readReference(t *testing.T, name string, v any) {
-	t.Helper()
-	f, err := os.Open("testdata/" + name + ".json.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.NewDecoder(z).Decode(v); err != nil {
-		t.Fatal(err)
-	}
-}
+	"narrow/internal/recorded"
+)
 
 var roundNames = map[string]Round{"half_even": HalfEven, "half_up": HalfUp, "half_down": HalfDown, "std_round": StdRound}
 
@@ -37,7 +19,7 @@ func TestFakeQuantizeReference(t *testing.T) {
 		Max       int64 `json:"quant_max"`
 		X, Y      []float32
 	}
-	readReference(t, "fake_quantize", &cases)
+	recorded.Read(t, "fake_quantize", &cases)
 	if len(cases) < 200 {
 		t.Fatalf("%d cases", len(cases))
 	}
@@ -62,7 +44,7 @@ func TestFakeQuantizeReference(t *testing.T) {
 
 func TestHalfFloatsReference(t *testing.T) {
 	var d struct{ X, BFloat16, Float16 []string }
-	readReference(t, "half_floats", &d)
+	recorded.Read(t, "half_floats", &d)
 	parse := func(s []string) []float32 {
 		out := make([]float32, len(s))
 		for i := range s {

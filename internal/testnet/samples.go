@@ -52,3 +52,35 @@ func pictures(x []float32, size int) calibrate.Batches {
 		}
 	}
 }
+
+// Inputs are values for the inputs of m, the same for the same seed: normal
+// numbers times scale, and zeros where an input is not float32. Open dimensions
+// get the size n.
+func Inputs(m *graph.Model, n int64, seed uint64, scale float64) map[string]calibrate.Tensor {
+	r := rand.New(rand.NewPCG(seed, 1))
+	in := map[string]calibrate.Tensor{}
+	ix := graph.NewIndex(m.Graph)
+	for _, v := range m.Graph.Inputs {
+		if !ix.IsInput(v.Name) {
+			continue
+		}
+		x := calibrate.Tensor{Type: v.Type}
+		for _, d := range v.Shape {
+			if d.Size < 0 {
+				d.Size = n
+			}
+			x.Shape = append(x.Shape, d.Size)
+		}
+		if v.Type != graph.Float32 {
+			x.Raw = make([]byte, x.Len()*v.Type.Bits()/8)
+			in[v.Name] = x
+			continue
+		}
+		x.Floats = make([]float32, x.Len())
+		for i := range x.Floats {
+			x.Floats[i] = float32(scale * r.NormFloat64())
+		}
+		in[v.Name] = x
+	}
+	return in
+}

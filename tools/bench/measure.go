@@ -17,6 +17,7 @@ import (
 	"narrow"
 	"narrow/graph"
 	"narrow/internal/kernel"
+	"narrow/tools/internal/machine"
 )
 
 // rest lets the threads of the row before come to rest.
@@ -33,7 +34,7 @@ Batches of %d, float input from memory, %d samples a measurement, %d rounds; the
 time per batch next to that of plain inference in the same round, with the least and the largest. Processor time, over
 all threads, is told beside: other programs on the machine disturb it less. The first batch of each measurement, which
 includes loading, is left out.
-`, b.threads, cpuModel(), b.engine.Version(), kernel.Implementation(), batchSize, b.samples, rounds)
+`, b.threads, machine.Processor(), b.engine.Version(), kernel.Implementation(), batchSize, b.samples, rounds)
 }
 
 // model measures one model and writes its section.
@@ -190,15 +191,4 @@ func field(file, key string, per int) (int, error) {
 		}
 	}
 	return 0, errors.New(file + " has no " + key)
-}
-
-// cpuModel returns the processor's name where the system tells it.
-func cpuModel() string {
-	data, _ := os.ReadFile("/proc/cpuinfo")
-	for line := range strings.Lines(string(data)) {
-		if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == "model name" {
-			return strings.TrimSpace(v)
-		}
-	}
-	return "an unknown processor"
 }

@@ -32,6 +32,7 @@ import (
 	"narrow/graph"
 	"narrow/graph/onnx"
 	"narrow/internal/ortlib"
+	"narrow/tools/internal/machine"
 )
 
 func main() {
@@ -83,7 +84,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(b.dir)
-	fmt.Printf("%d threads on %s; ONNX Runtime %s; median of %d rounds.\n\n", b.threads, cpuModel(), b.engine.Version(), b.rounds)
+	fmt.Printf("%d threads on %s; ONNX Runtime %s; median of %d rounds.\n\n", b.threads, machine.Processor(), b.engine.Version(), b.rounds)
 	fmt.Println("| model | | size | batch of 1 | of float | batch of 8 | of float |")
 	fmt.Println("|---|---|---|---|---|---|---|")
 	for _, model := range flag.Args() {
@@ -231,14 +232,4 @@ func tell(what, file string) error {
 func median(x []float64) float64 {
 	s := slices.Sorted(slices.Values(x))
 	return s[len(s)/2]
-}
-
-func cpuModel() string {
-	data, _ := os.ReadFile("/proc/cpuinfo")
-	for line := range strings.Lines(string(data)) {
-		if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == "model name" {
-			return strings.TrimSpace(v)
-		}
-	}
-	return "an unknown processor"
 }
