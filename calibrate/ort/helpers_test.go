@@ -8,16 +8,9 @@ import (
 
 	"narrow/calibrate"
 	"narrow/graph"
-	"narrow/internal/ortlib"
 )
 
-var library = sync.OnceValues(func() (*Runner, error) {
-	path, err := ortlib.Find("")
-	if err != nil {
-		return nil, err
-	}
-	return Open(path)
-})
+var library = sync.OnceValues(func() (*Runner, error) { return Open("") })
 
 // runner returns the one runner of the tests. After the test no object of
 // ONNX Runtime's may be left that was not there before it.

@@ -22,7 +22,6 @@ import (
 	"narrow/calibrate/ort"
 	"narrow/export"
 	"narrow/graph/onnx"
-	"narrow/internal/ortlib"
 	"narrow/samples"
 )
 
@@ -68,11 +67,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	lib, err := ortlib.Find("")
-	if err != nil {
-		return err
-	}
-	engine, err := ort.Open(lib)
+	engine, err := ort.Open("")
 	if err != nil {
 		return err
 	}
