@@ -3,6 +3,7 @@ package export_test
 import (
 	"context"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"narrow/calibrate/ort"
@@ -10,6 +11,7 @@ import (
 	"narrow/graph"
 	"narrow/graph/onnx"
 	"narrow/internal/ortlib"
+	"narrow/scheme"
 )
 
 // TestTiesHeldElsewhere: networks whose ties do not come straight from a
@@ -19,6 +21,8 @@ func TestTiesHeldElsewhere(t *testing.T) {
 		float[4, 1, 1] slope = {0.25, 0.5, 0.125, 0.3}, float[4] up = {1, 1, 2, 2}>`
 	const dpu, down = `{"include_bias_corr": false, "include_cle": false}`,
 		`{"target_device": "CPU", "include_bias_corr": false, "include_cle": false, "tensor_quantize_config": {"activation": {"round_mode": "half_down"}}}`
+	const one = `{"target_device": "CPU", "include_bias_corr": false, "include_cle": false, "layer_quantize_config": [{"layer_type": null, "layer_name": "one",
+		"quantizable_data_type": ["activation"], "overall_quantize_config": {"bit_width": 5, "round_mode": "half_up"}}]}`
 	const narrower = `{"target_device": "CPU", "include_bias_corr": false, "include_cle": false, "layer_quantize_config": [{"layer_type": "Conv", "layer_name": null,
 		"quantizable_data_type": ["input", "weights", "activation"], "overall_quantize_config": {"bit_width": 6, "round_mode": "half_up"}}]}`
 	for _, c := range []struct{ name, config, body string }{
@@ -38,6 +42,14 @@ func TestTiesHeldElsewhere(t *testing.T) {
 			y = LeakyRelu <alpha = 0.125> (a)`},
 		{"prelu", dpu, `a = Conv <pads = [1, 1, 1, 1]> (x, w)
 			y = PRelu (a, slope)`},
+		{"hardswish", one, `three = Constant <value = float {3}> ()
+			z = Constant <value = float {0}> ()
+			six = Constant <value = float {6}> ()
+			a = Conv <pads = [1, 1, 1, 1]> (x, w)
+			b = Add (a, three)
+			c = Clip (b, z, six)
+			d = Mul (a, c)
+			[one] y = Div (d, six)`},
 		{"resize", dpu, `a = Conv <pads = [1, 1, 1, 1]> (x, w)
 			y = Resize <mode = "linear", coordinate_transformation_mode = "half_pixel"> (a, , up)`},
 		{"pool", down, `a = Conv <pads = [1, 1, 1, 1]> (x, w)
@@ -77,6 +89,40 @@ func TestTiesHeldElsewhere(t *testing.T) {
 				t.Error("calibrated scales give the same: the test tests nothing")
 			}
 		})
+	}
+}
+
+// TestTiesHeldWhereCommon: squares are not negative, and a value of which nothing
+// is known is held where calibration met many ties.
+func TestTiesHeldWhereCommon(t *testing.T) {
+	m := graph.MustParse(`<ir_version: 8, opset_import: ["": 13]> g (float[N, 4] x) => (float[N, 4] y, float[N, 4] p) <float two = {2}> {
+		a = ReduceMean <axes = [-1]> (x)
+		b = Sub (x, a)
+		p = Pow (b, two)
+		y = Mul (b, p)
+	}`)
+	c := calibrateOn(t, m, settings(t, `{"target_device": "CPU", "overall_quantize_config": {"round_mode": "half_up"}}`))
+	held := func() string {
+		m, _ := qdq(t, c.Input, export.Options{})
+		var names []string
+		for _, s := range m.Graph.Initializers {
+			if strings.HasSuffix(s.Name, "_ties") {
+				names = append(names, s.Name)
+			}
+		}
+		return strings.Join(names, " ")
+	}
+	c.Ties = nil
+	if got := held(); got != "a_scale_ties b_scale_ties p_scale_ties y_scale_ties" {
+		t.Errorf("held without a count: %q", got)
+	}
+	for _, n := range c.Plan.Activations() {
+		if n.Kind == scheme.Input {
+			c.Ties = map[*tensor]export.Ties{n: {Elements: 1000, Differing: 100}}
+		}
+	}
+	if got := held(); got != "x_scale_ties a_scale_ties b_scale_ties p_scale_ties y_scale_ties" {
+		t.Errorf("held where the input has many ties: %q", got)
 	}
 }
 

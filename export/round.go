@@ -155,6 +155,13 @@ func (q *qdq) findNonNegative(l *links, value string) bool {
 		return q.nonNegative(l, n.Input(0))
 	case n.Is("Add", "Mul", "Div", "Concat", "Max", "ReduceMean"):
 		return len(n.Inputs) > 0 && !slices.ContainsFunc(n.Inputs, func(in string) bool { return !q.nonNegative(l, in) })
+	case n.Is("Pow"):
+		c := l.constant[n.Input(1)]
+		if c == nil {
+			return false
+		}
+		v, err := c.Floats()
+		return err == nil && len(v) == 1 && math.Mod(float64(v[0]), 2) == 0
 	case n.Is("Clip"):
 		// torch.onnx.export writes the bounds as Constant nodes.
 		if c := l.constant[n.Input(1)]; c != nil {

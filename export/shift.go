@@ -23,10 +23,17 @@ import (
 // are not. from is the value to round.
 func (q *qdq) shiftSteps(l *links, t *plan.Tensor, e scheme.Encoding, from string) int64 {
 	if t.Settings.Settings.RoundMode != scheme.HalfUp || !q.holdsTies(e) || e.ZeroPoint[0] <= e.Min ||
-		q.nonNegative(l, from) || q.moved(l, e, from) || !q.onGrid(l, from) {
+		q.nonNegative(l, from) || q.moved(l, e, from) || !q.onGrid(l, from) && !q.oftenTied(t) {
 		return 0
 	}
 	return e.ZeroPoint[0] - e.Min
+}
+
+// oftenTied reports whether ties were common on the calibration samples, as
+// where the inputs are whole numbers.
+func (q *qdq) oftenTied(t *plan.Tensor) bool {
+	n := q.in.Ties[t]
+	return n.Differing > n.Elements/1000
 }
 
 // onGrid reports whether some of a value's elements are sums of products, or
@@ -50,6 +57,8 @@ func (q *qdq) findOnGrid(l *links, value string) bool {
 	case q.tensor[n] != nil || n.Is("Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Sub", "Mul", "Sum",
 		"BatchNormalization", "AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum", "Mean", "Resize", "Upsample"):
 		return true
+	case n.Is("Div"): // as in x * Clip(x + 3, 0, 6) / 6
+		return l.constant[n.Input(1)] != nil && q.onGrid(l, n.Input(0))
 	case n.Is("Concat", "Max", "Min", "Where"):
 		return slices.ContainsFunc(n.Inputs, func(in string) bool { return q.onGrid(l, in) })
 	case n.Is("Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Identity", "Dropout", "Expand", "Tile",
