@@ -93,8 +93,9 @@ vai_q_pytorch writes it, into the folder vai there.`,
 
 // exportSummary is the JSON document of export.
 type exportSummary struct {
-	File  string `json:"file"`
-	Bytes int64  `json:"bytes"`
+	File string `json:"file"`
+	// Bytes is the size of the file, and of external data beside it.
+	Bytes int64 `json:"bytes"`
 	// Opset is that of a model, 0 of another file.
 	Opset int64 `json:"opset,omitempty"`
 }
@@ -142,11 +143,31 @@ func (a *app) export(ctx context.Context, c *narrow.Calibrated, f *exportFlags, 
 		return exportSummary{}, err
 	}
 	file := filepath.Join(dir, name)
-	st, err := os.Stat(file)
+	size, err := sizeWithData(file)
 	if err != nil {
 		return exportSummary{}, fmt.Errorf("after writing %s: %w", file, err)
 	}
-	return exportSummary{File: file, Bytes: st.Size(), Opset: m.Opsets[""]}, nil
+	return exportSummary{File: file, Bytes: size, Opset: m.Opsets[""]}, nil
+}
+
+// sizeWithData returns the bytes of a model's file and of the external data
+// beside it, if there is any.
+func sizeWithData(file string) (int64, error) {
+	entries, err := os.ReadDir(filepath.Dir(file))
+	if err != nil {
+		return 0, err
+	}
+	size, name := int64(0), filepath.Base(file)
+	for _, e := range entries {
+		if n := e.Name(); n == name || strings.HasPrefix(n, name+".") && strings.HasSuffix(n, ".data") {
+			st, err := e.Info()
+			if err != nil {
+				return 0, err
+			}
+			size += st.Size()
+		}
+	}
+	return size, nil
 }
 
 // exportVAI writes vai_q_pytorch's own quant_info.json into dir.
