@@ -55,7 +55,7 @@ func (q *qdq) quantize(l *links, t *plan.Tensor, in, out string) []*graph.Node {
 		return q.floatQuantize(t, e, in, out)
 	}
 	var nodes []*graph.Node
-	tapped := in
+	from := in // the value to round, whatever is put before the pair
 	if q.opts.ExactRounding && !dividesAlike(t, e) {
 		round, mid := q.rounding(t, e, in)
 		nodes = append(nodes, round...)
@@ -63,7 +63,6 @@ func (q *qdq) quantize(l *links, t *plan.Tensor, in, out string) []*graph.Node {
 		nodes = append(nodes, scaled)
 		in = scaled.Outputs[0]
 	}
-	from := tapped
 	if steps > 0 && !q.shifted[t] {
 		shift := q.node(ruleRound, "Add", t.Name+"/Shift", "", []string{in, q.scalar(t.Name+"_shift", float32(steps)*e.Scale[0])})
 		nodes = append(nodes, shift)

@@ -98,8 +98,8 @@ type shift struct {
 	by float64
 }
 
-// shiftInts adds a bias's shift to its integers, in units of scales, and reports
-// nothing: where they do not hold it, they stay, and the shift becomes a node.
+// shiftInts adds a bias's shift to its integers, in units of scales. Where they
+// do not hold it they stay, and the shift becomes a node.
 func (q *qdq) shiftInts(t *plan.Tensor, ints []int64, scales []float32) {
 	s, ok := q.shifts[t]
 	if !ok {
