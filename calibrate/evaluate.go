@@ -41,19 +41,7 @@ func Compare(ctx context.Context, r Runner, float, other *graph.Model, in Batche
 		defer s.Close()
 		sessions[i] = s
 	}
-	res, err := opts.score(ctx, in, float, 1, func(b *Batch) (f []Tensor, qs [][]Tensor, err error) {
-		q, err := outputsOf(ctx, sessions[1], b, nil, float.Graph.Outputs)
-		if err != nil {
-			return nil, nil, err
-		}
-		if opts.Output != nil {
-			if err := opts.Output(b.First, q); err != nil {
-				return nil, nil, err
-			}
-		}
-		f, err = outputsOf(ctx, sessions[0], b, nil, float.Graph.Outputs)
-		return f, [][]Tensor{q}, err
-	})
+	res, err := opts.against(ctx, in, float, sessions[0], sessions[1:], []Hook{nil})
 	if err != nil {
 		return nil, err
 	}

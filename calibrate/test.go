@@ -71,8 +71,14 @@ func TestAll(ctx context.Context, r Runner, in Batches, cs []*Calibrated, opts T
 		}
 		defer float.Close()
 	}
-	m := cs[0].Plan.Model
-	res, err := opts.score(ctx, in, m, len(cs), func(b *Batch) (f []Tensor, qs [][]Tensor, err error) {
+	return opts.against(ctx, in, cs[0].Plan.Model, float, quantized, hooks)
+}
+
+// against scores the sessions of quantized networks, each with its hook, against
+// that of the float one, nil where none is to run. m says how the batches are cut
+// and which outputs there are; o.Output gets the first network's.
+func (o TestOptions) against(ctx context.Context, in Batches, m *graph.Model, float Session, quantized []Session, hooks []Hook) ([]*Result, error) {
+	res, err := o.score(ctx, in, m, len(quantized), func(b *Batch) (f []Tensor, qs [][]Tensor, err error) {
 		for i, s := range quantized {
 			q, err := outputsOf(ctx, s, b, hooks[i], m.Graph.Outputs)
 			if err != nil {
@@ -80,8 +86,8 @@ func TestAll(ctx context.Context, r Runner, in Batches, cs []*Calibrated, opts T
 			}
 			qs = append(qs, q)
 		}
-		if opts.Output != nil {
-			if err := opts.Output(b.First, qs[0]); err != nil {
+		if o.Output != nil {
+			if err := o.Output(b.First, qs[0]); err != nil {
 				return nil, nil, err
 			}
 		}
