@@ -5,46 +5,23 @@ import (
 	"fmt"
 
 	"narrow/calibrate"
+	"narrow/scheme"
 )
 
-// Accuracy says whether to go beyond the guide for accuracy's sake. The zero
-// value is invalid.
-type Accuracy int
+// Accuracy says which of the two ways to quantize is taken: see [scheme.Accuracy].
+type Accuracy = scheme.Accuracy
 
+// The two ways.
 const (
-	// Guide does what vai_q_pytorch does.
-	Guide Accuracy = iota + 1
-	// High equalizes through ReLU6 instead of turning it into ReLU, and many
-	// times instead of once (where the strategy has include_cle), and is meant
-	// to be followed by [Calibrated.Refine]. Activations are then best calibrated
-	// with [calibrate.Float] propagation.
-	High
+	Guide = scheme.Guide
+	High  = scheme.High
 )
-
-// String returns "guide" or "high".
-func (a Accuracy) String() string {
-	switch a {
-	case Guide:
-		return "guide"
-	case High:
-		return "high"
-	}
-	return fmt.Sprintf("Accuracy(%d)", int(a))
-}
 
 // ParseAccuracy reads "guide" (also "") or "high".
-func ParseAccuracy(s string) (Accuracy, error) {
-	switch s {
-	case "", "guide":
-		return Guide, nil
-	case "high":
-		return High, nil
-	}
-	return 0, fmt.Errorf("accuracy is %q: it must be guide or high", s)
-}
+func ParseAccuracy(s string) (Accuracy, error) { return scheme.ParseAccuracy(s) }
 
 // saved is how a result folder tells a.
-func (a Accuracy) saved() string {
+func saved(a Accuracy) string {
 	if a == High {
 		return a.String()
 	}

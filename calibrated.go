@@ -103,7 +103,7 @@ func (c *Calibrated) exportInput() export.Input {
 		Plan: c.Plan, Encodings: c.Result.Encodings, Bias: c.Result.Bias, Weights: c.Result.Weights, Ties: ties,
 		ModelPath: c.Model.Path, ModelSHA256: c.Model.SHA256,
 		Samples:   export.Samples{Count: c.Result.Samples, Batches: c.Result.Batches, SHA256: c.SamplesSHA256},
-		Accuracy:  c.Accuracy.saved(),
+		Accuracy:  saved(c.Accuracy),
 		Propagate: c.Result.Propagate.String(), Version: Version(),
 	}
 }
