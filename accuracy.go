@@ -2,9 +2,11 @@ package narrow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"narrow/calibrate"
+	"narrow/refine"
 	"narrow/scheme"
 )
 
@@ -28,12 +30,27 @@ func saved(a Accuracy) string {
 	return ""
 }
 
-// Refine chooses the integers of weights and biases anew, layer by layer, so
-// that each layer's output comes nearest to the float network's over the
-// samples: see [calibrate.Calibrated.Refine].
-func (c *Calibrated) Refine(ctx context.Context, run calibrate.Runner, in calibrate.Batches, opts calibrate.RefineOptions) error {
-	if err := c.Result.Refine(ctx, run, in, opts); err != nil {
-		return fmt.Errorf("refining %s: %w", c.Model.Path, err)
+// refine does what [High] asks of a calibration, where r was resolved for it.
+func (r *Resolved) refine(ctx context.Context, c *calibrate.Calibrated, run calibrate.Runner, in calibrate.Batches, opts calibrate.Options) error {
+	if r.Accuracy != High {
+		return nil
+	}
+	err := refine.Refine(ctx, c, run, in, refine.Options{Threads: opts.Threads, Samples: opts.RefineSamples, Progress: opts.RefineProgress})
+	if err != nil {
+		return fmt.Errorf("refining %s: %w", r.Model.Path, err)
 	}
 	return nil
+}
+
+// propagation is how r's samples are handed on unless told: [High] looks at
+// float values.
+func (r *Resolved) propagation(o calibrate.Options) (calibrate.Options, error) {
+	if r.Accuracy != High {
+		return o, nil
+	}
+	if o.Propagate == calibrate.Progressive {
+		return o, errors.New("progressive propagation is a part of the guide's way: propagate float, or resolve for that")
+	}
+	o.Propagate = calibrate.Float
+	return o, nil
 }

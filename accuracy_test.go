@@ -34,11 +34,8 @@ var highConfigs = map[string]string{
 
 func refined(t *testing.T, r *narrow.Resolved, in calibrate.Batches, threads int) *narrow.Calibrated {
 	t.Helper()
-	c, err := r.Calibrate(context.Background(), testnet.Runner(t), in, calibrate.Options{Propagate: calibrate.Float, Threads: threads})
+	c, err := r.Calibrate(context.Background(), testnet.Runner(t), in, calibrate.Options{Threads: threads})
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Refine(context.Background(), testnet.Runner(t), in, calibrate.RefineOptions{Threads: threads}); err != nil {
 		t.Fatal(err)
 	}
 	return c

@@ -25,11 +25,19 @@ type Calibrated struct {
 	saved *export.QuantInfo
 }
 
-// Calibrate runs the batches through the network and finds the scales.
+// Calibrate runs the batches through the network and finds the scales; for
+// [High] it goes through them twice.
 func (r *Resolved) Calibrate(ctx context.Context, run calibrate.Runner, in calibrate.Batches, opts calibrate.Options) (*Calibrated, error) {
+	opts, err := r.propagation(opts)
+	if err != nil {
+		return nil, fmt.Errorf("calibrating %s: %w", r.Model.Path, err)
+	}
 	c, err := calibrate.Calibrate(ctx, r.Plan, run, in, opts)
 	if err != nil {
 		return nil, fmt.Errorf("calibrating %s: %w", r.Model.Path, err)
+	}
+	if err := r.refine(ctx, c, run, in, opts); err != nil {
+		return nil, err
 	}
 	return &Calibrated{Resolved: r, Result: c}, nil
 }

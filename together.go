@@ -43,6 +43,9 @@ func CalibrateTogether(ctx context.Context, run calibrate.Runner, rs []*Resolved
 	out := make([]*Calibrated, len(rs))
 	for k, i := range alike {
 		if done[k] != nil {
+			if err := rs[i].refine(ctx, done[k], run, in, opts); err != nil {
+				return nil, err
+			}
 			out[i] = &Calibrated{Resolved: rs[i], Result: done[k]}
 		}
 	}

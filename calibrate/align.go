@@ -32,7 +32,7 @@ func (c *Calibrated) align() {
 			c.inputsAtLeast(op, 0)
 		case "HardSwish":
 			c.inputsAtLeast(op, 0)
-			if in := c.fix(op.Input(0)); in != nil {
+			if in := c.FixPosition(op.Input(0)); in != nil {
 				c.atMost(op.Output, *in+7, "HardSwish on the DPU: at most 7 fractional bits more than its input")
 			}
 		case "Conv", "ConvTranspose", "Gemm", "Linear":
@@ -97,7 +97,8 @@ func (c *Calibrated) copyScale(to, from *plan.Tensor, why string) {
 }
 
 // fix returns the fix position of t, or nil where it has none of its own.
-func (c *Calibrated) fix(t *plan.Tensor) *int {
+// FixPosition returns the fix position of t where it has one for the whole tensor.
+func (c *Calibrated) FixPosition(t *plan.Tensor) *int {
 	if t == nil {
 		return nil
 	}
@@ -117,13 +118,13 @@ func (c *Calibrated) setFix(t *plan.Tensor, p int, why string) {
 }
 
 func (c *Calibrated) atLeast(t *plan.Tensor, least int, why string) {
-	if p := c.fix(t); p != nil && *p < least {
+	if p := c.FixPosition(t); p != nil && *p < least {
 		c.setFix(t, least, why)
 	}
 }
 
 func (c *Calibrated) atMost(t *plan.Tensor, most int, why string) {
-	if p := c.fix(t); p != nil && *p > most {
+	if p := c.FixPosition(t); p != nil && *p > most {
 		c.setFix(t, most, why)
 	}
 }
@@ -138,13 +139,15 @@ func (c *Calibrated) inputsAtLeast(op *plan.Operation, least int) {
 // output, and its bias left by at most 16 and right as far as the accumulator
 // allows.
 const (
-	shiftMax      = 16
+	// ShiftMax is how far the DPU shifts at most, right for an output and left
+	// for a bias.
+	ShiftMax      = 16
 	accumulatorHi = 24 - 8
 )
 
 // alignShift keeps the shifts of a weighted operator in the DPU's range.
 func (c *Calibrated) alignShift(op *plan.Operation) {
-	in, out, w := c.fix(op.Input(0)), c.fix(op.Output), c.fix(op.Weights)
+	in, out, w := c.FixPosition(op.Input(0)), c.FixPosition(op.Output), c.FixPosition(op.Weights)
 	if in == nil || out == nil || w == nil {
 		return
 	}
@@ -152,11 +155,11 @@ func (c *Calibrated) alignShift(op *plan.Operation) {
 	switch {
 	case cut < 0:
 		c.setFix(op.Output, *w+*in, "the DPU shifts no sum left: output fix position lowered")
-	case cut > shiftMax:
-		*w += shiftMax - cut
+	case cut > ShiftMax:
+		*w += ShiftMax - cut
 		c.setFix(op.Weights, *w, "the DPU shifts a sum right by at most 16: weights fix position lowered")
 	}
-	b := c.fix(op.Bias)
+	b := c.FixPosition(op.Bias)
 	if b == nil {
 		return
 	}
@@ -165,7 +168,7 @@ func (c *Calibrated) alignShift(op *plan.Operation) {
 	switch {
 	case shift < least:
 		c.setFix(op.Bias, *b+shift-least, "the DPU's accumulator holds no finer bias: bias fix position lowered")
-	case shift > shiftMax:
-		c.setFix(op.Weights, *w-shift+shiftMax, "the DPU shifts a bias left by at most 16: weights fix position lowered")
+	case shift > ShiftMax:
+		c.setFix(op.Weights, *w-shift+ShiftMax, "the DPU shifts a bias left by at most 16: weights fix position lowered")
 	}
 }

@@ -104,7 +104,7 @@ func newCorrector(c *calibration) (*corrector, error) {
 		l := &correction{op: op, axis: axis, float: float}
 		l.now = append(l.now, float...)
 		if c.opts.Propagate == Progressive {
-			q, err := c.out.quantizedConstant(c.pool, op.Bias)
+			q, err := c.out.QuantizedConstant(c.pool, op.Bias)
 			if err != nil {
 				return nil, err
 			}
@@ -382,7 +382,7 @@ func (k *corrector) finish(bias map[*plan.Tensor][]float32) error {
 			if err != nil {
 				return err
 			}
-			quantized, err := k.c.out.quantizedConstant(k.c.pool, l.op.Weights)
+			quantized, err := k.c.out.QuantizedConstant(k.c.pool, l.op.Weights)
 			if err != nil {
 				return err
 			}

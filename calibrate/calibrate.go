@@ -66,6 +66,11 @@ type Options struct {
 	// Progress, when set, is called after every batch with the number of
 	// samples done.
 	Progress func(samples int)
+	// RefineSamples is over how many samples, at most, package refine chooses
+	// weights and ranges for [scheme.High]; 0 means its own number.
+	RefineSamples int
+	// RefineProgress, when set, is called while it does with how much is done, of all.
+	RefineProgress func(done, all int)
 }
 
 func (o Options) threads() int {
@@ -84,7 +89,7 @@ type Calibrated struct {
 	// Bias holds the corrected float values of the biases that bias correction
 	// changed.
 	Bias map[*plan.Tensor][]float32
-	// Weights holds the weights that [Calibrated.Refine] chose, each a multiple
+	// Weights holds the weights that package refine chose, each a multiple
 	// of its scale.
 	Weights map[*plan.Tensor][]float32
 	// Aligned tells, for tensors whose scale alignment changed, why.
@@ -241,7 +246,7 @@ func (c *Calibrated) QuantizedConstants(pool *kernel.Pool) (map[*plan.Tensor]*gr
 		if t.Constant == nil {
 			continue
 		}
-		x, err := c.quantizedConstant(pool, t)
+		x, err := c.QuantizedConstant(pool, t)
 		if err != nil {
 			return nil, err
 		}
@@ -250,7 +255,8 @@ func (c *Calibrated) QuantizedConstants(pool *kernel.Pool) (map[*plan.Tensor]*gr
 	return out, nil
 }
 
-func (c *Calibrated) quantizedConstant(pool *kernel.Pool, t *plan.Tensor) ([]float32, error) {
+// QuantizedConstant returns one constant of [Calibrated.QuantizedConstants].
+func (c *Calibrated) QuantizedConstant(pool *kernel.Pool, t *plan.Tensor) ([]float32, error) {
 	x, err := c.FloatConstant(t)
 	if err != nil {
 		return nil, err

@@ -43,3 +43,17 @@ func (s *Score) Add(first, count int, reference, tested []Tensor) {
 
 // Result returns what was added up.
 func (s *Score) Result() *Result { return s.s.result() }
+
+// Rows returns how many samples the inputs of a batch of [Fit] hold, those that
+// pad it too.
+func (b *Batch) Rows() int { return padded(b) }
+
+// Clone returns a copy of t that shares no memory with it.
+func (t Tensor) Clone() Tensor { return Tensor{}.push(t) }
+
+// Align makes scales agree anew where the hardware needs it, after some have
+// been chosen otherwise.
+func (c *Calibrated) Align() {
+	clear(c.Aligned)
+	c.align()
+}

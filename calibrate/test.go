@@ -61,7 +61,7 @@ func TestAll(ctx context.Context, r Runner, in Batches, cs []*Calibrated, opts T
 			return nil, err
 		}
 		defer quantized[i].Close()
-		hooks[i] = c.hook(sim, pool)
+		hooks[i] = c.Quantizer(sim, pool)
 	}
 	var float Session
 	if opts.Float != nil {
@@ -175,8 +175,8 @@ func (c *Calibrated) Simulation(pool *kernel.Pool, constants map[*plan.Tensor][]
 	return sim, nil
 }
 
-// hook quantizes at every tap of sim.
-func (c *Calibrated) hook(sim *plan.Simulation, pool *kernel.Pool) Hook {
+// Quantizer quantizes at every tap of sim, which [Calibrated.Simulation] made.
+func (c *Calibrated) Quantizer(sim *plan.Simulation, pool *kernel.Pool) Hook {
 	type quantizer struct {
 		s scheme.Settings
 		e scheme.Encoding

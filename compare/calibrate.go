@@ -47,11 +47,7 @@ func (c *comparer) calibrate(ctx context.Context) ([]calibrated, error) {
 				later = append(later, i)
 				continue
 			}
-			start := time.Now()
-			if err := c.refine(ctx, c.entries[i], results[k]); err != nil {
-				return nil, fmt.Errorf("%s: %w", c.entries[i].Name, err)
-			}
-			done[i] = calibrated{results[k], run, took + seconds(start)}
+			done[i] = calibrated{results[k], run, took}
 		}
 		left = later
 	}
@@ -85,19 +81,10 @@ func (c *comparer) run(ctx context.Context, entries []int) ([]*narrow.Calibrated
 func (c *comparer) calibrateOptions(strategy string) calibrate.Options {
 	return calibrate.Options{
 		Propagate: c.opts.Propagate, Threads: c.opts.Threads, SkipInvalid: c.opts.SkipInvalid,
-		Progress: func(n int) { c.opts.Progress(Step{Stage: Calibrating, Strategy: strategy, Done: n}) },
-	}
-}
-
-// refine chooses the weights of an entry that asks for it.
-func (c *comparer) refine(ctx context.Context, e Entry, done *narrow.Calibrated) error {
-	if e.Resolved.Accuracy != narrow.High {
-		return nil
-	}
-	return done.Refine(ctx, c.engine, c.samples, calibrate.RefineOptions{
-		Threads: c.opts.Threads, Samples: c.opts.RefineSamples,
-		Progress: func(n, all int) {
-			c.opts.Progress(Step{Stage: Refining, Strategy: e.Name, Done: n, All: all})
+		Progress:      func(n int) { c.opts.Progress(Step{Stage: Calibrating, Strategy: strategy, Done: n}) },
+		RefineSamples: c.opts.RefineSamples,
+		RefineProgress: func(n, all int) {
+			c.opts.Progress(Step{Stage: Refining, Strategy: strategy, Done: n, All: all})
 		},
-	})
+	}
 }

@@ -34,7 +34,7 @@ type Options struct {
 	Threads     int
 	SkipInvalid bool
 	// RefineSamples is on how many samples weights are refined, for entries that
-	// were resolved for [narrow.High]; 0 means [calibrate.RefineSamples].
+	// were resolved for [narrow.High]; 0 means its own number.
 	RefineSamples int
 	// Labels are the classes of the samples to test on; nil where there are none.
 	Labels []int

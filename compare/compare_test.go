@@ -66,11 +66,6 @@ func alone(t *testing.T, e compare.Entry, how calibrate.Propagation) (*calibrate
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e.Resolved.Accuracy == narrow.High {
-		if err := c.Refine(ctx, engine, testnet.Blobs(24, 8), calibrate.RefineOptions{}); err != nil {
-			t.Fatal(err)
-		}
-	}
 	res, err := c.Test(ctx, engine, testnet.Blobs(40, 8), calibrate.TestOptions{Labels: labels(40)}, false)
 	if err != nil {
 		t.Fatal(err)

@@ -1,12 +1,11 @@
 package main
 
 import (
-	"context"
-
 	"github.com/spf13/cobra"
 
 	"narrow"
 	"narrow/calibrate"
+	"narrow/refine"
 )
 
 // accuracyFlags ask for more accuracy than the guide's way gives.
@@ -18,7 +17,7 @@ type accuracyFlags struct {
 
 func (f *accuracyFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.level, "accuracy", "guide", "guide: what vai_q_pytorch does; high: keep ReLU6 while equalizing, choose weights by least squares over the samples, --propagate float (slower)")
-	c.Flags().IntVar(&f.samples, "refine-samples", calibrate.RefineSamples, "with --accuracy high: choose weights over at most this many samples")
+	c.Flags().IntVar(&f.samples, "refine-samples", refine.Samples, "with --accuracy high: choose weights over at most this many samples")
 }
 
 // check reads the flags and turns --propagate to float where High asks for it
@@ -31,21 +30,11 @@ func (f *accuracyFlags) check(c *cobra.Command, propagate *string) error {
 	if f.samples < 1 {
 		return usagef("--refine-samples is %d: give 1 or more", f.samples)
 	}
-	if f.chosen == narrow.High && !c.Flags().Changed("propagate") {
+	if f.chosen == narrow.High {
+		if c.Flags().Changed("propagate") && *propagate == calibrate.Progressive.String() {
+			return usagef("--propagate progressive is a part of --accuracy guide and does not go with --accuracy high: leave one of them out")
+		}
 		*propagate = calibrate.Float.String()
 	}
 	return nil
-}
-
-// refine chooses the weights of a calibration, where that is asked for.
-func (j *calibJob) refine(ctx context.Context, c *narrow.Calibrated) error {
-	if j.f.accuracy.chosen != narrow.High {
-		return nil
-	}
-	bar, set := j.a.bar("refine", 1000)
-	defer bar.Done()
-	return c.Refine(ctx, j.engine, narrow.Batches(ctx, j.set, j.f.batch), calibrate.RefineOptions{
-		Threads: j.f.cores(), Samples: j.f.accuracy.samples,
-		Progress: func(done, all int) { set(done * 1000 / all) },
-	})
 }

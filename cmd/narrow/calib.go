@@ -190,9 +190,17 @@ func (j *calibJob) calibrate(ctx context.Context) (*narrow.Calibrated, error) {
 		return c, err
 	}
 	bar, set := j.a.bar("calib", j.set.Len())
-	defer bar.Done()
+	defer func() { bar.Done() }()
 	start := time.Now()
-	opts := calibrate.Options{Propagate: j.how, Threads: j.f.cores(), SkipInvalid: j.f.skipInvalid, Progress: set}
+	opts := calibrate.Options{Propagate: j.how, Threads: j.f.cores(), SkipInvalid: j.f.skipInvalid, Progress: set, RefineSamples: j.f.accuracy.samples}
+	var refining func(int) // the second bar begins when the first is done
+	opts.RefineProgress = func(n, all int) {
+		if refining == nil {
+			bar.Done()
+			bar, refining = j.a.bar("refine", 1000)
+		}
+		refining(n * 1000 / all)
+	}
 	var left calibrate.Batches
 	var err error
 	if opts.Checkpoint, left, err = j.checkpoint(ctx, hash, opts); err != nil {
@@ -209,10 +217,6 @@ func (j *calibJob) calibrate(ctx context.Context) (*narrow.Calibrated, error) {
 		return nil, err
 	}
 	c.SamplesSHA256 = hash
-	bar.Done()
-	if err := j.refine(ctx, c); err != nil {
-		return nil, err
-	}
 	j.seconds = time.Since(start).Seconds()
 	return c, nil
 }

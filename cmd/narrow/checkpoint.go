@@ -94,7 +94,9 @@ func (j *calibJob) checkpoint(ctx context.Context, samplesSHA256 string, opts ca
 	start := 0
 	if c.State != nil {
 		fmt.Fprintln(j.a.stderr, j.a.lang.Sprint(diag.Textf("going on after %d of %s, from %s", c.Samples, count(j.set.Len(), "sample"), f.file)))
-		start = c.Samples / (8 * size) * (8 * size) // see calibrate.Checkpoint
+		if j.resolved.Accuracy != narrow.High { // which goes through all samples again
+			start = c.Samples / (8 * size) * (8 * size) // see calibrate.Checkpoint
+		}
 	}
 	return keep, narrow.BatchesFrom(ctx, j.set, j.f.batch, start), nil
 }

@@ -53,12 +53,13 @@ var house = map[string]struct {
 	"samples":       {4, []string{"diag"}},
 	"cost":          {4, []string{"graph", "graph/infer", "plan", "scheme"}},
 	"export":        {4, []string{"diag", "graph", "graph/onnx", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme", "strategy"}},
+	"refine":        {5, []string{"calibrate", "calibrate/observe", "graph", "graph/infer", "internal/kernel", "plan", "scheme"}},
 	"calibrate/ort": {5, []string{"graph", "graph/onnx", "calibrate", "internal/ortlib"}},
 
 	// The root strings all together but the engine: importing it brings no cgo.
 	".": {6, []string{
 		"diag", "scheme", "strategy", "graph", "graph/onnx", "graph/infer", "graph/names", "plan", "rewrite", "calibrate",
-		"calibrate/observe", "samples", "export", "internal/atomicfile",
+		"calibrate/observe", "refine", "samples", "export", "internal/atomicfile",
 	}},
 	"internal/parity":  {6, nil},
 	"internal/testnet": {7, []string{".", "strategy", "graph", "graph/onnx", "calibrate", "calibrate/ort"}}, // for tests

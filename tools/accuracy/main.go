@@ -141,15 +141,7 @@ func (s row) calibrate(ctx context.Context, engine calibrate.Runner, model *narr
 	if err != nil {
 		return nil, err
 	}
-	o := calibrate.Options{Propagate: calibrate.Progressive}
-	if s.accuracy == narrow.High {
-		o.Propagate = calibrate.Float
-	}
-	c, err := resolved.Calibrate(ctx, engine, narrow.Batches(ctx, set, calibBatch), o)
-	if err != nil || s.accuracy != narrow.High {
-		return c, err
-	}
-	return c, c.Refine(ctx, engine, narrow.Batches(ctx, set, calibBatch), calibrate.RefineOptions{})
+	return resolved.Calibrate(ctx, engine, narrow.Batches(ctx, set, calibBatch), calibrate.Options{})
 }
 
 func percent(x float64) string { return fmt.Sprintf("%.1f %%", 100*x) }

@@ -1,4 +1,4 @@
-package calibrate
+package refine
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"narrow/calibrate"
 	"narrow/internal/kernel"
 	"narrow/plan"
 	"narrow/scheme"
@@ -30,7 +31,7 @@ type search struct {
 // ranges gives inputs and activations the scales that change their values
 // least in the mean square over the samples, the network computing in float.
 // Only symmetric integers take part.
-func (f *refiner) ranges(ctx context.Context, run Runner, batches []map[string]Tensor, spans []span, threads int) error {
+func (f *refiner) ranges(ctx context.Context, run calibrate.Runner, batches []map[string]calibrate.Tensor, spans []span, threads int) error {
 	sim, err := f.c.Plan.Simulation(plan.SimulationOptions{})
 	if err != nil {
 		return fmt.Errorf("building the network to search the scales of activations: %w", err)
@@ -39,23 +40,23 @@ func (f *refiner) ranges(ctx context.Context, run Runner, batches []map[string]T
 	for i, tap := range sim.Taps {
 		searches[i] = f.newSearch(tap.Tensor)
 	}
-	session, err := run.Load(ctx, sim.Model, LoadOptions{Threads: threads, Outputs: []string{}})
+	session, err := run.Load(ctx, sim.Model, calibrate.LoadOptions{Threads: threads, Outputs: []string{}})
 	if err != nil {
 		return err
 	}
 	defer session.Close()
 	seen := 0
 	for i, in := range batches {
-		b := &Batch{Count: min(spans[i].count, rangeSamples-seen), rows: spans[i].rows}
-		if b.Count <= 0 {
+		s := span{min(spans[i].count, rangeSamples-seen), spans[i].rows}
+		if s.count <= 0 {
 			break
 		}
-		seen += b.Count
+		seen += s.count
 		if _, err := session.Run(ctx, in, func(tap int, dst, src []float32, shape []int64) error {
-			if s := searches[tap]; s != nil {
-				s.add(f.pool, src[:ofSamples(b, len(src), shape)])
+			if found := searches[tap]; found != nil {
+				found.add(f.pool, src[:s.of(len(src), shape)])
 			}
-			if !SameMemory(dst, src) {
+			if !calibrate.SameMemory(dst, src) {
 				copy(dst, src)
 			}
 			return nil
@@ -72,8 +73,7 @@ func (f *refiner) ranges(ctx context.Context, run Runner, batches []map[string]T
 			f.c.Encodings[s.t] = s.tried[best]
 		}
 	}
-	clear(f.c.Aligned)
-	f.c.align()
+	f.c.Align()
 	return nil
 }
 

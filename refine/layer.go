@@ -1,9 +1,10 @@
-package calibrate
+package refine
 
 import (
 	"math"
 	"slices"
 
+	"narrow/calibrate"
 	"narrow/calibrate/observe"
 	"narrow/scheme"
 )
@@ -43,7 +44,7 @@ func (f *refiner) refine(l layer, m *moments) error {
 			return err
 		}
 		if !f.free(l) {
-			if kept, err = f.c.quantizedConstant(f.pool, l.op.Bias); err != nil {
+			if kept, err = f.c.QuantizedConstant(f.pool, l.op.Bias); err != nil {
 				return err
 			}
 		}
@@ -275,7 +276,7 @@ func (f *refiner) fitBias(p *problem) (grid, error) {
 		return grid{}, err
 	}
 	if _, _, out := f.fixes(p.l); e.FixPosition != nil && out != nil {
-		e = withFix(e, []int{min(e.FixPosition[0], shiftMax+*out)})
+		e = withFix(e, []int{min(e.FixPosition[0], calibrate.ShiftMax+*out)})
 	}
 	f.c.Encodings[t] = e
 	return grid{float64(e.Scale[0]), float64(e.Min), float64(e.Max)}, nil
@@ -287,7 +288,7 @@ func (f *refiner) fixes(l layer) (limited bool, in, out *int) {
 	if f.c.Plan.Strategy.Target != scheme.DPU {
 		return false, nil, nil
 	}
-	in, out = f.c.fix(l.op.Input(0)), f.c.fix(l.op.Output)
+	in, out = f.c.FixPosition(l.op.Input(0)), f.c.FixPosition(l.op.Output)
 	if in == nil || out == nil {
 		return false, nil, nil
 	}
@@ -352,9 +353,9 @@ func (f *refiner) candidates(p *problem) ([]scheme.Encoding, error) {
 	}
 	lo, hi := math.MinInt, maxFix(s.BitWidth)
 	if limited, in, o := f.fixes(p.l); limited {
-		lo, hi = *o-*in, min(hi, *o-*in+shiftMax)
-		if b := f.c.fix(p.l.op.Bias); b != nil {
-			hi = min(hi, *b+shiftMax-*in)
+		lo, hi = *o-*in, min(hi, *o-*in+calibrate.ShiftMax)
+		if b := f.c.FixPosition(p.l.op.Bias); b != nil {
+			hi = min(hi, *b+calibrate.ShiftMax-*in)
 		}
 	}
 	for k := range finest {

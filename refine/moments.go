@@ -1,9 +1,10 @@
-package calibrate
+package refine
 
 import (
 	"context"
 	"math/rand/v2"
 
+	"narrow/calibrate"
 	"narrow/graph"
 	"narrow/internal/kernel"
 )
@@ -215,7 +216,7 @@ func (f *weighted) takes(samples int) int {
 // measure gathers the moments of a layer's input: quantized and float hold one
 // tensor a batch. Which places take part is drawn from seed. It returns nil
 // where the input does not fit, or ctx is done.
-func (f *weighted) measure(ctx context.Context, pool *kernel.Pool, quantized, float []Tensor, spans []span, seed uint64) *moments {
+func (f *weighted) measure(ctx context.Context, pool *kernel.Pool, quantized, float []calibrate.Tensor, spans []span, seed uint64) *moments {
 	total := 0
 	for _, s := range spans {
 		total += s.count

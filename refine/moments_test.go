@@ -1,4 +1,4 @@
-package calibrate
+package refine
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"narrow/calibrate"
 	"narrow/graph"
 	"narrow/internal/kernel"
 )
@@ -41,7 +42,7 @@ func TestMoments(t *testing.T) {
 				t.Fatal("not refined")
 			}
 			x, y := random(c.in, 1), random(c.in, 2)
-			m := f.measure(context.Background(), kernel.NewPool(3), []Tensor{x}, []Tensor{y}, []span{{2, 2}}, 7)
+			m := f.measure(context.Background(), kernel.NewPool(3), []calibrate.Tensor{x}, []calibrate.Tensor{y}, []span{{2, 2}}, 7)
 			if m == nil {
 				t.Fatal("does not fit")
 			}
@@ -82,9 +83,9 @@ func TestMoments(t *testing.T) {
 	}
 }
 
-func random(shape []int64, seed uint64) Tensor {
+func random(shape []int64, seed uint64) calibrate.Tensor {
 	r := rand.New(rand.NewPCG(seed, 1))
-	t := Tensor{Type: graph.Float32, Shape: shape}
+	t := calibrate.Tensor{Type: graph.Float32, Shape: shape}
 	for range t.Len() {
 		t.Floats = append(t.Floats, float32(r.NormFloat64()))
 	}

@@ -1,35 +1,40 @@
-package calibrate
+// Package refine chooses the integers of weights and the ranges of activations
+// over samples: what [scheme.High] adds to a calibration. A [calibrate.Calibrated]
+// goes in and the same comes out, nearer to the float network.
+package refine
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 
+	"narrow/calibrate"
 	"narrow/graph"
 	"narrow/internal/kernel"
 	"narrow/plan"
 	"narrow/scheme"
 )
 
-// RefineOptions say how to refine.
-type RefineOptions struct {
+// Options say how to refine.
+type Options struct {
 	// Threads is how many threads share the work; 0 means one per core.
 	Threads int
 	// Samples is how many samples are looked at, at most; 0 means
-	// [RefineSamples]. The network's values at one place, for all of them, are
+	// [Samples]. The network's values at one place, for all of them, are
 	// held in memory.
 	Samples int
 	// Progress, when set, is called with the number of layers done and in all.
 	Progress func(done, all int)
 }
 
-// RefineSamples is how many samples [Calibrated.Refine] looks at unless told.
-const RefineSamples = 256
+// Samples is how many samples [Refine] looks at unless told.
+const Samples = 256
 
-// refineBatch is how many samples run at once, whatever the batch size.
-const refineBatch = 16
+// batch is how many samples run at once, whatever the batch size.
+const batch = 16
 
-// Refine chooses the integers of weights and biases anew, layer by layer from
+// Refine chooses the integers of c's weights and biases anew, layer by layer from
 // the front, so that each layer's output in the quantized network, with what
 // the layers before it already got wrong, comes nearest to the float network's
 // in the mean square over the samples. The scales come from a search too: those of
@@ -44,9 +49,8 @@ const refineBatch = 16
 // arXiv:2210.17323), the bias being one more column whose input is 1.
 //
 // The result does not depend on threads or batch size.
-func (c *Calibrated) Refine(ctx context.Context, run Runner, in Batches, opts RefineOptions) error {
-	threads := Options{Threads: opts.Threads}.threads()
-	f := &refiner{c: c, pool: kernel.NewPool(threads)}
+func Refine(ctx context.Context, c *calibrate.Calibrated, run calibrate.Runner, in calibrate.Batches, opts Options) error {
+	f := &refiner{c: c, pool: kernel.NewPool(opts.threads())}
 	layers := f.layers()
 	if len(layers) == 0 {
 		return nil
@@ -57,7 +61,7 @@ func (c *Calibrated) Refine(ctx context.Context, run Runner, in Batches, opts Re
 	}
 	limit := opts.Samples
 	if limit == 0 {
-		limit = RefineSamples
+		limit = Samples
 	}
 	batches, spans, err := f.load(in, limit)
 	if err != nil {
@@ -77,12 +81,12 @@ func (c *Calibrated) Refine(ctx context.Context, run Runner, in Batches, opts Re
 		return err
 	}
 	float := &lane{live: batches}
-	quantized := &lane{replace: map[string]*graph.Tensor{}, hook: c.hook(y.sim, f.pool)}
+	quantized := &lane{replace: map[string]*graph.Tensor{}, hook: c.Quantizer(y.sim, f.pool)}
 	for t, x := range constants {
 		quantized.replace[names[t]] = x
 	}
 	for _, b := range batches {
-		copied := map[string]Tensor{}
+		copied := map[string]calibrate.Tensor{}
 		for v, t := range b {
 			copied[v] = t
 		}
@@ -107,7 +111,7 @@ func (c *Calibrated) Refine(ctx context.Context, run Runner, in Batches, opts Re
 			if t == nil {
 				continue
 			}
-			x, err := c.quantizedConstant(f.pool, t)
+			x, err := c.QuantizedConstant(f.pool, t)
 			if err != nil {
 				return err
 			}
@@ -121,8 +125,8 @@ func (c *Calibrated) Refine(ctx context.Context, run Runner, in Batches, opts Re
 }
 
 // values returns each batch's value of that name.
-func values(l *lane, name string) []Tensor {
-	out := make([]Tensor, len(l.live))
+func values(l *lane, name string) []calibrate.Tensor {
+	out := make([]calibrate.Tensor, len(l.live))
 	for i, b := range l.live {
 		out[i] = b[name]
 	}
@@ -131,7 +135,7 @@ func values(l *lane, name string) []Tensor {
 
 // refiner is the state of one run of Refine.
 type refiner struct {
-	c    *Calibrated
+	c    *calibrate.Calibrated
 	pool *kernel.Pool
 }
 
@@ -164,22 +168,38 @@ func refines(s scheme.Settings) bool {
 	return s.Datatype == scheme.Int && s.Symmetry && s.Signed && s.BitWidth <= 16
 }
 
+func (o Options) threads() int {
+	if o.Threads > 0 {
+		return o.Threads
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
 // span tells which rows of a batch are samples to look at: the first count of
 // them; the network takes rows at once.
 type span struct{ count, rows int }
 
+// of returns how many of a tensor's n elements, from the first, belong to
+// samples to look at.
+func (s span) of(n int, shape []int64) int {
+	if s.rows > s.count && len(shape) > 0 && int(shape[0])%s.rows == 0 {
+		return n / s.rows * s.count
+	}
+	return n
+}
+
 // load copies the samples.
-func (f *refiner) load(in Batches, limit int) (batches []map[string]Tensor, spans []span, err error) {
+func (f *refiner) load(in calibrate.Batches, limit int) (batches []map[string]calibrate.Tensor, spans []span, err error) {
 	n := 0
-	for b, err := range fit(in, f.c.Plan.Model, refineBatch) {
+	for b, err := range calibrate.Fit(in, f.c.Plan.Model, batch) {
 		if err != nil {
 			return nil, nil, err
 		}
-		kept := map[string]Tensor{}
+		kept := map[string]calibrate.Tensor{}
 		for v, t := range b.Inputs {
-			kept[v] = Tensor{}.push(t) // a batch is valid until the next
+			kept[v] = t.Clone() // a batch is valid until the next
 		}
-		s := span{count: min(b.Count, limit-n), rows: padded(b)}
+		s := span{count: min(b.Count, limit-n), rows: b.Rows()}
 		batches, spans = append(batches, kept), append(spans, s)
 		if n += s.count; n >= limit {
 			break
