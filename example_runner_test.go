@@ -11,6 +11,7 @@ import (
 	"narrow"
 	"narrow/calibrate"
 	"narrow/graph"
+	"narrow/graph/graphtext"
 	"narrow/graph/onnx"
 	"narrow/scheme"
 	"narrow/strategy"
@@ -124,7 +125,7 @@ func Example_runner() {
 	}
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "net.onnx")
-	net := graph.MustParse(`net (float[N, 2] x) => (float[N, 1] y)
+	net := graphtext.MustParse(`net (float[N, 2] x) => (float[N, 1] y)
 		<float[2, 2] w1 = {1, -0.5, 0.5, 1}, float[2] b = {0.25, 0}, float[2, 1] w2 = {0.5, -1}>
 		{
 			[fc1] h = MatMul (x, w1)

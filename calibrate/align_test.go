@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"narrow/graph"
+	"narrow/graph/graphtext"
 	"narrow/plan"
 	"narrow/scheme"
 	"narrow/strategy"
@@ -22,7 +22,7 @@ func aligned(t *testing.T, net, config string, fix map[string]int) *Calibrated {
 		}
 		s = parsed
 	}
-	p, list, err := plan.Build(graph.MustParse(net), s)
+	p, list, err := plan.Build(graphtext.MustParse(net), s)
 	if err != nil || list.HasErrors() {
 		t.Fatal(err, list)
 	}

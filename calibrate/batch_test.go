@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"narrow/graph"
+	"narrow/graph/graphtext"
 )
 
 // numbered yields samples whose one element is their number, in batches of the
@@ -99,7 +100,7 @@ func TestRebatchStops(t *testing.T) {
 
 // TestFit: batches become what the model takes; what must stay as it is, stays.
 func TestFit(t *testing.T) {
-	model := func(net string) *graph.Model { return graph.MustParse(net) }
+	model := func(net string) *graph.Model { return graphtext.MustParse(net) }
 	fixed4 := model(`g (float[4, 1, 2] x, int16[4] i, int64 rate) => (float[4, 1, 2] y) { y = Relu (x) }`)
 	open := model(`g (float[N, 1, 2] x, int16[N] i, int64 rate) => (float[N, 1, 2] y) { y = Relu (x) }`)
 	for _, c := range []struct {
@@ -144,7 +145,7 @@ func TestFixedBatch(t *testing.T) {
 		`g (float[3, 2] x, float[2] w) => (float[3, 2] y) <float[2] w = {1, 2}> { y = Add (x, w) }`: 3,
 		`g (float r) => (float y) { y = Relu (r) }`:                                                 0,
 	} {
-		if got := FixedBatch(graph.MustParse(net)); got != want {
+		if got := FixedBatch(graphtext.MustParse(net)); got != want {
 			t.Errorf("%s: %d, want %d", net, got, want)
 		}
 	}

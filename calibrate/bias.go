@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"narrow/graph"
+	"narrow/graph/op"
 	"narrow/internal/kernel"
 	"narrow/plan"
 	"narrow/scheme"
@@ -83,11 +84,8 @@ func newCorrector(c *calibration) (*corrector, error) {
 		return k, nil
 	}
 	for _, op := range c.plan.Operations {
-		axis := 1
 		switch op.Op {
-		case "Conv", "ConvTranspose":
-		case "Gemm", "Linear":
-			axis = -1
+		case "Conv", "ConvTranspose", "Gemm", "Linear":
 		default:
 			continue
 		}
@@ -98,10 +96,11 @@ func newCorrector(c *calibration) (*corrector, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(float) != channels(op) {
+		p, ok := productOf(op)
+		if !ok || len(float) != p.Out {
 			continue // one number for all of Gemm's channels, say
 		}
-		l := &correction{op: op, axis: axis, float: float}
+		l := &correction{op: op, axis: p.ResultAxis, float: float}
 		l.now = append(l.now, float...)
 		if c.opts.Propagate == Progressive {
 			q, err := c.out.QuantizedConstant(c.pool, op.Bias)
@@ -124,19 +123,14 @@ func newCorrector(c *calibration) (*corrector, error) {
 	return k, nil
 }
 
-// channels is how many channels a weighted operation puts out, by its weights.
-func channels(op *plan.Operation) int {
-	dims := op.Weights.Constant.Dims
-	if len(dims) < 2 {
-		return 0
+// productOf returns how a weighted operation multiplies its weights.
+func productOf(o *plan.Operation) (op.Product, bool) {
+	for _, u := range o.Weights.Uses {
+		if u.Node == o.Node {
+			return op.ProductOf(o.Node, u.Input, o.Weights.Constant.Dims)
+		}
 	}
-	switch {
-	case op.Op == "Conv", op.Op == "Gemm" && op.Node.Int("transB", 0) != 0:
-		return int(dims[0])
-	case op.Op == "ConvTranspose":
-		return int(dims[1] * op.Node.Int("group", 1))
-	}
-	return int(dims[len(dims)-1])
+	return op.Product{}, false
 }
 
 // active returns the operations whose correction goes on.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"narrow/graph"
+	"narrow/graph/op"
 	"narrow/internal/kernel"
 	"narrow/plan"
 )
@@ -16,10 +17,8 @@ import (
 // sum((w'-w) * mean). It does not depend on the weights, nor on what they are
 // quantized to.
 type patch struct {
-	node  *graph.Node
+	op.Product
 	value string // that enters it
-	// dims are those of the weights.
-	dims []int64
 	// sum is, in the order of one output channel's weights (Conv: [C, K...];
 	// else [C, K...] with K empty), the sum of each sample's mean.
 	sum     []float64
@@ -31,30 +30,21 @@ type patch struct {
 // newPatch returns the patch of a weighted node with constant weights, or nil
 // for forms that it does not know.
 func newPatch(n *graph.Node, w *graph.Tensor) *patch {
-	if w == nil || w.Type != graph.Float32 || n.Domain != "" {
+	if w == nil || w.Type != graph.Float32 {
 		return nil
 	}
-	switch n.OpType {
-	case "Conv":
-		if len(w.Dims) < 3 {
-			return nil
-		}
-	case "ConvTranspose":
-		if len(w.Dims) < 3 || n.Str("auto_pad", "NOTSET") != "NOTSET" || n.Attr("output_shape") != nil {
-			return nil
-		}
-	case "Gemm":
-		if len(w.Dims) != 2 || n.Int("transA", 0) != 0 || n.Float("beta", 1) != 1 {
-			return nil
-		}
-	case "MatMul":
-		if len(w.Dims) != 2 {
-			return nil
-		}
-	default:
+	p, ok := op.ProductOf(n, 1, w.Dims)
+	switch {
+	case !ok, !p.Convolution() && len(w.Dims) != 2:
 		return nil
+	case n.Is("ConvTranspose") && (n.Str("auto_pad", "NOTSET") != "NOTSET" || n.Attr("output_shape") != nil):
+		return nil
+	case n.Is("Gemm"):
+		if a, _ := op.Trans(n); a != 0 || n.Float("beta", 1) != 1 {
+			return nil
+		}
 	}
-	return &patch{node: n, value: n.Input(0), dims: w.Dims}
+	return &patch{Product: p, value: n.Input(0)}
 }
 
 // patches returns the patches of m by the index of their node.
@@ -106,14 +96,10 @@ func finite(x []float64) bool {
 
 // mean returns one sample's means, or nil where the shape does not fit.
 func (p *patch) mean(x []float32, shape []int64) []float64 {
-	switch p.node.OpType {
-	case "Conv", "ConvTranspose":
+	if p.Convolution() {
 		return p.window(x, shape)
 	}
-	k := int(p.dims[0])
-	if p.node.OpType == "Gemm" && p.node.Int("transB", 0) != 0 {
-		k = int(p.dims[1])
-	}
+	k := p.In
 	if k == 0 || len(x)%k != 0 {
 		return nil
 	}
@@ -133,31 +119,28 @@ func (p *patch) mean(x []float32, shape []int64) []float64 {
 // window is mean for convolutions: for each input channel and place in the
 // kernel, the sum over the elements that the place meets, axis by axis.
 func (p *patch) window(x []float32, shape []int64) []float64 {
-	spatial := len(p.dims) - 2
-	if len(shape) != spatial+2 {
+	if len(shape) != len(p.Dims) {
 		return nil
 	}
 	places := 1.0
-	meets := make([][][]int, spatial)
-	kernelSize := 1
-	for d := range spatial {
-		size, k := int(shape[2+d]), int(p.dims[2+d])
+	windows := p.Windows()
+	meets := make([][][]int, len(windows))
+	for d, w := range windows {
 		var out int
-		meets[d], out = p.meets(d, size, k)
+		meets[d], out = p.meets(w, int(shape[2+d]))
 		places *= float64(out)
-		kernelSize *= k
 	}
 	channels, rows := int(shape[1]), int(shape[0])
 	if channels == 0 || rows == 0 || places < 1 {
 		return nil
 	}
 	plane := len(x) / (channels * rows)
-	sum := make([]float64, channels*kernelSize)
+	sum := make([]float64, channels*p.Kernel)
 	for r := range rows {
 		for c := range channels {
 			at := (r*channels + c) * plane
 			for i, v := range reduce(x[at:at+plane], shape[2:], meets) {
-				sum[c*kernelSize+i] += v
+				sum[c*p.Kernel+i] += v
 			}
 		}
 	}
@@ -167,47 +150,28 @@ func (p *patch) window(x []float32, shape []int64) []float64 {
 	return sum
 }
 
-// meets returns, for each place k of the kernel along spatial axis d, the
-// indices of the input that it multiplies, and the size of the output.
-func (p *patch) meets(d, size, k int) (indices [][]int, out int) {
-	n := p.node
-	attr := func(name string, i, def int) int {
-		if v := n.Ints(name); i < len(v) {
-			return int(v[i])
-		}
-		return def
-	}
-	stride, dilation := attr("strides", d, 1), attr("dilations", d, 1)
-	spatial := len(p.dims) - 2
-	begin, end := attr("pads", d, 0), attr("pads", d+spatial, 0)
-	reach := (k-1)*dilation + 1
-	indices = make([][]int, k)
-	if n.OpType == "ConvTranspose" {
-		out = stride*(size-1) + attr("output_padding", d, 0) + reach - begin - end
+// meets returns, for each place of the window w over a dimension of that
+// size, the indices of the input that it multiplies, and the size of the output.
+func (p *patch) meets(w op.Window, size int) (indices [][]int, out int) {
+	indices = make([][]int, w.Kernel)
+	stride, dilation := int(w.Stride), int(w.Dilation)
+	if p.Node.Is("ConvTranspose") {
+		out = int(w.OutTransposed(int64(size)))
 		for j := range indices {
 			for i := range size {
-				if to := i*stride - begin + j*dilation; to >= 0 && to < out {
+				if to := i*stride - int(w.Before) + j*dilation; to >= 0 && to < out {
 					indices[j] = append(indices[j], i)
 				}
 			}
 		}
 		return indices, out
 	}
-	switch pad := n.Str("auto_pad", "NOTSET"); pad {
-	case "SAME_UPPER", "SAME_LOWER":
-		total := max(((size+stride-1)/stride-1)*stride+reach-size, 0)
-		begin = total / 2
-		if pad == "SAME_LOWER" {
-			begin = total - begin
-		}
-		end = total - begin
-	case "VALID":
-		begin, end = 0, 0
-	}
-	out = max((size+begin+end-reach)/stride+1, 0)
+	before, _ := w.Pads(int64(size))
+	n, _ := w.Out(int64(size))
+	out = int(n)
 	for j := range indices {
 		for o := range out {
-			if i := o*stride - begin + j*dilation; i >= 0 && i < size {
+			if i := o*stride - int(before) + j*dilation; i >= 0 && i < size {
 				indices[j] = append(indices[j], i)
 			}
 		}
@@ -281,51 +245,16 @@ func sumAt(row []float32, idx []int) float64 {
 // change returns, per output channel, by how much the mean of the output is
 // larger with the weights quantized than with float.
 func (p *patch) change(float, quantized []float32) []float64 {
-	delta := func(i int) float64 { return float64(quantized[i]) - float64(float[i]) }
-	mean := func(i int) float64 { return p.sum[i] / float64(p.samples) }
-	d0, d1 := int(p.dims[0]), int(p.dims[1])
-	inner := 1
-	for _, d := range p.dims[2:] {
-		inner *= int(d)
-	}
-	groups := int(p.node.Int("group", 1))
-	var out []float64
-	switch {
-	case p.node.OpType == "Conv":
-		out = make([]float64, d0)
-		for o := range out {
-			first := o / max(d0/groups, 1) * d1 // the group's first input channel
-			for i := range d1 * inner {
-				out[o] += float64(delta(o*d1*inner+i) * mean(first*inner+i))
-			}
-		}
-	case p.node.OpType == "ConvTranspose":
-		out = make([]float64, d1*groups)
-		for c := range d0 {
-			g := c / max(d0/groups, 1)
-			for o := range d1 {
-				for i := range inner {
-					out[g*d1+o] += float64(delta((c*d1+o)*inner+i) * mean(c*inner+i))
-				}
-			}
-		}
-	case p.node.OpType == "Gemm" && p.node.Int("transB", 0) != 0:
-		out = make([]float64, d0)
-		for o := range out {
-			for i := range d1 {
-				out[o] += float64(delta(o*d1+i) * mean(i))
-			}
-		}
-	default:
-		out = make([]float64, d1)
-		for i := range d0 {
-			for o := range out {
-				out[o] += float64(delta(i*d1+o) * mean(i))
-			}
+	out := make([]float64, p.Out)
+	for at := 0; at < len(float); at += p.Kernel {
+		o, first := p.OutOf(at), p.InOf(at)*p.Kernel
+		for k := range p.Kernel {
+			mean := p.sum[first+k] / float64(p.samples)
+			out[o] += float64((float64(quantized[at+k]) - float64(float[at+k])) * mean)
 		}
 	}
-	if p.node.OpType == "Gemm" {
-		alpha := float64(p.node.Float("alpha", 1))
+	if p.Node.Is("Gemm") {
+		alpha := float64(p.Node.Float("alpha", 1))
 		for o := range out {
 			out[o] *= alpha
 		}
@@ -334,25 +263,9 @@ func (p *patch) change(float, quantized []float32) []float64 {
 }
 
 // fits reports whether sums of that length are what p gathers.
-func (p *patch) fits(n int) bool {
-	inner := 1
-	for _, d := range p.dims[2:] {
-		inner *= int(d)
-	}
-	switch p.node.OpType {
-	case "Conv":
-		return n == int(p.dims[1]*p.node.Int("group", 1))*inner
-	case "ConvTranspose":
-		return n == int(p.dims[0])*inner
-	case "Gemm":
-		if p.node.Int("transB", 0) != 0 {
-			return n == int(p.dims[1])
-		}
-	}
-	return n == int(p.dims[0])
-}
+func (p *patch) fits(n int) bool { return n == p.In*p.Kernel }
 
-// of returns the patch of an operation whose bias is to be corrected, or nil.
+// patchOf returns the patch of an operation whose bias is to be corrected, or nil.
 func patchOf(ps map[int]*patch, nodes map[*graph.Node]int, op *plan.Operation) *patch {
 	i, ok := nodes[op.Node]
 	if !ok || ps[i] == nil || !slices.Contains(op.Weights.Uses, plan.Use{Node: op.Node, Input: 1}) {

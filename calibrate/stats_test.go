@@ -6,7 +6,7 @@ import (
 	"hash/crc32"
 	"testing"
 
-	"narrow/graph"
+	"narrow/graph/graphtext"
 	"narrow/internal/bounded"
 	"narrow/plan"
 	"narrow/strategy"
@@ -16,7 +16,7 @@ import (
 // value, one of them invalid.
 func smallStats(t testing.TB) (*plan.Plan, []byte) {
 	t.Helper()
-	m := graph.MustParse(`net (float[N, 2] x) => (float[N, 1] y)
+	m := graphtext.MustParse(`net (float[N, 2] x) => (float[N, 1] y)
 <float[2, 1] w = {1, 2}, float[1] b = {0.5}> { [fc] y = Gemm (x, w, b) }`)
 	s, list := strategy.Parse("s.json", []byte(`{}`))
 	if err := list.Err(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"narrow/graph"
+	"narrow/graph/op"
 	"narrow/plan"
 	"narrow/scheme"
 )
@@ -12,8 +13,8 @@ import (
 // and in float32.
 func bytesOf(p *plan.Plan, ix *graph.Index) (stored, float int64) {
 	sums := map[plan.Use]bool{} // biases that are added to the sums of integer kernels
-	for _, op := range p.Operations {
-		sums[plan.Use{Node: op.Node, Input: 2}] = integerKernel(op)
+	for _, o := range p.Operations {
+		sums[plan.Use{Node: o.Node, Input: 2}] = integerKernel(o)
 	}
 	counted := map[string]bool{} // constants that have a size in float32
 	count := func(name string, n, bits int) {
@@ -45,14 +46,14 @@ func bytesOf(p *plan.Plan, ix *graph.Index) (stored, float int64) {
 
 // integerKernel reports whether an export stores the operation's bias as int32,
 // in the units of its products: both factors are stored in 8 bits.
-func integerKernel(op *plan.Operation) bool {
-	if !op.Node.Is("Conv", "ConvTranspose", "Gemm") || op.Weights == nil {
+func integerKernel(o *plan.Operation) bool {
+	if !o.Node.Is("Conv", "ConvTranspose", "Gemm") || o.Weights == nil {
 		return false
 	}
-	if op.Node.Is("ConvTranspose") && op.Weights.Axis >= 0 && op.Node.Int("group", 1) != 1 {
+	if o.Weights.Axis >= 0 && op.ChannelsPerGroup(o.Node) {
 		return false // the weights' scales are those of one group
 	}
-	in, w := inputFormat(op, op.Node.Input(0)), FormatOf(op.Weights)
+	in, w := inputFormat(o, o.Node.Input(0)), FormatOf(o.Weights)
 	return in.IsInt() && w.IsInt() && in.Bits <= 8 && w.Bits <= 8 && w.Bits > 4
 }
 

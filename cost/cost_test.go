@@ -8,13 +8,14 @@ import (
 
 	"narrow/cost"
 	"narrow/graph"
+	"narrow/graph/graphtext"
 	"narrow/plan"
 	"narrow/strategy"
 )
 
 func build(t *testing.T, net, config string) *plan.Plan {
 	t.Helper()
-	m, err := graph.Parse(net)
+	m, err := graphtext.Parse(net)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"narrow/graph"
+	"narrow/graph/op"
 	"narrow/plan"
 )
 
@@ -49,14 +50,11 @@ func (r *reckoner) macs(node *graph.Node) (n int64, why string) {
 		return product(r.shapes[node.Input(0)], tail(r.shapes[node.Input(1)]))
 	case "Gemm":
 		a := r.shapes[node.Input(0)]
-		k := 1
-		if node.Int("transA", 0) != 0 {
-			k = 0
-		}
+		t, _ := op.Trans(node)
 		if len(a) != 2 {
 			return 0, noShape
 		}
-		return product(r.shapes[node.Outputs[0]], a[k:k+1])
+		return product(r.shapes[node.Outputs[0]], a[1-t:2-t])
 	case "MatMul":
 		a := r.shapes[node.Input(0)]
 		if len(a) == 0 {
@@ -102,14 +100,14 @@ func product(a, b []graph.Dim) (n int64, why string) {
 }
 
 // formats returns the formats of the factors of an operation that multiplies.
-func (r *reckoner) formats(op *plan.Operation) (weights, activations Format) {
+func (r *reckoner) formats(o *plan.Operation) (weights, activations Format) {
 	of := func(value string) Format {
 		if r.ix.Constant[value] != nil {
-			return FormatOf(op.Weights)
+			return FormatOf(o.Weights)
 		}
-		return inputFormat(op, value)
+		return inputFormat(o, value)
 	}
-	a, b := op.Node.Input(0), op.Node.Input(1)
+	a, b := o.Node.Input(0), o.Node.Input(1)
 	if r.ix.Constant[a] != nil && r.ix.Constant[b] == nil {
 		a, b = b, a // MatMul and Gemm may have the weights first
 	}
@@ -117,10 +115,10 @@ func (r *reckoner) formats(op *plan.Operation) (weights, activations Format) {
 }
 
 // inputFormat returns the format in which an operation reads a value.
-func inputFormat(op *plan.Operation, value string) Format {
-	i := slices.Index(op.In, value)
+func inputFormat(o *plan.Operation, value string) Format {
+	i := slices.Index(o.In, value)
 	if i < 0 {
 		return FormatOf(nil) // it depends on no input of the network
 	}
-	return FormatOf(op.Input(i))
+	return FormatOf(o.Input(i))
 }

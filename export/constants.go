@@ -7,6 +7,7 @@ import (
 
 	"narrow/diag"
 	"narrow/graph"
+	"narrow/graph/op"
 	"narrow/internal/kernel"
 	"narrow/plan"
 	"narrow/scheme"
@@ -190,7 +191,7 @@ func (q *qdq) productScales(u plan.Use, n int) ([]float32, bool) {
 	if st, ok := storageFor(w.Min, w.Max, q.opset, true); ok && st.typ.Bits() < 8 {
 		return nil, false // stored in 4 bits, which no integer kernel takes, and whose sums are coarse
 	}
-	if node.OpType == "ConvTranspose" && node.Int("group", 1) != 1 && len(w.Scale) > 1 {
+	if op.ChannelsPerGroup(node) && len(w.Scale) > 1 {
 		return nil, false // channels of the weights are those of one group
 	}
 	scales := make([]float32, len(w.Scale))
@@ -252,7 +253,7 @@ func (q *qdq) inputEncoding(producer func(string) *graph.Node, value string) (sc
 		case q.tensor[n] != nil:
 			e, ok := q.in.Encodings[q.tensor[n]]
 			return e, ok && len(e.Scale) == 1
-		case !n.Is("Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Split", "Identity", "Dropout", "Expand", "Tile", "DepthToSpace", "SpaceToDepth"):
+		case !op.Moves(n):
 			return scheme.Encoding{}, false
 		}
 		value = n.Input(0)

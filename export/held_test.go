@@ -9,6 +9,7 @@ import (
 	"narrow/calibrate/ort"
 	"narrow/export"
 	"narrow/graph"
+	"narrow/graph/graphtext"
 	"narrow/graph/onnx"
 	"narrow/internal/ortlib"
 	"narrow/scheme"
@@ -77,7 +78,7 @@ func TestTiesHeldElsewhere(t *testing.T) {
 			y = Concat <axis = 1> (a, b)`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m := graph.MustParse(`<ir_version: 8, opset_import: ["": 16]> g (float[N, 4, 8, 8] x) => (float[N, C, H, W] y) ` + weights + ` { ` + c.body + ` }`)
+			m := graphtext.MustParse(`<ir_version: 8, opset_import: ["": 16]> g (float[N, 4, 8, 8] x) => (float[N, C, H, W] y) ` + weights + ` { ` + c.body + ` }`)
 			cal := calibrateOn(t, m, settings(t, c.config))
 			want := cal.simulate(t)
 			got, _ := qdq(t, cal.Input, export.Options{})
@@ -95,7 +96,7 @@ func TestTiesHeldElsewhere(t *testing.T) {
 // TestTiesHeldWhereCommon: squares are not negative, and a value of which nothing
 // is known is held where calibration met many ties.
 func TestTiesHeldWhereCommon(t *testing.T) {
-	m := graph.MustParse(`<ir_version: 8, opset_import: ["": 13]> g (float[N, 4] x) => (float[N, 4] y, float[N, 4] p) <float two = {2}> {
+	m := graphtext.MustParse(`<ir_version: 8, opset_import: ["": 13]> g (float[N, 4] x) => (float[N, 4] y, float[N, 4] p) <float two = {2}> {
 		a = ReduceMean <axes = [-1]> (x)
 		b = Sub (x, a)
 		p = Pow (b, two)
@@ -128,7 +129,7 @@ func TestTiesHeldWhereCommon(t *testing.T) {
 
 // TestGemmBiasOfTwoDimensions: a bias of [1, N] has its scales along the last axis.
 func TestGemmBiasOfTwoDimensions(t *testing.T) {
-	m := graph.MustParse(`<ir_version: 8, opset_import: ["": 13]> g (float[N, 4] x) => (float[N, 3] y)
+	m := graphtext.MustParse(`<ir_version: 8, opset_import: ["": 13]> g (float[N, 4] x) => (float[N, 3] y)
 		<float[4, 3] w = {0.25, -0.5, 2.125, 0.375, -0.25, 3.5, 0.75, ...}, float[1, 3] b = {0.3, -0.7, 0.9}> {
 		y = Gemm (x, w, b)
 	}`)

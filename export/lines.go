@@ -13,6 +13,7 @@ import (
 	"narrow/graph"
 	"narrow/graph/infer"
 	"narrow/graph/names"
+	"narrow/graph/op"
 	"narrow/plan"
 )
 
@@ -193,28 +194,23 @@ func (a arguments) String() string { return strings.Join(a, ", ") }
 
 // module returns the torch class of an operation, vai_q_pytorch's word for its
 // kind, and its arguments.
-func (l *lister) module(op *plan.Operation) (class, kind, args string) {
-	n := op.Node
+func (l *lister) module(o *plan.Operation) (class, kind, args string) {
+	n := o.Node
 	var a arguments
-	if n.Domain != "" && len(op.Nodes) == 1 {
+	if n.Domain != "" && len(o.Nodes) == 1 {
 		return "Module", "nndct_" + identifier(n.OpType), strconv.QuoteToASCII(n.Domain + "::" + n.OpType)
 	}
-	switch op.Op {
+	switch o.Op {
 	case "Conv", "ConvTranspose":
 		return l.conv(n)
 	case "Gemm", "Linear", "MatMul":
-		w := l.ix.Constant[n.Input(1)]
-		if w == nil || len(w.Dims) < 2 {
+		p, ok := l.product(n)
+		if !ok {
 			return "Module", "nndct_matmul", "'nndct_matmul'"
 		}
-		r := len(w.Dims)
-		in, out := w.Dims[r-2], w.Dims[r-1]
-		if op.Op == "Gemm" && n.Int("transB", 0) != 0 {
-			in, out = out, in
-		}
-		a.add("in_features", in)
-		a.add("out_features", out)
-		a.add("bias", op.Op == "Linear" || op.Op == "Gemm" && n.Input(2) != "")
+		a.add("in_features", int64(p.In))
+		a.add("out_features", int64(p.Out))
+		a.add("bias", o.Op == "Linear" || o.Op == "Gemm" && n.Input(2) != "")
 		return "Linear", "nndct_dense", a.String()
 	case "BatchNormalization":
 		if s := l.ix.Constant[n.Input(1)]; s != nil {
@@ -249,7 +245,7 @@ func (l *lister) module(op *plan.Operation) (class, kind, args string) {
 		return "LeakyReLU", "nndct_leaky_relu", a.String()
 	case "Softmax", "LogSoftmax":
 		a.add("dim", n.Int("axis", -1))
-		if op.Op == "LogSoftmax" {
+		if o.Op == "LogSoftmax" {
 			return "LogSoftmax", "nndct_log_softmax", a.String()
 		}
 		return "Softmax", "nndct_softmax", a.String()
@@ -263,12 +259,12 @@ func (l *lister) module(op *plan.Operation) (class, kind, args string) {
 		a.add("inplace", false)
 		return "Hardsigmoid", "nndct_hsigmoid", a.String()
 	}
-	if s, ok := simpleModules()[op.Op]; ok {
+	if s, ok := simpleModules()[o.Op]; ok {
 		return s[0], s[1], ""
 	}
-	kind, ok := plainKinds()[op.Op]
+	kind, ok := plainKinds()[o.Op]
 	if !ok {
-		kind = "nndct_" + strings.ToLower(identifier(op.Op))
+		kind = "nndct_" + strings.ToLower(identifier(o.Op))
 	}
 	return "Module", kind, "'" + kind + "'"
 }
@@ -306,20 +302,25 @@ func (l *lister) dims(class string, n *graph.Node, def int) string {
 	return fmt.Sprintf("%s%dd", class, d)
 }
 
+// product returns how n multiplies constant weights.
+func (l *lister) product(n *graph.Node) (op.Product, bool) {
+	w := l.ix.Constant[n.Input(1)]
+	if w == nil {
+		return op.Product{}, false
+	}
+	return op.ProductOf(n, 1, w.Dims)
+}
+
 func (l *lister) conv(n *graph.Node) (class, kind, args string) {
-	var kernel []int64
-	var channels [2]int64
-	if w := l.ix.Constant[n.Input(1)]; w != nil && len(w.Dims) > 2 {
-		kernel, channels = w.Dims[2:], [2]int64{w.Dims[0], w.Dims[1]}
-	} else {
-		kernel = n.Ints("kernel_shape")
+	p, _ := l.product(n)
+	kernel := op.Kernel(n, p.Dims)
+	if len(p.Dims) > 2 {
+		kernel = p.Dims[2:]
 	}
 	d := len(kernel)
-	groups := n.Int("group", 1)
-	in, out := channels[1]*groups, channels[0]
+	groups, in, out := int64(op.Groups(n)), int64(p.In), int64(p.Out)
 	class, kind = fmt.Sprintf("Conv%dd", d), fmt.Sprintf("conv%dd", d)
 	if n.Is("ConvTranspose") {
-		in, out = channels[0], channels[1]*groups
 		class, kind = fmt.Sprintf("ConvTranspose%dd", d), fmt.Sprintf("conv_transpose_%dd", d)
 	}
 	if groups > 1 && groups == in {
@@ -345,7 +346,7 @@ func (l *lister) conv(n *graph.Node) (class, kind, args string) {
 }
 
 func (l *lister) pool(n *graph.Node) (class, kind, args string) {
-	kernel := n.Ints("kernel_shape")
+	kernel := op.Kernel(n, nil)
 	d := len(kernel)
 	var a arguments
 	a.add("kernel_size", kernel)

@@ -14,6 +14,7 @@ import (
 
 	"narrow/export"
 	"narrow/graph"
+	"narrow/graph/graphtext"
 	"narrow/graph/names"
 	"narrow/plan"
 )
@@ -91,7 +92,7 @@ func resolves(t *testing.T, p *plan.Plan, text []byte) {
 // TestListingOddNames survives what names and paths can hold.
 func TestListingOddNames(t *testing.T) {
 	for _, odd := range []string{"a\nb", `say "hi"`, `it's #1 \`, "层", "\x00\x7f", " blank ", "tab\t", "class", ")#(", "a\u2028b", "\xff\xfe"} {
-		m := graph.MustParse(`<ir_version: 8, opset_import: ["": 13, "my.ops": 1]> g (float[N, 4] x) => (float[N, 4] y) {
+		m := graphtext.MustParse(`<ir_version: 8, opset_import: ["": 13, "my.ops": 1]> g (float[N, 4] x) => (float[N, 4] y) {
 			[n] a = Relu (x)
 			[o] y = my.ops.Odd (a)
 		}`)
@@ -121,7 +122,7 @@ func TestListingOddNames(t *testing.T) {
 }
 
 func TestModelName(t *testing.T) {
-	m := graph.MustParse(small)
+	m := graphtext.MustParse(small)
 	for path, want := range map[string]string{
 		"a/b/resnet18.onnx": "resnet18", "mobilenet_v1_0.25_224.onnx": "mobilenet_v1_0_25_224", "7up.onnx": "Model_7up", "": "Model",
 		"class.onnx": "Model_class", `c:\x\net-1.onnx`: "net_1", "模型.onnx": "Model",

@@ -8,7 +8,7 @@ import (
 
 	"narrow/calibrate/ort"
 	"narrow/export"
-	"narrow/graph"
+	"narrow/graph/graphtext"
 	"narrow/graph/onnx"
 	"narrow/internal/testnet"
 )
@@ -31,7 +31,7 @@ func TestConvolutionsAreIntegers(t *testing.T) {
   [act2] y = Relu (q)
 }`
 	for name, config := range map[string]string{"DPU": `{"include_bias_corr": false}`, "per channel": config(t, "int8_perchannel")} {
-		c := calibrateOn(t, graph.MustParse(net), settings(t, config))
+		c := calibrateOn(t, graphtext.MustParse(net), settings(t, config))
 		m, _ := qdq(t, c.Input, export.Options{})
 		dir := t.TempDir()
 		file, optimized := filepath.Join(dir, "q.onnx"), filepath.Join(dir, "o.onnx")

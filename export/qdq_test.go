@@ -10,6 +10,7 @@ import (
 	"narrow/calibrate"
 	"narrow/export"
 	"narrow/graph"
+	"narrow/graph/graphtext"
 	"narrow/internal/testnet"
 	"narrow/plan"
 	"narrow/scheme"
@@ -98,7 +99,7 @@ func TestTruth(t *testing.T) {
 // TestTiesHeldBySigned has values of both signs behind all that makes ties: half_up
 // holds by a shift, which is part of the bias where there is an int32 one.
 func TestTiesHeldBySigned(t *testing.T) {
-	m := graph.MustParse(`<ir_version: 8, opset_import: ["": 13]> g (float[N, 4, 8, 8] x) => (float[N, 4, 8, 8] y, float[N, 4, 1, 1] z)
+	m := graphtext.MustParse(`<ir_version: 8, opset_import: ["": 13]> g (float[N, 4, 8, 8] x) => (float[N, 4, 8, 8] y, float[N, 4, 1, 1] z)
 		<float[4, 4, 3, 3] w = {0.25, -0.5, 0.125, 0.375, -0.25, 0.5, 0.75, ...}, float[4] b = {0.25, -0.125, 0.5, 0.0625},
 		 float[4, 4, 3, 3] v = {-0.25, 0.5, 0.625, 0.375, 0.125, -0.5, -0.75, ...}> {
 		[c1] a = Conv <pads = [1, 1, 1, 1]> (x, w, b)
@@ -155,7 +156,7 @@ func TestTiesHeldBySigned(t *testing.T) {
 // TestTiesHeldInSums: a sum that ONNX Runtime would compute in unsigned integers
 // keeps std_round's ties.
 func TestTiesHeldInSums(t *testing.T) {
-	m := graph.MustParse(`<ir_version: 8, opset_import: ["": 13]> g (float[N, 4, 8, 8] x) => (float[N, 4, 8, 8] y)
+	m := graphtext.MustParse(`<ir_version: 8, opset_import: ["": 13]> g (float[N, 4, 8, 8] x) => (float[N, 4, 8, 8] y)
 		<float[4, 4, 3, 3] w = {0.25, -0.5, 0.125, 0.375, -0.25, 0.5, 0.75, ...}> {
 		[c1] a = Conv <pads = [1, 1, 1, 1]> (x, w)
 		[sum] b = Add (a, x)
@@ -176,7 +177,7 @@ func TestTiesHeldInSums(t *testing.T) {
 // TestTiesHeld has every activation behind a Relu: half_up then holds without any
 // operator more.
 func TestTiesHeld(t *testing.T) {
-	m := graph.MustParse(`<ir_version: 8, opset_import: ["": 13]> g (float[N, 4, 8, 8] x) => (float[N, 4, 8, 8] y)
+	m := graphtext.MustParse(`<ir_version: 8, opset_import: ["": 13]> g (float[N, 4, 8, 8] x) => (float[N, 4, 8, 8] y)
 		<float[4, 4, 3, 3] w = {0.25, -0.5, 0.125, 0.375, -0.25, 0.5, 0.75, ...}, float[4, 4, 3, 3] v = {-0.25, 0.5, 0.625, 0.375, 0.125, -0.5, -0.75, ...}> {
 		[c1] a = Conv <pads = [1, 1, 1, 1]> (x, w)
 		[r1] b = Relu (a)
@@ -216,9 +217,9 @@ func TestTiesHeld(t *testing.T) {
 func TestKeepsNames(t *testing.T) {
 	in := load(t, reference("models", "tinyresnet", "model.onnx"))
 	c := calibrateOn(t, in, settings(t, config(t, "int8_perchannel")))
-	before := graph.Format(c.Plan.Model)
+	before := graphtext.Format(c.Plan.Model)
 	m, _ := qdq(t, c.Input, export.Options{})
-	if graph.Format(c.Plan.Model) != before {
+	if graphtext.Format(c.Plan.Model) != before {
 		t.Error("the plan's model was changed")
 	}
 	if m.Graph.Inputs[0].Name != in.Graph.Inputs[0].Name || m.Graph.Outputs[0].Name != in.Graph.Outputs[0].Name {
@@ -337,7 +338,7 @@ func TestOpset(t *testing.T) {
 // TestOldFormat exports a network of IR version 3, whose weights stand among
 // the inputs, from operator set 9.
 func TestOldFormat(t *testing.T) {
-	m := graph.MustParse(`<ir_version: 3, opset_import: ["": 9]> g (float[N, 3] x, float[3, 4] w) => (float[N, 4] y)
+	m := graphtext.MustParse(`<ir_version: 3, opset_import: ["": 9]> g (float[N, 3] x, float[3, 4] w) => (float[N, 4] y)
 		<float[3, 4] w = {0.25, -0.5, 0.125, 0.375, -0.25, 0.5, 0.75, 1, -1, 0.3, 0.2, 0.1}> {
 		[fc] a = MatMul (x, w)
 		[sm] y = Softmax (a)
@@ -395,7 +396,7 @@ func TestMissingEncoding(t *testing.T) {
 // TestDeadChannel gives a channel without weights a scale that leaves room for
 // its bias.
 func TestDeadChannel(t *testing.T) {
-	m := graph.MustParse(`<ir_version: 8, opset_import: ["": 13]> g (float[N, 1, 4, 4] x) => (float[N, 2, 4, 4] y)
+	m := graphtext.MustParse(`<ir_version: 8, opset_import: ["": 13]> g (float[N, 1, 4, 4] x) => (float[N, 2, 4, 4] y)
 		<float[2, 1, 1, 1] w = {0, 1}, float[2] b = {100, 1}> { [c] y = Conv (x, w, b) }`)
 	p, list, err := plan.Build(m, settings(t, config(t, "int8_perchannel")))
 	if err != nil || list.HasErrors() {

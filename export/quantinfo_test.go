@@ -16,7 +16,7 @@ import (
 	"testing"
 
 	"narrow/export"
-	"narrow/graph"
+	"narrow/graph/graphtext"
 	"narrow/internal/bounded"
 	"narrow/plan"
 	"narrow/scheme"
@@ -59,7 +59,7 @@ const small = `<ir_version: 8, opset_import: ["": 13]> g (float[N, 3, 8, 8] imag
 // byHand plans small by a strategy and makes up encodings.
 func byHand(t *testing.T, text string) export.Input {
 	t.Helper()
-	p, list, err := plan.Build(graph.MustParse(small), settings(t, text))
+	p, list, err := plan.Build(graphtext.MustParse(small), settings(t, text))
 	if err != nil || list.HasErrors() {
 		t.Fatal(err, list)
 	}
@@ -238,7 +238,7 @@ func FuzzReadQuantInfo(f *testing.F) {
 		f.Add(b)
 	}
 	f.Add([]byte(`{"format":"narrow.quant_info/1","strategy":{},"tensors":[{"name":"a","kind":"bias","datatype":"int"}]}`))
-	p, _, err := plan.Build(graph.MustParse(small), strategy.Default())
+	p, _, err := plan.Build(graphtext.MustParse(small), strategy.Default())
 	if err != nil {
 		f.Fatal(err)
 	}

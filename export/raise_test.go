@@ -8,6 +8,7 @@ import (
 
 	"narrow/export"
 	"narrow/graph"
+	"narrow/graph/graphtext"
 	"narrow/internal/testnet"
 )
 
@@ -52,7 +53,7 @@ func TestRaiseOpset(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			parse := func() *graph.Model {
-				m, err := graph.Parse(fmt.Sprintf("<ir_version: 4, opset_import: [\"\": %d]>\ng %s", c.from, c.text))
+				m, err := graphtext.Parse(fmt.Sprintf("<ir_version: 4, opset_import: [\"\": %d]>\ng %s", c.from, c.text))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -88,7 +89,7 @@ func TestRaiseRefuses(t *testing.T) {
 		{`<ir_version: 4, opset_import: ["": 8]> g (float[2, 3] x) => (float[2, 3] y) <float[3] s = {1, 2, 3}> { [bn] y = BatchNormalization <spatial = 0> (x, s, s, s, s) }`, `node "bn" (BatchNormalization) cannot be raised from operator set 8 to 13: statistics per element`},
 		{`<ir_version: 4, opset_import: ["": 9]> g (float[2, 3] x) => (float[2, 3] y, float[2, 3] m) { [d] y, m = Dropout (x) }`, `node "d" (Dropout) cannot be raised from operator set 9 to 13: the mask`},
 	} {
-		list := export.RaiseOpset(graph.MustParse(c.text), 13)
+		list := export.RaiseOpset(graphtext.MustParse(c.text), 13)
 		if err := list.Err(); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("got %v, want %s", err, c.want)
 		}

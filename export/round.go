@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"narrow/graph"
+	"narrow/graph/op"
 	"narrow/internal/kernel"
 	"narrow/plan"
 	"narrow/scheme"
@@ -150,8 +151,7 @@ func (q *qdq) findNonNegative(l *links, value string) bool {
 	switch {
 	case n == nil:
 		return false
-	case q.tensor[n] != nil || n.Is("MaxPool", "GlobalMaxPool", "AveragePool", "GlobalAveragePool", "Flatten", "Reshape", "Transpose",
-		"Squeeze", "Unsqueeze", "Slice", "Split", "Identity", "Dropout", "Expand", "Tile", "DepthToSpace", "SpaceToDepth"):
+	case q.tensor[n] != nil || op.Moves(n) || n.Is("MaxPool", "GlobalMaxPool", "AveragePool", "GlobalAveragePool"):
 		return q.nonNegative(l, n.Input(0))
 	case n.Is("Add", "Mul", "Div", "Concat", "Max", "ReduceMean"):
 		return len(n.Inputs) > 0 && !slices.ContainsFunc(n.Inputs, func(in string) bool { return !q.nonNegative(l, in) })

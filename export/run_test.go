@@ -16,6 +16,7 @@ import (
 	"narrow/diag"
 	"narrow/export"
 	"narrow/graph"
+	"narrow/graph/graphtext"
 	"narrow/graph/onnx"
 	"narrow/internal/testnet"
 	"narrow/plan"
@@ -231,7 +232,7 @@ func TestChecked(t *testing.T) {
 	if onnxChecker() == nil {
 		t.Skip("no python3 with onnx here: apt-get install python3-onnx")
 	}
-	m := graph.MustParse(`g (float[N, 4] x) => (float[N, 4] y) { y = Relu (x) }`)
+	m := graphtext.MustParse(`g (float[N, 4] x) => (float[N, 4] y) { y = Relu (x) }`)
 	m.Graph.Nodes[0].OpType = "NoSuchOperator"
 	file := filepath.Join(t.TempDir(), "m.onnx")
 	if err := onnx.Save(m, file); err != nil {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"narrow/graph"
+	"narrow/graph/op"
 	"narrow/plan"
 	"narrow/scheme"
 )
@@ -61,8 +62,7 @@ func (q *qdq) findOnGrid(l *links, value string) bool {
 		return l.constant[n.Input(1)] != nil && q.onGrid(l, n.Input(0))
 	case n.Is("Concat", "Max", "Min", "Where"):
 		return slices.ContainsFunc(n.Inputs, func(in string) bool { return q.onGrid(l, in) })
-	case n.Is("Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Identity", "Dropout", "Expand", "Tile",
-		"DepthToSpace", "SpaceToDepth", "Pad", "Gather", "MaxPool", "GlobalMaxPool", "ReduceMax", "ReduceMin",
+	case op.Moves(n) || n.Is("Pad", "Gather", "MaxPool", "GlobalMaxPool", "ReduceMax", "ReduceMin",
 		"Relu", "LeakyRelu", "PRelu", "Clip", "Abs", "Neg"):
 		return q.onGrid(l, n.Input(0)) // of a LeakyRelu the positive half
 	}
@@ -86,7 +86,7 @@ func (q *qdq) shiftBiases() {
 		}
 		e := q.in.Encodings[t]
 		k := q.shiftSteps(l, t, e, n.Inputs[0])
-		if p := l.inner(n.Inputs[0]); k > 0 && p != nil && bias[p] != nil && (p.OpType != "Gemm" || p.Float("alpha", 1) == 1 && p.Float("beta", 1) == 1) {
+		if p := l.inner(n.Inputs[0]); k > 0 && p != nil && bias[p] != nil && op.PlainSum(p) {
 			q.shifts[bias[p]] = shift{of: t, by: float64(k) * float64(e.Scale[0])}
 		}
 	}

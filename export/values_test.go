@@ -10,6 +10,7 @@ import (
 	"narrow/calibrate"
 	"narrow/export"
 	"narrow/graph"
+	"narrow/graph/graphtext"
 	"narrow/internal/kernel"
 	"narrow/plan"
 	"narrow/scheme"
@@ -31,7 +32,7 @@ func settingsText(bits int, mode scheme.RoundMode, symmetric, signed, narrowRang
 // TestRoundingExact compares every element of an exported quantizer with the
 // simulation's kernel, over widths, round modes, scales and zero points.
 func TestRoundingExact(t *testing.T) {
-	m := graph.MustParse(`<ir_version: 8, opset_import: ["": 13]> g (float[N, 1, 1, 500] x) => (float[N, 1, 1, 500] y) { [p] y = MaxPool <kernel_shape = [1, 1]> (x) }`)
+	m := graphtext.MustParse(`<ir_version: 8, opset_import: ["": 13]> g (float[N, 1, 1, 500] x) => (float[N, 1, 1, 500] y) { [p] y = MaxPool <kernel_shape = [1, 1]> (x) }`)
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, bits := range []int{2, 3, 4, 5, 8, 9, 12, 16, 17, 24, 25, 32} {
 		for mode := scheme.HalfEven; mode <= scheme.StdRound; mode++ {
@@ -125,7 +126,7 @@ func TestWeightsExact(t *testing.T) {
 			w[i] = 0 // a dead channel
 		}
 	}
-	m := graph.MustParse(fmt.Sprintf(`<ir_version: 8, opset_import: ["": 13]> g (float[%d, %d] x) => (float[%d, %d] y) <float[%d, %d] w = {0, ...}> { [fc] y = MatMul (x, w) }`, k, k, k, n, k, n))
+	m := graphtext.MustParse(fmt.Sprintf(`<ir_version: 8, opset_import: ["": 13]> g (float[%d, %d] x) => (float[%d, %d] y) <float[%d, %d] w = {0, ...}> { [fc] y = MatMul (x, w) }`, k, k, k, n, k, n))
 	m.Graph.SetInitializer(graph.NewFloats("w", []int64{k, n}, w))
 	for _, bits := range []int{2, 3, 4, 5, 8, 11, 16, 17, 25, 32} {
 		for mode := scheme.HalfEven; mode <= scheme.StdRound; mode++ {

@@ -5,11 +5,12 @@ import (
 	"testing"
 
 	"narrow/graph"
+	"narrow/graph/graphtext"
 )
 
 // TestFresh: no name that the network has anywhere is given out, nor one twice.
 func TestFresh(t *testing.T) {
-	g := graph.MustParse(`net (float[N, 4] x, bool yes) => (float[N, 4] y) <float[1] c = {1}> {
+	g := graphtext.MustParse(`net (float[N, 4] x, bool yes) => (float[N, 4] y) <float[1] c = {1}> {
 		[choose] h = If <then_branch = t () => (float[N, 4] a) { [deep] a = Relu (x) }, else_branch = e () => (float[N, 4] b) { b = Neg (x) }> (yes)
 		[sum] y = Add (h, c) }`).Graph
 	g.Values = map[string]*graph.Value{"typed": {Name: "typed", Type: graph.Float32}}

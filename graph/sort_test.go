@@ -1,18 +1,20 @@
-package graph
+package graph_test
 
 import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"narrow/graph"
+	"narrow/graph/graphtext"
 )
 
 // body returns the lines of g's nodes.
-func body(g *Graph) string {
+func body(g *graph.Graph) string {
 	var b strings.Builder
 	for _, n := range g.Nodes {
-		formatNode(&b, n, "")
-		b.WriteString("\n")
+		fmt.Fprintln(&b, n.Name, n.OpType, n.Inputs, n.Outputs)
 	}
 	return b.String()
 }
@@ -23,7 +25,7 @@ func TestSort(t *testing.T) {
 		{"ready ones keep their order", "d = D (c) c = C (x) a = A (x) b = B (a)", "c d a b"},
 		{"inner reads count", "y = If <then_branch = t () => (o) { o = Neg (a) }> (x) a = A (x)", "a y"},
 	} {
-		g := MustParse("g (x) => () {" + c.text + "}").Graph
+		g := graphtext.MustParse("g (x) => () {" + c.text + "}").Graph
 		if err := g.Sort(); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
@@ -43,7 +45,7 @@ func TestSortCycle(t *testing.T) {
 		"[p] a = A (a)": `the nodes "p" -> "p" form a cycle`,
 		"y = If <then_branch = t () => (o) { [v] o = B (p) [w] p = B (o) }> (x)": `node "If:y": the nodes "w" -> "v" -> "w" form a cycle`,
 	} {
-		g := MustParse("g (x) => () {" + text + "}").Graph
+		g := graphtext.MustParse("g (x) => () {" + text + "}").Graph
 		before := body(g)
 		err := g.Sort()
 		if err == nil || err.Error() != want {
@@ -60,9 +62,9 @@ func TestSortCycle(t *testing.T) {
 func TestSortRandom(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 50 {
-		g := &Graph{}
+		g := &graph.Graph{}
 		for i := range 40 {
-			n := &Node{OpType: "Op", Outputs: []string{fmt.Sprint(i)}}
+			n := &graph.Node{OpType: "Op", Outputs: []string{fmt.Sprint(i)}}
 			for range r.IntN(3) {
 				if i > 0 {
 					n.Inputs = append(n.Inputs, fmt.Sprint(r.IntN(i)))
@@ -90,7 +92,7 @@ func TestSortRandom(t *testing.T) {
 }
 
 func TestIndexConstants(t *testing.T) {
-	ix := NewIndex(MustParse(`g (float x) => (float y) <float w = {1}>
+	ix := graph.NewIndex(graphtext.MustParse(`g (float x) => (float y) <float w = {1}>
 {
   a = Constant <value = float[1] {2}> ()
   b = Constant <value_float = 3.0> ()
@@ -110,7 +112,7 @@ func TestIndexConstants(t *testing.T) {
 		c := ix.Constant[name]
 		if c == nil {
 			t.Errorf("%s is no constant", name)
-		} else if got := strings.Join(formatElements(c), " "); got != want {
+		} else if got := elements(c); got != want {
 			t.Errorf("%s = %s, want %s", name, got, want)
 		}
 	}
@@ -122,4 +124,21 @@ func TestIndexConstants(t *testing.T) {
 	if !ix.IsInput("x") || ix.IsInput("w") || !ix.IsOutput("y") {
 		t.Error("inputs and outputs")
 	}
+}
+
+// elements writes a tensor's numbers.
+func elements(c *graph.Tensor) string {
+	var words []string
+	if c.Type == graph.Int64 {
+		v, _ := c.Int64s()
+		for _, x := range v {
+			words = append(words, fmt.Sprint(x))
+		}
+	} else {
+		v, _ := c.Floats()
+		for _, x := range v {
+			words = append(words, fmt.Sprint(x))
+		}
+	}
+	return strings.Join(words, " ")
 }

@@ -1,16 +1,19 @@
-package graph
+package graph_test
 
 import (
 	"slices"
 	"testing"
+
+	"narrow/graph"
+	"narrow/graph/graphtext"
 )
 
 func TestUniqueNames(t *testing.T) {
-	g := MustParse(`g (x) => (y) {
+	g := graphtext.MustParse(`g (x) => (y) {
 		[n] a = A (x) [n] b = B (a) [n_1] c = C (b) [n] d = D (c) e = E (d) f = F (e)
 		[n] y = If <then_branch = t () => (v) { [n] u = G (f) [n] v = H (u) }> (f)
 	}`).Graph
-	labels := func(g *Graph) (names []string) {
+	labels := func(g *graph.Graph) (names []string) {
 		for _, n := range g.Nodes {
 			names = append(names, n.Name)
 		}

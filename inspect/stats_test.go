@@ -7,7 +7,7 @@ import (
 
 	"narrow/calibrate"
 	"narrow/calibrate/observe"
-	"narrow/graph"
+	"narrow/graph/graphtext"
 	"narrow/internal/kernel"
 	"narrow/scheme"
 )
@@ -219,7 +219,7 @@ func TestUnblock(t *testing.T) {
 // TestChunk: large values make fewer samples run at once, one at least.
 func TestChunk(t *testing.T) {
 	for _, tt := range []struct{ side, want int }{{16, 8}, {1024, 8}, {1448, 4}, {2000, 2}, {20_000, 1}} {
-		m, err := graph.Parse(`net (float[N, 16, H, W] x) => (float[N, 16, H, W] y) { h = Relu (x)
+		m, err := graphtext.Parse(`net (float[N, 16, H, W] x) => (float[N, 16, H, W] y) { h = Relu (x)
 			y = Sigmoid (h) }`)
 		if err != nil {
 			t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 
 	"narrow/diag"
 	"narrow/graph"
+	"narrow/graph/op"
 	"narrow/scheme"
 	"narrow/strategy"
 )
@@ -60,7 +61,7 @@ func quantizes(u *unit, st strategy.Resolved) bool {
 		return false
 	case u.op == opInput:
 		return true
-	case u.comp == nil && passive[u.op]:
+	case u.moves():
 		return false
 	case len(u.main.Subgraphs()) > 0:
 		return false
@@ -158,32 +159,31 @@ func (b *builder) constants(u *unit) []constantUse {
 	if u.main == nil {
 		return nil
 	}
-	w, bias, ok := weightInputs(u.main)
+	in, ok := op.InputsOf(u.main, b.floatConstant)
 	if !ok || u.comp != nil && u.comp.op != compositeLinear {
-		return nil
+		return nil // two activations are multiplied: each has its producer's quantizer
 	}
 	var cs []constantUse
 	add := func(kind scheme.Kind, n *graph.Node, i int) {
 		if i < 0 {
 			return
 		}
-		name := n.Input(i)
-		if t := b.flow.ix.Constant[name]; t != nil && t.Type == graph.Float32 {
+		if name := n.Input(i); b.floatConstant(name) {
 			cs = append(cs, constantUse{kind, Use{n, i}, name})
 		}
 	}
-	add(scheme.Weights, u.main, w)
-	if len(cs) == 0 && u.main.Is("MatMul") {
-		add(scheme.Weights, u.main, 0)
-	}
-	if len(cs) == 0 {
-		return nil // two activations are multiplied: each has its producer's quantizer
-	}
-	add(scheme.Bias, u.main, bias)
+	add(scheme.Weights, u.main, in.Weights)
+	add(scheme.Bias, u.main, in.Bias)
 	if u.comp != nil && u.comp.biasN != nil {
 		add(scheme.Bias, u.comp.biasN, slices.Index(u.comp.biasN.Inputs, u.comp.bias))
 	}
 	return cs
+}
+
+// floatConstant reports whether a value is a constant of float32.
+func (b *builder) floatConstant(value string) bool {
+	t := b.flow.ix.Constant[value]
+	return t != nil && t.Type == graph.Float32
 }
 
 // emit lists the tensors in topological order, and those that are left alone.
@@ -214,7 +214,7 @@ func (b *builder) emit() {
 				Where: constantOf(c.kind, u.op),
 			}
 			if st.Settings.PerChannel && st.Settings.Datatype == scheme.Int && c.kind == scheme.Weights {
-				t.Axis = weightAxis(c.use.Node, c.use.Input, len(t.Constant.Dims))
+				t.Axis = op.WeightAxis(c.use.Node, c.use.Input, len(t.Constant.Dims))
 			}
 			seen[constKey{c.value, st.Settings}] = t
 			b.p.Tensors = append(b.p.Tensors, t)

@@ -1,7 +1,7 @@
 package plan
 
 import (
-	"narrow/graph"
+	"narrow/graph/op"
 	"narrow/scheme"
 )
 
@@ -25,34 +25,6 @@ var activation = map[string]bool{
 	"Relu": true, "Clip": true, "LeakyRelu": true,
 }
 
-// passive are the operators that move values without changing them: they join
-// the group before them, and the group's quantizer stands before, not behind,
-// them.
-var passive = map[string]bool{
-	"Flatten": true, "Reshape": true, "Squeeze": true, "Unsqueeze": true, "Transpose": true,
-	"Slice": true, "Split": true, "Identity": true, "Dropout": true, "Expand": true, "Tile": true,
-	"DepthToSpace": true, "SpaceToDepth": true,
-}
-
-// weightInputs returns, for a weighted operator, which inputs hold the weights
-// and the bias (-1 where there is none).
-func weightInputs(n *graph.Node) (weights, bias int, ok bool) {
-	if n.Domain != "" {
-		return 0, 0, false
-	}
-	switch n.OpType {
-	case "Conv", "ConvTranspose", "Gemm":
-		return 1, 2, true
-	case "BatchNormalization", "LayerNormalization", "InstanceNormalization", "GroupNormalization":
-		return 1, 2, true
-	case "PRelu":
-		return 1, -1, true
-	case "MatMul":
-		return 1, -1, true
-	}
-	return 0, 0, false
-}
-
 // ChannelAxis returns the axis of a weight tensor's output channels, which
 // [Tensor.Axis] tells only where each has a scale of its own; -1 for other
 // tensors, and for weights without axes.
@@ -60,29 +32,5 @@ func (t *Tensor) ChannelAxis() int {
 	if t.Constant == nil || t.Kind != scheme.Weights || len(t.Constant.Dims) == 0 {
 		return -1
 	}
-	return weightAxis(t.Uses[0].Node, t.Uses[0].Input, len(t.Constant.Dims))
-}
-
-// weightAxis returns the output channel axis of a weight tensor of rank r.
-// ConvTranspose holds its output channels (of one group) second; Gemm's B is
-// [out, in] only with transB; MatMul's constant is [..., in, out].
-func weightAxis(n *graph.Node, input, r int) int {
-	switch n.OpType {
-	case "ConvTranspose":
-		return 1
-	case "Gemm":
-		if n.Int("transB", 0) != 0 {
-			return 0
-		}
-		return 1
-	case "MatMul":
-		switch {
-		case r < 2:
-			return 0
-		case input == 0:
-			return r - 2
-		}
-		return r - 1
-	}
-	return 0
+	return op.WeightAxis(t.Uses[0].Node, t.Uses[0].Input, len(t.Constant.Dims))
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"narrow/graph"
+	"narrow/graph/graphtext"
 	"narrow/plan"
 	"narrow/scheme"
 	"narrow/strategy"
@@ -33,7 +33,7 @@ func tryBuild(t *testing.T, net, config string) (*plan.Plan, string) {
 		}
 		s = parsed
 	}
-	m, err := graph.Parse(net)
+	m, err := graphtext.Parse(net)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"narrow/graph"
+	"narrow/graph/op"
 )
 
 // opInput is the operator name of a graph input's unit.
@@ -21,6 +22,9 @@ type unit struct {
 	group *group
 	pos   int // index of its last node in the graph, -1-i for inputs
 }
+
+// moves reports whether u only moves values.
+func (u *unit) moves() bool { return u.main != nil && u.comp == nil && op.Moves(u.main) }
 
 // group is a layer with what follows it directly: one activation quantizer
 // serves it.
@@ -157,7 +161,7 @@ func (f *flow) leaves(u *unit) bool {
 // unit before them, when that feeds nothing else (vai_q_pytorch: group_up).
 func (f *flow) form() {
 	for _, u := range f.units {
-		if u.main == nil || u.comp != nil && !activation[u.op] || u.main.Domain != "" || !(activation[u.op] || passive[u.op]) {
+		if u.main == nil || u.comp != nil && !activation[u.op] || u.main.Domain != "" || !(activation[u.op] || op.Moves(u.main)) {
 			continue
 		}
 		ps := f.parents(u)
@@ -179,7 +183,7 @@ func (f *flow) point(u *unit) *unit {
 	if cs := f.children(end); len(cs) == 1 && cs[0].op == "Concat" && !f.leaves(end) {
 		return cs[0]
 	}
-	for end != nil && end.main != nil && end.comp == nil && passive[end.op] {
+	for end != nil && end.moves() {
 		ps := f.parents(end)
 		if len(ps) == 0 {
 			return end

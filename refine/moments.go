@@ -6,6 +6,7 @@ import (
 
 	"narrow/calibrate"
 	"narrow/graph"
+	"narrow/graph/op"
 	"narrow/internal/kernel"
 )
 
@@ -17,58 +18,36 @@ type weighted struct {
 	groups, rows, cols int // rows and cols of one group
 	// byColumn says that the weights lie column by column, [cols, rows].
 	byColumn bool
-	// conv tells the window of a convolution; nil for a matrix product.
-	conv *window
-}
-
-// window is how a convolution reads its input, over three spatial dimensions,
-// the unused ones of size 1.
-type window struct {
-	kernel, stride, dilation, before, after [3]int
-	auto                                    string
-	rank                                    int
+	// windows tell how a convolution reads its input, over three dimensions of
+	// space, the unused ones of size 1; nil for a matrix product.
+	windows []op.Window
+	spatial int // how many of them are used
 }
 
 // weightedOf returns the form of the layer of n with the weights w, or nil
 // where it has another one.
 func weightedOf(n *graph.Node, w *graph.Tensor, input int) *weighted {
-	d := w.Dims
+	p, ok := op.ProductOf(n, input, w.Dims)
+	if !ok || input != 1 || len(w.Dims) > 5 {
+		return nil
+	}
+	f := &weighted{node: n, groups: p.Groups, rows: p.Out / p.Groups, cols: p.In / p.Groups * p.Kernel}
 	switch {
-	case n.Is("Conv") && input == 1 && len(d) >= 3 && len(d) <= 5:
-		f := &weighted{node: n, groups: int(n.Int("group", 1)), conv: &window{rank: len(d) - 2, auto: n.Str("auto_pad", "NOTSET")}}
-		if f.groups < 1 || int(d[0])%f.groups != 0 || f.conv.auto == "" {
+	case n.Is("Conv"):
+		if op.Groups(n) < 1 || p.Out%p.Groups != 0 || n.Str("auto_pad", "NOTSET") == "" {
 			return nil
 		}
-		f.rows, f.cols = int(d[0])/f.groups, w.Len()/int(d[0])
-		c := f.conv
-		strides, dilations, pads := n.Ints("strides"), n.Ints("dilations"), n.Ints("pads")
-		for i := range 3 {
-			c.kernel[i], c.stride[i], c.dilation[i] = 1, 1, 1
-			if i >= c.rank {
-				continue
-			}
-			c.kernel[i] = int(d[2+i])
-			if i < len(strides) {
-				c.stride[i] = int(strides[i])
-			}
-			if i < len(dilations) {
-				c.dilation[i] = int(dilations[i])
-			}
-			if len(pads) == 2*c.rank {
-				c.before[i], c.after[i] = int(pads[i]), int(pads[c.rank+i])
-			}
+		f.windows, f.spatial = p.Windows(), len(w.Dims)-2
+		for len(f.windows) < 3 {
+			f.windows = append(f.windows, op.Window{Kernel: 1, Stride: 1, Dilation: 1})
 		}
 		return f
-	case n.Is("Gemm") && input == 1 && len(d) == 2:
-		if n.Int("transA", 0) != 0 || n.Float("alpha", 1) != 1 || n.Float("beta", 1) != 1 {
+	case n.Is("Gemm", "MatMul") && len(w.Dims) == 2:
+		if a, _ := op.Trans(n); a != 0 || !op.PlainSum(n) {
 			return nil
 		}
-		if n.Int("transB", 0) != 0 {
-			return &weighted{node: n, groups: 1, rows: int(d[0]), cols: int(d[1])}
-		}
-		return &weighted{node: n, groups: 1, rows: int(d[1]), cols: int(d[0]), byColumn: true}
-	case n.Is("MatMul") && input == 1 && len(d) == 2:
-		return &weighted{node: n, groups: 1, rows: int(d[1]), cols: int(d[0]), byColumn: true}
+		f.byColumn = p.Axis > p.InAxis
+		return f
 	}
 	return nil
 }
@@ -104,40 +83,27 @@ func (f *weighted) reader(shape []int64, rows int) (reader, bool) {
 		r.samples = 1 // the first axis is not the samples': all belongs to all
 	}
 	r.per = int(shape[0]) / r.samples
-	if f.conv == nil {
+	if f.windows == nil {
 		for _, d := range shape[1 : len(shape)-1] {
 			r.spatial *= int(d)
 		}
 		r.places = r.per * r.spatial
 		return r, int(shape[len(shape)-1]) == f.cols && r.places > 0
 	}
-	c := f.conv
-	if len(shape) != 2+c.rank {
+	if len(shape) != 2+f.spatial {
 		return r, false
 	}
 	r.chans = int(shape[1])
 	size := 1
-	for i := range c.rank {
-		size *= c.kernel[i]
+	for i, w := range f.windows[:f.spatial] {
+		size *= int(w.Kernel)
 		r.in[i] = int(shape[2+i])
-		span := (c.kernel[i]-1)*c.dilation[i] + 1
-		r.pad[i] = c.before[i]
-		total := c.before[i] + c.after[i]
-		switch c.auto {
-		case "VALID":
-			r.pad[i], total = 0, 0
-		case "SAME_UPPER", "SAME_LOWER":
-			out := (r.in[i] + c.stride[i] - 1) / c.stride[i]
-			total = max((out-1)*c.stride[i]+span-r.in[i], 0)
-			r.pad[i] = total / 2
-			if c.auto == "SAME_LOWER" {
-				r.pad[i] = (total + 1) / 2
-			}
-		}
-		r.out[i] = (r.in[i]+total-span)/c.stride[i] + 1
-		if r.out[i] < 1 {
+		before, _ := w.Pads(shape[2+i])
+		out, ok := w.Out(shape[2+i])
+		if !ok || out < 1 {
 			return r, false
 		}
+		r.pad[i], r.out[i] = int(before), int(out)
 		r.spatial *= r.out[i]
 	}
 	r.places = r.per * r.spatial
@@ -146,31 +112,31 @@ func (f *weighted) reader(shape []int64, rows int) (reader, bool) {
 
 // column writes the column of group g at a place of a sample to dst.
 func (r *reader) column(dst []float64, x []float32, sample, place, g int) {
-	if r.f.conv == nil {
+	if r.f.windows == nil {
 		row := x[(sample*r.places+place)*r.f.cols:]
 		for i := range r.f.cols {
 			dst[i] = float64(row[i])
 		}
 		return
 	}
-	c := r.f.conv
+	ws := r.f.windows
 	sample, place = sample*r.per+place/r.spatial, place%r.spatial
 	var at [3]int
 	at[0], at[1], at[2] = place/(r.out[1]*r.out[2]), place/r.out[2]%r.out[1], place%r.out[2]
 	for i := range at {
-		at[i] = at[i]*c.stride[i] - r.pad[i]
+		at[i] = at[i]*int(ws[i].Stride) - r.pad[i]
 	}
 	plane := r.in[0] * r.in[1] * r.in[2]
 	per := r.chans / r.f.groups
 	i := 0
 	for ch := g * per; ch < (g+1)*per; ch++ {
 		data := x[(sample*r.chans+ch)*plane:][:plane]
-		for a := range c.kernel[0] {
-			p := at[0] + a*c.dilation[0]
-			for b := range c.kernel[1] {
-				q := at[1] + b*c.dilation[1]
-				for d := range c.kernel[2] {
-					s := at[2] + d*c.dilation[2]
+		for a := range int(ws[0].Kernel) {
+			p := at[0] + a*int(ws[0].Dilation)
+			for b := range int(ws[1].Kernel) {
+				q := at[1] + b*int(ws[1].Dilation)
+				for d := range int(ws[2].Kernel) {
+					s := at[2] + d*int(ws[2].Dilation)
 					v := float32(0)
 					if p >= 0 && p < r.in[0] && q >= 0 && q < r.in[1] && s >= 0 && s < r.in[2] {
 						v = data[(p*r.in[1]+q)*r.in[2]+s]

@@ -9,6 +9,7 @@ import (
 
 	"narrow/calibrate"
 	"narrow/graph"
+	"narrow/graph/graphtext"
 	"narrow/internal/kernel"
 )
 
@@ -35,7 +36,7 @@ func TestMoments(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			attrs := fmt.Sprintf(`net (float[N, %d, H, W] x, float[%d, %d, %d, %d] w) => (float[N, M, P, Q] y) { y = Conv <%s> (x, w) }`,
 				c.in[1], c.weights[0], c.weights[1], c.weights[2], c.weights[3], c.node)
-			n := graph.MustParse(attrs).Graph.Nodes[0]
+			n := graphtext.MustParse(attrs).Graph.Nodes[0]
 			size := int(c.weights[0] * c.weights[1] * c.weights[2] * c.weights[3])
 			f := weightedOf(n, graph.NewFloats("w", c.weights, make([]float32, size)), 1)
 			if f == nil {

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"narrow/graph"
+	"narrow/graph/graphtext"
 	"narrow/rewrite"
 )
 
@@ -16,7 +16,7 @@ func TestFoldArithmetic(t *testing.T) {
 			"float": "float[2, 1] a = {1.5, -3}, float[1, 3] b = {0.25, -7, 3}",
 			"int64": "int64[2, 1] a = {7, -9}, int64[1, 3] b = {2, -4, 3}",
 		} {
-			m := graph.MustParse(fmt.Sprintf(`g (float[N, 2, 3] x) => (float[N, 2, 3] y) <%s> {
+			m := graphtext.MustParse(fmt.Sprintf(`g (float[N, 2, 3] x) => (float[N, 2, 3] y) <%s> {
 				k = %s (a, b)
 				f = Cast <to = 1> (k)
 				y = Mul (x, f) }`, constants, op))
@@ -30,7 +30,7 @@ func TestFoldArithmetic(t *testing.T) {
 			same(t, m, out, 2)
 		}
 	}
-	m := graph.MustParse(`g (float[N, 2] x) => (float[N, 2] y) <int64[2] a = {7, -9}, int64[2] b = {2, 0}> {
+	m := graphtext.MustParse(`g (float[N, 2] x) => (float[N, 2] y) <int64[2] a = {7, -9}, int64[2] b = {2, 0}> {
 		k = Div (a, b)
 		f = Cast <to = 1> (k)
 		y = Mul (x, f) }`)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"narrow/graph"
+	"narrow/graph/op"
 )
 
 // FoldBatchNorm folds BatchNormalization into the layer in front of it.
@@ -227,17 +228,17 @@ func (w *work) convSink(p *graph.Node, axis int) (sink, string) {
 	if !ok || len(dims) < 3 {
 		return sink{}, fmt.Sprintf("the weights %q of %q are not a float32 constant", p.Input(1), p.Label())
 	}
-	l := layoutOf(p, dims)
-	if !l.valid() {
-		return sink{}, fmt.Sprintf("the weights of %q have shape %v for %d groups", p.Label(), dims, l.groups)
+	l, ok := op.ProductOf(p, 1, dims)
+	if !ok || !l.Valid() {
+		return sink{}, fmt.Sprintf("the weights of %q have shape %v for %d groups", p.Label(), dims, l.Groups)
 	}
-	b, reason := w.bias(p, 2, l.out)
+	b, reason := w.bias(p, 2, l.Out)
 	if reason != "" {
 		return sink{}, reason
 	}
-	return sink{what: p.Label(), channels: l.out, fold: func(scale, offset []float32) {
-		for i := 0; i < len(weights); i += l.per {
-			for k, s := i, scale[l.outOf(i)]; k < i+l.per; k++ {
+	return sink{what: p.Label(), channels: l.Out, fold: func(scale, offset []float32) {
+		for i := 0; i < len(weights); i += l.Kernel {
+			for k, s := i, scale[l.OutOf(i)]; k < i+l.Kernel; k++ {
 				weights[k] *= s
 			}
 		}
@@ -255,26 +256,17 @@ func (w *work) gemmSink(p *graph.Node, axis int) (sink, string) {
 	if !ok || len(dims) != 2 {
 		return sink{}, fmt.Sprintf("the weights %q of %q are not a float32 constant", p.Input(1), p.Label())
 	}
-	rows, cols := int(dims[0]), int(dims[1])
-	transB := p.Int("transB", 0) != 0
-	out := cols
-	if transB {
-		out = rows
-	}
-	b, reason := w.bias(p, 2, out)
+	l, _ := op.ProductOf(p, 1, dims)
+	b, reason := w.bias(p, 2, l.Out)
 	if reason != "" {
 		return sink{}, reason
 	}
 	beta := p.Float("beta", 1)
-	return sink{what: p.Label(), channels: out, fold: func(scale, offset []float32) {
+	return sink{what: p.Label(), channels: l.Out, fold: func(scale, offset []float32) {
 		for i := range weights {
-			c := i % cols
-			if transB {
-				c = i / cols
-			}
-			weights[i] *= scale[c]
+			weights[i] *= scale[l.OutOf(i)]
 		}
-		full := make([]float32, out)
+		full := make([]float32, l.Out)
 		for c := range full {
 			full[c] = beta * b[c]
 		}
@@ -294,7 +286,7 @@ func (w *work) matMulSink(p *graph.Node, axis int) (sink, string) {
 	if reason != "" {
 		return sink{}, reason
 	}
-	out := int(dims[len(dims)-1])
+	out := int(dims[op.WeightAxis(p, 1, len(dims))])
 	return sink{what: p.Label(), channels: out, fold: func(scale, offset []float32) {
 		for i := range weights {
 			weights[i] *= scale[i%out]
@@ -379,7 +371,7 @@ func (w *work) addBase(add *graph.Node, v string, axis int) (sink, string) {
 	if reason != "" {
 		return sink{}, reason
 	}
-	out := int(dims[len(dims)-1])
+	out := int(dims[op.WeightAxis(p, 1, len(dims))])
 	return sink{what: p.Label(), channels: out, fold: func(scale, _ []float32) {
 		for i := range weights {
 			weights[i] *= scale[i%out]

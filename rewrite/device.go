@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"narrow/graph"
+	"narrow/graph/op"
 )
 
 // Numbers of the DPU's arithmetic, as vai_q_pytorch 3.5 simulates it (its
@@ -71,7 +72,7 @@ func (w *work) deviceMean(n *graph.Node) *site {
 	var scale float64
 	switch n.OpType {
 	case "AveragePool":
-		k := n.Ints("kernel_shape")
+		k := op.Kernel(n, nil)
 		if len(k) != 2 {
 			return nil // only pooling over two dimensions is approximated
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"narrow/graph"
+	"narrow/graph/op"
 )
 
 // Relu6Way says what [Equalize] does with a ReLU6 between two convolutions.
@@ -120,8 +121,8 @@ func (w *work) equalizePair(first, second *graph.Node, clips []*graph.Node, weig
 	if reason != "" {
 		return refuse("%s", reason)
 	}
-	if a.out != b.in {
-		return refuse("it has %d output channels and %q reads %d", a.out, second.Label(), b.in)
+	if a.Out != b.In {
+		return refuse("it has %d output channels and %q reads %d", a.Out, second.Label(), b.In)
 	}
 	for _, x := range [][]float32{a.w, b.w} {
 		if slices.ContainsFunc(x, func(x float32) bool { return !finite(x) }) {
@@ -132,8 +133,8 @@ func (w *work) equalizePair(first, second *graph.Node, clips []*graph.Node, weig
 	if first.Input(2) != "" {
 		var dims []int64
 		var ok bool
-		if bias, dims, ok = w.floats(first.Input(2)); !ok || len(bias) != a.out || len(dims) != 1 {
-			return refuse("its bias %q is not a float32 constant of %d elements", first.Input(2), a.out)
+		if bias, dims, ok = w.floats(first.Input(2)); !ok || len(bias) != a.Out || len(dims) != 1 {
+			return refuse("its bias %q is not a float32 constant of %d elements", first.Input(2), a.Out)
 		}
 		if slices.ContainsFunc(bias, func(x float32) bool { return !finite(x) }) {
 			return refuse("its bias %q is not all finite", first.Input(2))
@@ -156,18 +157,18 @@ func (w *work) equalizePair(first, second *graph.Node, clips []*graph.Node, weig
 		return nil
 	}
 	return &site{apply: func() string {
-		for i := 0; i < len(a.w); i += a.per {
-			for k, s := i, scale[a.outOf(i)]; k < i+a.per; k++ {
+		for i := 0; i < len(a.w); i += a.Kernel {
+			for k, s := i, scale[a.OutOf(i)]; k < i+a.Kernel; k++ {
 				a.w[k] /= s
 			}
 		}
-		for i := 0; i < len(b.w); i += b.per {
-			for k, s := i, scale[b.inOf(i)]; k < i+b.per; k++ {
+		for i := 0; i < len(b.w); i += b.Kernel {
+			for k, s := i, scale[b.InOf(i)]; k < i+b.Kernel; k++ {
 				b.w[k] *= s
 			}
 		}
-		w.setFloats(first, 1, first.Label()+".weight", a.dims, a.w)
-		w.setFloats(second, 1, second.Label()+".weight", b.dims, b.w)
+		w.setFloats(first, 1, first.Label()+".weight", a.Dims, a.w)
+		w.setFloats(second, 1, second.Label()+".weight", b.Dims, b.w)
 		if bias != nil {
 			for c := range bias {
 				bias[c] /= scale[c]
@@ -175,17 +176,16 @@ func (w *work) equalizePair(first, second *graph.Node, clips []*graph.Node, weig
 			w.setFloats(first, 2, "", []int64{int64(len(bias))}, bias)
 		}
 		for _, u := range clips {
-			w.boundChannels(u, scale, len(a.dims))
+			w.boundChannels(u, scale, len(a.Dims))
 		}
 		return fmt.Sprintf("scaled against %s by 1/%.3g to 1/%.3g", second.Label(), slices.Max(scale), slices.Min(scale))
 	}}
 }
 
-// convWeights is a convolution's weights with their layout.
+// convWeights is a convolution with its weights.
 type convWeights struct {
-	layout
-	w    []float32
-	dims []int64
+	op.Product
+	w []float32
 }
 
 func (w *work) convWeights(n *graph.Node) (convWeights, string) {
@@ -193,32 +193,32 @@ func (w *work) convWeights(n *graph.Node) (convWeights, string) {
 	if !ok || len(dims) < 3 {
 		return convWeights{}, fmt.Sprintf("the weights %q of %q are not a float32 constant", n.Input(1), n.Label())
 	}
-	l := layoutOf(n, dims)
-	if !l.valid() {
-		return convWeights{}, fmt.Sprintf("the weights of %q have shape %v for %d groups", n.Label(), dims, l.groups)
+	l, ok := op.ProductOf(n, 1, dims)
+	if !ok || !l.Valid() {
+		return convWeights{}, fmt.Sprintf("the weights of %q have shape %v for %d groups", n.Label(), dims, l.Groups)
 	}
-	return convWeights{layout: l, w: x, dims: dims}, ""
+	return convWeights{l, x}, ""
 }
 
 // rows gathers the weights by output channel.
 func rows(c convWeights) [][]float32 {
-	out := make([][]float32, c.out)
+	out := make([][]float32, c.Out)
 	for o := range out {
-		out[o] = make([]float32, 0, len(c.w)/c.out)
+		out[o] = make([]float32, 0, len(c.w)/c.Out)
 	}
-	for i := 0; i < len(c.w); i += c.per {
-		o := c.outOf(i)
-		out[o] = append(out[o], c.w[i:i+c.per]...)
+	for i := 0; i < len(c.w); i += c.Kernel {
+		o := c.OutOf(i)
+		out[o] = append(out[o], c.w[i:i+c.Kernel]...)
 	}
 	return out
 }
 
 // columns returns the largest magnitude of the weights per input channel.
 func columns(c convWeights) []float32 {
-	out := make([]float32, c.in)
-	for i := 0; i < len(c.w); i += c.per {
-		k := c.inOf(i)
-		for _, x := range c.w[i : i+c.per] {
+	out := make([]float32, c.In)
+	for i := 0; i < len(c.w); i += c.Kernel {
+		k := c.InOf(i)
+		for _, x := range c.w[i : i+c.Kernel] {
 			out[k] = max(out[k], abs(x))
 		}
 	}

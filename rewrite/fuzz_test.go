@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"narrow/graph"
+	"narrow/graph/graphtext"
 	"narrow/rewrite"
 )
 
@@ -28,13 +28,13 @@ func FuzzApply(f *testing.F) {
 	}
 	rules := rewrite.Before(rewrite.Options{ConvertSilu: true, Equalize: true, Relu6: rewrite.Relu6Bounds, Rounds: 2})
 	f.Fuzz(func(t *testing.T, text string) {
-		m, err := graph.Parse(text)
+		m, err := graphtext.Parse(text)
 		if err != nil {
 			t.Skip()
 		}
-		before := graph.Format(m)
+		before := graphtext.Format(m)
 		out, _, err := rewrite.Apply(m, rules...)
-		if graph.Format(m) != before {
+		if graphtext.Format(m) != before {
 			t.Error("the model that came in was changed")
 		}
 		if err != nil {

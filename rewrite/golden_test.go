@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"narrow/graph"
+	"narrow/graph/graphtext"
 	"narrow/rewrite"
 )
 
@@ -62,16 +62,16 @@ func TestRules(t *testing.T) {
 				exact = exact && r.Exact
 				rules = append(rules, r)
 			}
-			m, err := graph.Parse(text)
+			m, err := graphtext.Parse(text)
 			if err != nil {
 				t.Fatal(err)
 			}
-			before := graph.Format(m)
+			before := graphtext.Format(m)
 			out, report := apply(t, m, rules...)
-			if graph.Format(m) != before {
+			if graphtext.Format(m) != before {
 				t.Error("the model that came in was changed")
 			}
-			got := report.String() + "\n" + graph.Format(out)
+			got := report.String() + "\n" + graphtext.Format(out)
 			if *update {
 				if err := os.WriteFile(file, []byte(text+wantMark+got), 0o644); err != nil {
 					t.Fatal(err)
@@ -111,7 +111,7 @@ func TestRuleNames(t *testing.T) {
 			t.Errorf("%s: exact is %v", r.Name, r.Exact)
 		}
 	}
-	if _, _, err := rewrite.Apply(graph.MustParse("net () => () {}"), rewrite.Rule{Name: "own"}); err == nil {
+	if _, _, err := rewrite.Apply(graphtext.MustParse("net () => () {}"), rewrite.Rule{Name: "own"}); err == nil {
 		t.Error("a rule from elsewhere was taken")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"narrow/graph"
+	"narrow/graph/graphtext"
 	"narrow/rewrite"
 )
 
@@ -20,9 +21,9 @@ func TestExactOnModels(t *testing.T) {
 	for _, file := range files {
 		t.Run(filepath.Base(filepath.Dir(file)), func(t *testing.T) {
 			m := load(t, file)
-			before := graph.Format(m)
+			before := graphtext.Format(m)
 			out, _ := apply(t, m, rewrite.Before(rewrite.Options{Equalize: true, Relu6: rewrite.Relu6Bounds, Rounds: 2})...)
-			if graph.Format(m) != before {
+			if graphtext.Format(m) != before {
 				t.Error("the model that came in was changed")
 			}
 			same(t, m, out, 4)

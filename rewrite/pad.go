@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"narrow/graph"
+	"narrow/graph/op"
 )
 
 // padding is what a Pad node does.
@@ -156,7 +157,7 @@ func (w *work) padInto(n *graph.Node) *site {
 
 // poolPadReason says why a pooling node cannot take the padding over, or "".
 func (w *work) poolPadReason(n, pad *graph.Node, own, sum []int64) string {
-	kernel := n.Ints("kernel_shape")
+	kernel := op.Kernel(n, nil)
 	k := len(kernel)
 	if 2*k != len(sum) {
 		return "its kernel_shape is missing"

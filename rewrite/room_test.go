@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"narrow/graph"
+	"narrow/graph/graphtext"
 	"narrow/rewrite"
 )
 
@@ -19,7 +19,7 @@ func TestFoldingEnds(t *testing.T) {
 		fmt.Fprintf(&b, "c%d = Concat <axis = 1> (c%d, c%d)\n", i+1, i, i)
 	}
 	b.WriteString("y = Add (x, c40) }")
-	m := graph.MustParse(b.String())
+	m := graphtext.MustParse(b.String())
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	out, report, err := rewrite.Apply(m, rewrite.FoldConstants())

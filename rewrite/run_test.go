@@ -7,6 +7,7 @@ import (
 
 	"narrow/calibrate"
 	"narrow/graph"
+	"narrow/graph/graphtext"
 	"narrow/internal/testnet"
 )
 
@@ -14,12 +15,12 @@ func run(t *testing.T, m *graph.Model, in map[string]calibrate.Tensor) map[strin
 	t.Helper()
 	s, err := testnet.Runner(t).Load(context.Background(), m, calibrate.LoadOptions{Threads: 1})
 	if err != nil {
-		t.Fatalf("%v\n%s", err, clip(graph.Format(m)))
+		t.Fatalf("%v\n%s", err, clip(graphtext.Format(m)))
 	}
 	defer s.Close()
 	out, err := s.Run(context.Background(), in, nil)
 	if err != nil {
-		t.Fatalf("%v\n%s", err, clip(graph.Format(m)))
+		t.Fatalf("%v\n%s", err, clip(graphtext.Format(m)))
 	}
 	return out
 }

@@ -14,7 +14,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"narrow/graph"
+	"narrow/graph/graphtext"
 	"narrow/graph/onnx"
 	"narrow/internal/ortlib"
 )
@@ -90,7 +90,7 @@ func TestScript(t *testing.T) {
 				if neg || len(args) != 2 {
 					ts.Fatalf("usage: onnx text file")
 				}
-				m, err := graph.Parse(ts.ReadFile(args[0]))
+				m, err := graphtext.Parse(ts.ReadFile(args[0]))
 				ts.Check(err)
 				ts.Check(onnx.Save(m, ts.MkAbs(args[1])))
 			},

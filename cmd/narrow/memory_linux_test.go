@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"narrow/graph"
+	"narrow/graph/graphtext"
 	"narrow/graph/onnx"
 )
 
@@ -43,7 +43,7 @@ func TestMaxMemory(t *testing.T) {
 			  c2 = Conv <pads = [1, 1, 1, 1]> (k, w3)
 			  y = Relu (c2) }`,
 	} {
-		m, err := graph.Parse(net)
+		m, err := graphtext.Parse(net)
 		if err != nil {
 			t.Fatal(err)
 		}

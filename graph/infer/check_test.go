@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"narrow/graph"
+	"narrow/graph/graphtext"
 )
 
 // choice is a part of a network that is right with what stands before the bar,
@@ -97,7 +97,7 @@ func TestCheck(t *testing.T) {
 				}
 				inputs, initializers, _ := strings.Cut(c.decls, ";")
 				text := choice.ReplaceAllString("g ("+inputs+") => (float[] y) "+initializers+" { "+c.node+" }", part)
-				m, err := graph.Parse(text)
+				m, err := graphtext.Parse(text)
 				if err != nil {
 					t.Fatalf("%v\n%s", err, text)
 				}
@@ -126,7 +126,7 @@ func TestCheckBelieves(t *testing.T) {
 		`g (float[N, 3] x, int64[2] s) => (float[] y) { y = Reshape (x, s) }`,
 		`g (float[N, 3] x, int64[2] s) => (float[] y) <float[2] b = {1, ...}> { h = Reshape (x, s) y = Add (h, b) }`,
 	} {
-		if err := Check(graph.MustParse(text)); err != nil {
+		if err := Check(graphtext.MustParse(text)); err != nil {
 			t.Errorf("%v\n%s", err, text)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"narrow/graph"
+	"narrow/graph/op"
 )
 
 // asked is a node whose inputs are looked at.
@@ -147,7 +148,7 @@ func (a asked) gemm() error {
 		}
 	}
 	out := []graph.Dim{open, open}
-	ta, tb := a.n.Int("transA", 0)&1, a.n.Int("transB", 0)&1
+	ta, tb := op.Trans(a.n)
 	if x != nil {
 		out[0] = x[ta]
 	}

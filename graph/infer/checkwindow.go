@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"narrow/graph"
+	"narrow/graph/op"
 )
 
 // windowed are the operators that slide a window, and whether it has weights.
@@ -15,7 +16,7 @@ func checkWindow(n *graph.Node) error {
 	if pad := n.Str("auto_pad", "NOTSET"); !slices.Contains([]string{"NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID", ""}, pad) {
 		return fmt.Errorf("its attribute auto_pad is %q: it must be one of NOTSET, SAME_UPPER, SAME_LOWER and VALID", pad)
 	}
-	if g := n.Int("group", 1); g < 1 {
+	if g := op.Groups(n); g < 1 {
 		return fmt.Errorf("its attribute group is %d: it must be 1 or more", g)
 	}
 	const most = 1 << 31 // runtimes reckon windows in 32 bits
@@ -40,7 +41,7 @@ func checkWindow(n *graph.Node) error {
 // conv: x of N,C,..., weights of M,C/group,kernel, a bias of M.
 func (a asked) conv() error {
 	x, w, bias := a.shape(0), a.shape(1), a.shape(2)
-	group := a.n.Int("group", 1)
+	group := int64(op.Groups(a.n))
 	switch {
 	case w != nil && len(w) < 3:
 		return fmt.Errorf("its weights %s have rank %d, and need 3 or more", a.input(1), len(w))
@@ -63,7 +64,7 @@ func (a asked) conv() error {
 // convTranspose: x of N,C,..., weights of C,M/group,kernel, a bias of M.
 func (a asked) convTranspose() error {
 	x, w, bias := a.shape(0), a.shape(1), a.shape(2)
-	group := a.n.Int("group", 1)
+	group := int64(op.Groups(a.n))
 	switch {
 	case w != nil && len(w) < 3:
 		return fmt.Errorf("its weights %s have rank %d, and need 3 or more", a.input(1), len(w))
@@ -131,12 +132,14 @@ func (a asked) window(kernel []int64) error {
 	if x == nil || a.n.OpType == "ConvTranspose" || auto == "SAME_UPPER" || auto == "SAME_LOWER" || a.n.Int("ceil_mode", 0) != 0 {
 		return nil
 	}
-	for i, w := range windows(a.n, kernel) {
-		if auto == "VALID" {
-			w.padBegin, w.padEnd = 0, 0
+	for i, w := range op.Windows(a.n, kernel) {
+		d := x[2+i]
+		if !w.Sane() || d.Size < 0 {
+			continue
 		}
-		if d := x[2+i]; w.sane() && d.Size >= 0 && d.Size+w.padBegin+w.padEnd < w.extent() {
-			return fmt.Errorf("its kernel reaches over %d elements, and dimension %d of %s has %d, padding included", w.extent(), 2+i, a.input(0), d.Size+w.padBegin+w.padEnd)
+		if _, ok := w.Out(d.Size); !ok {
+			before, after := w.Pads(d.Size)
+			return fmt.Errorf("its kernel reaches over %d elements, and dimension %d of %s has %d, padding included", w.Extent(), 2+i, a.input(0), d.Size+before+after)
 		}
 	}
 	return nil

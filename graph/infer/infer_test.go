@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"narrow/graph"
+	"narrow/graph/graphtext"
 )
 
 func shape(dims []graph.Dim) string {
@@ -107,7 +108,7 @@ func TestShapes(t *testing.T) {
 			if c.stored != "" {
 				stored = "<" + c.stored + ">"
 			}
-			m := graph.MustParse(fmt.Sprintf("g (%s) => (y) %s {%s}", c.inputs, stored, c.nodes))
+			m := graphtext.MustParse(fmt.Sprintf("g (%s) => (y) %s {%s}", c.inputs, stored, c.nodes))
 			if got := shape(Shapes(m, nil)["y"]); got != c.want {
 				t.Errorf("got %s, want %s", got, c.want)
 			}
@@ -116,7 +117,7 @@ func TestShapes(t *testing.T) {
 }
 
 func TestTypes(t *testing.T) {
-	m := graph.MustParse(`g (float16[2, 3] x, bool c) => (y)
+	m := graphtext.MustParse(`g (float16[2, 3] x, bool c) => (y)
 <int8[3] zero = {0, 0, 0}, float[3] scale = {1, 1, 1}, int32 i = {0}, uint16 z16 = {0}>
 {
   relu = Relu (x)
@@ -164,7 +165,7 @@ func TestTypes(t *testing.T) {
 }
 
 func TestGivenInputs(t *testing.T) {
-	m := graph.MustParse(`g (float[N, 3] x) => (float[1, 3] y) <float[1, 3] u> { u = their.Op (x) y = Relu (x) }`)
+	m := graphtext.MustParse(`g (float[N, 3] x) => (float[1, 3] y) <float[1, 3] u> { u = their.Op (x) y = Relu (x) }`)
 	if got := shape(Shapes(m, nil)["y"]); got != "[1 3]" {
 		t.Errorf("the file knows better than an open dimension: %s", got)
 	}
@@ -196,7 +197,7 @@ func FuzzInfer(f *testing.F) {
 		f.Add("g (float[N, 3] x, float[] w) => (y) { a = " + op + " () b, c, d = " + op + " <axis = -9, axes = [7]> (x, w, x, w) y = " + op + " (b) }")
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		m, err := graph.Parse(text)
+		m, err := graphtext.Parse(text)
 		if err != nil {
 			return
 		}
@@ -204,7 +205,7 @@ func FuzzInfer(f *testing.F) {
 		if err := Check(m); err != nil && strings.ContainsRune(err.Error(), '\n') {
 			t.Errorf("more than one line: %q", err)
 		}
-		if graph.Format(m) != graph.Format(graph.MustParse(text)) {
+		if graphtext.Format(m) != graphtext.Format(graphtext.MustParse(text)) {
 			t.Fatal("the model was changed")
 		}
 		again := Infer(m, nil)

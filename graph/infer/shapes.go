@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"narrow/graph"
+	"narrow/graph/op"
 )
 
 // elementwise operators broadcast their inputs.
@@ -71,11 +72,12 @@ func (f *frame) nodeShapes(n *graph.Node) {
 		}
 	case "Gemm":
 		out := openShape(2)
+		a, b := op.Trans(n)
 		if len(x) == 2 {
-			out[0] = x[n.Int("transA", 0)&1]
+			out[0] = x[a]
 		}
 		if len(second) == 2 {
-			out[1] = second[1-n.Int("transB", 0)&1]
+			out[1] = second[1-b]
 		}
 		f.setShape(n, 0, out)
 	case "MatMul", "MatMulInteger":

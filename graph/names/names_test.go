@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"narrow/graph"
+	"narrow/graph/graphtext"
 	"narrow/graph/names"
 	"narrow/graph/onnx"
 )
@@ -108,7 +109,7 @@ const dynamo = `net (float[1, 4, 8, 8] x) => (float[1, 10] linear)
 }`
 
 func TestDynamo(t *testing.T) {
-	table := names.New(graph.MustParse(dynamo))
+	table := names.New(graphtext.MustParse(dynamo))
 	e := table.Entries[0]
 	if e.Module != "layer1.0.conv1" || e.Vai != "ResNet::ResNet/Sequential[layer1]/BasicBlock[0]/Conv2d[conv1]" || e.Class != "Conv2d" {
 		t.Errorf("%+v", e)
@@ -144,7 +145,7 @@ func TestDynamo(t *testing.T) {
 // TestOtherNames: files of other exporters tell module paths by their weights,
 // or not at all.
 func TestOtherNames(t *testing.T) {
-	table := names.New(graph.MustParse(`net (float[1, 3, 8] x) => (float[1, 3, 8] y)
+	table := names.New(graphtext.MustParse(`net (float[1, 3, 8] x) => (float[1, 3, 8] y)
 <float[3, 3, 1] features.0.weight = {0.5, ...}, float[8, 8] "onnx::MatMul_9" = {0.1, ...}, float zero = {0}, float six = {6}>
 {
   [Conv_0] input.4 = Conv (x, features.0.weight)
@@ -195,7 +196,7 @@ func FuzzFind(f *testing.F) {
 	f.Add("A::A/B[a]/ret.1", "Conv_0", "['', \"a\\'b\"]", "[")
 	f.Add("A::input_99999999999999999999", "/", "[']", "['']")
 	f.Fuzz(func(t *testing.T, name, node, scopes, classes string) {
-		m := graph.MustParse(`net (float[1] x) => (float[1] y) { y = Relu (x) }`)
+		m := graphtext.MustParse(`net (float[1] x) => (float[1] y) { y = Relu (x) }`)
 		n := m.Graph.Nodes[0]
 		n.Name = node
 		n.Metadata = map[string]string{"pkg.torch.onnx.name_scopes": scopes, "pkg.torch.onnx.class_hierarchy": classes, "namespace": scopes}

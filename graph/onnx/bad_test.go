@@ -11,13 +11,14 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"narrow/graph"
+	"narrow/graph/graphtext"
 	pb "narrow/graph/onnx/internal/onnxpb"
 	"narrow/internal/bounded"
 )
 
 // small returns a model that is right: y = x * w, z = Relu(y).
 func small() *pb.ModelProto {
-	return encodeModel(graph.MustParse(`g (float[N, 2] x) => (float[N, 2] z) <float[2] w = {1, 2}> { [mul] y = Mul (x, w) [relu] z = Relu (y) }`))
+	return encodeModel(graphtext.MustParse(`g (float[N, 2] x) => (float[N, 2] z) <float[2] w = {1, 2}> { [mul] y = Mul (x, w) [relu] z = Relu (y) }`))
 }
 
 func TestBrokenModels(t *testing.T) {
@@ -88,18 +89,18 @@ func TestBrokenModels(t *testing.T) {
 
 func TestOpsets(t *testing.T) {
 	for version, want := range map[int64]string{6: "set 6", 7: "", MaxOpset: "", MaxOpset + 1: "export it with an older", -3: "set -3", 99: "set 99"} {
-		m := graph.MustParse(`g (float x) => (float y) { y = Relu (x) }`)
+		m := graphtext.MustParse(`g (float x) => (float y) { y = Relu (x) }`)
 		m.Opsets[""] = version
 		err := CheckOpsets(m)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("opset %d: %v", version, err)
 		}
 	}
-	m := graph.MustParse(`<opset_import: ["their": 1]> g (float x) => (float y) { y = Relu (x) }`)
+	m := graphtext.MustParse(`<opset_import: ["their": 1]> g (float x) => (float y) { y = Relu (x) }`)
 	if err := CheckOpsets(m); err == nil || !strings.Contains(err.Error(), "opset_import") {
 		t.Errorf("no opset: %v", err)
 	}
-	m = graph.MustParse(`<opset_import: ["their": 1]> g (float x) => (float y) { y = their.Relu (x) }`)
+	m = graphtext.MustParse(`<opset_import: ["their": 1]> g (float x) => (float y) { y = their.Relu (x) }`)
 	if err := CheckOpsets(m); err != nil {
 		t.Errorf("no standard operators: %v", err)
 	}

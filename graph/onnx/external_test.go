@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"narrow/graph"
+	"narrow/graph/graphtext"
 	pb "narrow/graph/onnx/internal/onnxpb"
 )
 
@@ -145,7 +146,7 @@ func TestSaveExternal(t *testing.T) {
 			t.Errorf("%s: %+v, was %+v", name, is, was)
 		}
 	}
-	if got := graph.Format(back); got != graph.Format(m) {
+	if got := graphtext.Format(back); got != graphtext.Format(m) {
 		t.Errorf("got\n%s", got)
 	}
 	// Saved again without the option all is in one file, and the data file goes.
@@ -168,7 +169,7 @@ func TestSaveChangesData(t *testing.T) {
 	write(t, path+".notes.data", []byte("mine"))
 	names := map[string]bool{}
 	for i := range 3 {
-		m := graph.MustParse(`g () => (float[2] w) <float[2] w = {1, 2}> {}`)
+		m := graphtext.MustParse(`g () => (float[2] w) <float[2] w = {1, 2}> {}`)
 		m.Graph.SetInitializer(graph.NewFloats("w", []int64{2}, []float32{float32(i), 2}))
 		if err := Save(m, path, WithExternalData(1)); err != nil {
 			t.Fatal(err)
@@ -204,7 +205,7 @@ func TestSaveWholeOrNot(t *testing.T) {
 	if files, _ := os.ReadDir(dir); len(files) != 1 {
 		t.Errorf("files left behind: %v", files)
 	}
-	err = Save(graph.MustParse("g () => () {}"), filepath.Join(dir, "none", "net.onnx"))
+	err = Save(graphtext.MustParse("g () => () {}"), filepath.Join(dir, "none", "net.onnx"))
 	if err == nil || !strings.Contains(err.Error(), "net.onnx") {
 		t.Errorf("no such folder: %v", err)
 	}

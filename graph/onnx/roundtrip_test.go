@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"narrow/graph"
+	"narrow/graph/graphtext"
 	pb "narrow/graph/onnx/internal/onnxpb"
 )
 
@@ -318,7 +319,7 @@ func TestTypedElements(t *testing.T) {
 }
 
 func TestFromScratch(t *testing.T) {
-	m := graph.MustParse(`<ir_version: 8, opset_import: ["": 13], producer_name: "narrow">
+	m := graphtext.MustParse(`<ir_version: 8, opset_import: ["": 13], producer_name: "narrow">
 g (float[N, 2] x) => (float y)
 <float[2] w = {1, 2}, int4[3] q = {1, 2, 3}, float[N, 2] h, int8[] r>
 {
@@ -334,7 +335,7 @@ g (float[N, 2] x) => (float y)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := graph.Format(back), graph.Format(m); got != want {
+	if got, want := graphtext.Format(back), graphtext.Format(m); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }

@@ -34,26 +34,28 @@ var house = map[string]struct {
 
 	"strategy":          {1, []string{"diag", "scheme"}},
 	"internal/messages": {1, []string{"diag"}},
-	"graph":             {1, nil},
+	"graph":             {0, nil},
 	"calibrate/observe": {1, []string{"internal/kernel", "scheme"}},
 	"internal/setup":    {1, []string{"internal/ortlib"}},
 
-	"graph/onnx":  {2, []string{"graph", "diag"}},
-	"graph/infer": {2, []string{"graph"}},
-	"graph/names": {2, []string{"graph", "strategy", "diag", "scheme"}},
+	"graph/onnx":      {2, []string{"graph", "diag"}},
+	"graph/op":        {1, []string{"graph"}},
+	"graph/graphtext": {1, []string{"graph"}}, // for tests
+	"graph/infer":     {2, []string{"graph", "graph/op"}},
+	"graph/names":     {2, []string{"graph", "strategy", "diag", "scheme"}},
 
-	"internal/broken": {3, []string{"graph", "graph/onnx"}},
+	"internal/broken": {3, []string{"graph", "graph/onnx", "graph/graphtext"}},
 
 	"internal/footprint": {3, []string{"graph", "graph/infer"}},
 
-	"plan": {3, []string{"diag", "scheme", "strategy", "graph", "graph/infer", "graph/names"}},
+	"plan": {3, []string{"diag", "scheme", "strategy", "graph", "graph/op", "graph/infer", "graph/names"}},
 
-	"rewrite":       {4, []string{"diag", "graph", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme"}},
-	"calibrate":     {4, []string{"diag", "graph", "graph/infer", "plan", "calibrate/observe", "internal/kernel", "scheme"}},
+	"rewrite":       {4, []string{"diag", "graph", "graph/op", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme"}},
+	"calibrate":     {4, []string{"diag", "graph", "graph/op", "graph/infer", "plan", "calibrate/observe", "internal/kernel", "scheme"}},
 	"samples":       {4, []string{"diag"}},
-	"cost":          {4, []string{"graph", "graph/infer", "plan", "scheme"}},
-	"export":        {4, []string{"diag", "graph", "graph/onnx", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme", "strategy"}},
-	"refine":        {5, []string{"calibrate", "calibrate/observe", "graph", "graph/infer", "internal/kernel", "plan", "scheme"}},
+	"cost":          {4, []string{"graph", "graph/op", "graph/infer", "plan", "scheme"}},
+	"export":        {4, []string{"diag", "graph", "graph/onnx", "graph/op", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme", "strategy"}},
+	"refine":        {5, []string{"calibrate", "calibrate/observe", "graph", "graph/op", "graph/infer", "internal/kernel", "plan", "scheme"}},
 	"calibrate/ort": {5, []string{"graph", "graph/onnx", "calibrate", "internal/ortlib"}},
 
 	// The root strings all together but the engine: importing it brings no cgo.
@@ -62,7 +64,7 @@ var house = map[string]struct {
 		"calibrate/observe", "refine", "samples", "export", "internal/atomicfile",
 	}},
 	"internal/parity":  {6, nil},
-	"internal/testnet": {7, []string{".", "strategy", "graph", "graph/onnx", "calibrate", "calibrate/ort"}}, // for tests
+	"internal/testnet": {7, []string{".", "strategy", "graph", "graph/onnx", "graph/graphtext", "calibrate", "calibrate/ort"}}, // for tests
 
 	"compare": {7, []string{".", "diag", "scheme", "strategy", "graph", "graph/onnx", "plan", "calibrate", "cost", "export"}},
 	"inspect": {7, []string{

@@ -1,6 +1,9 @@
 package broken
 
-import "narrow/graph"
+import (
+	"narrow/graph"
+	"narrow/graph/graphtext"
+)
 
 // Base is a network that is right, to be spoiled.
 type Base struct {
@@ -16,11 +19,11 @@ type Base struct {
 // another file. All have one input x of 3 x 8 x 8.
 func Bases() []Base {
 	return []Base{
-		{Name: "dynamo", Net: graph.MustParse(dynamo)},
-		{Name: "torchscript", Net: graph.MustParse(torchscript)},
-		{Name: "shapes", Net: graph.MustParse(shapes)},
-		{Name: "control", Net: graph.MustParse(control)},
-		{Name: "external", Net: graph.MustParse(dynamo), External: true},
+		{Name: "dynamo", Net: graphtext.MustParse(dynamo)},
+		{Name: "torchscript", Net: graphtext.MustParse(torchscript)},
+		{Name: "shapes", Net: graphtext.MustParse(shapes)},
+		{Name: "control", Net: graphtext.MustParse(control)},
+		{Name: "external", Net: graphtext.MustParse(dynamo), External: true},
 	}
 }
 

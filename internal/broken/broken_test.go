@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"testing"
 
-	"narrow/graph"
+	"narrow/graph/graphtext"
 	"narrow/graph/onnx"
 )
 
@@ -19,7 +19,7 @@ func TestCases(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sound[b.Name], before[b.Name] = data, graph.Format(b.Net)
+		sound[b.Name], before[b.Name] = data, graphtext.Format(b.Net)
 	}
 	cases, err := Cases(bases)
 	if err != nil {
@@ -50,7 +50,7 @@ func TestCases(t *testing.T) {
 		t.Errorf("%d broken models only", wrong)
 	}
 	for _, b := range bases {
-		if graph.Format(b.Net) != before[b.Name] {
+		if graphtext.Format(b.Net) != before[b.Name] {
 			t.Errorf("%s: the network that came in was changed", b.Name)
 		}
 	}

@@ -5,11 +5,12 @@ import (
 	"testing"
 
 	"narrow/graph"
+	"narrow/graph/graphtext"
 )
 
 func parse(t *testing.T, text string) *graph.Model {
 	t.Helper()
-	m, err := graph.Parse(text)
+	m, err := graphtext.Parse(text)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 
 	"narrow"
 	"narrow/calibrate/ort"
-	"narrow/graph"
+	"narrow/graph/graphtext"
 	"narrow/graph/onnx"
 	"narrow/strategy"
 )
@@ -69,7 +69,7 @@ func Bundled(t testing.TB) *narrow.Model {
 // Parse writes the text form of a network as a file and opens that.
 func Parse(t testing.TB, text string) *narrow.Model {
 	t.Helper()
-	m, err := graph.Parse(text)
+	m, err := graphtext.Parse(text)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,16 +1,6 @@
-package graph
-
-import (
-	"encoding/binary"
-	"fmt"
-	"maps"
-	"math"
-	"slices"
-	"strconv"
-	"strings"
-)
-
-// The text form is ONNX's own (onnx/docs/Syntax.md) as far as it goes, so that
+// Package graphtext reads and writes networks as text, for tests.
+//
+// The form is ONNX's own (onnx/docs/Syntax.md) as far as it goes, so that
 // tests can show a network on a few lines:
 //
 //	<ir_version: 8, opset_import: ["": 13]>
@@ -35,14 +25,27 @@ import (
 //
 // What [Format] prints [Parse] reads: the same model but for Source fields and
 // attributes of kind AttrOther, which are left out.
+package graphtext
 
-var textTypes = map[string]DataType{"float": Float32, "double": Float64}
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"narrow/graph"
+)
+
+var textTypes = map[string]graph.DataType{"float": graph.Float32, "double": graph.Float64}
 
 // Parse reads a model's text form. Errors tell the line and column.
-func Parse(text string) (*Model, error) {
+func Parse(text string) (*graph.Model, error) {
 	p := &textParser{lex: lexer{text: text, line: 1, col: 1}}
 	p.next()
-	m := &Model{IRVersion: 8, Opsets: map[string]int64{"": 13}}
+	m := &graph.Model{IRVersion: 8, Opsets: map[string]int64{"": 13}}
 	p.header(m)
 	m.Graph = p.graph()
 	if p.tok.kind != tokEnd {
@@ -56,7 +59,7 @@ func Parse(text string) (*Model, error) {
 
 // MustParse is [Parse] for texts that stand in the program, as in tests. It
 // panics on an error.
-func MustParse(text string) *Model {
+func MustParse(text string) *graph.Model {
 	m, err := Parse(text)
 	if err != nil {
 		panic(err)
@@ -263,7 +266,7 @@ func (p *textParser) str() string {
 	return p.next().text
 }
 
-func (p *textParser) header(m *Model) {
+func (p *textParser) header(m *graph.Model) {
 	if !p.is("<") {
 		return
 	}
@@ -302,14 +305,14 @@ func (p *textParser) pairs(open, shut string) map[string]string {
 	return m
 }
 
-func (p *textParser) graph() *Graph {
-	g := &Graph{Name: p.name()}
+func (p *textParser) graph() *graph.Graph {
+	g := &graph.Graph{Name: p.name()}
 	p.signature(g)
 	return g
 }
 
 // signature reads a graph from its inputs on.
-func (p *textParser) signature(g *Graph) {
+func (p *textParser) signature(g *graph.Graph) {
 	p.list("(", ")", func() { g.Inputs = append(g.Inputs, p.value()) })
 	p.expect("=>")
 	p.list("(", ")", func() { g.Outputs = append(g.Outputs, p.value()) })
@@ -321,7 +324,7 @@ func (p *textParser) signature(g *Graph) {
 				return
 			}
 			if g.Values == nil {
-				g.Values = map[string]*Value{}
+				g.Values = map[string]*graph.Value{}
 			}
 			g.Values[v.Name] = v
 		})
@@ -333,8 +336,8 @@ func (p *textParser) signature(g *Graph) {
 }
 
 // value reads a type and a name; the type may be left out.
-func (p *textParser) value() *Value {
-	v := &Value{}
+func (p *textParser) value() *graph.Value {
+	v := &graph.Value{}
 	if _, ok := textType(p.tok.text); ok && p.tok.kind == tokName {
 		v.Type, v.Shape = p.valueType()
 	}
@@ -342,40 +345,40 @@ func (p *textParser) value() *Value {
 	return v
 }
 
-func textType(name string) (DataType, bool) {
+func textType(name string) (graph.DataType, bool) {
 	if t, ok := textTypes[name]; ok {
 		return t, true
 	}
-	for t, s := range typeNames {
-		if s == name && t != Undefined {
+	for t := graph.DataType(1); t.Known(); t++ {
+		if t.String() == name {
 			return t, true
 		}
 	}
-	return Undefined, false
+	return graph.Undefined, false
 }
 
-func (p *textParser) valueType() (DataType, []Dim) {
+func (p *textParser) valueType() (graph.DataType, []graph.Dim) {
 	t, ok := textType(p.tok.text)
 	if !ok {
 		p.fail("expected a data type")
 	}
 	p.next()
 	if !p.is("[") {
-		return t, []Dim{}
+		return t, []graph.Dim{}
 	}
-	var shape []Dim
+	var shape []graph.Dim
 	p.list("[", "]", func() {
 		switch {
 		case p.accept("?"):
-			shape = append(shape, Dim{Size: -1})
+			shape = append(shape, graph.Dim{Size: -1})
 		case p.tok.kind == tokInt:
 			size := p.int()
 			if size < 0 {
 				p.fail("a dimension is negative")
 			}
-			shape = append(shape, Dim{Size: size})
+			shape = append(shape, graph.Dim{Size: size})
 		default:
-			shape = append(shape, Dim{Size: -1, Param: p.name()})
+			shape = append(shape, graph.Dim{Size: -1, Param: p.name()})
 		}
 	})
 	return t, shape
@@ -385,8 +388,8 @@ func (p *textParser) valueType() (DataType, []Dim) {
 const maxTextElements = 1 << 20
 
 // tensor reads the elements of a tensor that was declared as v.
-func (p *textParser) tensor(v *Value) *Tensor {
-	t := &Tensor{Name: v.Name, Type: v.Type}
+func (p *textParser) tensor(v *graph.Value) *graph.Tensor {
+	t := &graph.Tensor{Name: v.Name, Type: v.Type}
 	n := 1
 	for _, d := range v.Shape {
 		if d.Size < 0 {
@@ -400,7 +403,7 @@ func (p *textParser) tensor(v *Value) *Tensor {
 		t.Dims = append(t.Dims, d.Size)
 		n *= int(d.Size)
 	}
-	if v.Type.Bits() == 0 || v.Type == Complex128 {
+	if v.Type.Bits() == 0 || v.Type == graph.Complex128 {
 		p.fail("a tensor of type %v has no elements that can be written", v.Type)
 		return t
 	}
@@ -438,7 +441,7 @@ func (p *textParser) tensor(v *Value) *Tensor {
 
 // parseElements encodes numbers. Types without a spelling of their own (the
 // small floats) are written as the integers of their bits.
-func parseElements(t DataType, words []string) ([]byte, error) {
+func parseElements(t graph.DataType, words []string) ([]byte, error) {
 	size, err := t.ByteSize(len(words))
 	if err != nil {
 		return nil, err
@@ -449,23 +452,23 @@ func parseElements(t DataType, words []string) ([]byte, error) {
 	for i, w := range words {
 		var v uint64
 		switch {
-		case t == Bool && (w == "true" || w == "false"):
+		case t == graph.Bool && (w == "true" || w == "false"):
 			if w == "true" {
 				v = 1
 			}
-		case t == Float32 || t == Float64:
+		case t == graph.Float32 || t == graph.Float64:
 			f, err := strconv.ParseFloat(w, bits)
 			if err != nil {
 				return nil, fmt.Errorf("%q is no %v", w, t)
 			}
 			v = math.Float64bits(f)
-			if t == Float32 {
+			if t == graph.Float32 {
 				v = uint64(math.Float32bits(float32(f)))
 			}
 		default:
 			var err error
 			switch t {
-			case Int2, Int4, Int8, Int16, Int32, Int64:
+			case graph.Int2, graph.Int4, graph.Int8, graph.Int16, graph.Int32, graph.Int64:
 				var s int64
 				s, err = strconv.ParseInt(w, 10, bits)
 				v = uint64(s)
@@ -490,8 +493,8 @@ func parseElements(t DataType, words []string) ([]byte, error) {
 	return raw, nil
 }
 
-func (p *textParser) node() *Node {
-	n := &Node{}
+func (p *textParser) node() *graph.Node {
+	n := &graph.Node{}
 	if p.accept("[") {
 		n.Name = p.name()
 		p.expect("]")
@@ -535,8 +538,8 @@ func (p *textParser) names(end func() bool) []string {
 	return names
 }
 
-func (p *textParser) attr() *Attr {
-	a := &Attr{Name: p.name()}
+func (p *textParser) attr() *graph.Attr {
+	a := &graph.Attr{Name: p.name()}
 	kind := ""
 	if p.accept(":") {
 		kind = p.name()
@@ -546,23 +549,23 @@ func (p *textParser) attr() *Attr {
 	case p.is("["):
 		p.listAttr(a, kind)
 	case p.tok.kind == tokString && kind != "graph":
-		a.Kind, a.String = AttrString, p.next().text
+		a.Kind, a.String = graph.AttrString, p.next().text
 	case p.tok.kind == tokInt && kind != "float":
-		a.Kind, a.Int = AttrInt, p.int()
+		a.Kind, a.Int = graph.AttrInt, p.int()
 	case p.isFloat():
-		a.Kind, a.Float = AttrFloat, p.float()
+		a.Kind, a.Float = graph.AttrFloat, p.float()
 	default:
 		if _, ok := textType(p.tok.text); ok && p.tok.kind == tokName {
 			t, shape := p.valueType()
-			v := &Value{Type: t, Shape: shape}
+			v := &graph.Value{Type: t, Shape: shape}
 			if !p.is("{") {
 				v.Name = p.name()
 				p.expect("=")
 			}
-			a.Kind, a.Tensor = AttrTensor, p.tensor(v)
+			a.Kind, a.Tensor = graph.AttrTensor, p.tensor(v)
 			break
 		}
-		a.Kind, a.Graph = AttrGraph, p.graph()
+		a.Kind, a.Graph = graph.AttrGraph, p.graph()
 	}
 	return a
 }
@@ -588,36 +591,36 @@ func (p *textParser) float() float32 {
 
 // listAttr reads a list. A list of integers becomes one of floats when a
 // float is among them.
-func (p *textParser) listAttr(a *Attr, kind string) {
-	a.Kind = map[string]AttrKind{"floats": AttrFloats, "strings": AttrStrings}[kind]
+func (p *textParser) listAttr(a *graph.Attr, kind string) {
+	a.Kind = map[string]graph.AttrKind{"floats": graph.AttrFloats, "strings": graph.AttrStrings}[kind]
 	p.list("[", "]", func() {
 		switch {
 		case p.tok.kind == tokString:
-			a.Kind = AttrStrings
+			a.Kind = graph.AttrStrings
 			a.Strings = append(a.Strings, p.next().text)
-		case p.tok.kind == tokInt && a.Kind != AttrFloats:
-			a.Kind = AttrInts
+		case p.tok.kind == tokInt && a.Kind != graph.AttrFloats:
+			a.Kind = graph.AttrInts
 			a.Ints = append(a.Ints, p.int())
 		case p.isFloat():
 			for _, i := range a.Ints {
 				a.Floats = append(a.Floats, float32(i))
 			}
-			a.Kind, a.Ints = AttrFloats, nil
+			a.Kind, a.Ints = graph.AttrFloats, nil
 			a.Floats = append(a.Floats, p.float())
 		default:
 			p.fail("expected a number or a string")
 		}
 	})
 	if a.Kind == 0 {
-		a.Kind = AttrInts
+		a.Kind = graph.AttrInts
 	}
-	if a.Kind == AttrStrings && len(a.Ints)+len(a.Floats) > 0 || a.Kind != AttrStrings && len(a.Strings) > 0 {
+	if a.Kind == graph.AttrStrings && len(a.Ints)+len(a.Floats) > 0 || a.Kind != graph.AttrStrings && len(a.Strings) > 0 {
 		p.fail("a list of numbers and strings")
 	}
 }
 
 // Format returns m's text form. The same model gives the same text.
-func Format(m *Model) string {
+func Format(m *graph.Model) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "<ir_version: %d, opset_import: [", m.IRVersion)
 	for i, d := range slices.Sorted(maps.Keys(m.Opsets)) {
@@ -670,18 +673,18 @@ func formatName(s string) string {
 	return strconv.Quote(s)
 }
 
-func formatType(t DataType) string {
+func formatType(t graph.DataType) string {
 	switch t {
-	case Float32:
+	case graph.Float32:
 		return "float"
-	case Float64:
+	case graph.Float64:
 		return "double"
 	}
 	return t.String()
 }
 
-func formatValue(v *Value) string {
-	if v.Type == Undefined {
+func formatValue(v *graph.Value) string {
+	if v.Type == graph.Undefined {
 		return formatName(v.Name)
 	}
 	shape := ""
@@ -705,7 +708,7 @@ func formatValue(v *Value) string {
 	return formatType(v.Type) + shape + " " + formatName(v.Name)
 }
 
-func formatGraph(b *strings.Builder, g *Graph, indent string) {
+func formatGraph(b *strings.Builder, g *graph.Graph, indent string) {
 	b.WriteString(formatName(g.Name) + " (")
 	for i, v := range g.Inputs {
 		b.WriteString(comma(i) + formatValue(v))
@@ -735,7 +738,7 @@ func formatGraph(b *strings.Builder, g *Graph, indent string) {
 	b.WriteString(indent + "}")
 }
 
-func formatNode(b *strings.Builder, n *Node, indent string) {
+func formatNode(b *strings.Builder, n *graph.Node, indent string) {
 	if n.Name != "" {
 		fmt.Fprintf(b, "[%s] ", formatName(n.Name))
 	}
@@ -753,7 +756,7 @@ func formatNode(b *strings.Builder, n *Node, indent string) {
 	}
 	first := true
 	for _, a := range n.Attrs {
-		if a.Kind == AttrOther {
+		if a.Kind == graph.AttrOther {
 			continue
 		}
 		if first {
@@ -777,37 +780,37 @@ func formatNode(b *strings.Builder, n *Node, indent string) {
 	}
 }
 
-func formatAttr(b *strings.Builder, a *Attr, indent string) {
+func formatAttr(b *strings.Builder, a *graph.Attr, indent string) {
 	b.WriteString(formatName(a.Name))
-	empty := map[AttrKind]string{AttrFloats: ": floats", AttrInts: ": ints", AttrStrings: ": strings"}
+	empty := map[graph.AttrKind]string{graph.AttrFloats: ": floats", graph.AttrInts: ": ints", graph.AttrStrings: ": strings"}
 	if len(a.Ints)+len(a.Floats)+len(a.Strings) == 0 {
 		b.WriteString(empty[a.Kind])
 	}
 	b.WriteString(" = ")
 	switch a.Kind {
-	case AttrInt:
+	case graph.AttrInt:
 		fmt.Fprint(b, a.Int)
-	case AttrFloat:
+	case graph.AttrFloat:
 		b.WriteString(formatFloat(float64(a.Float), 32, true))
-	case AttrString:
+	case graph.AttrString:
 		b.WriteString(strconv.Quote(a.String))
-	case AttrInts:
+	case graph.AttrInts:
 		b.WriteString(strings.ReplaceAll(fmt.Sprint(a.Ints), " ", ", "))
-	case AttrFloats:
+	case graph.AttrFloats:
 		b.WriteString("[")
 		for i, f := range a.Floats {
 			b.WriteString(comma(i) + formatFloat(float64(f), 32, true))
 		}
 		b.WriteString("]")
-	case AttrStrings:
+	case graph.AttrStrings:
 		b.WriteString("[")
 		for i, s := range a.Strings {
 			b.WriteString(comma(i) + strconv.Quote(s))
 		}
 		b.WriteString("]")
-	case AttrTensor:
+	case graph.AttrTensor:
 		formatTensor(b, a.Tensor, false)
-	case AttrGraph:
+	case graph.AttrGraph:
 		formatGraph(b, a.Graph, indent)
 	}
 }
@@ -827,7 +830,7 @@ func formatFloat(f float64, bits int, point bool) string {
 	return s
 }
 
-func formatTensor(b *strings.Builder, t *Tensor, named bool) {
+func formatTensor(b *strings.Builder, t *graph.Tensor, named bool) {
 	b.WriteString(formatType(t.Type))
 	if len(t.Dims) > 0 {
 		b.WriteString(strings.ReplaceAll(fmt.Sprint(t.Dims), " ", ", "))
@@ -845,11 +848,11 @@ func formatTensor(b *strings.Builder, t *Tensor, named bool) {
 	b.WriteString("}")
 }
 
-func formatElements(t *Tensor) []string {
+func formatElements(t *graph.Tensor) []string {
 	bits := t.Type.Bits()
 	n := t.Len()
 	size, err := t.Type.ByteSize(n)
-	if err != nil || len(t.Raw) != size || t.Type == Complex128 {
+	if err != nil || len(t.Raw) != size || t.Type == graph.Complex128 {
 		return nil
 	}
 	words := make([]string, n)
@@ -857,7 +860,7 @@ func formatElements(t *Tensor) []string {
 		if bits < 8 {
 			per := 8 / bits
 			v := int64(t.Raw[i/per]>>(bits*(i%per))) & (1<<bits - 1)
-			if (t.Type == Int4 || t.Type == Int2) && v >= 1<<(bits-1) {
+			if (t.Type == graph.Int4 || t.Type == graph.Int2) && v >= 1<<(bits-1) {
 				v -= 1 << bits
 			}
 			words[i] = fmt.Sprint(v)
@@ -867,11 +870,11 @@ func formatElements(t *Tensor) []string {
 		copy(b[:], t.Raw[i*bits/8:(i+1)*bits/8])
 		v := binary.LittleEndian.Uint64(b[:])
 		switch t.Type {
-		case Float32:
+		case graph.Float32:
 			words[i] = formatFloat(float64(math.Float32frombits(uint32(v))), 32, false)
-		case Float64:
+		case graph.Float64:
 			words[i] = formatFloat(math.Float64frombits(v), 64, false)
-		case Int8, Int16, Int32, Int64:
+		case graph.Int8, graph.Int16, graph.Int32, graph.Int64:
 			words[i] = fmt.Sprint(int64(v<<(64-bits)) >> (64 - bits))
 		default:
 			words[i] = fmt.Sprint(v)

@@ -1,10 +1,12 @@
-package graph
+package graphtext
 
 import (
 	"math"
 	"slices"
 	"strings"
 	"testing"
+
+	"narrow/graph"
 )
 
 // everything uses each feature of the text form, as Format prints it.
@@ -39,10 +41,10 @@ func TestTextRoundTrip(t *testing.T) {
 func TestParseMeaning(t *testing.T) {
 	m := MustParse(everything)
 	g := m.Graph
-	if got := g.Inputs[0].Shape; !slices.Equal(got, []Dim{{Size: -1, Param: "N"}, {Size: 3}, {Size: -1}, {Size: 8}}) {
+	if got := g.Inputs[0].Shape; !slices.Equal(got, []graph.Dim{{Size: -1, Param: "N"}, {Size: 3}, {Size: -1}, {Size: 8}}) {
 		t.Errorf("shape of x: %v", got)
 	}
-	if v := g.Inputs[1]; v.Shape == nil || len(v.Shape) != 0 || v.Type != Int64 {
+	if v := g.Inputs[1]; v.Shape == nil || len(v.Shape) != 0 || v.Type != graph.Int64 {
 		t.Errorf("a scalar: %+v", v)
 	}
 	if v := g.Outputs[0]; v.Shape != nil {
@@ -59,7 +61,7 @@ func TestParseMeaning(t *testing.T) {
 	if !slices.Equal(n.Outputs, []string{"h", "", "1x"}) || !slices.Equal(n.Inputs, []string{"x", "w", ""}) || n.Name != "/layer1/conv/Conv" {
 		t.Errorf("node 0: %+v", n)
 	}
-	if a := n.Attr("pads"); a.Kind != AttrInts {
+	if a := n.Attr("pads"); a.Kind != graph.AttrInts {
 		t.Errorf("pads: %+v", a)
 	}
 	if n := g.Nodes[1]; n.Domain != "com.microsoft" || n.OpType != "Log" || len(n.Outputs) != 0 {
