@@ -20,7 +20,7 @@ RUN make install DESTDIR=/out PREFIX=/usr/local
 # Debian's small image has all that ONNX Runtime links (glibc, libstdc++).
 FROM debian:bookworm-slim
 COPY --from=build /out/usr/local /usr/local
-COPY --from=build /src/LICENSE /src/calibrate/ort/internal/capi/LICENSE.onnxruntime /usr/local/share/doc/narrow/
+COPY --from=build /src/LICENSE /src/engine/ort/internal/capi/LICENSE.onnxruntime /usr/local/share/doc/narrow/
 USER 65532:65532
 WORKDIR /work
 ENTRYPOINT ["narrow"]

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/refine"
 	"narrow/scheme"
 )
@@ -31,7 +32,7 @@ func saved(a Accuracy) string {
 }
 
 // refine does what [High] asks of a calibration, where r was resolved for it.
-func (r *Resolved) refine(ctx context.Context, c *calibrate.Calibrated, run calibrate.Runner, in calibrate.Batches, opts calibrate.Options) error {
+func (r *Resolved) refine(ctx context.Context, c *calibrate.Calibrated, run engine.Runner, in engine.Batches, opts calibrate.Options) error {
 	if r.Accuracy != High {
 		return nil
 	}

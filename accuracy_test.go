@@ -12,6 +12,7 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/export"
 	"narrow/graph/onnx"
 	"narrow/internal/testnet"
@@ -32,7 +33,7 @@ var highConfigs = map[string]string{
 		"tensor_quantize_config": {"weights": {"per_channel": true, "bit_width": 12}, "activation": {"symmetry": false}}}`,
 }
 
-func refined(t *testing.T, r *narrow.Resolved, in calibrate.Batches, threads int) *narrow.Calibrated {
+func refined(t *testing.T, r *narrow.Resolved, in engine.Batches, threads int) *narrow.Calibrated {
 	t.Helper()
 	c, err := r.Calibrate(context.Background(), testnet.Runner(t), in, calibrate.Options{Threads: threads})
 	if err != nil {
@@ -81,7 +82,7 @@ func TestRefineSameBytes(t *testing.T) {
 	for _, name := range []string{"default", "int4 weights"} {
 		var first map[string]string
 		for i, threads := range []int{1, 3} {
-			in := calibrate.Rebatch(pictures(40), []int{40, 7}[i])
+			in := engine.Rebatch(pictures(40), []int{40, 7}[i])
 			got := content(t, save(t, refined(t, testnet.ResolveFor(t, testnet.Bundled(t), highConfigs[name], narrow.High), in, threads)))
 			if i == 0 {
 				first = got
@@ -121,8 +122,8 @@ func TestRefineUnusualModels(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				var want [][]calibrate.Tensor
-				if _, err := c.Test(ctx, testnet.Runner(t), in, calibrate.TestOptions{Threads: 2, Constants: stored, Output: func(_ int, outs []calibrate.Tensor) error {
+				var want [][]engine.Tensor
+				if _, err := c.Test(ctx, testnet.Runner(t), in, calibrate.TestOptions{Threads: 2, Constants: stored, Output: func(_ int, outs []engine.Tensor) error {
 					want = append(want, slices.Clone(outs))
 					return nil
 				}}, false); err != nil {

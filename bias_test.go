@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/graph"
 	"narrow/internal/testnet"
 	"narrow/strategy"
@@ -14,12 +15,12 @@ import (
 // layouts is a Runner that counts the taps which see channels in blocks, or
 // keeps them all in C order.
 type layouts struct {
-	calibrate.Runner
+	engine.Runner
 	plain   bool
 	blocked int
 }
 
-func (l *layouts) Load(ctx context.Context, m *graph.Model, o calibrate.LoadOptions) (calibrate.Session, error) {
+func (l *layouts) Load(ctx context.Context, m *graph.Model, o engine.LoadOptions) (engine.Session, error) {
 	inBlocks := o.InBlocks
 	if l.plain {
 		o.AnyOrder, o.InBlocks = nil, nil
@@ -28,7 +29,7 @@ func (l *layouts) Load(ctx context.Context, m *graph.Model, o calibrate.LoadOpti
 	if err != nil {
 		return nil, err
 	}
-	if b, ok := s.(calibrate.Blocked); ok {
+	if b, ok := s.(engine.Blocked); ok {
 		for tap := range 1000 {
 			if b.Block(tap) > 1 {
 				l.blocked++
@@ -50,7 +51,7 @@ func TestBiasCorrectionInBlocks(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := func(l *layouts) map[string][]float32 {
-		c, err := r.Calibrate(context.Background(), l, calibrate.Rebatch(pictures(48), 8), calibrate.Options{})
+		c, err := r.Calibrate(context.Background(), l, engine.Rebatch(pictures(48), 8), calibrate.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

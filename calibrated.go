@@ -6,6 +6,7 @@ import (
 
 	"narrow/calibrate"
 	"narrow/diag"
+	"narrow/engine"
 	"narrow/export"
 	"narrow/graph"
 	"narrow/plan"
@@ -27,7 +28,7 @@ type Calibrated struct {
 
 // Calibrate runs the batches through the network and finds the scales; for
 // [High] it goes through them twice.
-func (r *Resolved) Calibrate(ctx context.Context, run calibrate.Runner, in calibrate.Batches, opts calibrate.Options) (*Calibrated, error) {
+func (r *Resolved) Calibrate(ctx context.Context, run engine.Runner, in engine.Batches, opts calibrate.Options) (*Calibrated, error) {
 	opts, err := r.propagation(opts)
 	if err != nil {
 		return nil, fmt.Errorf("calibrating %s: %w", r.Model.Path, err)
@@ -61,7 +62,7 @@ func (c *Calibrated) Encoding(name string, kind scheme.Kind) (scheme.Encoding, b
 // unless quantizedOnly is asked for. The quantized network computes with the
 // biases as they were calibrated; with those of [Calibrated.StoredBiases] in
 // opts.Constants it computes what the exported one does.
-func (c *Calibrated) Test(ctx context.Context, run calibrate.Runner, in calibrate.Batches, opts calibrate.TestOptions, quantizedOnly bool) (*calibrate.Result, error) {
+func (c *Calibrated) Test(ctx context.Context, run engine.Runner, in engine.Batches, opts calibrate.TestOptions, quantizedOnly bool) (*calibrate.Result, error) {
 	if !quantizedOnly && opts.Float == nil {
 		opts.Float = c.Model.Graph
 	}

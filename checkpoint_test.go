@@ -13,6 +13,7 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/internal/testnet"
 	"narrow/strategy"
 )
@@ -37,7 +38,7 @@ func TestCheckpoint(t *testing.T) {
 			t.Run(name+"/"+how.String(), func(t *testing.T) {
 				resolved := testnet.Resolve(t, m, text)
 				const samples, size = 54, 6
-				in := func() calibrate.Batches { return calibrate.Rebatch(pictures(samples), size) }
+				in := func() engine.Batches { return engine.Rebatch(pictures(samples), size) }
 				files := func(c *narrow.Calibrated, err error) map[string]string {
 					t.Helper()
 					if err != nil {
@@ -53,7 +54,7 @@ func TestCheckpoint(t *testing.T) {
 					}
 					return out
 				}
-				run := func(p *calibrate.Checkpoint, in calibrate.Batches) (*narrow.Calibrated, error) {
+				run := func(p *calibrate.Checkpoint, in engine.Batches) (*narrow.Calibrated, error) {
 					return resolved.Calibrate(context.Background(), testnet.Runner(t), in, calibrate.Options{Propagate: how, Checkpoint: p})
 				}
 				want := files(run(nil, in()))
@@ -89,8 +90,8 @@ func TestCheckpoint(t *testing.T) {
 }
 
 // from leaves out the batches before sample first.
-func from(in calibrate.Batches, first int) calibrate.Batches {
-	return func(yield func(*calibrate.Batch, error) bool) {
+func from(in engine.Batches, first int) engine.Batches {
+	return func(yield func(*engine.Batch, error) bool) {
 		for b, err := range in {
 			if err == nil && b.First < first {
 				continue

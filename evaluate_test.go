@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/internal/testnet"
 	"narrow/strategy"
 )
@@ -30,7 +31,7 @@ func TestEvaluate(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := 0
-	opts.Output = func(first int, outs []calibrate.Tensor) error {
+	opts.Output = func(first int, outs []engine.Tensor) error {
 		if first != seen || len(outs) != 1 || outs[0].Shape[1] != 10 {
 			t.Errorf("behind sample %d come outputs %v of sample %d", seen, outs, first)
 		}

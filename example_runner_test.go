@@ -10,6 +10,7 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/graph"
 	"narrow/graph/graphtext"
 	"narrow/graph/onnx"
@@ -21,14 +22,14 @@ import (
 // narrow's taps.
 type interpreter struct{}
 
-func (interpreter) Load(_ context.Context, m *graph.Model, opts calibrate.LoadOptions) (calibrate.Session, error) {
-	s := &interpretation{nodes: slices.Clone(m.Graph.Nodes), constants: map[string]calibrate.Tensor{}, outputs: opts.Outputs}
+func (interpreter) Load(_ context.Context, m *graph.Model, opts engine.LoadOptions) (engine.Session, error) {
+	s := &interpretation{nodes: slices.Clone(m.Graph.Nodes), constants: map[string]engine.Tensor{}, outputs: opts.Outputs}
 	for _, t := range m.Graph.Initializers {
 		x, err := t.Floats()
 		if err != nil {
 			return nil, err
 		}
-		s.constants[t.Name] = calibrate.Tensor{Type: t.Type, Shape: slices.Clone(t.Dims), Floats: slices.Clone(x)}
+		s.constants[t.Name] = engine.Tensor{Type: t.Type, Shape: slices.Clone(t.Dims), Floats: slices.Clone(x)}
 	}
 	if s.outputs == nil { // the graph's; an empty list means none
 		for _, v := range m.Graph.Outputs {
@@ -40,15 +41,15 @@ func (interpreter) Load(_ context.Context, m *graph.Model, opts calibrate.LoadOp
 
 type interpretation struct {
 	nodes     []*graph.Node // in topological order, as those of any model
-	constants map[string]calibrate.Tensor
+	constants map[string]engine.Tensor
 	outputs   []string
 }
 
 func (s *interpretation) Close() error { return nil }
 
-func (s *interpretation) Run(ctx context.Context, in map[string]calibrate.Tensor, hook calibrate.Hook) (map[string]calibrate.Tensor, error) {
-	values := map[string]calibrate.Tensor{}
-	value := func(name string) calibrate.Tensor {
+func (s *interpretation) Run(ctx context.Context, in map[string]engine.Tensor, hook engine.Hook) (map[string]engine.Tensor, error) {
+	values := map[string]engine.Tensor{}
+	value := func(name string) engine.Tensor {
 		if t, ok := in[name]; ok {
 			return t
 		}
@@ -63,9 +64,9 @@ func (s *interpretation) Run(ctx context.Context, in map[string]calibrate.Tensor
 			return nil, err
 		}
 		a := value(n.Input(0))
-		y := calibrate.Tensor{Type: graph.Float32, Shape: a.Shape, Floats: slices.Clone(a.Floats)}
+		y := engine.Tensor{Type: graph.Float32, Shape: a.Shape, Floats: slices.Clone(a.Floats)}
 		switch {
-		case n.Domain == calibrate.TapDomain && n.OpType == calibrate.TapOp:
+		case n.IsTap():
 			tap++
 			if hook == nil {
 				break
@@ -95,16 +96,16 @@ func (s *interpretation) Run(ctx context.Context, in map[string]calibrate.Tensor
 		}
 		values[n.Outputs[0]] = y
 	}
-	out := map[string]calibrate.Tensor{}
+	out := map[string]engine.Tensor{}
 	for _, name := range s.outputs {
 		out[name] = value(name)
 	}
 	return out, nil
 }
 
-func multiply(a, b calibrate.Tensor) calibrate.Tensor {
+func multiply(a, b engine.Tensor) engine.Tensor {
 	rows, inner, columns := int(a.Shape[0]), int(a.Shape[1]), int(b.Shape[1])
-	y := calibrate.Tensor{Type: graph.Float32, Shape: []int64{int64(rows), int64(columns)}, Floats: make([]float32, rows*columns)}
+	y := engine.Tensor{Type: graph.Float32, Shape: []int64{int64(rows), int64(columns)}, Floats: make([]float32, rows*columns)}
 	for r := range rows {
 		for c := range columns {
 			for k := range inner {
@@ -145,8 +146,8 @@ func Example_runner() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	batches := func(yield func(*calibrate.Batch, error) bool) {
-		yield(&calibrate.Batch{Count: 3, Inputs: map[string]calibrate.Tensor{
+	batches := func(yield func(*engine.Batch, error) bool) {
+		yield(&engine.Batch{Count: 3, Inputs: map[string]engine.Tensor{
 			"x": {Type: graph.Float32, Shape: []int64{3, 2}, Floats: []float32{1, 0.5, -1, 0.25, 0.5, -0.75}},
 		}}, nil)
 	}
@@ -158,7 +159,7 @@ func Example_runner() {
 	fmt.Println("x: scale", e.Scale[0])
 
 	_, err = calibrated.Test(ctx, interpreter{}, batches, calibrate.TestOptions{
-		Output: func(_ int, outputs []calibrate.Tensor) error {
+		Output: func(_ int, outputs []engine.Tensor) error {
 			fmt.Println("y:", outputs[0].Floats)
 			return nil
 		},

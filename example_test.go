@@ -10,16 +10,17 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
-	"narrow/calibrate/ort"
+	"narrow/engine"
+	"narrow/engine/ort"
 	"narrow/export"
 	"narrow/graph"
 	"narrow/graph/onnx"
 )
 
 // pictures yields n pictures of 28x28 grey pixels in 0..1, 16 at a time. Real
-// ones come from [narrow.Batches] over a set that package samples opened.
-func pictures(n int) calibrate.Batches {
-	return func(yield func(*calibrate.Batch, error) bool) {
+// ones come from [samples.Set.Batches].
+func pictures(n int) engine.Batches {
+	return func(yield func(*engine.Batch, error) bool) {
 		r := rand.New(rand.NewPCG(1, 2))
 		for first := 0; first < n; first += 16 {
 			count := min(16, n-first)
@@ -27,7 +28,7 @@ func pictures(n int) calibrate.Batches {
 			for i := range pixels {
 				pixels[i] = r.Float32()
 			}
-			b := &calibrate.Batch{First: first, Count: count, Inputs: map[string]calibrate.Tensor{
+			b := &engine.Batch{First: first, Count: count, Inputs: map[string]engine.Tensor{
 				"image": {Type: graph.Float32, Shape: []int64{int64(count), 1, 28, 28}, Floats: pixels},
 			}}
 			if !yield(b, nil) {
@@ -59,17 +60,17 @@ func Example() {
 	}
 	fmt.Println(len(findings), "findings")
 
-	engine, err := ort.Open("") // wherever ONNX Runtime is
+	runner, err := ort.Open("") // wherever ONNX Runtime is
 	if err != nil {
 		log.Fatal(err)
 	}
-	calibrated, err := resolved.Calibrate(ctx, engine, pictures(48), calibrate.Options{})
+	calibrated, err := resolved.Calibrate(ctx, runner, pictures(48), calibrate.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(len(calibrated.Plan.Tensors), "tensors calibrated on", calibrated.Result.Samples, "samples")
 
-	result, err := calibrated.Test(ctx, engine, pictures(64), calibrate.TestOptions{}, false)
+	result, err := calibrated.Test(ctx, runner, pictures(64), calibrate.TestOptions{}, false)
 	if err != nil {
 		log.Fatal(err)
 	}

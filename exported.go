@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/export"
 )
 
@@ -32,7 +33,7 @@ func (c *Calibrated) OpenExported(path string) (*Model, error) {
 
 // TestExported is [Calibrated.Test] with the exported model in the place of the
 // quantized network: nothing is simulated, the engine runs x as any program would.
-func (c *Calibrated) TestExported(ctx context.Context, run calibrate.Runner, x *Model, in calibrate.Batches, opts calibrate.TestOptions) (*calibrate.Result, error) {
+func (c *Calibrated) TestExported(ctx context.Context, run engine.Runner, x *Model, in engine.Batches, opts calibrate.TestOptions) (*calibrate.Result, error) {
 	res, err := calibrate.Compare(ctx, run, c.Model.Graph, x.Graph, in, opts)
 	if err != nil {
 		return nil, fmt.Errorf("testing %s: %w", x.Path, err)

@@ -5,8 +5,8 @@ import (
 	"testing"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/calibrate/observe"
+	"narrow/engine"
 	"narrow/graph"
 	"narrow/internal/testnet"
 	"narrow/strategy"
@@ -65,9 +65,9 @@ func TestFloatPartner(t *testing.T) {
 	}
 }
 
-func outputOf(t *testing.T, m *graph.Model, b *calibrate.Batch) calibrate.Tensor {
+func outputOf(t *testing.T, m *graph.Model, b *engine.Batch) engine.Tensor {
 	t.Helper()
-	s, err := testnet.Runner(t).Load(context.Background(), m, calibrate.LoadOptions{})
+	s, err := testnet.Runner(t).Load(context.Background(), m, engine.LoadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

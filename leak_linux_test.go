@@ -21,7 +21,7 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
-	"narrow/calibrate/ort"
+	"narrow/engine/ort"
 	"narrow/export"
 	"narrow/graph/onnx"
 	"narrow/samples"
@@ -130,11 +130,11 @@ func calibrateAndTest(r *ort.Runner, work string, i int) (err error) {
 	defer func() { err = errors.Join(err, set.Close()) }()
 	// A calibration that is broken off must leave nothing either.
 	short, cancel := context.WithCancel(ctx)
-	_, err = resolved.Calibrate(short, r, narrow.Batches(short, set, 4), calibrate.Options{Progress: func(int) { cancel() }})
+	_, err = resolved.Calibrate(short, r, set.Batches(short, 4), calibrate.Options{Progress: func(int) { cancel() }})
 	if cancel(); !errors.Is(err, context.Canceled) {
 		return errors.Join(errors.New("a cancelled calibration goes on"), err)
 	}
-	c, err := resolved.Calibrate(ctx, r, narrow.Batches(ctx, set, 4), calibrate.Options{Propagate: 1 + calibrate.Propagation(i/2%2)})
+	c, err := resolved.Calibrate(ctx, r, set.Batches(ctx, 4), calibrate.Options{Propagate: 1 + calibrate.Propagation(i/2%2)})
 	if err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func calibrateAndTest(r *ort.Runner, work string, i int) (err error) {
 	if c, _, err = narrow.Load(filepath.Join(work, "out"), m, nil); err != nil {
 		return err
 	}
-	if _, err := c.Test(ctx, r, narrow.Batches(ctx, set, 4), calibrate.TestOptions{}, false); err != nil {
+	if _, err := c.Test(ctx, r, set.Batches(ctx, 4), calibrate.TestOptions{}, false); err != nil {
 		return err
 	}
 	x, _, err := c.Export(export.Options{})

@@ -1,14 +1,12 @@
 package narrow
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"io"
 	"os"
 
-	"narrow/calibrate"
 	"narrow/diag"
 	"narrow/graph"
 	"narrow/graph/infer"
@@ -59,7 +57,7 @@ func (m *Model) Inputs() []samples.InputSpec {
 		if !ix.IsInput(v.Name) {
 			continue
 		}
-		s := samples.InputSpec{Name: v.Name, Type: samples.ElementType(v.Type)}
+		s := samples.InputSpec{Name: v.Name, Type: graph.DataType(v.Type)}
 		if v.Shape != nil { // a scalar has no dimensions, which is not the same as unknown ones
 			s.Dims = make([]int64, 0, len(v.Shape))
 		}
@@ -161,33 +159,4 @@ func (m *Model) quantizedAlready() diag.List {
 		Message: diag.Textf("the network is quantized already: it holds %d nodes such as %q", n, first),
 		Fix:     diag.Textf("give the float network that it was made from"),
 	}}
-}
-
-// Batches yields the samples of a set in batches of size.
-func Batches(ctx context.Context, set *samples.Set, size int) calibrate.Batches {
-	return BatchesFrom(ctx, set, size, 0)
-}
-
-// BatchesFrom yields the batches that [Batches] yields from sample start on,
-// which must be the first of one of them.
-func BatchesFrom(ctx context.Context, set *samples.Set, size, start int) calibrate.Batches {
-	shared := set.Shared()
-	fixed := set.FixedBatch()
-	return func(yield func(*calibrate.Batch, error) bool) {
-		for b, err := range set.BatchesFrom(ctx, size, start) {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			out := &calibrate.Batch{First: b.First, Count: b.Count, Names: b.Names, Inputs: make(map[string]calibrate.Tensor, len(b.Inputs)), Shared: shared, Size: fixed}
-			for name, a := range b.Inputs {
-				out.Inputs[name] = calibrate.Tensor{Type: graph.DataType(a.Type), Shape: a.Shape, Floats: a.Floats, Raw: a.Raw}
-			}
-			more := yield(out, nil)
-			b.Release()
-			if !more {
-				return
-			}
-		}
-	}
 }

@@ -9,10 +9,9 @@
 // load, which package graph/onnx writes to a file; [Calibrated.Save] and [Load]
 // keep a calibration in a folder. The examples show the whole of it.
 //
-// Samples come as [calibrate.Batches], from anywhere: [Batches] makes them from
-// a set that package samples opened. The engine is a [calibrate.Runner]:
-// package calibrate/ort has the one on ONNX Runtime, and the second example one
-// of another kind. This package itself contains no cgo.
+// Samples come as [engine.Batches], from anywhere: package samples makes them
+// of images and arrays. The engine is an [engine.Runner]: package engine/ort
+// has the one on ONNX Runtime, and the second example one of another kind. This package itself contains no cgo.
 //
 // The same inputs give the same bytes, whatever the number of threads.
 package narrow

@@ -16,6 +16,7 @@ import (
 	"narrow"
 	"narrow/calibrate"
 	"narrow/diag"
+	"narrow/engine"
 	"narrow/export"
 	"narrow/graph/onnx"
 	"narrow/internal/testnet"
@@ -76,7 +77,7 @@ func outputs(t *testing.T, c *narrow.Calibrated) ([]float32, calibrate.Result) {
 	t.Helper()
 	var all []float32
 	res, err := c.Test(context.Background(), testnet.Runner(t), pictures(40), calibrate.TestOptions{
-		Output: func(_ int, outs []calibrate.Tensor) error {
+		Output: func(_ int, outs []engine.Tensor) error {
 			all = append(all, outs[0].Floats...)
 			return nil
 		},

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/internal/testnet"
 )
 
@@ -37,7 +38,7 @@ func TestSplits(t *testing.T) {
 			var first string
 			for _, size := range []int{1, 8, 32, 3} {
 				r := testnet.Resolve(t, m, config)
-				c, err := r.Calibrate(context.Background(), testnet.Runner(t), calibrate.Rebatch(pictures(40), size), calibrate.Options{Propagate: calibrate.Float})
+				c, err := r.Calibrate(context.Background(), testnet.Runner(t), engine.Rebatch(pictures(40), size), calibrate.Options{Propagate: calibrate.Float})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -60,9 +61,9 @@ func TestSplits(t *testing.T) {
 // TestInvalid: NaN and Inf are told with the tensor and the sample, or passed
 // over where asked.
 func TestInvalid(t *testing.T) {
-	spoiled := func(v float32) calibrate.Batches {
-		return func(yield func(*calibrate.Batch, error) bool) {
-			for b, err := range calibrate.Rebatch(pictures(40), 8) {
+	spoiled := func(v float32) engine.Batches {
+		return func(yield func(*engine.Batch, error) bool) {
+			for b, err := range engine.Rebatch(pictures(40), 8) {
 				if err == nil && b.First == 16 {
 					x := b.Inputs
 					for name, in := range x {

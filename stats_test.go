@@ -12,11 +12,12 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/internal/testnet"
 )
 
 // saveStats calibrates r in float propagation and returns the statistics.
-func saveStats(t *testing.T, r *narrow.Resolved, in calibrate.Batches, samplesSHA256 string, opts calibrate.Options) []byte {
+func saveStats(t *testing.T, r *narrow.Resolved, in engine.Batches, samplesSHA256 string, opts calibrate.Options) []byte {
 	t.Helper()
 	info, err := r.StatsInfo(samplesSHA256)
 	if err != nil {

@@ -10,14 +10,15 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/graph"
 	"narrow/internal/testnet"
 )
 
 // batch is one batch of rows for the input x.
-func batch(rows int, x []float32, dims ...int64) calibrate.Batches {
-	return func(yield func(*calibrate.Batch, error) bool) {
-		yield(&calibrate.Batch{Count: rows, Inputs: map[string]calibrate.Tensor{
+func batch(rows int, x []float32, dims ...int64) engine.Batches {
+	return func(yield func(*engine.Batch, error) bool) {
+		yield(&engine.Batch{Count: rows, Inputs: map[string]engine.Tensor{
 			"x": {Type: graph.Float32, Shape: append([]int64{int64(rows)}, dims...), Floats: x},
 		}}, nil)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/plan"
 )
 
@@ -14,7 +15,7 @@ import (
 // rewrite it as the first one does. What cannot take part is nil in the result:
 // strategies of another network, and those that [calibrate.CalibrateTogether]
 // leaves out. All must be of one model.
-func CalibrateTogether(ctx context.Context, run calibrate.Runner, rs []*Resolved, in calibrate.Batches, opts calibrate.Options) ([]*Calibrated, error) {
+func CalibrateTogether(ctx context.Context, run engine.Runner, rs []*Resolved, in engine.Batches, opts calibrate.Options) ([]*Calibrated, error) {
 	if len(rs) == 0 {
 		return nil, errors.New("there is no strategy to calibrate by")
 	}

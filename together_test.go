@@ -9,6 +9,7 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/internal/testnet"
 )
 
@@ -35,7 +36,7 @@ func TestCalibrateTogether(t *testing.T) {
 		rs = append(rs, testnet.Resolve(t, m, text))
 	}
 	passes := 0
-	in := func(yield func(*calibrate.Batch, error) bool) {
+	in := func(yield func(*engine.Batch, error) bool) {
 		passes++
 		testnet.Blobs(20, 6)(yield)
 	}

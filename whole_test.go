@@ -11,7 +11,8 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
-	"narrow/calibrate/ort"
+	"narrow/engine"
+	"narrow/engine/ort"
 	"narrow/export"
 	"narrow/graph"
 	"narrow/graph/onnx"
@@ -114,15 +115,15 @@ var unusual = []struct {
 }
 
 // someBatches are samples for m: two batches of 6, or 6 of one sample.
-func someBatches(m *graph.Model, shared map[string]bool, one bool) calibrate.Batches {
-	return func(yield func(*calibrate.Batch, error) bool) {
+func someBatches(m *graph.Model, shared map[string]bool, one bool) engine.Batches {
+	return func(yield func(*engine.Batch, error) bool) {
 		r := rand.New(rand.NewPCG(1, 2))
 		rows, count := 6, 2
 		if one {
 			rows, count = 1, 6
 		}
 		for i := range count {
-			b := &calibrate.Batch{First: i * rows, Count: rows, Inputs: map[string]calibrate.Tensor{}, Shared: shared}
+			b := &engine.Batch{First: i * rows, Count: rows, Inputs: map[string]engine.Tensor{}, Shared: shared}
 			if one {
 				b.Size = 1
 			}
@@ -136,8 +137,8 @@ func someBatches(m *graph.Model, shared map[string]bool, one bool) calibrate.Bat
 	}
 }
 
-func someTensor(r *rand.Rand, v *graph.Value, rows int, shared bool) calibrate.Tensor {
-	t := calibrate.Tensor{Type: v.Type, Shape: []int64{}}
+func someTensor(r *rand.Rand, v *graph.Value, rows int, shared bool) engine.Tensor {
+	t := engine.Tensor{Type: v.Type, Shape: []int64{}}
 	for i, d := range v.Shape {
 		switch {
 		case i == 0 && !shared && d.Size != 3:
@@ -167,7 +168,7 @@ func someTensor(r *rand.Rand, v *graph.Value, rows int, shared bool) calibrate.T
 // TestUnusualModels takes each model from the file to an export that ONNX
 // Runtime loads, optimized and not, and holds its outputs to those of Test.
 func TestUnusualModels(t *testing.T) {
-	engine := testnet.Runner(t)
+	runner := testnet.Runner(t)
 	for _, u := range unusual {
 		for name, config := range wholeStrategies {
 			for _, how := range []calibrate.Propagation{calibrate.Progressive, calibrate.Float} {
@@ -179,7 +180,7 @@ func TestUnusualModels(t *testing.T) {
 					}
 					batches := someBatches(m.Graph, u.shared, u.one)
 					ctx := context.Background()
-					c, err := r.Calibrate(ctx, engine, batches, calibrate.Options{Propagate: how, Threads: 2})
+					c, err := r.Calibrate(ctx, runner, batches, calibrate.Options{Propagate: how, Threads: 2})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -188,9 +189,9 @@ func TestUnusualModels(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					var want [][]calibrate.Tensor
-					res, err := c.Test(ctx, engine, batches, calibrate.TestOptions{Threads: 2, Constants: stored, Output: func(_ int, outs []calibrate.Tensor) error {
-						want = append(want, append([]calibrate.Tensor(nil), outs...))
+					var want [][]engine.Tensor
+					res, err := c.Test(ctx, runner, batches, calibrate.TestOptions{Threads: 2, Constants: stored, Output: func(_ int, outs []engine.Tensor) error {
+						want = append(want, append([]engine.Tensor(nil), outs...))
 						return nil
 					}}, false)
 					if err != nil {
@@ -208,7 +209,7 @@ func TestUnusualModels(t *testing.T) {
 						t.Fatal(err)
 					}
 					for _, plain := range []bool{true, false} {
-						runExport(t, engine, c, file, plain, batches, want)
+						runExport(t, runner, c, file, plain, batches, want)
 					}
 				})
 			}
@@ -217,15 +218,15 @@ func TestUnusualModels(t *testing.T) {
 }
 
 // runExport holds the outputs of an exported file to those wanted.
-func runExport(t *testing.T, engine *ort.Runner, c *narrow.Calibrated, file string, plain bool, in calibrate.Batches, want [][]calibrate.Tensor) {
+func runExport(t *testing.T, runner *ort.Runner, c *narrow.Calibrated, file string, plain bool, in engine.Batches, want [][]engine.Tensor) {
 	t.Helper()
-	s, err := engine.LoadFile(context.Background(), file, ort.FileOptions{Threads: 1, Unoptimized: plain})
+	s, err := runner.LoadFile(context.Background(), file, ort.FileOptions{Threads: 1, Unoptimized: plain})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if n := calibrate.FixedBatch(c.Model.Graph); n > 0 {
-		in = calibrate.Rebatch(in, n)
+	if n := engine.FixedBatch(c.Model.Graph); n > 0 {
+		in = engine.Rebatch(in, n)
 	}
 	i := 0
 	for b, err := range in {

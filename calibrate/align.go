@@ -172,3 +172,10 @@ func (c *Calibrated) alignShift(op *plan.Operation) {
 		c.setFix(op.Weights, *w-shift+ShiftMax, "the DPU shifts a bias left by at most 16: weights fix position lowered")
 	}
 }
+
+// Align makes scales agree anew where the hardware needs it, after some have
+// been chosen otherwise.
+func (c *Calibrated) Align() {
+	clear(c.Aligned)
+	c.align()
+}

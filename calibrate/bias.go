@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"narrow/engine"
 	"narrow/graph"
 	"narrow/graph/op"
 	"narrow/internal/kernel"
@@ -167,10 +168,10 @@ func (k *corrector) endOf(t *plan.Tensor) *plan.Operation {
 }
 
 // compare handles the two results of an operation, the side version's first
-// (see [Hook]): it adds what the bias changed since the network was loaded, and
+// (see [engine.Hook]): it adds what the bias changed since the network was loaded, and
 // measures the error unless the quantizer right behind does. block says how many
 // channels lie together in the own result.
-func (k *corrector) compare(op *plan.Operation, b *Batch, dst, src []float32, shape []int64, block int) {
+func (k *corrector) compare(op *plan.Operation, b *engine.Batch, dst, src []float32, shape []int64, block int) {
 	l := k.byOp[op]
 	if dst == nil {
 		l.side = src
@@ -178,7 +179,7 @@ func (k *corrector) compare(op *plan.Operation, b *Batch, dst, src []float32, sh
 	}
 	side := l.side
 	l.side = nil
-	if !SameMemory(dst, src) {
+	if !engine.SameMemory(dst, src) {
 		copy(dst, src)
 	}
 	if k.c.opts.Propagate == Float {

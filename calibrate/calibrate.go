@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"narrow/calibrate/observe"
+	"narrow/engine"
 	"narrow/graph"
 	"narrow/internal/kernel"
 	"narrow/plan"
@@ -126,7 +127,7 @@ type calibration struct {
 
 // Calibrate runs the plan's network over the batches and returns the encodings
 // of all tensors. Errors name the tensor and the sample.
-func Calibrate(ctx context.Context, p *plan.Plan, r Runner, in Batches, opts Options) (*Calibrated, error) {
+func Calibrate(ctx context.Context, p *plan.Plan, r engine.Runner, in engine.Batches, opts Options) (*Calibrated, error) {
 	c, err := newCalibration(p, opts)
 	if err != nil {
 		return nil, err
@@ -287,13 +288,13 @@ func (c *Calibrated) FloatConstant(t *plan.Tensor) ([]float32, error) {
 // and the scales must not show it.
 const floatChunk = 8
 
-func (c *calibration) run(ctx context.Context, r Runner, in Batches) error {
+func (c *calibration) run(ctx context.Context, r engine.Runner, in engine.Batches) error {
 	size := 0
 	if c.opts.Propagate == Float {
 		size = floatChunk
 	}
 	var n *network
-	var session Session
+	var session engine.Session
 	defer func() {
 		if session != nil {
 			session.Close()
@@ -331,7 +332,7 @@ func (c *calibration) run(ctx context.Context, r Runner, in Batches) error {
 		}
 		settled, done = append([]*correction{}, settled...), c.out.Samples
 	}
-	for b, err := range fit(in, c.plan.Model, size) {
+	for b, err := range engine.Fit(in, c.plan.Model, size) {
 		if err != nil {
 			return err
 		}
@@ -353,7 +354,7 @@ func (c *calibration) run(ctx context.Context, r Runner, in Batches) error {
 		if err != nil {
 			return err
 		}
-		if _, err := runPlain(ctx, session, b.Inputs, func(tap int, dst, src []float32, shape []int64) error {
+		if _, err := engine.Run(ctx, session, b.Inputs, func(tap int, dst, src []float32, shape []int64) error {
 			return n.hook(tap, b, dst, src, shape)
 		}); err != nil {
 			return err
@@ -375,7 +376,7 @@ func (c *calibration) run(ctx context.Context, r Runner, in Batches) error {
 
 // tap observes and quantizes one tensor of one batch, in progressive
 // propagation.
-func (c *calibration) tap(t *plan.Tensor, b *Batch, dst, src []float32, shape []int64) error {
+func (c *calibration) tap(t *plan.Tensor, b *engine.Batch, dst, src []float32, shape []int64) error {
 	if len(src) == 0 {
 		c.empty[t] = true
 		return nil
@@ -408,7 +409,7 @@ func (c *calibration) tap(t *plan.Tensor, b *Batch, dst, src []float32, shape []
 	return observe.Apply(c.pool, dst, src, t.Settings.Settings, e, shape)
 }
 
-func (c *calibration) observe(t *plan.Tensor, b *Batch, x []float32, shape []int64) error {
+func (c *calibration) observe(t *plan.Tensor, b *engine.Batch, x []float32, shape []int64) error {
 	o := c.obs[t]
 	if o == nil {
 		if !c.pool.MinMax(x).Finite {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"narrow/calibrate/observe"
+	"narrow/engine"
 	"narrow/graph"
 	"narrow/internal/kernel"
 	"narrow/plan"
@@ -71,8 +72,8 @@ type entry struct {
 }
 
 // tap takes one watched value of one batch; values go on as they are.
-func (f *floatRun) tap(w *plan.Tensor, b *Batch, dst, src []float32, shape []int64) error {
-	if !SameMemory(dst, src) {
+func (f *floatRun) tap(w *plan.Tensor, b *engine.Batch, dst, src []float32, shape []int64) error {
+	if !engine.SameMemory(dst, src) {
 		copy(dst, src)
 	}
 	if len(src) == 0 {
@@ -84,7 +85,7 @@ func (f *floatRun) tap(w *plan.Tensor, b *Batch, dst, src []float32, shape []int
 		}
 		return nil
 	}
-	x, shape, n := samplesOf(b, src, shape)
+	x, shape, n := b.Samples(src, shape)
 	if f.stats != nil {
 		es := f.records(w.Name, x, shape, n)
 		if err := f.stats.records(w, b.First, es); err != nil {
@@ -111,18 +112,6 @@ func (f *floatRun) tap(w *plan.Tensor, b *Batch, dst, src []float32, shape []int
 		p.add(f.c.pool, x, shape, n)
 	}
 	return nil
-}
-
-// samplesOf returns the elements of a value that belong to samples, without
-// those that pad the batch, their shape, and how many samples they are; a value
-// without an axis for samples counts as one.
-func samplesOf(b *Batch, x []float32, shape []int64) ([]float32, []int64, int) {
-	rows := padded(b)
-	if len(shape) == 0 || shape[0] == 0 || int(shape[0])%rows != 0 {
-		return x, shape, 1
-	}
-	own := append([]int64{shape[0] / int64(rows) * int64(b.Count)}, shape[1:]...)
-	return x[:len(x)/rows*b.Count], own, b.Count
 }
 
 // one returns the shape of one of n samples.
@@ -171,7 +160,7 @@ func (c *calibration) feed(t *plan.Tensor, e entry, sample string, invalid *int)
 
 // observeFloat gives a tensor of the plan the values of some samples. Where
 // invalid ones are passed over, that is sample by sample.
-func (c *calibration) observeFloat(t *plan.Tensor, b *Batch, x []float32, shape []int64, n int) error {
+func (c *calibration) observeFloat(t *plan.Tensor, b *engine.Batch, x []float32, shape []int64, n int) error {
 	o, per := c.obs[t], len(x)/n
 	observed := func(x []float32, shape []int64, n int) error {
 		switch {

@@ -3,6 +3,7 @@ package calibrate
 import (
 	"testing"
 
+	"narrow/engine"
 	"narrow/internal/bounded"
 )
 
@@ -20,7 +21,7 @@ func FuzzRestore(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		b := &Batch{Count: 2}
+		b := &engine.Batch{Count: 2}
 		for _, t := range p.Activations() {
 			x, shape := []float32{1, -2, 3, 0.25}, []int64{2, 2}
 			if t.Name == "y" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"narrow/engine"
 	"narrow/graph"
 	"narrow/plan"
 )
@@ -64,13 +65,13 @@ func (c *calibration) network(rows int, again bool) (*network, error) {
 }
 
 // load readies the network.
-func (n *network) load(ctx context.Context, r Runner) (Session, error) {
-	s, err := r.Load(ctx, n.model, LoadOptions{Threads: n.c.opts.Threads, Outputs: []string{}, AnyOrder: n.anyOrder, InBlocks: n.inBlocks})
+func (n *network) load(ctx context.Context, r engine.Runner) (engine.Session, error) {
+	s, err := r.Load(ctx, n.model, engine.LoadOptions{Threads: n.c.opts.Threads, Outputs: []string{}, AnyOrder: n.anyOrder, InBlocks: n.inBlocks})
 	if err != nil {
 		return nil, err
 	}
 	n.block = func(int) int { return 1 }
-	if b, ok := s.(Blocked); ok {
+	if b, ok := s.(engine.Blocked); ok {
 		n.block = b.Block
 	}
 	return s, nil
@@ -92,7 +93,7 @@ func (n *network) anyOrder(tap int) bool {
 	return t.Role == plan.Quantize && n.c.opts.Propagate == Progressive && n.c.bias.endOf(t.Tensor) == nil
 }
 
-func (n *network) hook(tap int, b *Batch, dst, src []float32, shape []int64) error {
+func (n *network) hook(tap int, b *engine.Batch, dst, src []float32, shape []int64) error {
 	t := n.taps[tap]
 	if t.Role == plan.Compare {
 		n.c.bias.compare(t.Operation, b, dst, src, shape, n.block(tap))
@@ -113,25 +114,4 @@ func (n *network) hook(tap int, b *Batch, dst, src []float32, shape []int64) err
 		n.c.bias.judgeEnd(op, dst, shape, n.block(tap))
 	}
 	return nil
-}
-
-// runPlain runs s once. An error of the hook comes back as it is: it names the
-// layer, the tensor and the sample, and the engine's names for taps around it
-// would say nothing more.
-func runPlain(ctx context.Context, s Session, in map[string]Tensor, hook Hook) (map[string]Tensor, error) {
-	if hook == nil {
-		return s.Run(ctx, in, nil)
-	}
-	var own error
-	out, err := s.Run(ctx, in, func(tap int, dst, src []float32, shape []int64) error {
-		if err := hook(tap, dst, src, shape); err != nil {
-			own = err
-			return err
-		}
-		return nil
-	})
-	if own != nil {
-		return nil, own
-	}
-	return out, err
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"narrow/calibrate/observe"
+	"narrow/engine"
 	"narrow/internal/kernel"
 )
 
@@ -58,7 +59,7 @@ type scorer struct {
 }
 
 // add counts a batch's outputs. count is the number of real samples in it.
-func (s *scorer) add(first, count int, f, q []Tensor) {
+func (s *scorer) add(first, count int, f, q []engine.Tensor) {
 	s.addQuality(count, f, q)
 	if len(f) == 0 || f[0].Floats == nil || len(f[0].Floats)%count != 0 || len(f[0].Floats) != len(q[0].Floats) || len(f[0].Floats) == 0 {
 		s.n += count
@@ -92,7 +93,7 @@ func (s *scorer) add(first, count int, f, q []Tensor) {
 
 // addQuality compares a batch's outputs, without the samples whose float
 // outputs are not finite: one of them would be all that the ratio tells.
-func (s *scorer) addQuality(count int, f, q []Tensor) {
+func (s *scorer) addQuality(count int, f, q []engine.Tensor) {
 	invalid := make([]bool, count)
 	for i := range f {
 		ref, test := f[i].Floats, q[i].Floats
@@ -168,3 +169,21 @@ func rank(x []float32, label int) int {
 	}
 	return n
 }
+
+// A Score adds up the outputs of a tested network against a reference's, batch
+// by batch. The zero value has no labels.
+type Score struct{ s scorer }
+
+// NewScore returns a score that has seen nothing; labels are the samples'
+// classes, from the first sample of all, or nil.
+func NewScore(labels []int) *Score { return &Score{scorer{labels: labels}} }
+
+// Add adds a batch's [engine.Outputs], of count samples from first on, which have
+// labels where there are any. What is of the reference is called float in the
+// result.
+func (s *Score) Add(first, count int, reference, tested []engine.Tensor) {
+	s.s.add(first, count, reference, tested)
+}
+
+// Result returns what was added up.
+func (s *Score) Result() *Result { return s.s.result() }

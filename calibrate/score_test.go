@@ -5,11 +5,12 @@ import (
 	"math"
 	"testing"
 
+	"narrow/engine"
 	"narrow/graph"
 )
 
-func rowsOf(per int, x ...float32) []Tensor {
-	return []Tensor{{Type: graph.Float32, Shape: []int64{int64(len(x) / per), int64(per)}, Floats: x}}
+func rowsOf(per int, x ...float32) []engine.Tensor {
+	return []engine.Tensor{{Type: graph.Float32, Shape: []int64{int64(len(x) / per), int64(per)}, Floats: x}}
 }
 
 // TestScore: by hand. Three samples of six classes; the second output's tie
@@ -24,7 +25,7 @@ func TestScore(t *testing.T) {
 		9, 9, 7, 6, 5, 4,
 		0, 0, 1, 0, 0, 0)
 	s := &scorer{labels: []int{9, 5, 0, 4}}
-	s.add(1, 2, []Tensor{{Type: graph.Float32, Shape: []int64{2, 6}, Floats: f[0].Floats[:12]}}, []Tensor{{Type: graph.Float32, Shape: []int64{2, 6}, Floats: q[0].Floats[:12]}})
+	s.add(1, 2, []engine.Tensor{{Type: graph.Float32, Shape: []int64{2, 6}, Floats: f[0].Floats[:12]}}, []engine.Tensor{{Type: graph.Float32, Shape: []int64{2, 6}, Floats: q[0].Floats[:12]}})
 	s.add(3, 1, rowsOf(6, f[0].Floats[12:]...), rowsOf(6, q[0].Floats[12:]...))
 	r := s.result()
 	third := 1.0 / 3

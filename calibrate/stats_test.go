@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"testing"
 
+	"narrow/engine"
 	"narrow/graph/graphtext"
 	"narrow/internal/bounded"
 	"narrow/plan"
@@ -33,7 +34,7 @@ func smallStats(t testing.TB) (*plan.Plan, []byte) {
 	}
 	c.float.stats = newStatsWriter(&SaveStats{W: &buf}, c.float.watched.Tensors)
 	c.float.gatherAll()
-	b := &Batch{Count: 2}
+	b := &engine.Batch{Count: 2}
 	for _, w := range c.float.watched.Tensors {
 		shape := []int64{2, 2}
 		x := []float32{1, -2, 3, 0.25}

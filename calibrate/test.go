@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"narrow/calibrate/observe"
+	"narrow/engine"
 	"narrow/graph"
 	"narrow/internal/kernel"
 	"narrow/plan"
@@ -28,14 +29,14 @@ type TestOptions struct {
 	// Output, when set, is called with the quantized network's outputs of
 	// every batch, in the graph's order, cut to the samples that are real. The
 	// first axis is the sample; where an output has no such axis, it gets one.
-	Output func(first int, outputs []Tensor) error
+	Output func(first int, outputs []engine.Tensor) error
 	// Progress, when set, is called after every batch with the number of
 	// samples done.
 	Progress func(samples int)
 }
 
 // Test runs the float and the quantized network over the batches.
-func (c *Calibrated) Test(ctx context.Context, r Runner, in Batches, opts TestOptions) (*Result, error) {
+func (c *Calibrated) Test(ctx context.Context, r engine.Runner, in engine.Batches, opts TestOptions) (*Result, error) {
 	res, err := TestAll(ctx, r, in, []*Calibrated{c}, opts)
 	if err != nil {
 		return nil, err
@@ -46,27 +47,27 @@ func (c *Calibrated) Test(ctx context.Context, r Runner, in Batches, opts TestOp
 // TestAll is [Calibrated.Test] for several calibrations of one model at once:
 // the samples are read, and the float network runs, once for all. The results
 // are those that each has alone. opts.Output gets the first one's outputs.
-func TestAll(ctx context.Context, r Runner, in Batches, cs []*Calibrated, opts TestOptions) ([]*Result, error) {
+func TestAll(ctx context.Context, r engine.Runner, in engine.Batches, cs []*Calibrated, opts TestOptions) ([]*Result, error) {
 	if len(cs) == 0 {
 		return nil, errors.New("there is no calibration to test")
 	}
 	pool := kernel.NewPool(Options{Threads: opts.Threads}.threads())
-	quantized, hooks := make([]Session, len(cs)), make([]Hook, len(cs))
+	quantized, hooks := make([]engine.Session, len(cs)), make([]engine.Hook, len(cs))
 	for i, c := range cs {
 		sim, err := c.Simulation(pool, opts.Constants)
 		if err != nil {
 			return nil, err
 		}
-		if quantized[i], err = r.Load(ctx, sim.Model, LoadOptions{Threads: opts.Threads, AnyOrder: func(int) bool { return true }}); err != nil {
+		if quantized[i], err = r.Load(ctx, sim.Model, engine.LoadOptions{Threads: opts.Threads, AnyOrder: func(int) bool { return true }}); err != nil {
 			return nil, err
 		}
 		defer quantized[i].Close()
 		hooks[i] = c.Quantizer(sim, pool)
 	}
-	var float Session
+	var float engine.Session
 	if opts.Float != nil {
 		var err error
-		if float, err = r.Load(ctx, opts.Float, LoadOptions{Threads: opts.Threads}); err != nil {
+		if float, err = r.Load(ctx, opts.Float, engine.LoadOptions{Threads: opts.Threads}); err != nil {
 			return nil, err
 		}
 		defer float.Close()
@@ -77,10 +78,10 @@ func TestAll(ctx context.Context, r Runner, in Batches, cs []*Calibrated, opts T
 // against scores the sessions of quantized networks, each with its hook, against
 // that of the float one, nil where none is to run. m says how the batches are cut
 // and which outputs there are; o.Output gets the first network's.
-func (o TestOptions) against(ctx context.Context, in Batches, m *graph.Model, float Session, quantized []Session, hooks []Hook) ([]*Result, error) {
-	res, err := o.score(ctx, in, m, len(quantized), func(b *Batch) (f []Tensor, qs [][]Tensor, err error) {
+func (o TestOptions) against(ctx context.Context, in engine.Batches, m *graph.Model, float engine.Session, quantized []engine.Session, hooks []engine.Hook) ([]*Result, error) {
+	res, err := o.score(ctx, in, m, len(quantized), func(b *engine.Batch) (f []engine.Tensor, qs [][]engine.Tensor, err error) {
 		for i, s := range quantized {
-			q, err := outputsOf(ctx, s, b, hooks[i], m.Graph.Outputs)
+			q, err := engine.Outputs(ctx, s, b, hooks[i], m.Graph.Outputs)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -92,7 +93,7 @@ func (o TestOptions) against(ctx context.Context, in Batches, m *graph.Model, fl
 			}
 		}
 		if float != nil {
-			f, err = outputsOf(ctx, float, b, nil, m.Graph.Outputs)
+			f, err = engine.Outputs(ctx, float, b, nil, m.Graph.Outputs)
 		}
 		return f, qs, err
 	})
@@ -107,13 +108,13 @@ func (o TestOptions) against(ctx context.Context, in Batches, m *graph.Model, fl
 // score runs run over the batches, cut as the model m needs them, and adds up
 // the outputs that it returns: the float network's, nil where none runs, and
 // those of n quantized ones.
-func (o TestOptions) score(ctx context.Context, in Batches, m *graph.Model, n int, run func(*Batch) (f []Tensor, qs [][]Tensor, err error)) ([]*Result, error) {
+func (o TestOptions) score(ctx context.Context, in engine.Batches, m *graph.Model, n int, run func(*engine.Batch) (f []engine.Tensor, qs [][]engine.Tensor, err error)) ([]*Result, error) {
 	scores := make([]scorer, n)
 	for i := range scores {
 		scores[i].labels = o.Labels
 	}
 	samples := 0
-	for b, err := range fit(in, m, 0) {
+	for b, err := range engine.Fit(in, m, 0) {
 		if err != nil {
 			return nil, err
 		}
@@ -149,15 +150,6 @@ func (o TestOptions) score(ctx context.Context, in Batches, m *graph.Model, n in
 	return res, nil
 }
 
-// outputsOf runs s over a batch and returns its outputs in the given order.
-func outputsOf(ctx context.Context, s Session, b *Batch, hook Hook, order []*graph.Value) ([]Tensor, error) {
-	out, err := runPlain(ctx, s, b.Inputs, hook)
-	if err != nil {
-		return nil, err
-	}
-	return inOrder(out, order, b)
-}
-
 // Simulation returns the quantized network as it is tested: constants
 // quantized but for those given, a tap at every quantized input and activation.
 func (c *Calibrated) Simulation(pool *kernel.Pool, constants map[*plan.Tensor][]float32) (*plan.Simulation, error) {
@@ -176,7 +168,7 @@ func (c *Calibrated) Simulation(pool *kernel.Pool, constants map[*plan.Tensor][]
 }
 
 // Quantizer quantizes at every tap of sim, which [Calibrated.Simulation] made.
-func (c *Calibrated) Quantizer(sim *plan.Simulation, pool *kernel.Pool) Hook {
+func (c *Calibrated) Quantizer(sim *plan.Simulation, pool *kernel.Pool) engine.Hook {
 	type quantizer struct {
 		s scheme.Settings
 		e scheme.Encoding
@@ -193,39 +185,4 @@ func (c *Calibrated) Quantizer(sim *plan.Simulation, pool *kernel.Pool) Hook {
 		}
 		return nil
 	}
-}
-
-// bySample returns an output of a run of rows samples, with the sample as its
-// first axis, cut to the first count of them. An output that does not divide
-// into samples stays as it is.
-func (t Tensor) bySample(rows, count int) Tensor {
-	switch {
-	case len(t.Shape) > 0 && int(t.Shape[0]) == rows:
-	case rows == 1:
-		t.Shape = append([]int64{1}, t.Shape...)
-	case len(t.Shape) > 0 && t.Shape[0] > 0 && int(t.Shape[0])%rows == 0:
-		// Several rows a sample, such as the windows of an image.
-		t.Shape = append([]int64{int64(rows), t.Shape[0] / int64(rows)}, t.Shape[1:]...)
-	default:
-		return t
-	}
-	if count < rows {
-		t = t.rows(0, count)
-	}
-	return t
-}
-
-// inOrder returns a run's outputs in the graph's order, without the rows that
-// pad a batch.
-func inOrder(out map[string]Tensor, order []*graph.Value, b *Batch) ([]Tensor, error) {
-	ts := make([]Tensor, len(order))
-	rows := padded(b)
-	for i, v := range order {
-		t, ok := out[v.Name]
-		if !ok {
-			return nil, fmt.Errorf("the engine did not return the output %q", v.Name)
-		}
-		ts[i] = t.bySample(rows, b.Count)
-	}
-	return ts, nil
 }

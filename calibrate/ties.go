@@ -2,6 +2,7 @@ package calibrate
 
 import (
 	"narrow/calibrate/observe"
+	"narrow/engine"
 	"narrow/plan"
 	"narrow/scheme"
 )
@@ -13,7 +14,7 @@ type Ties struct{ Elements, Differing int64 }
 
 // audit quantizes the elements of a batch that belong to samples, and counts
 // them; it returns how many they are, or 0 for tensors that are not audited.
-func (c *calibration) audit(t *plan.Tensor, b *Batch, dst, src []float32, shape []int64, e scheme.Encoding) int {
+func (c *calibration) audit(t *plan.Tensor, b *engine.Batch, dst, src []float32, shape []int64, e scheme.Encoding) int {
 	s := t.Settings.Settings
 	if !observe.Audits(s, e) {
 		return 0
@@ -42,8 +43,8 @@ func (c *calibration) count(t *plan.Tensor, elements int, differing int64) {
 
 // ofSamples returns how many of a tensor's n elements, from the first, belong
 // to samples; the others are of rows that pad the batch.
-func ofSamples(b *Batch, n int, shape []int64) int {
-	rows := padded(b)
+func ofSamples(b *engine.Batch, n int, shape []int64) int {
+	rows := b.Rows()
 	if rows > b.Count && len(shape) > 0 && int(shape[0])%rows == 0 {
 		return n / rows * b.Count
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"narrow/engine"
 	"narrow/plan"
 )
 
@@ -16,7 +17,7 @@ import (
 // bias is to be corrected is of a kind that has to run twice.
 //
 // The plans' networks must be the same, node by node and weight by weight.
-func CalibrateTogether(ctx context.Context, plans []*plan.Plan, r Runner, in Batches, opts Options) ([]*Calibrated, error) {
+func CalibrateTogether(ctx context.Context, plans []*plan.Plan, r engine.Runner, in engine.Batches, opts Options) ([]*Calibrated, error) {
 	if opts.Propagate != Float || opts.SaveStats != nil {
 		return nil, errors.New("several plans are calibrated together in float propagation only, and without keeping statistics")
 	}

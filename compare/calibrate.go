@@ -8,13 +8,14 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
+	"narrow/engine"
 )
 
 // comparer calibrates the entries.
 type comparer struct {
-	engine  calibrate.Runner
+	engine  engine.Runner
 	entries []Entry
-	samples calibrate.Batches
+	samples engine.Batches
 	opts    Options
 }
 

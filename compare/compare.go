@@ -12,6 +12,7 @@ import (
 	"narrow/calibrate"
 	"narrow/cost"
 	"narrow/diag"
+	"narrow/engine"
 	"narrow/export"
 	"narrow/graph"
 	"narrow/graph/onnx"
@@ -141,7 +142,7 @@ type Row struct {
 //
 // With [calibrate.Float] propagation, strategies that rewrite the network alike
 // observe in one run.
-func Run(ctx context.Context, engine calibrate.Runner, entries []Entry, calib, test calibrate.Batches, opts Options) (*Comparison, error) {
+func Run(ctx context.Context, runner engine.Runner, entries []Entry, calib, test engine.Batches, opts Options) (*Comparison, error) {
 	if len(entries) == 0 {
 		return nil, errors.New("there is no strategy to compare")
 	}
@@ -154,7 +155,7 @@ func Run(ctx context.Context, engine calibrate.Runner, entries []Entry, calib, t
 	if opts.Propagate == 0 {
 		opts.Propagate = calibrate.Progressive
 	}
-	c := &comparer{engine: engine, entries: entries, samples: calib, opts: opts}
+	c := &comparer{engine: runner, entries: entries, samples: calib, opts: opts}
 	if c.opts.Progress == nil {
 		c.opts.Progress = func(Step) {}
 	}
@@ -188,10 +189,10 @@ func Run(ctx context.Context, engine calibrate.Runner, entries []Entry, calib, t
 	if out.Float.Bytes, err = sizeOf(model.Graph); err != nil {
 		return nil, err
 	}
-	tested, err := calibrate.TestAll(ctx, engine, test, results, calibrate.TestOptions{
+	tested, err := calibrate.TestAll(ctx, runner, test, results, calibrate.TestOptions{
 		Threads: opts.Threads, Float: model.Graph, Labels: opts.Labels,
 		Progress: func(n int) { c.opts.Progress(Step{Stage: Testing, Done: n}) },
-		Output: func(_ int, outs []calibrate.Tensor) error {
+		Output: func(_ int, outs []engine.Tensor) error {
 			if len(outs) > 0 && len(outs[0].Shape) > 1 {
 				out.Classes = outs[0].Len() / int(max(outs[0].Shape[0], 1))
 			}
@@ -248,7 +249,7 @@ func sizeOf(m *graph.Model) (int64, error) {
 
 // inputShapes returns the shapes that one sample gives the network's inputs,
 // where the model leaves more open than the batch; else nil.
-func inputShapes(m *narrow.Model, in calibrate.Batches) (map[string][]graph.Dim, error) {
+func inputShapes(m *narrow.Model, in engine.Batches) (map[string][]graph.Dim, error) {
 	open := false
 	for _, s := range m.Inputs() {
 		for _, d := range s.Dims[min(1, len(s.Dims)):] {

@@ -16,6 +16,7 @@ import (
 	"narrow/calibrate"
 	"narrow/compare"
 	"narrow/diag"
+	"narrow/engine"
 	"narrow/export"
 	"narrow/graph"
 	"narrow/graph/onnx"
@@ -61,12 +62,12 @@ func entry(t *testing.T, m *narrow.Model, accuracy narrow.Accuracy, name, text s
 // alone calibrates, tests and exports one strategy as run does.
 func alone(t *testing.T, e compare.Entry, how calibrate.Propagation) (*calibrate.Result, int64) {
 	t.Helper()
-	ctx, engine := context.Background(), testnet.Runner(t)
-	c, err := e.Resolved.Calibrate(ctx, engine, testnet.Blobs(24, 8), calibrate.Options{Propagate: how})
+	ctx, runner := context.Background(), testnet.Runner(t)
+	c, err := e.Resolved.Calibrate(ctx, runner, testnet.Blobs(24, 8), calibrate.Options{Propagate: how})
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, err := c.Test(ctx, engine, testnet.Blobs(40, 8), calibrate.TestOptions{Labels: labels(40)}, false)
+	res, err := c.Test(ctx, runner, testnet.Blobs(40, 8), calibrate.TestOptions{Labels: labels(40)}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,12 +224,12 @@ g (float[N, 3, H, W] x) => (float[N, 2, H, W] y)
   y = Conv <pads = [1, 1, 1, 1], kernel_shape = [3, 3]> (x, w)
 }
 `)
-	var in calibrate.Batches = func(yield func(*calibrate.Batch, error) bool) {
-		x := calibrate.Tensor{Type: graph.Float32, Shape: []int64{2, 3, 5, 7}, Floats: make([]float32, 2*3*5*7)}
+	var in engine.Batches = func(yield func(*engine.Batch, error) bool) {
+		x := engine.Tensor{Type: graph.Float32, Shape: []int64{2, 3, 5, 7}, Floats: make([]float32, 2*3*5*7)}
 		for i := range x.Floats {
 			x.Floats[i] = float32(i%13) - 6
 		}
-		yield(&calibrate.Batch{Count: 2, Inputs: map[string]calibrate.Tensor{"x": x}}, nil)
+		yield(&engine.Batch{Count: 2, Inputs: map[string]engine.Tensor{"x": x}}, nil)
 	}
 	got, err := compare.Run(context.Background(), testnet.Runner(t), []compare.Entry{entry(t, model, narrow.Guide, "a", guide), entry(t, model, narrow.Guide, "b", dpu)}, in, in, compare.Options{})
 	if err != nil {
@@ -250,7 +251,7 @@ func TestErrors(t *testing.T) {
 		t.Errorf("entries of two models: %v", err)
 	}
 	bad := errors.New("the disk is gone")
-	broken := func(yield func(*calibrate.Batch, error) bool) { yield(nil, bad) }
+	broken := func(yield func(*engine.Batch, error) bool) { yield(nil, bad) }
 	es := entries(t, narrow.Guide, guide, dpu)
 	if _, err := compare.Run(ctx, testnet.Runner(t), es, broken, testnet.Blobs(8, 8), compare.Options{}); !errors.Is(err, bad) || !strings.HasPrefix(err.Error(), "a: ") {
 		t.Errorf("broken samples: %v", err)

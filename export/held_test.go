@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"narrow/calibrate/ort"
+	"narrow/engine/ort"
 	"narrow/export"
 	"narrow/graph"
 	"narrow/graph/graphtext"

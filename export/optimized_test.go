@@ -6,7 +6,7 @@ import (
 	"runtime"
 	"testing"
 
-	"narrow/calibrate/ort"
+	"narrow/engine/ort"
 	"narrow/export"
 	"narrow/graph/graphtext"
 	"narrow/graph/onnx"

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/export"
 	"narrow/graph"
 	"narrow/graph/graphtext"
@@ -359,7 +359,7 @@ func TestOldFormat(t *testing.T) {
 	if got.Opsets[""] != 13 || len(got.Graph.Inputs) != 1 || got.IRVersion < 7 {
 		t.Errorf("operator set %d, IR version %d, inputs %v", got.Opsets[""], got.IRVersion, got.Graph.Inputs)
 	}
-	for _, row := range slices.Collect(slices.Chunk(run(t, got, map[string]calibrate.Tensor{"x": testnet.Inputs(m, 2, 1, 1)["x"]})[0], 4)) {
+	for _, row := range slices.Collect(slices.Chunk(run(t, got, map[string]engine.Tensor{"x": testnet.Inputs(m, 2, 1, 1)["x"]})[0], 4)) {
 		sum := row[0] + row[1] + row[2] + row[3]
 		if sum < 0.96 || sum > 1.04 {
 			t.Errorf("softmax of %v adds up to %v", row, sum)

@@ -12,8 +12,9 @@ import (
 	"testing"
 
 	"narrow/calibrate"
-	"narrow/calibrate/ort"
 	"narrow/diag"
+	"narrow/engine"
+	"narrow/engine/ort"
 	"narrow/export"
 	"narrow/graph"
 	"narrow/graph/graphtext"
@@ -28,12 +29,12 @@ import (
 // of the exported network.
 type inOrder struct{ *ort.Runner }
 
-func (r inOrder) Load(ctx context.Context, m *graph.Model, o calibrate.LoadOptions) (calibrate.Session, error) {
+func (r inOrder) Load(ctx context.Context, m *graph.Model, o engine.LoadOptions) (engine.Session, error) {
 	o.AnyOrder = nil
 	return r.Runner.Load(ctx, m, o)
 }
 
-func runner(t *testing.T) calibrate.Runner {
+func runner(t *testing.T) engine.Runner {
 	t.Helper()
 	return inOrder{testnet.Runner(t)}
 }
@@ -61,7 +62,7 @@ func load(t *testing.T, file string) *graph.Model {
 type calibrated struct {
 	export.Input
 	c  *calibrate.Calibrated
-	in map[string]calibrate.Tensor
+	in map[string]engine.Tensor
 }
 
 // calibrateOn plans m by s and calibrates it on samples.
@@ -78,14 +79,14 @@ func calibrateOn(t *testing.T, m *graph.Model, s *strategy.Strategy) calibrated 
 	if err := list.Err(); err != nil {
 		t.Fatal(err)
 	}
-	c, err := calibrate.Calibrate(context.Background(), p, runner(t), func(yield func(*calibrate.Batch, error) bool) {
+	c, err := calibrate.Calibrate(context.Background(), p, runner(t), func(yield func(*engine.Batch, error) bool) {
 		for i := range 2 {
 			in := testnet.Inputs(m, 8, uint64(i), 1)
 			count := 4
 			for _, x := range in {
 				count = int(x.Shape[0])
 			}
-			if !yield(&calibrate.Batch{First: count * i, Count: count, Inputs: in}, nil) {
+			if !yield(&engine.Batch{First: count * i, Count: count, Inputs: in}, nil) {
 				return
 			}
 		}
@@ -106,13 +107,13 @@ func calibrateOn(t *testing.T, m *graph.Model, s *strategy.Strategy) calibrated 
 func (c calibrated) simulate(t *testing.T) [][]float32 {
 	t.Helper()
 	var out [][]float32
-	_, err := c.c.Test(context.Background(), runner(t), func(yield func(*calibrate.Batch, error) bool) {
+	_, err := c.c.Test(context.Background(), runner(t), func(yield func(*engine.Batch, error) bool) {
 		count := 0
 		for _, x := range c.in {
 			count = int(x.Shape[0])
 		}
-		yield(&calibrate.Batch{Count: count, Inputs: c.in}, nil)
-	}, calibrate.TestOptions{Output: func(first int, ts []calibrate.Tensor) error {
+		yield(&engine.Batch{Count: count, Inputs: c.in}, nil)
+	}, calibrate.TestOptions{Output: func(first int, ts []engine.Tensor) error {
 		for _, x := range ts {
 			out = append(out, x.Floats)
 		}
@@ -125,7 +126,7 @@ func (c calibrated) simulate(t *testing.T) [][]float32 {
 }
 
 // run saves m, loads it again and runs it.
-func run(t *testing.T, m *graph.Model, in map[string]calibrate.Tensor) [][]float32 {
+func run(t *testing.T, m *graph.Model, in map[string]engine.Tensor) [][]float32 {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "m.onnx")
 	if err := onnx.Save(m, file); err != nil {
@@ -133,7 +134,7 @@ func run(t *testing.T, m *graph.Model, in map[string]calibrate.Tensor) [][]float
 	}
 	check(t, file)
 	m = load(t, file)
-	s, err := runner(t).Load(context.Background(), m, calibrate.LoadOptions{})
+	s, err := runner(t).Load(context.Background(), m, engine.LoadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/export"
 	"narrow/graph"
 	"narrow/graph/graphtext"
@@ -102,12 +102,12 @@ func TestRoundingExact(t *testing.T) {
 // runFast runs m on one input without a file between.
 func runFast(t *testing.T, m *graph.Model, x []float32) []float32 {
 	t.Helper()
-	s, err := runner(t).Load(context.Background(), m, calibrate.LoadOptions{Threads: 1})
+	s, err := runner(t).Load(context.Background(), m, engine.LoadOptions{Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	out, err := s.Run(context.Background(), map[string]calibrate.Tensor{"x": {Type: graph.Float32, Shape: []int64{1, 1, 1, int64(len(x))}, Floats: x}}, nil)
+	out, err := s.Run(context.Background(), map[string]engine.Tensor{"x": {Type: graph.Float32, Shape: []int64{1, 1, 1, int64(len(x))}, Floats: x}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,11 +165,11 @@ func TestWeightsExact(t *testing.T) {
 				(*kernel.Pool)(nil).FakeQuantizeChannels(want, w, kernel.NewLayout([]int64{k, n}, x.Axis), as)
 				out, list := qdq(t, export.Input{Plan: p, Encodings: map[*tensor]scheme.Encoding{x: e}}, export.Options{})
 				read := out.Graph.Nodes[len(out.Graph.Nodes)-1].Inputs[1]
-				sess, err := runner(t).Load(context.Background(), out, calibrate.LoadOptions{Threads: 1, Outputs: []string{read}})
+				sess, err := runner(t).Load(context.Background(), out, engine.LoadOptions{Threads: 1, Outputs: []string{read}})
 				if err != nil {
 					t.Fatal(err)
 				}
-				got, err := sess.Run(context.Background(), map[string]calibrate.Tensor{"x": {Type: graph.Float32, Shape: []int64{k, k}, Floats: make([]float32, k*k)}}, nil)
+				got, err := sess.Run(context.Background(), map[string]engine.Tensor{"x": {Type: graph.Float32, Shape: []int64{k, k}, Floats: make([]float32, k*k)}}, nil)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -5,8 +5,8 @@ import (
 	"fmt"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/calibrate/observe"
+	"narrow/engine"
 	"narrow/graph"
 	"narrow/internal/kernel"
 	"narrow/plan"
@@ -36,7 +36,7 @@ func newAlone(c *narrow.Calibrated, pool *kernel.Pool, constants map[*plan.Tenso
 	if a.model.Opsets == nil {
 		a.model.Opsets = map[string]int64{}
 	}
-	a.model.Opsets[plan.TapDomain] = 1
+	a.model.Opsets[graph.TapDomain] = 1
 	tensors := byLayer(p)
 	for i, l := range p.Layers {
 		if len(tensors[l]) > 0 && l.Output != "" {
@@ -117,18 +117,18 @@ func (a *alone) quantize(t *plan.Tensor, in string) string { return a.tap(t.Name
 func (a *alone) tap(name string, t *plan.Tensor, layer int, in ...string) string {
 	out := a.fresh(name + ".tapped")
 	a.model.Graph.Nodes = append(a.model.Graph.Nodes, &graph.Node{
-		Name: a.fresh("narrow.tap." + name), Domain: plan.TapDomain, OpType: plan.TapOp, Inputs: in, Outputs: []string{out},
+		Name: a.fresh("narrow.tap." + name), Domain: graph.TapDomain, OpType: graph.TapOp, Inputs: in, Outputs: []string{out},
 	})
 	a.tensors, a.layers = append(a.tensors, t), append(a.layers, layer)
 	return out
 }
 
 // run runs the network over the batches.
-func (a *alone) run(ctx context.Context, run calibrate.Runner, batches []*calibrate.Batch, threads int) error {
+func (a *alone) run(ctx context.Context, run engine.Runner, batches []*engine.Batch, threads int) error {
 	if len(a.tensors) == 0 {
 		return nil
 	}
-	s, err := run.Load(ctx, a.model, calibrate.LoadOptions{
+	s, err := run.Load(ctx, a.model, engine.LoadOptions{
 		Threads: threads, Outputs: []string{}, AnyOrder: func(tap int) bool { return a.tensors[tap] != nil },
 	})
 	if err != nil {
@@ -148,7 +148,7 @@ func (a *alone) run(ctx context.Context, run calibrate.Runner, batches []*calibr
 				reference = src
 				return nil
 			}
-			if !calibrate.SameMemory(dst, src) {
+			if !engine.SameMemory(dst, src) {
 				copy(dst, src)
 			}
 			ref, _, _ := b.Samples(reference, shape)

@@ -4,7 +4,7 @@ import (
 	"context"
 	"testing"
 
-	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/inspect"
 	"narrow/internal/testnet"
 )
@@ -17,7 +17,7 @@ func BenchmarkMeasure(b *testing.B) {
 	run := testnet.Runner(b)
 	const n = 256
 	b.Run("what=plain", func(b *testing.B) {
-		s, err := run.Load(context.Background(), m.Graph, calibrate.LoadOptions{})
+		s, err := run.Load(context.Background(), m.Graph, engine.LoadOptions{})
 		if err != nil {
 			b.Fatal(err)
 		}

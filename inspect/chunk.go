@@ -3,7 +3,7 @@ package inspect
 import (
 	"iter"
 
-	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/graph"
 	"narrow/graph/infer"
 )
@@ -19,7 +19,7 @@ const memory = 512 << 20
 // chunkOf returns how many samples of the size of b's run at once through m,
 // where the named values of all of them are to be held. Values of unknown size
 // do not count.
-func chunkOf(m *graph.Model, values []string, b *calibrate.Batch) int {
+func chunkOf(m *graph.Model, values []string, b *engine.Batch) int {
 	inputs := map[string][]graph.Dim{}
 	for name, t := range b.Inputs {
 		for _, d := range t.Shape {
@@ -45,14 +45,14 @@ func chunkOf(m *graph.Model, values []string, b *calibrate.Batch) int {
 
 // peek returns the first batch of in, nil where there is none, and all of them
 // from the first on, which are to be gone through once.
-func peek(in calibrate.Batches) (*calibrate.Batch, calibrate.Batches, error) {
+func peek(in engine.Batches) (*engine.Batch, engine.Batches, error) {
 	next, stop := iter.Pull2(in)
 	first, err, ok := next()
 	if !ok || err != nil {
 		stop()
-		return nil, func(func(*calibrate.Batch, error) bool) {}, err
+		return nil, func(func(*engine.Batch, error) bool) {}, err
 	}
-	return first, func(yield func(*calibrate.Batch, error) bool) {
+	return first, func(yield func(*engine.Batch, error) bool) {
 		defer stop()
 		for b, err, ok := first, error(nil), true; ok; b, err, ok = next() {
 			if !yield(b, err) {

@@ -7,7 +7,7 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
-	"narrow/calibrate/ort"
+	"narrow/engine/ort"
 	"narrow/inspect"
 	"narrow/strategy"
 )
@@ -27,7 +27,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	images := random(model, 32, 16, 1) // your own: narrow.Batches of a samples.Set
+	images := random(model, 32, 16, 1) // your own: Batches of a samples.Set
 	done, err := resolved.Calibrate(ctx, engine, images, calibrate.Options{})
 	if err != nil {
 		log.Fatal(err)

@@ -7,18 +7,19 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/graph"
 	"narrow/internal/testnet"
 )
 
 // random are n samples for m in batches of size, each the same whatever size
 // is: normal numbers times scale.
-func random(m *narrow.Model, n, size int, scale float32) calibrate.Batches {
-	return func(yield func(*calibrate.Batch, error) bool) {
+func random(m *narrow.Model, n, size int, scale float32) engine.Batches {
+	return func(yield func(*engine.Batch, error) bool) {
 		r := rand.New(rand.NewPCG(1, 2))
 		for first := 0; first < n; first += size {
-			b := &calibrate.Batch{First: first, Count: min(size, n-first), Inputs: map[string]calibrate.Tensor{}}
-			in := map[string]calibrate.Tensor{}
+			b := &engine.Batch{First: first, Count: min(size, n-first), Inputs: map[string]engine.Tensor{}}
+			in := map[string]engine.Tensor{}
 			for range b.Count {
 				for _, v := range m.Graph.Graph.Inputs {
 					t := in[v.Name]

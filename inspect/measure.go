@@ -9,8 +9,8 @@ import (
 	"slices"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/calibrate/observe"
+	"narrow/engine"
 	"narrow/graph"
 	"narrow/internal/kernel"
 	"narrow/plan"
@@ -37,7 +37,7 @@ func cores(threads int) int {
 // and every layer's output. It holds the float values of at most eight samples
 // at a time, and of fewer where these take more than 512 MB. The error names the
 // model.
-func Measure(ctx context.Context, c *narrow.Calibrated, run calibrate.Runner, in calibrate.Batches, opts Options) (*Result, error) {
+func Measure(ctx context.Context, c *narrow.Calibrated, run engine.Runner, in engine.Batches, opts Options) (*Result, error) {
 	m, err := newMeasurement(c, kernel.NewPool(cores(opts.Threads)))
 	if err == nil {
 		err = m.run(ctx, run, in, opts)
@@ -177,7 +177,7 @@ func (m *measurement) watch(partner *graph.Model) ([]*plan.Tensor, map[*plan.Ten
 }
 
 // run runs both networks over the samples.
-func (m *measurement) run(ctx context.Context, run calibrate.Runner, in calibrate.Batches, opts Options) error {
+func (m *measurement) run(ctx context.Context, run engine.Runner, in engine.Batches, opts Options) error {
 	float, floatBlock, err := load(ctx, run, m.float, opts.Threads)
 	if err != nil {
 		return err
@@ -196,7 +196,7 @@ func (m *measurement) run(ctx context.Context, run calibrate.Runner, in calibrat
 	if first != nil {
 		size = chunkOf(m.c.Plan.Model, slices.Collect(maps.Keys(m.places)), first)
 	}
-	for b, err := range calibrate.Fit(in, m.c.Plan.Model, size) {
+	for b, err := range engine.Fit(in, m.c.Plan.Model, size) {
 		if err != nil {
 			return err
 		}
@@ -223,12 +223,12 @@ func (m *measurement) run(ctx context.Context, run calibrate.Runner, in calibrat
 
 // load readies a network whose hook may take channels in blocks, and returns
 // how many lie together at a tap.
-func load(ctx context.Context, run calibrate.Runner, sim *plan.Simulation, threads int) (calibrate.Session, func(tap int) int, error) {
-	s, err := run.Load(ctx, sim.Model, calibrate.LoadOptions{Threads: threads, Outputs: []string{}, InBlocks: func(int) bool { return true }})
+func load(ctx context.Context, run engine.Runner, sim *plan.Simulation, threads int) (engine.Session, func(tap int) int, error) {
+	s, err := run.Load(ctx, sim.Model, engine.LoadOptions{Threads: threads, Outputs: []string{}, InBlocks: func(int) bool { return true }})
 	if err != nil {
 		return nil, nil, err
 	}
-	if b, ok := s.(calibrate.Blocked); ok {
+	if b, ok := s.(engine.Blocked); ok {
 		return s, b.Block, nil
 	}
 	return s, func(int) int { return 1 }, nil
@@ -236,8 +236,8 @@ func load(ctx context.Context, run calibrate.Runner, sim *plan.Simulation, threa
 
 // seeFloat keeps a batch's values at one place, and takes the statistics of the
 // tensors there.
-func (m *measurement) seeFloat(name string, block int, b *calibrate.Batch, dst, src []float32, shape []int64) error {
-	if !calibrate.SameMemory(dst, src) {
+func (m *measurement) seeFloat(name string, block int, b *engine.Batch, dst, src []float32, shape []int64) error {
+	if !engine.SameMemory(dst, src) {
 		copy(dst, src)
 	}
 	p := m.places[name]
@@ -261,7 +261,7 @@ func (s *tensorStats) take(pool *kernel.Pool, q quantizer, x []float32) error {
 }
 
 // seeQuantized quantizes where a tensor is, and compares.
-func (m *measurement) seeQuantized(t *test, block int, b *calibrate.Batch, dst, src []float32, shape []int64) error {
+func (m *measurement) seeQuantized(t *test, block int, b *engine.Batch, dst, src []float32, shape []int64) error {
 	if t.tensor >= 0 {
 		q := m.quantizer(t.tensor)
 		if t.place == nil {
@@ -273,7 +273,7 @@ func (m *measurement) seeQuantized(t *test, block int, b *calibrate.Batch, dst, 
 		if err := observe.Apply(m.pool, dst, src, q.s, q.e, shape); err != nil {
 			return m.named(t.tensor, err)
 		}
-	} else if !calibrate.SameMemory(dst, src) {
+	} else if !engine.SameMemory(dst, src) {
 		copy(dst, src)
 	}
 	if t.place == nil {

@@ -13,6 +13,7 @@ import (
 	"narrow"
 	"narrow/calibrate"
 	"narrow/calibrate/observe"
+	"narrow/engine"
 	"narrow/graph"
 	"narrow/inspect"
 	"narrow/internal/testnet"
@@ -31,7 +32,7 @@ const (
 	float32s = `{"target_device": "CPU", "include_cle": false, "overall_quantize_config": {"datatype": "float32"}}`
 )
 
-func measure(t testing.TB, c *narrow.Calibrated, in calibrate.Batches, opts inspect.Options) *inspect.Result {
+func measure(t testing.TB, c *narrow.Calibrated, in engine.Batches, opts inspect.Options) *inspect.Result {
 	t.Helper()
 	r, err := inspect.Measure(context.Background(), c, testnet.Runner(t), in, opts)
 	if err != nil {
@@ -180,9 +181,9 @@ func sameError(t *testing.T, what string, got *inspect.Error, want observe.Quali
 }
 
 // values runs m over the one batch of in and returns inner values.
-func values(t *testing.T, m *graph.Model, in calibrate.Batches, names []string, hook calibrate.Hook) map[string]calibrate.Tensor {
+func values(t *testing.T, m *graph.Model, in engine.Batches, names []string, hook engine.Hook) map[string]engine.Tensor {
 	t.Helper()
-	s, err := testnet.Runner(t).Load(context.Background(), m, calibrate.LoadOptions{Outputs: names})
+	s, err := testnet.Runner(t).Load(context.Background(), m, engine.LoadOptions{Outputs: names})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -443,7 +444,7 @@ func TestUnusual(t *testing.T) {
 func TestNotANumber(t *testing.T) {
 	m := testnet.Parse(t, old(smallText(clip)))
 	c := calibrated(t, m, int16, 1)
-	in := func(yield func(*calibrate.Batch, error) bool) {
+	in := func(yield func(*engine.Batch, error) bool) {
 		for b, err := range random(m, 10, 5, 1) {
 			if b.First == 5 {
 				b.Inputs["x"].Floats[7] = float32(math.NaN())
@@ -477,7 +478,7 @@ func TestNotANumber(t *testing.T) {
 func TestErrors(t *testing.T) {
 	m := testnet.Bundled(t)
 	c := calibrated(t, m, dpu, 1)
-	none := func(func(*calibrate.Batch, error) bool) {}
+	none := func(func(*engine.Batch, error) bool) {}
 	if _, err := inspect.Measure(context.Background(), c, testnet.Runner(t), none, inspect.Options{}); err == nil ||
 		!strings.Contains(err.Error(), "fashion_dscnn.onnx: there are no samples") {
 		t.Errorf("no samples: %v", err)

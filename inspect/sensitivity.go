@@ -12,6 +12,7 @@ import (
 	"narrow"
 	"narrow/calibrate"
 	"narrow/calibrate/observe"
+	"narrow/engine"
 	"narrow/graph"
 	"narrow/internal/kernel"
 	"narrow/plan"
@@ -36,7 +37,7 @@ type SensitivityOptions struct {
 // The network runs once for every layer with something quantized, and a few
 // times besides; the samples and two networks' outputs are held in memory. The
 // error names the model.
-func Sensitivity(ctx context.Context, c *narrow.Calibrated, run calibrate.Runner, in calibrate.Batches, opts SensitivityOptions) (*Ranking, error) {
+func Sensitivity(ctx context.Context, c *narrow.Calibrated, run engine.Runner, in engine.Batches, opts SensitivityOptions) (*Ranking, error) {
 	r, err := newRanker(ctx, c, run, in, opts)
 	if err == nil {
 		err = r.rank()
@@ -51,10 +52,10 @@ func Sensitivity(ctx context.Context, c *narrow.Calibrated, run calibrate.Runner
 type ranker struct {
 	ctx     context.Context
 	c       *narrow.Calibrated
-	engine  calibrate.Runner
+	engine  engine.Runner
 	opts    SensitivityOptions
 	pool    *kernel.Pool
-	batches []*calibrate.Batch
+	batches []*engine.Batch
 	// constants are the quantized constants, tensors the plan's by layer.
 	constants map[*plan.Tensor]*graph.Tensor
 	tensors   map[*plan.Layer][]*plan.Tensor
@@ -62,13 +63,13 @@ type ranker struct {
 	out       Ranking
 }
 
-func newRanker(ctx context.Context, c *narrow.Calibrated, run calibrate.Runner, in calibrate.Batches, opts SensitivityOptions) (*ranker, error) {
+func newRanker(ctx context.Context, c *narrow.Calibrated, run engine.Runner, in engine.Batches, opts SensitivityOptions) (*ranker, error) {
 	r := &ranker{ctx: ctx, c: c, engine: run, opts: opts, pool: kernel.NewPool(cores(opts.Threads)), tensors: byLayer(c.Plan)}
 	var err error
 	if r.constants, err = c.Result.QuantizedConstants(r.pool); err != nil {
 		return nil, err
 	}
-	for b, err := range calibrate.Fit(in, c.Plan.Model, chunk) {
+	for b, err := range engine.Fit(in, c.Plan.Model, chunk) {
 		if err != nil {
 			return nil, err
 		}
@@ -137,7 +138,7 @@ func (r *ranker) rank() error {
 		if len(ts) == 0 {
 			continue
 		}
-		var outs [][]calibrate.Tensor
+		var outs [][]engine.Tensor
 		if slices.ContainsFunc(ts, isConstant) {
 			outs, err = r.quantized(ts)
 		} else {
@@ -178,10 +179,10 @@ func (r *ranker) step() {
 }
 
 // outputs runs a network over the batches and returns its outputs, by batch.
-func (r *ranker) outputs(s calibrate.Session, hook calibrate.Hook) ([][]calibrate.Tensor, error) {
-	var outs [][]calibrate.Tensor
+func (r *ranker) outputs(s engine.Session, hook engine.Hook) ([][]engine.Tensor, error) {
+	var outs [][]engine.Tensor
 	for _, b := range r.batches {
-		out, err := calibrate.Outputs(r.ctx, s, b, hook, r.c.Plan.Model.Graph.Outputs)
+		out, err := engine.Outputs(r.ctx, s, b, hook, r.c.Plan.Model.Graph.Outputs)
 		if err != nil {
 			return nil, err
 		}
@@ -192,8 +193,8 @@ func (r *ranker) outputs(s calibrate.Session, hook calibrate.Hook) ([][]calibrat
 }
 
 // plain runs a float network.
-func (r *ranker) plain(m *graph.Model) ([][]calibrate.Tensor, error) {
-	s, err := r.engine.Load(r.ctx, m, calibrate.LoadOptions{Threads: r.opts.Threads})
+func (r *ranker) plain(m *graph.Model) ([][]engine.Tensor, error) {
+	s, err := r.engine.Load(r.ctx, m, engine.LoadOptions{Threads: r.opts.Threads})
 	if err != nil {
 		return nil, err
 	}
@@ -202,19 +203,19 @@ func (r *ranker) plain(m *graph.Model) ([][]calibrate.Tensor, error) {
 }
 
 // simulation loads the network with some of the plan's tensors quantized.
-func (r *ranker) simulation(ts []*plan.Tensor) (calibrate.Session, *plan.Simulation, error) {
+func (r *ranker) simulation(ts []*plan.Tensor) (engine.Session, *plan.Simulation, error) {
 	p := *r.c.Plan
 	p.Tensors = ts
 	sim, err := p.Simulation(plan.SimulationOptions{Replace: r.constants})
 	if err != nil {
 		return nil, nil, fmt.Errorf("building the network: %w", err)
 	}
-	s, err := r.engine.Load(r.ctx, sim.Model, calibrate.LoadOptions{Threads: r.opts.Threads, AnyOrder: func(int) bool { return true }})
+	s, err := r.engine.Load(r.ctx, sim.Model, engine.LoadOptions{Threads: r.opts.Threads, AnyOrder: func(int) bool { return true }})
 	return s, sim, err
 }
 
 // quantized runs the network with some of the plan's tensors quantized.
-func (r *ranker) quantized(ts []*plan.Tensor) ([][]calibrate.Tensor, error) {
+func (r *ranker) quantized(ts []*plan.Tensor) ([][]engine.Tensor, error) {
 	s, sim, err := r.simulation(ts)
 	if err != nil {
 		return nil, err
@@ -235,7 +236,7 @@ func (r *ranker) quantize(t *plan.Tensor, dst, src []float32, shape []int64) err
 // lightLayers is one network for all layers without quantized constants, each
 // tensor of which has a tap: it need not be loaded for each.
 type lightLayers struct {
-	session calibrate.Session
+	session engine.Session
 	sim     *plan.Simulation
 }
 
@@ -257,12 +258,12 @@ func (r *ranker) lightLayers() (*lightLayers, error) {
 }
 
 // only runs light with the tensors of l quantized.
-func (r *ranker) only(light *lightLayers, l *plan.Layer) ([][]calibrate.Tensor, error) {
+func (r *ranker) only(light *lightLayers, l *plan.Layer) ([][]engine.Tensor, error) {
 	return r.outputs(light.session, func(tap int, dst, src []float32, shape []int64) error {
 		if t := light.sim.Taps[tap].Tensor; t.Layer == l {
 			return r.quantize(t, dst, src, shape)
 		}
-		if !calibrate.SameMemory(dst, src) {
+		if !engine.SameMemory(dst, src) {
 			copy(dst, src)
 		}
 		return nil
@@ -270,7 +271,7 @@ func (r *ranker) only(light *lightLayers, l *plan.Layer) ([][]calibrate.Tensor, 
 }
 
 // score compares outputs with a reference's.
-func (r *ranker) score(reference, tested [][]calibrate.Tensor) *calibrate.Result {
+func (r *ranker) score(reference, tested [][]engine.Tensor) *calibrate.Result {
 	s := calibrate.NewScore(r.opts.Labels)
 	for i, b := range r.batches {
 		s.Add(b.First, b.Count, reference[i], tested[i])

@@ -9,12 +9,13 @@ import (
 	"narrow"
 	"narrow/calibrate"
 	"narrow/calibrate/observe"
+	"narrow/engine"
 	"narrow/inspect"
 	"narrow/internal/testnet"
 	"narrow/plan"
 )
 
-func rank(t testing.TB, c *narrow.Calibrated, in calibrate.Batches, opts inspect.SensitivityOptions) *inspect.Ranking {
+func rank(t testing.TB, c *narrow.Calibrated, in engine.Batches, opts inspect.SensitivityOptions) *inspect.Ranking {
 	t.Helper()
 	r, err := inspect.Sensitivity(context.Background(), c, testnet.Runner(t), in, opts)
 	if err != nil {

@@ -5,8 +5,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"narrow/calibrate"
 	"narrow/calibrate/observe"
+	"narrow/engine"
 	"narrow/graph/graphtext"
 	"narrow/internal/kernel"
 	"narrow/scheme"
@@ -224,7 +224,7 @@ func TestChunk(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := &calibrate.Batch{Count: 3, Inputs: map[string]calibrate.Tensor{"x": {Shape: []int64{3, 16, int64(tt.side), int64(tt.side)}}}}
+		b := &engine.Batch{Count: 3, Inputs: map[string]engine.Tensor{"x": {Shape: []int64{3, 16, int64(tt.side), int64(tt.side)}}}}
 		if got := chunkOf(m, []string{"h", "nothing"}, b); got != tt.want {
 			t.Errorf("%d x %d: %d samples at once, want %d", tt.side, tt.side, got, tt.want)
 		}

@@ -8,13 +8,6 @@ import (
 	"narrow/scheme"
 )
 
-// TapDomain and TapOp name the operator of a tap, which package calibrate
-// describes: one input (or two, in a Compare tap), one output.
-const (
-	TapDomain = "narrow"
-	TapOp     = "Tap"
-)
-
 // Role says what a tap is for. The zero value is invalid.
 type Role int
 
@@ -80,7 +73,7 @@ func (p *Plan) Simulation(o SimulationOptions) (*Simulation, error) {
 	var first []*graph.Node
 	tapOf := map[*graph.Node]Tap{}
 	newTap := func(t Tap, name, in, out string) *graph.Node {
-		n := &graph.Node{Name: fresh("narrow.tap." + name), Domain: TapDomain, OpType: TapOp, Inputs: []string{in}, Outputs: []string{out}, Rule: "tap"}
+		n := &graph.Node{Name: fresh("narrow.tap." + name), Domain: graph.TapDomain, OpType: graph.TapOp, Inputs: []string{in}, Outputs: []string{out}, Rule: "tap"}
 		tapOf[n] = t
 		return n
 	}
@@ -206,7 +199,7 @@ func (p *Plan) Simulation(o SimulationOptions) (*Simulation, error) {
 	if m.Opsets == nil {
 		m.Opsets = map[string]int64{}
 	}
-	m.Opsets[TapDomain] = 1
+	m.Opsets[graph.TapDomain] = 1
 	s := &Simulation{Model: m}
 	for _, n := range nodes {
 		if t, ok := tapOf[n]; ok {

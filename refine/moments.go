@@ -4,7 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 
-	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/graph"
 	"narrow/graph/op"
 	"narrow/internal/kernel"
@@ -182,7 +182,7 @@ func (f *weighted) takes(samples int) int {
 // measure gathers the moments of a layer's input: quantized and float hold one
 // tensor a batch. Which places take part is drawn from seed. It returns nil
 // where the input does not fit, or ctx is done.
-func (f *weighted) measure(ctx context.Context, pool *kernel.Pool, quantized, float []calibrate.Tensor, spans []span, seed uint64) *moments {
+func (f *weighted) measure(ctx context.Context, pool *kernel.Pool, quantized, float []engine.Tensor, spans []span, seed uint64) *moments {
 	total := 0
 	for _, s := range spans {
 		total += s.count

@@ -7,7 +7,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/graph"
 	"narrow/graph/graphtext"
 	"narrow/internal/kernel"
@@ -43,7 +43,7 @@ func TestMoments(t *testing.T) {
 				t.Fatal("not refined")
 			}
 			x, y := random(c.in, 1), random(c.in, 2)
-			m := f.measure(context.Background(), kernel.NewPool(3), []calibrate.Tensor{x}, []calibrate.Tensor{y}, []span{{2, 2}}, 7)
+			m := f.measure(context.Background(), kernel.NewPool(3), []engine.Tensor{x}, []engine.Tensor{y}, []span{{2, 2}}, 7)
 			if m == nil {
 				t.Fatal("does not fit")
 			}
@@ -84,9 +84,9 @@ func TestMoments(t *testing.T) {
 	}
 }
 
-func random(shape []int64, seed uint64) calibrate.Tensor {
+func random(shape []int64, seed uint64) engine.Tensor {
 	r := rand.New(rand.NewPCG(seed, 1))
-	t := calibrate.Tensor{Type: graph.Float32, Shape: shape}
+	t := engine.Tensor{Type: graph.Float32, Shape: shape}
 	for range t.Len() {
 		t.Floats = append(t.Floats, float32(r.NormFloat64()))
 	}

@@ -6,7 +6,7 @@ import (
 	"math"
 	"slices"
 
-	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/internal/kernel"
 	"narrow/plan"
 	"narrow/scheme"
@@ -31,7 +31,7 @@ type search struct {
 // ranges gives inputs and activations the scales that change their values
 // least in the mean square over the samples, the network computing in float.
 // Only symmetric integers take part.
-func (f *refiner) ranges(ctx context.Context, run calibrate.Runner, batches []map[string]calibrate.Tensor, spans []span, threads int) error {
+func (f *refiner) ranges(ctx context.Context, run engine.Runner, batches []map[string]engine.Tensor, spans []span, threads int) error {
 	sim, err := f.c.Plan.Simulation(plan.SimulationOptions{})
 	if err != nil {
 		return fmt.Errorf("building the network to search the scales of activations: %w", err)
@@ -40,7 +40,7 @@ func (f *refiner) ranges(ctx context.Context, run calibrate.Runner, batches []ma
 	for i, tap := range sim.Taps {
 		searches[i] = f.newSearch(tap.Tensor)
 	}
-	session, err := run.Load(ctx, sim.Model, calibrate.LoadOptions{Threads: threads, Outputs: []string{}})
+	session, err := run.Load(ctx, sim.Model, engine.LoadOptions{Threads: threads, Outputs: []string{}})
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (f *refiner) ranges(ctx context.Context, run calibrate.Runner, batches []ma
 			if found := searches[tap]; found != nil {
 				found.add(f.pool, src[:s.of(len(src), shape)])
 			}
-			if !calibrate.SameMemory(dst, src) {
+			if !engine.SameMemory(dst, src) {
 				copy(dst, src)
 			}
 			return nil

@@ -10,6 +10,7 @@ import (
 	"runtime"
 
 	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/graph"
 	"narrow/internal/kernel"
 	"narrow/plan"
@@ -49,7 +50,7 @@ const batch = 16
 // arXiv:2210.17323), the bias being one more column whose input is 1.
 //
 // The result does not depend on threads or batch size.
-func Refine(ctx context.Context, c *calibrate.Calibrated, run calibrate.Runner, in calibrate.Batches, opts Options) error {
+func Refine(ctx context.Context, c *calibrate.Calibrated, run engine.Runner, in engine.Batches, opts Options) error {
 	f := &refiner{c: c, pool: kernel.NewPool(opts.threads())}
 	layers := f.layers()
 	if len(layers) == 0 {
@@ -86,7 +87,7 @@ func Refine(ctx context.Context, c *calibrate.Calibrated, run calibrate.Runner, 
 		quantized.replace[names[t]] = x
 	}
 	for _, b := range batches {
-		copied := map[string]calibrate.Tensor{}
+		copied := map[string]engine.Tensor{}
 		for v, t := range b {
 			copied[v] = t
 		}
@@ -125,8 +126,8 @@ func Refine(ctx context.Context, c *calibrate.Calibrated, run calibrate.Runner, 
 }
 
 // values returns each batch's value of that name.
-func values(l *lane, name string) []calibrate.Tensor {
-	out := make([]calibrate.Tensor, len(l.live))
+func values(l *lane, name string) []engine.Tensor {
+	out := make([]engine.Tensor, len(l.live))
 	for i, b := range l.live {
 		out[i] = b[name]
 	}
@@ -189,13 +190,13 @@ func (s span) of(n int, shape []int64) int {
 }
 
 // load copies the samples.
-func (f *refiner) load(in calibrate.Batches, limit int) (batches []map[string]calibrate.Tensor, spans []span, err error) {
+func (f *refiner) load(in engine.Batches, limit int) (batches []map[string]engine.Tensor, spans []span, err error) {
 	n := 0
-	for b, err := range calibrate.Fit(in, f.c.Plan.Model, batch) {
+	for b, err := range engine.Fit(in, f.c.Plan.Model, batch) {
 		if err != nil {
 			return nil, nil, err
 		}
-		kept := map[string]calibrate.Tensor{}
+		kept := map[string]engine.Tensor{}
 		for v, t := range b.Inputs {
 			kept[v] = t.Clone() // a batch is valid until the next
 		}

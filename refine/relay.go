@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/graph"
 	"narrow/graph/infer"
 	"narrow/plan"
@@ -15,7 +15,7 @@ import (
 // pieces only the values that a later piece reads. So each node runs once,
 // however many stops there are.
 type relay struct {
-	runner  calibrate.Runner
+	runner  engine.Runner
 	threads int
 	sim     *plan.Simulation
 	// plain maps a node of the plan's model to the simulation's.
@@ -30,15 +30,15 @@ type relay struct {
 
 // lane is one version of the network's values: each batch's live ones by name.
 type lane struct {
-	live []map[string]calibrate.Tensor
+	live []map[string]engine.Tensor
 	// replace holds constants to compute with instead of the network's, by name.
 	replace map[string]*graph.Tensor
 	// hook is called at the taps of the simulation.
-	hook calibrate.Hook
+	hook engine.Hook
 }
 
 // newRelay prepares p's network with a tap at every quantized activation.
-func newRelay(p *plan.Plan, r calibrate.Runner, threads int) (*relay, error) {
+func newRelay(p *plan.Plan, r engine.Runner, threads int) (*relay, error) {
 	// Every constant gets a name of its own, to be replaced by itself.
 	own := map[*plan.Tensor]*graph.Tensor{}
 	for _, t := range p.Tensors {
@@ -58,7 +58,7 @@ func newRelay(p *plan.Plan, r calibrate.Runner, threads int) (*relay, error) {
 	g := sim.Model.Graph
 	rest := p.Model.Graph.Nodes
 	for i, n := range g.Nodes {
-		if n.Domain == calibrate.TapDomain && n.OpType == calibrate.TapOp {
+		if n.IsTap() {
 			y.tapIndex[n] = len(y.tapIndex)
 		} else {
 			y.plain[rest[0]] = n
@@ -153,11 +153,11 @@ func (y *relay) runLane(ctx context.Context, l *lane, nodes []*graph.Node, taps 
 		}
 		m.Graph.Outputs = append(m.Graph.Outputs, &graph.Value{Name: v, Type: typ})
 	}
-	var hook calibrate.Hook
+	var hook engine.Hook
 	if l.hook != nil {
 		hook = func(tap int, dst, src []float32, shape []int64) error { return l.hook(taps[tap], dst, src, shape) }
 	}
-	var session calibrate.Session
+	var session engine.Session
 	var loaded []*graph.Value
 	defer func() {
 		if session != nil {
@@ -167,7 +167,7 @@ func (y *relay) runLane(ctx context.Context, l *lane, nodes []*graph.Node, taps 
 	for _, live := range l.live {
 		if len(keep) > 0 {
 			var vs []*graph.Value
-			in := map[string]calibrate.Tensor{}
+			in := map[string]engine.Tensor{}
 			for _, v := range inputs {
 				t, ok := live[v]
 				if !ok {
@@ -186,7 +186,7 @@ func (y *relay) runLane(ctx context.Context, l *lane, nodes []*graph.Node, taps 
 				}
 				m.Graph.Inputs, loaded = vs, vs
 				var err error
-				if session, err = y.runner.Load(ctx, m, calibrate.LoadOptions{Threads: y.threads, Outputs: keep, AnyOrder: func(int) bool { return true }}); err != nil {
+				if session, err = y.runner.Load(ctx, m, engine.LoadOptions{Threads: y.threads, Outputs: keep, AnyOrder: func(int) bool { return true }}); err != nil {
 					return err
 				}
 			}

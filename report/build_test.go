@@ -11,8 +11,8 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
-	"narrow/calibrate/ort"
 	"narrow/diag"
+	"narrow/engine/ort"
 	"narrow/inspect"
 	"narrow/internal/testnet"
 	"narrow/scheme"

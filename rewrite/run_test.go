@@ -5,15 +5,15 @@ import (
 	"math"
 	"testing"
 
-	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/graph"
 	"narrow/graph/graphtext"
 	"narrow/internal/testnet"
 )
 
-func run(t *testing.T, m *graph.Model, in map[string]calibrate.Tensor) map[string]calibrate.Tensor {
+func run(t *testing.T, m *graph.Model, in map[string]engine.Tensor) map[string]engine.Tensor {
 	t.Helper()
-	s, err := testnet.Runner(t).Load(context.Background(), m, calibrate.LoadOptions{Threads: 1})
+	s, err := testnet.Runner(t).Load(context.Background(), m, engine.LoadOptions{Threads: 1})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, clip(graphtext.Format(m)))
 	}

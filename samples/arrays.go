@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"narrow/graph"
 )
 
 const (
@@ -185,20 +187,20 @@ func isIDX(b []byte) bool {
 }
 
 // idxType returns the element type of an IDX type code, 0 for none.
-func idxType(code byte) ElementType {
+func idxType(code byte) graph.DataType {
 	switch code {
 	case 0x08:
-		return Uint8
+		return graph.Uint8
 	case 0x09:
-		return Int8
+		return graph.Int8
 	case 0x0b:
-		return Int16
+		return graph.Int16
 	case 0x0c:
-		return Int32
+		return graph.Int32
 	case 0x0d:
-		return Float32
+		return graph.Float32
 	case 0x0e:
-		return Float64
+		return graph.Float64
 	}
 	return 0
 }
@@ -216,7 +218,7 @@ func readIDXHeader(r io.ReaderAt) (*header, error) {
 	}
 	rank := int(b[3])
 	h := &header{typ: idxType(b[2]), offset: int64(4 + 4*rank)}
-	h.big = h.typ.size() > 1
+	h.big = sizeOf(h.typ) > 1
 	if int64(n) < h.offset {
 		return nil, errors.New("corrupt IDX header: it is cut short")
 	}
@@ -366,7 +368,7 @@ func (a *arrayFile) ready(size int64) error {
 		return nil
 	}
 	n, _ := a.elements()
-	width := int64(a.typ.size())
+	width := int64(sizeOf(a.typ))
 	if n*width > maxFortran {
 		return fmt.Errorf("it is in Fortran order and larger than %d MiB; save it as np.ascontiguousarray(x)", maxFortran>>20)
 	}
@@ -418,7 +420,7 @@ func (a *arrayFile) read(at int64, dst []byte) error {
 		return err
 	}
 	if a.big {
-		swap(dst, a.typ.size())
+		swap(dst, sizeOf(a.typ))
 	}
 	return nil
 }

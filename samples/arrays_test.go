@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"narrow/graph"
 	"narrow/internal/bounded"
 )
 
@@ -18,7 +19,7 @@ import (
 func values(t *testing.T, a *arrayFile) []float64 {
 	t.Helper()
 	n := int(product(a.shape))
-	raw := make([]byte, n*a.typ.size())
+	raw := make([]byte, n*sizeOf(a.typ))
 	if err := a.read(a.offset, raw); err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +83,7 @@ func TestNumpyFiles(t *testing.T) {
 
 func TestNPYWriterIsNumpys(t *testing.T) {
 	var b bytes.Buffer
-	w, err := NewNPYWriter(&b, Float32, []int64{2, 3, 2})
+	w, err := NewNPYWriter(&b, graph.Float32, []int64{2, 3, 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +111,7 @@ func TestNPYWriterIsNumpys(t *testing.T) {
 	}
 	for _, shape := range [][]int64{{}, {0}, {5}, {1, 2, 3, 4}} {
 		b.Reset()
-		w, err := NewNPYWriter(&b, Uint8, shape)
+		w, err := NewNPYWriter(&b, graph.Uint8, shape)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -212,25 +213,25 @@ func TestCorruptArrays(t *testing.T) {
 }
 
 func TestConvertInts(t *testing.T) {
-	types := []ElementType{Uint8, Int8, Uint16, Int16, Int32, Int64, Uint32, Uint64}
+	types := []graph.DataType{graph.Uint8, graph.Int8, graph.Uint16, graph.Int16, graph.Int32, graph.Int64, graph.Uint32, graph.Uint64}
 	for _, v := range []int64{0, 1, 127, 128, 255, 256, 32767, 32768, 65535, 1<<31 - 1, 1 << 31, 1 << 32, math.MaxInt64, -1, -128, -129, -32768, -1 << 31, -1<<31 - 1} {
 		for _, from := range types {
 			raw := make([]byte, 8)
 			binary.LittleEndian.PutUint64(raw, uint64(v))
-			raw = raw[:from.size()]
+			raw = raw[:sizeOf(from)]
 			if got, neg := getInt(raw, from, 0); int64(got) != v || neg != (v < 0) {
 				continue // from cannot hold v
 			}
 			for _, to := range types {
-				dst := make([]byte, to.size())
+				dst := make([]byte, sizeOf(to))
 				err := toInts(dst, to, raw, from)
 				back, neg := getInt(dst, to, 0)
 				same := back == uint64(v) && neg == (v < 0)
 				if (err == nil) != same && err == nil || err != nil && fmt.Sprint(to) == fmt.Sprint(from) {
 					t.Errorf("%d from %v to %v: %v, %v", v, from, to, dst, err)
 				}
-				inRange := map[ElementType]bool{Uint8: v >= 0 && v < 256, Int8: v >= -128 && v < 128, Uint16: v >= 0 && v < 65536, Int16: v >= -32768 && v < 32768,
-					Int32: v >= -1<<31 && v < 1<<31, Uint32: v >= 0 && v < 1<<32, Int64: true, Uint64: v >= 0}[to]
+				inRange := map[graph.DataType]bool{graph.Uint8: v >= 0 && v < 256, graph.Int8: v >= -128 && v < 128, graph.Uint16: v >= 0 && v < 65536, graph.Int16: v >= -32768 && v < 32768,
+					graph.Int32: v >= -1<<31 && v < 1<<31, graph.Uint32: v >= 0 && v < 1<<32, graph.Int64: true, graph.Uint64: v >= 0}[to]
 				if inRange != (err == nil) {
 					t.Errorf("%d from %v to %v: %v, in range %v", v, from, to, err, inRange)
 				}
@@ -261,7 +262,7 @@ func fuzzContainer(t *testing.T, data []byte) {
 		return
 	}
 	for _, a := range c.arrays {
-		n := product(a.shape) * int64(a.typ.size())
+		n := product(a.shape) * int64(sizeOf(a.typ))
 		// Deflate packs at most 1032 to 1.
 		if n > 1100*int64(len(data)) {
 			t.Fatalf("%d bytes claim to hold %d", len(data), n)
@@ -317,8 +318,8 @@ func FuzzNPZ(f *testing.F) {
 }
 
 func FuzzIDX(f *testing.F) {
-	f.Add(idxBytes(Uint8, []int64{2, 2, 3}, make([]byte, 12)))
-	f.Add(idxBytes(Float64, []int64{1}, make([]byte, 8)))
+	f.Add(idxBytes(graph.Uint8, []int64{2, 2, 3}, make([]byte, 12)))
+	f.Add(idxBytes(graph.Float64, []int64{1}, make([]byte, 8)))
 	f.Add([]byte{0, 0, 8, 2, 255, 255, 255, 255, 255, 255, 255, 255})
 	f.Fuzz(fuzzContainer)
 }
@@ -359,7 +360,7 @@ func FuzzImage(f *testing.F) {
 }
 
 // idxBytes makes an IDX file; raw is big-endian.
-func idxBytes(t ElementType, shape []int64, raw []byte) []byte {
+func idxBytes(t graph.DataType, shape []int64, raw []byte) []byte {
 	code := byte(0)
 	for c := range 16 {
 		if idxType(byte(c)) == t {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"narrow/graph"
 )
 
 // arraySource feeds each input from an array.
@@ -153,12 +155,12 @@ func (s *arraySource) fit(specs []InputSpec, r recipe) error {
 
 // fitWhole plans for a sample that is all of an input, which has no batch axis
 // in front; nil when it does not fit so.
-func fitWhole(spec InputSpec, from ElementType, shape []int64) *plan {
-	if spec.Dims == nil || !accepts(spec.Dims, shape) || spec.Type.size() == 0 {
+func fitWhole(spec InputSpec, from graph.DataType, shape []int64) *plan {
+	if spec.Dims == nil || !accepts(spec.Dims, shape) || sizeOf(spec.Type) == 0 {
 		return nil
 	}
 	p := &plan{spec: spec, from: from, shape: shape, whole: true}
-	if from == Uint8 && spec.Type.isFloat() || p.types(recipe{scale: 1}) != nil {
+	if from == graph.Uint8 && isFloat(spec.Type) || p.types(recipe{scale: 1}) != nil {
 		return nil
 	}
 	return p
@@ -192,7 +194,7 @@ func (s *arraySource) read(k, i int, sc *scratch) ([]byte, []int64, error) {
 	if !s.fixed[k] {
 		shape, at = a.rowShape(), int64(i)
 	}
-	raw := sc.bytes(product(shape) * int64(a.typ.size()))
+	raw := sc.bytes(product(shape) * int64(sizeOf(a.typ)))
 	if err := a.readRow(at, raw); err != nil {
 		if err := s.check(); err != nil {
 			return nil, nil, err

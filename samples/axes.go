@@ -1,14 +1,10 @@
 package samples
 
-// Shared tells which inputs have no axis for samples: a batch holds one value
-// of them.
-func (s *Set) Shared() map[string]bool {
-	m := map[string]bool{}
-	for k, p := range s.src.plans() {
-		a, ok := s.src.(*arraySource)
-		m[p.spec.Name] = p.whole || ok && a.fixed[k]
-	}
-	return m
+// single reports whether input k has no axis for samples: a batch holds one
+// value of it.
+func (s *Set) single(k int) bool {
+	a, ok := s.src.(*arraySource)
+	return s.src.plans()[k].whole || ok && a.fixed[k]
 }
 
 // FixedBatch returns the number of samples per batch where the network or the

@@ -4,15 +4,17 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"iter"
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"narrow/engine"
+	"narrow/graph"
 )
 
 // pending is a batch that workers fill.
 type pending struct {
-	batch *Batch
+	batch *engine.Batch
 	rows  [][]row // by sample, by input
 	left  atomic.Int64
 	ready chan struct{}
@@ -37,19 +39,21 @@ type job struct {
 }
 
 // Batches yields the samples in order, size at a time (see [Set.BatchSize]),
-// the last batch holding what is left. Workers decode and preprocess a few
-// batches ahead; they have stopped when the loop ends, however it ends.
+// the last batch holding what is left, also where the network fixes the batch
+// size. Workers decode and preprocess a few batches ahead; they have stopped
+// when the loop ends, however it ends. A batch's memory is used again once the
+// next one is asked for.
 //
 // An error is yielded once, with a nil batch, and ends the sequence: ctx's
 // when that is done, else one that names the file and the sample.
-func (s *Set) Batches(ctx context.Context, size int) iter.Seq2[*Batch, error] {
+func (s *Set) Batches(ctx context.Context, size int) engine.Batches {
 	return s.BatchesFrom(ctx, size, 0)
 }
 
 // BatchesFrom yields the batches that [Set.Batches] yields from sample start on,
 // which must be the first of one of them. Those before are not read.
-func (s *Set) BatchesFrom(ctx context.Context, size, start int) iter.Seq2[*Batch, error] {
-	return func(yield func(*Batch, error) bool) {
+func (s *Set) BatchesFrom(ctx context.Context, size, start int) engine.Batches {
+	return func(yield func(*engine.Batch, error) bool) {
 		size := s.BatchSize(size)
 		if size < 1 {
 			yield(nil, fmt.Errorf("a batch of %d samples is impossible: give 1 or more", size))
@@ -115,13 +119,23 @@ func (s *Set) BatchesFrom(ctx context.Context, size, start int) iter.Seq2[*Batch
 				yield(nil, err)
 				return
 			}
-			if !yield(p.batch, nil) {
+			more := yield(p.batch, nil)
+			s.recycle(p.batch)
+			if !more {
 				return
 			}
 		}
 		if err := ctx.Err(); err != nil { // the producer may have stopped between two batches
 			yield(nil, fmt.Errorf("reading samples: %w", err))
 		}
+	}
+}
+
+// recycle keeps the memory of a batch for a later one.
+func (s *Set) recycle(b *engine.Batch) {
+	select {
+	case s.free <- b:
+	default:
 	}
 }
 
@@ -155,16 +169,15 @@ func (s *Set) fill(ctx context.Context, j job, sc *scratch) {
 // newPending makes room for the batch that begins at first.
 func (s *Set) newPending(first, size int) *pending {
 	count := min(size, s.count-first)
-	var b *Batch
+	var b *engine.Batch
 	select {
 	case b = <-s.free:
 	default:
-		b = &Batch{}
+		b = &engine.Batch{}
 	}
 	plans := s.src.plans()
-	arrays, _ := s.src.(*arraySource)
 	old := b.Inputs
-	*b = Batch{First: first, Count: count, Names: make([]string, count), Inputs: make(map[string]Array, len(plans)), free: s.free}
+	*b = engine.Batch{First: first, Count: count, Names: make([]string, count), Inputs: make(map[string]engine.Tensor, len(plans)), Shared: map[string]bool{}, Size: s.fixed}
 	p := &pending{batch: b, ready: make(chan struct{}), rows: make([][]row, count)}
 	for k := range count {
 		b.Names[k] = s.src.name(s.at(first + k))
@@ -177,16 +190,17 @@ func (s *Set) newPending(first, size int) *pending {
 		width := int(pl.width())
 		lead := count
 		shape := append([]int64{int64(count)}, pl.shape...)
-		single := pl.whole || arrays != nil && arrays.fixed[k]
+		single := s.single(k)
+		b.Shared[pl.spec.Name] = single
 		if single {
 			lead, shape = 1, slices.Clone(pl.shape)
 		}
-		a := Array{Type: pl.spec.Type, Shape: shape}
+		a := engine.Tensor{Type: pl.spec.Type, Shape: shape}
 		was := old[pl.spec.Name]
-		if a.Type == Float32 {
+		if a.Type == graph.Float32 {
 			a.Floats = resized(was.Floats, lead*width)
 		} else {
-			width *= a.Type.size()
+			width *= sizeOf(a.Type)
 			a.Raw = resized(was.Raw, lead*width)
 		}
 		for n := range p.rows {
@@ -200,7 +214,7 @@ func (s *Set) newPending(first, size int) *pending {
 				p.rows[n][k] = row{floats: make([]float32, min(width, len(a.Floats))), raw: make([]byte, min(width, len(a.Raw)))}
 				continue
 			}
-			if a.Type == Float32 {
+			if a.Type == graph.Float32 {
 				p.rows[n][k].floats = a.Floats[at : at+width]
 			} else {
 				p.rows[n][k].raw = a.Raw[at : at+width]

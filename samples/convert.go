@@ -4,17 +4,19 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+
+	"narrow/graph"
 )
 
 // get reads element i of little-endian raw as a float64, exact for all types
 // but 64-bit integers, which getInt reads.
-func get(raw []byte, t ElementType, i int) float64 {
+func get(raw []byte, t graph.DataType, i int) float64 {
 	switch t {
-	case Float32:
+	case graph.Float32:
 		return float64(math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:])))
-	case Float64:
+	case graph.Float64:
 		return math.Float64frombits(binary.LittleEndian.Uint64(raw[8*i:]))
-	case Float16:
+	case graph.Float16:
 		return float64(fromHalf(binary.LittleEndian.Uint16(raw[2*i:])))
 	}
 	v, neg := getInt(raw, t, i)
@@ -25,34 +27,34 @@ func get(raw []byte, t ElementType, i int) float64 {
 }
 
 // getInt reads element i of an integer type; with neg, v is an int64's bits.
-func getInt(raw []byte, t ElementType, i int) (v uint64, neg bool) {
+func getInt(raw []byte, t graph.DataType, i int) (v uint64, neg bool) {
 	var s int64
 	switch t {
-	case Uint8, Bool:
+	case graph.Uint8, graph.Bool:
 		return uint64(raw[i]), false
-	case Uint16:
+	case graph.Uint16:
 		return uint64(binary.LittleEndian.Uint16(raw[2*i:])), false
-	case Uint32:
+	case graph.Uint32:
 		return uint64(binary.LittleEndian.Uint32(raw[4*i:])), false
-	case Uint64:
+	case graph.Uint64:
 		return binary.LittleEndian.Uint64(raw[8*i:]), false
-	case Int8:
+	case graph.Int8:
 		s = int64(int8(raw[i]))
-	case Int16:
+	case graph.Int16:
 		s = int64(int16(binary.LittleEndian.Uint16(raw[2*i:])))
-	case Int32:
+	case graph.Int32:
 		s = int64(int32(binary.LittleEndian.Uint32(raw[4*i:])))
-	case Int64:
+	case graph.Int64:
 		s = int64(binary.LittleEndian.Uint64(raw[8*i:]))
 	}
 	return uint64(s), s < 0
 }
 
 // fits reports whether an integer lies in the range of t.
-func fits(v uint64, neg bool, t ElementType) bool {
-	bits := 8 * t.size()
+func fits(v uint64, neg bool, t graph.DataType) bool {
+	bits := 8 * sizeOf(t)
 	switch t {
-	case Uint8, Uint16, Uint32, Uint64:
+	case graph.Uint8, graph.Uint16, graph.Uint32, graph.Uint64:
 		return !neg && (bits == 64 || v>>bits == 0)
 	}
 	if neg {
@@ -62,8 +64,8 @@ func fits(v uint64, neg bool, t ElementType) bool {
 }
 
 // toFloats converts float elements to float32, rounding to nearest even.
-func toFloats(dst []float32, raw []byte, t ElementType) {
-	if t == Float32 {
+func toFloats(dst []float32, raw []byte, t graph.DataType) {
+	if t == graph.Float32 {
 		for i := range dst {
 			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
 		}
@@ -75,14 +77,14 @@ func toFloats(dst []float32, raw []byte, t ElementType) {
 }
 
 // putFloats writes float32 values as float16 or float64.
-func putFloats(dst []byte, t ElementType, v []float32) {
+func putFloats(dst []byte, t graph.DataType, v []float32) {
 	for i, x := range v {
 		putFloat(dst, t, i, float64(x))
 	}
 }
 
-func putFloat(dst []byte, t ElementType, i int, x float64) {
-	if t == Float64 {
+func putFloat(dst []byte, t graph.DataType, i int, x float64) {
+	if t == graph.Float64 {
 		binary.LittleEndian.PutUint64(dst[8*i:], math.Float64bits(x))
 		return
 	}
@@ -90,12 +92,12 @@ func putFloat(dst []byte, t ElementType, i int, x float64) {
 }
 
 // toInts converts integers, or tells the first that does not fit.
-func toInts(dst []byte, to ElementType, raw []byte, from ElementType) error {
+func toInts(dst []byte, to graph.DataType, raw []byte, from graph.DataType) error {
 	if to == from {
 		copy(dst, raw)
 		return nil
 	}
-	width := to.size()
+	width := sizeOf(to)
 	var b [8]byte
 	for i := range len(dst) / width {
 		v, neg := getInt(raw, from, i)

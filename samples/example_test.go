@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"narrow/graph"
 	"narrow/samples"
 )
 
@@ -23,7 +24,7 @@ func Example() {
 	}
 
 	// What the network takes: any number of pairs.
-	inputs := []samples.InputSpec{{Name: "x", Type: samples.Float32, Dims: []int64{-1, 2}}}
+	inputs := []samples.InputSpec{{Name: "x", Type: graph.Float32, Dims: []int64{-1, 2}}}
 	set, err := samples.Open(file, inputs, samples.Options{})
 	if err != nil {
 		log.Fatal(err)
@@ -35,7 +36,6 @@ func Example() {
 		}
 		x := b.Inputs["x"]
 		fmt.Println(b.First, b.Count, x.Shape, x.Floats)
-		b.Release()
 	}
 	// Output:
 	// 0 2 [2 2] [1 2 3 4]
@@ -48,7 +48,7 @@ func writeArray(file string, shape []int64, values []float32) error {
 		return err
 	}
 	defer f.Close()
-	w, err := samples.NewNPYWriter(f, samples.Float32, shape)
+	w, err := samples.NewNPYWriter(f, graph.Float32, shape)
 	if err != nil {
 		return err
 	}

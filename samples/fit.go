@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"narrow/graph"
 )
 
 // plan says how one sample of a source becomes one row of an input.
@@ -25,7 +27,7 @@ type plan struct {
 	in     inLayout
 
 	// For all else:
-	from  ElementType
+	from  graph.DataType
 	moved move
 }
 
@@ -125,13 +127,13 @@ func (p *plan) values() error {
 		return err
 	}
 	switch {
-	case p.spec.Type.isFloat():
+	case isFloat(p.spec.Type):
 		return nil
-	case !p.spec.Type.isInt():
+	case !isInt(p.spec.Type):
 		return fmt.Errorf("%s, which pixels cannot be", describe(p.spec))
 	case !p.recipe.plain():
 		return fmt.Errorf("%s, but preprocessing makes fractions: use --preprocess none", describe(p.spec))
-	case p.spec.Type == Int8:
+	case p.spec.Type == graph.Int8:
 		return fmt.Errorf("%s, which does not hold pixels of 0 to 255", describe(p.spec))
 	}
 	return nil
@@ -154,11 +156,11 @@ func (p *plan) setSize(h, w int) {
 }
 
 // fitArray plans for an array whose samples have the given shape.
-func fitArray(spec InputSpec, r recipe, from ElementType, shape []int64) (*plan, error) {
-	if spec.Type.size() == 0 {
+func fitArray(spec InputSpec, r recipe, from graph.DataType, shape []int64) (*plan, error) {
+	if sizeOf(spec.Type) == 0 {
 		return nil, fmt.Errorf("input %q takes elements of %v, which no array holds", spec.Name, spec.Type)
 	}
-	if from == Uint8 {
+	if from == graph.Uint8 {
 		if p, err := fitImageArray(spec, r, shape); p != nil || err != nil {
 			return p, err
 		}
@@ -233,7 +235,7 @@ func (p *plan) place(shape []int64) bool {
 func (p *plan) types(r recipe) error {
 	to, from := p.spec.Type, p.from
 	switch {
-	case from == Uint8 && to.isFloat():
+	case from == graph.Uint8 && isFloat(to):
 		c := 1
 		if len(r.mean) > 1 && r.ownMean || len(r.std) > 1 && r.ownStd {
 			// The channel axis of something that is no image: only the
@@ -247,13 +249,13 @@ func (p *plan) types(r recipe) error {
 		var err error
 		p.tables, err = r.tables(c)
 		return err
-	case from == Uint8 && to.isInt() && !r.plain():
+	case from == graph.Uint8 && isInt(to) && !r.plain():
 		return fmt.Errorf("%s, but preprocessing makes fractions: use --preprocess none", describe(p.spec))
-	case from == to, from.isFloat() && to.isFloat(), from.isInt() && to.isInt():
+	case from == to, isFloat(from) && isFloat(to), isInt(from) && isInt(to):
 		return nil
 	}
 	advice := fmt.Sprintf("save it as x.astype(np.%v)", to)
-	if to == Bool {
+	if to == graph.Bool {
 		advice = "save it as x.astype(bool)"
 	}
 	return fmt.Errorf("it holds %v, but %s: %s", from, describe(p.spec), advice)
@@ -266,7 +268,7 @@ func fitImageArray(spec InputSpec, r recipe, shape []int64) (*plan, error) {
 	if len(shape) != 2 && len(shape) != 3 || d != nil && (len(d) < 2 || len(d) > 4) || slices.Contains(shape, 0) {
 		return nil, nil
 	}
-	p := &plan{spec: spec, pixels: true, from: Uint8}
+	p := &plan{spec: spec, pixels: true, from: graph.Uint8}
 	netC, netH, netW := int64(-1), int64(-1), int64(-1)
 	switch len(d) {
 	case 4:

@@ -17,13 +17,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"narrow/graph"
 )
 
 // npyHead is the header of an .npy file of bytes.
 func npyHead(t testing.TB, shape ...int64) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	if _, err := NewNPYWriter(&b, Uint8, shape); err != nil {
+	if _, err := NewNPYWriter(&b, graph.Uint8, shape); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()
@@ -227,7 +229,7 @@ func TestImageBombs(t *testing.T) {
 		if err := os.WriteFile(path, c.data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		spec := []InputSpec{{Name: "x", Type: Float32, Dims: []int64{-1, 3, 8, 8}}}
+		spec := []InputSpec{{Name: "x", Type: graph.Float32, Dims: []int64{-1, 3, 8, 8}}}
 		imageBound.Run(t, len(c.data), func() { err = drain(t, dir, spec) })
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), path) || strings.ContainsRune(err.Error(), '\n') {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
@@ -238,7 +240,7 @@ func TestImageBombs(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "png.jpg"), good, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := drain(t, dir, []InputSpec{{Name: "x", Type: Float32, Dims: []int64{-1, 1, 8, 8}}}); err != nil {
+	if err := drain(t, dir, []InputSpec{{Name: "x", Type: graph.Float32, Dims: []int64{-1, 1, 8, 8}}}); err != nil {
 		t.Errorf("a PNG with the name of a JPEG: %v", err)
 	}
 }
@@ -270,11 +272,10 @@ func drain(t testing.TB, path string, spec []InputSpec) error {
 		return err
 	}
 	defer set.Close()
-	for b, err := range set.Batches(t.Context(), 4) {
+	for _, err := range set.Batches(t.Context(), 4) {
 		if err != nil {
 			return err
 		}
-		b.Release()
 	}
 	return nil
 }
@@ -310,7 +311,7 @@ func FuzzGZip(f *testing.F) {
 		}
 		return out.Bytes()
 	}
-	f.Add(pack(idxBytes(Uint8, []int64{2, 2, 3}, make([]byte, 12))))
+	f.Add(pack(idxBytes(graph.Uint8, []int64{2, 2, 3}, make([]byte, 12))))
 	f.Add(pack(append(npyHead(f, 3), 1, 2, 3)))
 	f.Add(pack(make([]byte, 1<<16)))
 	f.Fuzz(func(t *testing.T, data []byte) {

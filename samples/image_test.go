@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"narrow/graph"
 )
 
 // readPixels reads what PIL made of an image.
@@ -17,7 +19,7 @@ func readPixels(t *testing.T, path string) *pixels {
 	}
 	defer c.close()
 	a := c.arrays[0]
-	if a.typ != Uint8 || len(a.shape) != 3 || a.shape[2] != 3 {
+	if a.typ != graph.Uint8 || len(a.shape) != 3 || a.shape[2] != 3 {
 		t.Fatalf("%s: %v of shape %v", path, a.typ, a.shape)
 	}
 	p := &pixels{}

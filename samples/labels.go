@@ -104,11 +104,11 @@ func arrayLabels(a *arrayFile) ([]int, error) {
 	if len(a.shape) == 0 || a.shape[0] != product(a.shape) {
 		return nil, fmt.Errorf("labels must be one number a sample, but the array has shape %s", shapeString(a.shape))
 	}
-	if !a.typ.isInt() {
+	if !isInt(a.typ) {
 		return nil, fmt.Errorf("labels must be whole numbers, but the array holds %v", a.typ)
 	}
 	n := int(a.shape[0])
-	raw := make([]byte, n*a.typ.size()) // ready made sure that the file holds as much
+	raw := make([]byte, n*sizeOf(a.typ)) // ready made sure that the file holds as much
 	if err := a.read(a.offset, raw); err != nil {
 		return nil, err
 	}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"narrow/graph"
 )
 
 const (
@@ -22,7 +24,7 @@ const (
 
 // header describes an array in a file.
 type header struct {
-	typ     ElementType
+	typ     graph.DataType
 	big     bool // big-endian elements
 	fortran bool // first index fastest
 	shape   []int64
@@ -55,7 +57,7 @@ func (h *header) checkSize(size int64) error {
 	if !ok {
 		return fmt.Errorf("its header claims the impossible shape %s", shapeString(h.shape))
 	}
-	want := n * int64(h.typ.size())
+	want := n * int64(sizeOf(h.typ))
 	if size-h.offset < want {
 		return fmt.Errorf("it is cut short: shape %s of %s needs %d bytes after the header, and %d are there",
 			shapeString(h.shape), h.typ, want, max(size-h.offset, 0))
@@ -189,7 +191,7 @@ func parseNPYDict(s string) (*header, error) {
 }
 
 // parseDescr reads a numpy type string such as <f4.
-func parseDescr(d string) (t ElementType, big bool, err error) {
+func parseDescr(d string) (t graph.DataType, big bool, err error) {
 	name := d
 	if name != "" {
 		switch name[0] {
@@ -202,29 +204,29 @@ func parseDescr(d string) (t ElementType, big bool, err error) {
 	}
 	switch name {
 	case "f2":
-		t = Float16
+		t = graph.Float16
 	case "f4":
-		t = Float32
+		t = graph.Float32
 	case "f8":
-		t = Float64
+		t = graph.Float64
 	case "i1":
-		t = Int8
+		t = graph.Int8
 	case "i2":
-		t = Int16
+		t = graph.Int16
 	case "i4":
-		t = Int32
+		t = graph.Int32
 	case "i8":
-		t = Int64
+		t = graph.Int64
 	case "u1":
-		t = Uint8
+		t = graph.Uint8
 	case "u2":
-		t = Uint16
+		t = graph.Uint16
 	case "u4":
-		t = Uint32
+		t = graph.Uint32
 	case "u8":
-		t = Uint64
+		t = graph.Uint64
 	case "b1":
-		t = Bool
+		t = graph.Bool
 	default:
 		what := "are no numbers that a network takes"
 		switch {
@@ -237,7 +239,7 @@ func parseDescr(d string) (t ElementType, big bool, err error) {
 		}
 		return 0, false, fmt.Errorf("its elements (numpy type %q) %s; save float32 or uint8", clip(d), what)
 	}
-	return t, big && t.size() > 1, nil
+	return t, big && sizeOf(t) > 1, nil
 }
 
 // literal reads the few Python literals that .npy headers hold.
@@ -333,7 +335,7 @@ func shapeString(dims []int64) string {
 // piece.
 type NPYWriter struct {
 	w    io.Writer
-	typ  ElementType
+	typ  graph.DataType
 	left int64 // bytes
 	buf  []byte
 }
@@ -341,10 +343,10 @@ type NPYWriter struct {
 // NewNPYWriter writes the header of an array of the given type and shape to w
 // and returns a writer for its elements. The error is w's, or tells of a type
 // that numpy does not have or a shape that is impossible.
-func NewNPYWriter(w io.Writer, t ElementType, shape []int64) (*NPYWriter, error) {
-	descr := map[ElementType]string{
-		Float16: "<f2", Float32: "<f4", Float64: "<f8", Int8: "|i1", Int16: "<i2", Int32: "<i4", Int64: "<i8",
-		Uint8: "|u1", Uint16: "<u2", Uint32: "<u4", Uint64: "<u8", Bool: "|b1",
+func NewNPYWriter(w io.Writer, t graph.DataType, shape []int64) (*NPYWriter, error) {
+	descr := map[graph.DataType]string{
+		graph.Float16: "<f2", graph.Float32: "<f4", graph.Float64: "<f8", graph.Int8: "|i1", graph.Int16: "<i2", graph.Int32: "<i4", graph.Int64: "<i8",
+		graph.Uint8: "|u1", graph.Uint16: "<u2", graph.Uint32: "<u4", graph.Uint64: "<u8", graph.Bool: "|b1",
 	}[t]
 	if descr == "" {
 		return nil, fmt.Errorf("writing .npy: numpy has no %v", t)
@@ -363,12 +365,12 @@ func NewNPYWriter(w io.Writer, t ElementType, shape []int64) (*NPYWriter, error)
 	if _, err := w.Write(append(head, text...)); err != nil {
 		return nil, fmt.Errorf("writing .npy: %w", err)
 	}
-	return &NPYWriter{w: w, typ: t, left: n * int64(t.size())}, nil
+	return &NPYWriter{w: w, typ: t, left: n * int64(sizeOf(t))}, nil
 }
 
 // WriteFloats appends elements to a float32 array.
 func (w *NPYWriter) WriteFloats(v []float32) error {
-	if w.typ != Float32 {
+	if w.typ != graph.Float32 {
 		return fmt.Errorf("writing .npy: float32 elements for an array of %v", w.typ)
 	}
 	for chunk := range slices.Chunk(v, 1<<14) {

@@ -3,6 +3,8 @@ package samples
 import (
 	"fmt"
 	"slices"
+
+	"narrow/graph"
 )
 
 // row is the room for one sample in a batch: one of the two is set.
@@ -33,24 +35,24 @@ func (p *plan) fromElements(dst row, raw []byte, shape []int64, sc *scratch) err
 	}
 	if p.moved != asIs {
 		sc.b.pix = slices.Grow(sc.b.pix[:0], len(raw))[:len(raw)]
-		moveAxes(sc.b.pix, raw, shape, p.from.size(), p.moved)
+		moveAxes(sc.b.pix, raw, shape, sizeOf(p.from), p.moved)
 		raw = sc.b.pix
 	}
 	to := p.spec.Type
 	switch {
-	case p.from == Uint8 && to == Float32:
+	case p.from == graph.Uint8 && to == graph.Float32:
 		for i, v := range raw {
 			dst.floats[i] = p.tables[0][v]
 		}
-	case p.from == Uint8 && to.isFloat():
+	case p.from == graph.Uint8 && isFloat(to):
 		for i, v := range raw {
 			putFloat(dst.raw, to, i, float64(p.tables[0][v]))
 		}
-	case to == Float32:
+	case to == graph.Float32:
 		toFloats(dst.floats, raw, p.from)
 	case to == p.from:
 		copy(dst.raw, raw)
-	case to.isFloat():
+	case isFloat(to):
 		for i := range int(p.width()) {
 			putFloat(dst.raw, to, i, get(raw, p.from, i))
 		}
@@ -126,8 +128,8 @@ func (p *plan) wrongSize(px *pixels, h, w int) error {
 func (p *plan) write(dst row, px *pixels, sc *scratch) {
 	n := px.w * px.h
 	flip := p.recipe.bgr && p.c == 3
-	if p.spec.Type.isInt() { // values stay as they are
-		width := p.spec.Type.size()
+	if isInt(p.spec.Type) { // values stay as they are
+		width := sizeOf(p.spec.Type)
 		clear(dst.raw)
 		for c := range p.c {
 			from := c
@@ -141,7 +143,7 @@ func (p *plan) write(dst row, px *pixels, sc *scratch) {
 		return
 	}
 	out := dst.floats
-	if p.spec.Type != Float32 {
+	if p.spec.Type != graph.Float32 {
 		sc.floats = slices.Grow(sc.floats[:0], n*p.c)[:n*p.c]
 		out = sc.floats
 	}
@@ -163,7 +165,7 @@ func (p *plan) write(dst row, px *pixels, sc *scratch) {
 			plane[i] = table[pix[i*p.c]]
 		}
 	}
-	if p.spec.Type != Float32 {
+	if p.spec.Type != graph.Float32 {
 		putFloats(dst.raw, p.spec.Type, out)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 
 	"narrow/diag"
+	"narrow/engine"
 )
 
 // Options say which samples to use and how.
@@ -64,7 +65,7 @@ type Set struct {
 	recipe   recipe
 	workers  int
 	findings diag.List
-	free     chan *Batch
+	free     chan *engine.Batch
 	// sums are the samples' digests, once they are known.
 	sums atomic.Pointer[[][sha256.Size]byte]
 }
@@ -144,7 +145,7 @@ func Open(path string, inputs []InputSpec, opts Options) (set *Set, err error) {
 	}
 	s.warnOneClass(opts)
 	s.noteRawPixels(opts)
-	s.free = make(chan *Batch, 4)
+	s.free = make(chan *engine.Batch, 4)
 	return s, nil
 }
 
@@ -236,7 +237,7 @@ func (s *Set) noteRawPixels(opts Options) {
 		return
 	}
 	for _, p := range s.src.plans() {
-		if !p.pixels || !p.spec.Type.isFloat() {
+		if !p.pixels || !isFloat(p.spec.Type) {
 			continue
 		}
 		s.findings = append(s.findings, diag.Finding{
@@ -296,7 +297,7 @@ func (s *Set) Inputs() []InputSpec {
 	var out []InputSpec
 	for k, p := range s.src.plans() {
 		spec := p.spec
-		if a, ok := s.src.(*arraySource); p.whole || ok && a.fixed[k] {
+		if s.single(k) {
 			spec.Dims = slices.Clone(p.shape)
 		} else {
 			n := int64(-1)

@@ -19,6 +19,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"narrow/engine"
+	"narrow/graph"
 )
 
 // writeFile writes data to dir/name and returns the path.
@@ -35,7 +38,7 @@ func writeFile(t testing.TB, dir, name string, data []byte) string {
 }
 
 // writeNPY writes an array whose element i is i, or what f says.
-func writeNPY(t testing.TB, path string, typ ElementType, shape []int64, f func(i int) float64) string {
+func writeNPY(t testing.TB, path string, typ graph.DataType, shape []int64, f func(i int) float64) string {
 	t.Helper()
 	file, err := os.Create(path)
 	if err != nil {
@@ -52,22 +55,22 @@ func writeNPY(t testing.TB, path string, typ ElementType, shape []int64, f func(
 	return path
 }
 
-func rawOf(typ ElementType, n int, f func(i int) float64) []byte {
-	raw := make([]byte, n*typ.size())
+func rawOf(typ graph.DataType, n int, f func(i int) float64) []byte {
+	raw := make([]byte, n*sizeOf(typ))
 	for i := range n {
 		v := float64(i)
 		if f != nil {
 			v = f(i)
 		}
 		switch {
-		case typ == Float32:
+		case typ == graph.Float32:
 			binary.LittleEndian.PutUint32(raw[4*i:], math.Float32bits(float32(v)))
-		case typ.isFloat():
+		case isFloat(typ):
 			putFloat(raw, typ, i, v)
 		default:
 			var b [8]byte
 			binary.LittleEndian.PutUint64(b[:], uint64(int64(v)))
-			copy(raw[i*typ.size():(i+1)*typ.size()], b[:])
+			copy(raw[i*sizeOf(typ):(i+1)*sizeOf(typ)], b[:])
 		}
 	}
 	return raw
@@ -97,20 +100,20 @@ func grey(v uint8) func(x, y int) color.Color {
 	return func(x, y int) color.Color { return color.NRGBA{v, v, v, 255} }
 }
 
-func spec(typ ElementType, dims ...int64) []InputSpec {
+func spec(typ graph.DataType, dims ...int64) []InputSpec {
 	return []InputSpec{{Name: "x", Type: typ, Dims: dims}}
 }
 
 // elements returns an array's elements as float64.
-func (a Array) elements() []float64 {
-	if a.Type == Float32 {
+func elements(a engine.Tensor) []float64 {
+	if a.Type == graph.Float32 {
 		out := make([]float64, len(a.Floats))
 		for i, v := range a.Floats {
 			out[i] = float64(v)
 		}
 		return out
 	}
-	out := make([]float64, len(a.Raw)/a.Type.size())
+	out := make([]float64, len(a.Raw)/sizeOf(a.Type))
 	for i := range out {
 		out[i] = get(a.Raw, a.Type, i)
 	}
@@ -133,13 +136,12 @@ func all(t testing.TB, s *Set, size int) (map[string][]float64, [][]int64) {
 		}
 		next += b.Count
 		for name, a := range b.Inputs {
-			if int(product(a.Shape)) != len(a.elements()) {
-				t.Fatalf("shape %v holds %d elements", a.Shape, len(a.elements()))
+			if int(product(a.Shape)) != len(elements(a)) {
+				t.Fatalf("shape %v holds %d elements", a.Shape, len(elements(a)))
 			}
-			out[name] = append(out[name], a.elements()...)
+			out[name] = append(out[name], elements(a)...)
 		}
 		shapes = append(shapes, b.Inputs[s.src.plans()[0].spec.Name].Shape)
-		b.Release()
 	}
 	if next != s.Len() {
 		t.Fatalf("%d samples came, %d expected", next, s.Len())
@@ -171,52 +173,52 @@ func TestArrayLayouts(t *testing.T) {
 	}
 	tests := []struct {
 		name  string
-		from  ElementType
+		from  graph.DataType
 		shape []int64
 		to    []InputSpec
 		pre   Preprocess
 		want  []float64
 		dims  []int64
 	}{
-		{"float as it is", Float32, []int64{1, 3, 2, 2}, spec(Float32, -1, 3, 2, 2), Preprocess{}, count(12), []int64{1, 3, 2, 2}},
-		{"preset does not touch floats", Float32, []int64{1, 3, 2, 2}, spec(Float32, -1, 3, 2, 2), Preprocess{Preset: Imagenet}, count(12), []int64{1, 3, 2, 2}},
-		{"float channels last", Float32, []int64{1, 2, 2, 3}, spec(Float32, -1, 3, 2, 2), Preprocess{}, chw, []int64{1, 3, 2, 2}},
-		{"float channels first to last", Float64, []int64{1, 3, 2, 2}, spec(Float32, -1, 2, 2, 3), Preprocess{}, hwc, []int64{1, 2, 2, 3}},
-		{"channels last, open sizes", Float32, []int64{1, 2, 2, 3}, spec(Float32, -1, 3, -1, -1), Preprocess{}, chw, []int64{1, 3, 2, 2}},
-		{"float to half", Float32, []int64{1, 4}, spec(Float16, -1, 4), Preprocess{}, count(4), []int64{1, 4}},
-		{"half to float", Float16, []int64{1, 4}, spec(Float32, -1, 4), Preprocess{}, count(4), []int64{1, 4}},
-		{"half to double", Float16, []int64{1, 4}, spec(Float64, -1, 4), Preprocess{}, count(4), []int64{1, 4}},
-		{"shape not told", Float32, []int64{1, 2, 2, 3}, []InputSpec{{Name: "x", Type: Float32}}, Preprocess{}, count(12), []int64{1, 2, 2, 3}},
-		{"axis added", Float32, []int64{1, 2, 3}, spec(Float32, -1, 1, 2, 3), Preprocess{}, count(6), []int64{1, 1, 2, 3}},
-		{"axis dropped", Float32, []int64{1, 1, 2, 3}, spec(Float32, -1, 2, 3), Preprocess{}, count(6), []int64{1, 2, 3}},
-		{"flattened", Float32, []int64{1, 2, 3}, spec(Float32, -1, 6), Preprocess{}, count(6), []int64{1, 6}},
-		{"scalar per sample", Float32, []int64{3}, spec(Float32, -1), Preprocess{}, count(3), []int64{3}},
-		{"ints widened", Int8, []int64{1, 3}, spec(Int64, -1, -1), Preprocess{}, count(3), []int64{1, 3}},
-		{"ints narrowed", Int64, []int64{1, 3}, spec(Int32, -1, 3), Preprocess{}, count(3), []int64{1, 3}},
-		{"bool", Bool, []int64{1, 2}, spec(Bool, -1, 2), Preprocess{}, count(2), []int64{1, 2}},
+		{"float as it is", graph.Float32, []int64{1, 3, 2, 2}, spec(graph.Float32, -1, 3, 2, 2), Preprocess{}, count(12), []int64{1, 3, 2, 2}},
+		{"preset does not touch floats", graph.Float32, []int64{1, 3, 2, 2}, spec(graph.Float32, -1, 3, 2, 2), Preprocess{Preset: Imagenet}, count(12), []int64{1, 3, 2, 2}},
+		{"float channels last", graph.Float32, []int64{1, 2, 2, 3}, spec(graph.Float32, -1, 3, 2, 2), Preprocess{}, chw, []int64{1, 3, 2, 2}},
+		{"float channels first to last", graph.Float64, []int64{1, 3, 2, 2}, spec(graph.Float32, -1, 2, 2, 3), Preprocess{}, hwc, []int64{1, 2, 2, 3}},
+		{"channels last, open sizes", graph.Float32, []int64{1, 2, 2, 3}, spec(graph.Float32, -1, 3, -1, -1), Preprocess{}, chw, []int64{1, 3, 2, 2}},
+		{"float to half", graph.Float32, []int64{1, 4}, spec(graph.Float16, -1, 4), Preprocess{}, count(4), []int64{1, 4}},
+		{"half to float", graph.Float16, []int64{1, 4}, spec(graph.Float32, -1, 4), Preprocess{}, count(4), []int64{1, 4}},
+		{"half to double", graph.Float16, []int64{1, 4}, spec(graph.Float64, -1, 4), Preprocess{}, count(4), []int64{1, 4}},
+		{"shape not told", graph.Float32, []int64{1, 2, 2, 3}, []InputSpec{{Name: "x", Type: graph.Float32}}, Preprocess{}, count(12), []int64{1, 2, 2, 3}},
+		{"axis added", graph.Float32, []int64{1, 2, 3}, spec(graph.Float32, -1, 1, 2, 3), Preprocess{}, count(6), []int64{1, 1, 2, 3}},
+		{"axis dropped", graph.Float32, []int64{1, 1, 2, 3}, spec(graph.Float32, -1, 2, 3), Preprocess{}, count(6), []int64{1, 2, 3}},
+		{"flattened", graph.Float32, []int64{1, 2, 3}, spec(graph.Float32, -1, 6), Preprocess{}, count(6), []int64{1, 6}},
+		{"scalar per sample", graph.Float32, []int64{3}, spec(graph.Float32, -1), Preprocess{}, count(3), []int64{3}},
+		{"ints widened", graph.Int8, []int64{1, 3}, spec(graph.Int64, -1, -1), Preprocess{}, count(3), []int64{1, 3}},
+		{"ints narrowed", graph.Int64, []int64{1, 3}, spec(graph.Int32, -1, 3), Preprocess{}, count(3), []int64{1, 3}},
+		{"bool", graph.Bool, []int64{1, 2}, spec(graph.Bool, -1, 2), Preprocess{}, count(2), []int64{1, 2}},
 
-		{"grey images", Uint8, []int64{2, 2, 3}, spec(Float32, -1, 1, 2, 3), Preprocess{}, count(12), []int64{2, 1, 2, 3}},
-		{"grey images, open", Uint8, []int64{2, 2, 3}, spec(Float32, -1, -1, -1, -1), Preprocess{}, count(12), []int64{2, 1, 2, 3}},
-		{"grey images without channels", Uint8, []int64{2, 2, 3}, spec(Float32, -1, 2, 3), Preprocess{}, count(12), []int64{2, 2, 3}},
-		{"grey to colour", Uint8, []int64{1, 1, 2}, spec(Float32, -1, 3, 1, 2), Preprocess{}, []float64{0, 1, 0, 1, 0, 1}, []int64{1, 3, 1, 2}},
-		{"grey images flattened", Uint8, []int64{2, 2, 3}, spec(Float32, -1, 6), Preprocess{}, count(12), []int64{2, 6}},
-		{"flat bytes", Uint8, []int64{2, 6}, spec(Float32, -1, 6), Preprocess{}, count(12), []int64{2, 6}},
-		{"colour, last to first", Uint8, []int64{1, 2, 2, 3}, spec(Float32, -1, 3, 2, 2), Preprocess{}, chw, []int64{1, 3, 2, 2}},
-		{"colour, last to last", Uint8, []int64{1, 2, 2, 3}, spec(Float32, -1, 2, 2, 3), Preprocess{}, count(12), []int64{1, 2, 2, 3}},
-		{"colour, first to first", Uint8, []int64{1, 3, 2, 2}, spec(Float32, -1, 3, 2, 2), Preprocess{}, count(12), []int64{1, 3, 2, 2}},
-		{"colour, first to last", Uint8, []int64{1, 3, 2, 2}, spec(Float32, -1, 2, 2, 3), Preprocess{}, hwc, []int64{1, 2, 2, 3}},
-		{"colour into bytes", Uint8, []int64{1, 2, 2, 3}, spec(Uint8, -1, 3, 2, 2), Preprocess{}, chw, []int64{1, 3, 2, 2}},
-		{"colour into ints", Uint8, []int64{1, 2, 2, 3}, spec(Int32, -1, 3, 2, 2), Preprocess{}, chw, []int64{1, 3, 2, 2}},
-		{"colour into doubles", Uint8, []int64{1, 2, 2, 3}, spec(Float64, -1, 3, 2, 2), Preprocess{}, chw, []int64{1, 3, 2, 2}},
-		{"BGR", Uint8, []int64{1, 1, 2, 3}, spec(Float32, -1, 3, 1, 2), Preprocess{BGR: true}, []float64{2, 5, 1, 4, 0, 3}, []int64{1, 3, 1, 2}},
-		{"BGR bytes", Uint8, []int64{1, 2, 1, 3}, spec(Uint8, -1, 2, 1, 3), Preprocess{BGR: true}, []float64{2, 1, 0, 5, 4, 3}, []int64{1, 2, 1, 3}},
-		{"alpha dropped", Uint8, []int64{1, 1, 2, 4}, spec(Float32, -1, 3, 1, 2), Preprocess{}, []float64{0, 4, 1, 5, 2, 6}, []int64{1, 3, 1, 2}},
-		{"scale", Uint8, []int64{1, 3}, spec(Float32, -1, 3), Preprocess{Scale: 0.5, Mean: []float64{1}, Std: []float64{2}}, []float64{-0.5, -0.25, 0}, []int64{1, 3}},
-		{"crop", Uint8, []int64{1, 3, 3}, spec(Float32, -1, 1, 1, 1), Preprocess{Crop: Size{Short: 1}}, []float64{4}, []int64{1, 1, 1, 1}},
-		{"bytes that are no images", Uint8, []int64{1, 2, 2, 2}, spec(Float32, -1, 2, 2, 2), Preprocess{}, count(8), []int64{1, 2, 2, 2}},
-		{"preset leaves what fits", Uint8, []int64{1, 2, 2, 3}, spec(Float32, -1, 3, 2, 2), Preprocess{Preset: PM1, Scale: 1, Mean: []float64{0}}, chw, []int64{1, 3, 2, 2}},
-		{"fixed batch", Float32, []int64{2, 2}, spec(Float32, 1, 2), Preprocess{}, count(4), []int64{1, 2}},
-		{"fixed batch of two", Float32, []int64{3, 1}, spec(Float32, 2, 1), Preprocess{}, count(3), []int64{2, 1}},
+		{"grey images", graph.Uint8, []int64{2, 2, 3}, spec(graph.Float32, -1, 1, 2, 3), Preprocess{}, count(12), []int64{2, 1, 2, 3}},
+		{"grey images, open", graph.Uint8, []int64{2, 2, 3}, spec(graph.Float32, -1, -1, -1, -1), Preprocess{}, count(12), []int64{2, 1, 2, 3}},
+		{"grey images without channels", graph.Uint8, []int64{2, 2, 3}, spec(graph.Float32, -1, 2, 3), Preprocess{}, count(12), []int64{2, 2, 3}},
+		{"grey to colour", graph.Uint8, []int64{1, 1, 2}, spec(graph.Float32, -1, 3, 1, 2), Preprocess{}, []float64{0, 1, 0, 1, 0, 1}, []int64{1, 3, 1, 2}},
+		{"grey images flattened", graph.Uint8, []int64{2, 2, 3}, spec(graph.Float32, -1, 6), Preprocess{}, count(12), []int64{2, 6}},
+		{"flat bytes", graph.Uint8, []int64{2, 6}, spec(graph.Float32, -1, 6), Preprocess{}, count(12), []int64{2, 6}},
+		{"colour, last to first", graph.Uint8, []int64{1, 2, 2, 3}, spec(graph.Float32, -1, 3, 2, 2), Preprocess{}, chw, []int64{1, 3, 2, 2}},
+		{"colour, last to last", graph.Uint8, []int64{1, 2, 2, 3}, spec(graph.Float32, -1, 2, 2, 3), Preprocess{}, count(12), []int64{1, 2, 2, 3}},
+		{"colour, first to first", graph.Uint8, []int64{1, 3, 2, 2}, spec(graph.Float32, -1, 3, 2, 2), Preprocess{}, count(12), []int64{1, 3, 2, 2}},
+		{"colour, first to last", graph.Uint8, []int64{1, 3, 2, 2}, spec(graph.Float32, -1, 2, 2, 3), Preprocess{}, hwc, []int64{1, 2, 2, 3}},
+		{"colour into bytes", graph.Uint8, []int64{1, 2, 2, 3}, spec(graph.Uint8, -1, 3, 2, 2), Preprocess{}, chw, []int64{1, 3, 2, 2}},
+		{"colour into ints", graph.Uint8, []int64{1, 2, 2, 3}, spec(graph.Int32, -1, 3, 2, 2), Preprocess{}, chw, []int64{1, 3, 2, 2}},
+		{"colour into doubles", graph.Uint8, []int64{1, 2, 2, 3}, spec(graph.Float64, -1, 3, 2, 2), Preprocess{}, chw, []int64{1, 3, 2, 2}},
+		{"BGR", graph.Uint8, []int64{1, 1, 2, 3}, spec(graph.Float32, -1, 3, 1, 2), Preprocess{BGR: true}, []float64{2, 5, 1, 4, 0, 3}, []int64{1, 3, 1, 2}},
+		{"BGR bytes", graph.Uint8, []int64{1, 2, 1, 3}, spec(graph.Uint8, -1, 2, 1, 3), Preprocess{BGR: true}, []float64{2, 1, 0, 5, 4, 3}, []int64{1, 2, 1, 3}},
+		{"alpha dropped", graph.Uint8, []int64{1, 1, 2, 4}, spec(graph.Float32, -1, 3, 1, 2), Preprocess{}, []float64{0, 4, 1, 5, 2, 6}, []int64{1, 3, 1, 2}},
+		{"scale", graph.Uint8, []int64{1, 3}, spec(graph.Float32, -1, 3), Preprocess{Scale: 0.5, Mean: []float64{1}, Std: []float64{2}}, []float64{-0.5, -0.25, 0}, []int64{1, 3}},
+		{"crop", graph.Uint8, []int64{1, 3, 3}, spec(graph.Float32, -1, 1, 1, 1), Preprocess{Crop: Size{Short: 1}}, []float64{4}, []int64{1, 1, 1, 1}},
+		{"bytes that are no images", graph.Uint8, []int64{1, 2, 2, 2}, spec(graph.Float32, -1, 2, 2, 2), Preprocess{}, count(8), []int64{1, 2, 2, 2}},
+		{"preset leaves what fits", graph.Uint8, []int64{1, 2, 2, 3}, spec(graph.Float32, -1, 3, 2, 2), Preprocess{Preset: PM1, Scale: 1, Mean: []float64{0}}, chw, []int64{1, 3, 2, 2}},
+		{"fixed batch", graph.Float32, []int64{2, 2}, spec(graph.Float32, 1, 2), Preprocess{}, count(4), []int64{1, 2}},
+		{"fixed batch of two", graph.Float32, []int64{3, 1}, spec(graph.Float32, 2, 1), Preprocess{}, count(3), []int64{2, 1}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -232,15 +234,15 @@ func TestArrayLayouts(t *testing.T) {
 
 func TestIDX(t *testing.T) {
 	dir := t.TempDir()
-	plain := idxBytes(Uint8, []int64{2, 2, 2}, []byte{0, 51, 102, 153, 204, 255, 0, 51})
+	plain := idxBytes(graph.Uint8, []int64{2, 2, 2}, []byte{0, 51, 102, 153, 204, 255, 0, 51})
 	var packed strings.Builder
 	zw := gzip.NewWriter(&packed)
 	if _, err := zw.Write(plain); err != nil || zw.Close() != nil {
 		t.Fatal(err)
 	}
-	labels := writeFile(t, dir, "labels-idx1-ubyte", idxBytes(Uint8, []int64{2}, []byte{7, 9}))
+	labels := writeFile(t, dir, "labels-idx1-ubyte", idxBytes(graph.Uint8, []int64{2}, []byte{7, 9}))
 	for name, data := range map[string][]byte{"images-idx3-ubyte": plain, "images-idx3-ubyte.gz": []byte(packed.String())} {
-		s := open(t, writeFile(t, dir, name, data), spec(Float32, -1, 1, 2, 2), Options{Labels: labels, Preprocess: Preprocess{Preset: Unit}})
+		s := open(t, writeFile(t, dir, name, data), spec(graph.Float32, -1, 1, 2, 2), Options{Labels: labels, Preprocess: Preprocess{Preset: Unit}})
 		got, _ := all(t, s, 1)
 		want := []float64{0, 0.2, 0.4, 0.6, 0.8, 1, 0, 0.2}
 		for i, v := range got["x"] {
@@ -255,7 +257,7 @@ func TestIDX(t *testing.T) {
 	}
 	// Big-endian floats.
 	be := binary.BigEndian.AppendUint32(nil, math.Float32bits(2.5))
-	s := open(t, writeFile(t, dir, "f", idxBytes(Float32, []int64{1, 1}, be)), spec(Float32, -1, 1), Options{})
+	s := open(t, writeFile(t, dir, "f", idxBytes(graph.Float32, []int64{1, 1}, be)), spec(graph.Float32, -1, 1), Options{})
 	if got, _ := all(t, s, 1); got["x"][0] != 2.5 {
 		t.Errorf("big-endian float: %v", got)
 	}
@@ -265,12 +267,12 @@ func TestIDX(t *testing.T) {
 func TestSeveralInputs(t *testing.T) {
 	dir := t.TempDir()
 	specs := []InputSpec{
-		{Name: "input", Type: Float32, Dims: []int64{-1, -1}},
-		{Name: "state", Type: Float32, Dims: []int64{2, -1, 3}},
-		{Name: "sr", Type: Int64, Dims: []int64{}},
+		{Name: "input", Type: graph.Float32, Dims: []int64{-1, -1}},
+		{Name: "state", Type: graph.Float32, Dims: []int64{2, -1, 3}},
+		{Name: "sr", Type: graph.Int64, Dims: []int64{}},
 	}
 	files := map[string][]byte{}
-	add := func(name string, typ ElementType, shape []int64) {
+	add := func(name string, typ graph.DataType, shape []int64) {
 		p := writeNPY(t, filepath.Join(dir, "tmp.npy"), typ, shape, nil)
 		b, err := os.ReadFile(p)
 		if err != nil {
@@ -278,10 +280,10 @@ func TestSeveralInputs(t *testing.T) {
 		}
 		files[name] = b
 	}
-	add("input", Float32, []int64{4, 5})
-	add("state", Float32, []int64{4, 2, 1, 3})
-	add("sr", Int64, []int64{4})
-	add("unused", Float32, []int64{9})
+	add("input", graph.Float32, []int64{4, 5})
+	add("state", graph.Float32, []int64{4, 2, 1, 3})
+	add("sr", graph.Int64, []int64{4})
+	add("unused", graph.Float32, []int64{9})
 	each := writeZip(t, filepath.Join(dir, "each.npz"), files)
 	s := open(t, each, specs, Options{})
 	if n := s.BatchSize(16); n != 1 {
@@ -292,10 +294,10 @@ func TestSeveralInputs(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	// Two samples of the state in a batch do not go with one of sr; the way out is told.
-	add("state", Float32, []int64{4, 2, 3})
+	add("state", graph.Float32, []int64{4, 2, 3})
 	fails(t, writeZip(t, filepath.Join(dir, "second.npz"), files), specs, Options{}, `inputs "state" and "sr" ask for batches of 2 and 1 samples: where the first axis`)
-	add("state", Float32, []int64{2, 1, 3})
-	add("sr", Int64, []int64{})
+	add("state", graph.Float32, []int64{2, 1, 3})
+	add("sr", graph.Int64, []int64{})
 	same := writeZip(t, filepath.Join(dir, "same.npz"), files)
 	got, _ = all(t, open(t, same, specs, Options{}), 16)
 	if !slices.Equal(got["sr"], []float64{0, 0, 0, 0}) || got["state"][6] != 0 || len(got["state"]) != 24 {
@@ -312,12 +314,12 @@ func TestSeveralInputs(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 
-	add("state", Float32, []int64{3, 2, 1, 3})
+	add("state", graph.Float32, []int64{3, 2, 1, 3})
 	lengths := writeZip(t, filepath.Join(dir, "lengths.npz"), files)
 	fails(t, lengths, specs, Options{}, "different numbers of samples")
 	delete(files, "sr")
 	fails(t, writeZip(t, filepath.Join(dir, "missing.npz"), files), specs, Options{}, `no array for input "sr"`)
-	fails(t, writeNPY(t, filepath.Join(dir, "one.npy"), Float32, []int64{4, 5}, nil), specs, Options{}, "give an .npz")
+	fails(t, writeNPY(t, filepath.Join(dir, "one.npy"), graph.Float32, []int64{4, 5}, nil), specs, Options{}, "give an .npz")
 	fails(t, dir, specs, Options{}, "give an .npz")
 }
 
@@ -347,7 +349,7 @@ func fails(t *testing.T, path string, inputs []InputSpec, opts Options, want ...
 
 func TestBadInput(t *testing.T) {
 	dir := t.TempDir()
-	net := spec(Float32, -1, 3, 8, 8)
+	net := spec(graph.Float32, -1, 3, 8, 8)
 	fails(t, filepath.Join(dir, "nothing"), net, Options{}, "nothing", "no such file or folder")
 	empty := filepath.Join(dir, "empty")
 	if err := os.Mkdir(empty, 0o777); err != nil {
@@ -358,28 +360,28 @@ func TestBadInput(t *testing.T) {
 	writeFile(t, text, "notes.txt", []byte("x"))
 	fails(t, text, net, Options{}, text, "holds no images")
 	arr := filepath.Join(dir, "arr")
-	writeNPY(t, writeFile(t, arr, "test.npy", nil), Float32, []int64{1, 3, 8, 8}, nil)
+	writeNPY(t, writeFile(t, arr, "test.npy", nil), graph.Float32, []int64{1, 3, 8, 8}, nil)
 	fails(t, arr, net, Options{}, "holds no images", "test.npy")
 
-	npy := func(name string, typ ElementType, shape ...int64) string {
+	npy := func(name string, typ graph.DataType, shape ...int64) string {
 		return writeNPY(t, filepath.Join(dir, name), typ, shape, nil)
 	}
-	fails(t, npy("shape.npy", Float32, 2, 3, 8, 9), net, Options{}, "shape.npy", "(3, 8, 9)", `"x"`, "(?, 3, 8, 8)")
-	fails(t, npy("rank.npy", Float32, 2, 8), net, Options{}, "(8,)", "(?, 3, 8, 8)")
-	fails(t, npy("one.npy", Uint8, 3, 8, 8), net, Options{}, "x[None]")
-	fails(t, npy("type.npy", Int64, 2, 3, 8, 8), net, Options{}, "int64", "float32", "astype")
-	fails(t, npy("float.npy", Float32, 2, 8), spec(Int64, -1, 8), Options{}, "float32", "int64", "astype")
-	fails(t, npy("range.npy", Int64, 2, 200), spec(Int8, -1, 200), Options{}, "range.npy, sample 0", "element 128 is 128", "int8")
-	fails(t, npy("none.npy", Float32, 0, 3, 8, 8), net, Options{}, "no samples")
-	fails(t, npy("width.npy", Float32, 2, 0), spec(Float32, -1, -1), Options{Shuffle: true}, "no elements")
-	fails(t, npy("flat.npy", Uint8, 2, 3, 8, 8), net, Options{Preprocess: Preprocess{Mean: []float64{1, 2}}}, "--mean", "3 channels")
-	fails(t, npy("uint.npy", Uint8, 2, 3, 8, 8), spec(Uint8, -1, 3, 8, 8), Options{Preprocess: Preprocess{Preset: Unit}}, "--preprocess none")
-	fails(t, npy("int8.npy", Uint8, 2, 3, 8, 8), spec(Int8, -1, 3, 8, 8), Options{}, "int8", "does not hold pixels")
-	fails(t, npy("big.npy", Uint8, 2, 16, 16, 3), net, Options{}, "--resize 8")
-	fails(t, npy("preset.npy", Uint8, 2, 16, 16, 3), net, Options{Preprocess: Preprocess{Preset: Imagenet}}, "224 x 224", "--resize 8")
-	fails(t, npy("ok.npy", Float32, 2, 3, 8, 8), nil, Options{}, "no inputs")
+	fails(t, npy("shape.npy", graph.Float32, 2, 3, 8, 9), net, Options{}, "shape.npy", "(3, 8, 9)", `"x"`, "(?, 3, 8, 8)")
+	fails(t, npy("rank.npy", graph.Float32, 2, 8), net, Options{}, "(8,)", "(?, 3, 8, 8)")
+	fails(t, npy("one.npy", graph.Uint8, 3, 8, 8), net, Options{}, "x[None]")
+	fails(t, npy("type.npy", graph.Int64, 2, 3, 8, 8), net, Options{}, "int64", "float32", "astype")
+	fails(t, npy("float.npy", graph.Float32, 2, 8), spec(graph.Int64, -1, 8), Options{}, "float32", "int64", "astype")
+	fails(t, npy("range.npy", graph.Int64, 2, 200), spec(graph.Int8, -1, 200), Options{}, "range.npy, sample 0", "element 128 is 128", "int8")
+	fails(t, npy("none.npy", graph.Float32, 0, 3, 8, 8), net, Options{}, "no samples")
+	fails(t, npy("width.npy", graph.Float32, 2, 0), spec(graph.Float32, -1, -1), Options{Shuffle: true}, "no elements")
+	fails(t, npy("flat.npy", graph.Uint8, 2, 3, 8, 8), net, Options{Preprocess: Preprocess{Mean: []float64{1, 2}}}, "--mean", "3 channels")
+	fails(t, npy("uint.npy", graph.Uint8, 2, 3, 8, 8), spec(graph.Uint8, -1, 3, 8, 8), Options{Preprocess: Preprocess{Preset: Unit}}, "--preprocess none")
+	fails(t, npy("int8.npy", graph.Uint8, 2, 3, 8, 8), spec(graph.Int8, -1, 3, 8, 8), Options{}, "int8", "does not hold pixels")
+	fails(t, npy("big.npy", graph.Uint8, 2, 16, 16, 3), net, Options{}, "--resize 8")
+	fails(t, npy("preset.npy", graph.Uint8, 2, 16, 16, 3), net, Options{Preprocess: Preprocess{Preset: Imagenet}}, "224 x 224", "--resize 8")
+	fails(t, npy("ok.npy", graph.Float32, 2, 3, 8, 8), nil, Options{}, "no inputs")
 	fails(t, filepath.Join(dir, "ok.npy"), net, Options{SubsetLen: -1}, "subset")
-	fails(t, filepath.Join(dir, "ok.npy"), spec(8, -1, 3, 8, 8), Options{}, "type 8")
+	fails(t, filepath.Join(dir, "ok.npy"), spec(8, -1, 3, 8, 8), Options{}, "elements of string")
 
 	images := filepath.Join(dir, "images")
 	writePNG(t, images, "a.png", 8, 8, grey(1))
@@ -395,10 +397,10 @@ func TestBadInput(t *testing.T) {
 	fails(t, images, net, Options{}, "b.png", "empty")
 	writeFile(t, images, "b.png", jpg)
 	fails(t, images, net, Options{}, "b.png", "45 x 61", "--resize 8")
-	fails(t, images, spec(Float32, -1, 3, -1, -1), Options{}, "b.png", "first one made 8 x 8", "--resize")
+	fails(t, images, spec(graph.Float32, -1, 3, -1, -1), Options{}, "b.png", "first one made 8 x 8", "--resize")
 	fails(t, images, net, Options{Preprocess: Preprocess{Preset: Imagenet}}, images, "224 x 224", "--resize 8 --crop 8")
-	fails(t, images, spec(Float32, -1, 10), Options{}, "not the shape of images")
-	fails(t, images, spec(Float32, -1, 5, 8, 8), Options{}, "1 or 3 channels")
+	fails(t, images, spec(graph.Float32, -1, 10), Options{}, "not the shape of images")
+	fails(t, images, spec(graph.Float32, -1, 5, 8, 8), Options{}, "1 or 3 channels")
 	fails(t, filepath.Join(images, "a.png"), net, Options{}, "is one image", "folder")
 	writePNG(t, images, "sub/c.png", 8, 8, grey(1))
 	fails(t, images, net, Options{}, "images of its own")
@@ -410,11 +412,11 @@ func TestBadInput(t *testing.T) {
 	}
 	fails(t, classes, net, Options{}, "dog holds no images")
 
-	ok := npy("labelled.npy", Float32, 2, 3, 8, 8)
-	fails(t, ok, net, Options{Labels: npy("l3.npy", Int64, 3)}, "l3.npy", "3 labels", "2 samples")
-	fails(t, ok, net, Options{Labels: npy("lf.npy", Float32, 2)}, "whole numbers", "float32")
-	fails(t, ok, net, Options{Labels: npy("l2.npy", Int64, 2, 2)}, "(2, 2)")
-	fails(t, ok, net, Options{Labels: writeNPY(t, filepath.Join(dir, "neg.npy"), Int64, []int64{2}, func(i int) float64 { return -1 })}, "label 0 is -1")
+	ok := npy("labelled.npy", graph.Float32, 2, 3, 8, 8)
+	fails(t, ok, net, Options{Labels: npy("l3.npy", graph.Int64, 3)}, "l3.npy", "3 labels", "2 samples")
+	fails(t, ok, net, Options{Labels: npy("lf.npy", graph.Float32, 2)}, "whole numbers", "float32")
+	fails(t, ok, net, Options{Labels: npy("l2.npy", graph.Int64, 2, 2)}, "(2, 2)")
+	fails(t, ok, net, Options{Labels: writeNPY(t, filepath.Join(dir, "neg.npy"), graph.Int64, []int64{2}, func(i int) float64 { return -1 })}, "label 0 is -1")
 	fails(t, ok, net, Options{Labels: filepath.Join(dir, "nolabels")}, "nolabels", "cannot be read")
 	fails(t, ok, net, Options{Labels: writeFile(t, dir, "bad.csv", []byte("file,class\na,b\n"))}, "bad.csv", "line 2", `"b"`)
 	fails(t, ok, net, Options{Labels: writeFile(t, dir, "short.csv", []byte("file,class\na,1\n"))}, "1 labels", "2 samples")
@@ -422,7 +424,7 @@ func TestBadInput(t *testing.T) {
 
 func TestFolders(t *testing.T) {
 	dir := t.TempDir()
-	net := spec(Float32, -1, 1, 2, 2)
+	net := spec(graph.Float32, -1, 1, 2, 2)
 	flat := filepath.Join(dir, "flat")
 	for i, name := range []string{"10.png", "2.png", "B.PNG", "a.png", ".hidden.png"} {
 		writePNG(t, flat, name, 2, 2, grey(uint8(i)))
@@ -478,9 +480,9 @@ func TestFolders(t *testing.T) {
 }
 
 func TestSubsetAndShuffle(t *testing.T) {
-	path := writeNPY(t, filepath.Join(t.TempDir(), "x.npy"), Float32, []int64{100, 1}, nil)
+	path := writeNPY(t, filepath.Join(t.TempDir(), "x.npy"), graph.Float32, []int64{100, 1}, nil)
 	get := func(o Options) []float64 {
-		got, _ := all(t, open(t, path, spec(Float32, -1, 1), o), 7)
+		got, _ := all(t, open(t, path, spec(graph.Float32, -1, 1), o), 7)
 		return got["x"]
 	}
 	if v := get(Options{SubsetLen: 3}); !slices.Equal(v, []float64{0, 1, 2}) {
@@ -503,8 +505,8 @@ func TestSubsetAndShuffle(t *testing.T) {
 	if rest := get(Options{Shuffle: true, Seed: 1, Skip: 10}); !slices.Equal(rest, whole[10:]) {
 		t.Errorf("a shuffled rest %v is not the end of %v", rest, whole)
 	}
-	fails(t, path, spec(Float32, -1, 1), Options{Skip: 100}, "none behind the first 100")
-	fails(t, path, spec(Float32, -1, 1), Options{Skip: -1}, "give 0 or more")
+	fails(t, path, spec(graph.Float32, -1, 1), Options{Skip: 100}, "none behind the first 100")
+	fails(t, path, spec(graph.Float32, -1, 1), Options{Skip: -1}, "give 0 or more")
 	if slices.Equal(whole, get(Options{Shuffle: true, Seed: 2})) {
 		t.Error("the seed changes nothing")
 	}
@@ -534,7 +536,7 @@ func TestBatchSizeChangesNothing(t *testing.T) {
 	for _, workers := range []int{1, 2, 5} {
 		for _, size := range []int{1, 4, 23, 1 << 30} {
 			opts.Workers = workers
-			s := open(t, dir, spec(Float32, -1, 3, 6, 6), opts)
+			s := open(t, dir, spec(graph.Float32, -1, 3, 6, 6), opts)
 			got, _ := all(t, s, size)
 			h, err := s.Hash(context.Background())
 			if err != nil {
@@ -552,8 +554,8 @@ func TestBatchSizeChangesNothing(t *testing.T) {
 
 func TestHash(t *testing.T) {
 	dir := t.TempDir()
-	path := writeNPY(t, filepath.Join(dir, "x.npy"), Uint8, []int64{4, 2, 2}, nil)
-	net := spec(Float32, -1, 1, 2, 2)
+	path := writeNPY(t, filepath.Join(dir, "x.npy"), graph.Uint8, []int64{4, 2, 2}, nil)
+	net := spec(graph.Float32, -1, 1, 2, 2)
 	hash := func(path string, in []InputSpec, o Options) string {
 		h, err := open(t, path, in, o).Hash(context.Background())
 		if err != nil {
@@ -562,7 +564,7 @@ func TestHash(t *testing.T) {
 		return h
 	}
 	base := hash(path, net, Options{})
-	if h := hash(writeNPY(t, filepath.Join(dir, "copy.npy"), Uint8, []int64{4, 2, 2}, nil), net, Options{Workers: 3}); h != base {
+	if h := hash(writeNPY(t, filepath.Join(dir, "copy.npy"), graph.Uint8, []int64{4, 2, 2}, nil), net, Options{Workers: 3}); h != base {
 		t.Error("the hash depends on the name")
 	}
 	seen := map[string]string{base: "base"}
@@ -570,8 +572,8 @@ func TestHash(t *testing.T) {
 		"unit":    hash(path, net, Options{Preprocess: Preprocess{Preset: Unit}}),
 		"subset":  hash(path, net, Options{SubsetLen: 2}),
 		"shuffle": hash(path, net, Options{Shuffle: true, Seed: 3}),
-		"content": hash(writeNPY(t, filepath.Join(dir, "y.npy"), Uint8, []int64{4, 2, 2}, func(i int) float64 { return 1 }), net, Options{}),
-		"layout":  hash(path, spec(Float32, -1, 3, 2, 2), Options{}),
+		"content": hash(writeNPY(t, filepath.Join(dir, "y.npy"), graph.Uint8, []int64{4, 2, 2}, func(i int) float64 { return 1 }), net, Options{}),
+		"layout":  hash(path, spec(graph.Float32, -1, 3, 2, 2), Options{}),
 	} {
 		if seen[h] != "" {
 			t.Errorf("%s and %s have one hash", name, seen[h])
@@ -604,7 +606,7 @@ func TestPresets(t *testing.T) {
 		if tt.pre.Preset == PM1 || tt.pre.Preset == Imagenet {
 			tt.pre.Resize, tt.pre.Crop = Size{Off: true}, Size{Off: true}
 		}
-		got, _ := all(t, open(t, dir, spec(Float32, -1, tt.c, 2, 2), Options{Preprocess: tt.pre}), 1)
+		got, _ := all(t, open(t, dir, spec(graph.Float32, -1, tt.c, 2, 2), Options{Preprocess: tt.pre}), 1)
 		for c, want := range tt.want {
 			if g := got["x"][4*c]; math.Abs(g-want) > 1e-6 {
 				t.Errorf("%+v: channel %d is %v, want %v", tt.pre, c, g, want)
@@ -612,7 +614,7 @@ func TestPresets(t *testing.T) {
 		}
 	}
 	// The sizes of the presets themselves.
-	got, shapes := all(t, open(t, dir, spec(Float32, -1, 3, -1, -1), Options{Preprocess: Preprocess{Preset: PM1}}), 1)
+	got, shapes := all(t, open(t, dir, spec(graph.Float32, -1, 3, -1, -1), Options{Preprocess: Preprocess{Preset: PM1}}), 1)
 	if !slices.Equal(shapes[0], []int64{1, 3, 224, 224}) || float32(got["x"][0]) != float32(10)/127.5-1 {
 		t.Errorf("pm1 gives %v", shapes[0])
 	}
@@ -626,9 +628,9 @@ func TestChangesAreNoticed(t *testing.T) {
 		writePNG(t, images, fmt.Sprintf("%02d.png", i), 4, 4, grey(uint8(i)))
 	}
 	array := func() string {
-		return writeNPY(t, filepath.Join(dir, "x.npy"), Float32, []int64{40, 3, 4, 4}, nil)
+		return writeNPY(t, filepath.Join(dir, "x.npy"), graph.Float32, []int64{40, 3, 4, 4}, nil)
 	}
-	net := spec(Float32, -1, 3, 4, 4)
+	net := spec(graph.Float32, -1, 3, 4, 4)
 	later := time.Now().Add(time.Hour)
 	tests := []struct {
 		name, path string
@@ -677,9 +679,9 @@ func TestChangesOfContentAreNoticed(t *testing.T) {
 	for i := range 8 {
 		writePNG(t, images, fmt.Sprintf("%02d.png", i), 4, 4, grey(uint8(100+i)))
 	}
-	array := writeNPY(t, filepath.Join(dir, "x.npy"), Float32, []int64{8, 3, 4, 4}, nil)
+	array := writeNPY(t, filepath.Join(dir, "x.npy"), graph.Float32, []int64{8, 3, 4, 4}, nil)
 	for _, tt := range []struct{ path, file string }{{images, filepath.Join(images, "06.png")}, {array, array}} {
-		s := open(t, tt.path, spec(Float32, -1, 3, 4, 4), Options{})
+		s := open(t, tt.path, spec(graph.Float32, -1, 3, 4, 4), Options{})
 		hash, err := s.Hash(context.Background())
 		if err != nil {
 			t.Fatal(err)
@@ -719,8 +721,8 @@ func TestChangesOfContentAreNoticed(t *testing.T) {
 
 // Whatever ends the loop, no goroutine stays.
 func TestStops(t *testing.T) {
-	path := writeNPY(t, filepath.Join(t.TempDir(), "x.npy"), Float32, []int64{5000, 64}, nil)
-	s := open(t, path, spec(Float32, -1, 64), Options{Workers: 4})
+	path := writeNPY(t, filepath.Join(t.TempDir(), "x.npy"), graph.Float32, []int64{5000, 64}, nil)
+	s := open(t, path, spec(graph.Float32, -1, 64), Options{Workers: 4})
 	before := runtime.NumGoroutine()
 	for range s.Batches(context.Background(), 10) {
 		break
@@ -780,8 +782,8 @@ func (s *slow) chunk() int { return 1 }
 
 // When the loop is over, nobody reads any more.
 func TestWorkersAreWaitedFor(t *testing.T) {
-	path := writeNPY(t, filepath.Join(t.TempDir(), "x.npy"), Float32, []int64{50, 4}, nil)
-	s := open(t, path, spec(Float32, -1, 4), Options{Workers: 4})
+	path := writeNPY(t, filepath.Join(t.TempDir(), "x.npy"), graph.Float32, []int64{50, 4}, nil)
+	s := open(t, path, spec(graph.Float32, -1, 4), Options{Workers: 4})
 	src := &slow{source: s.src}
 	s.src = src
 	for range s.Batches(context.Background(), 1) {
@@ -805,8 +807,8 @@ func TestFirstErrorWins(t *testing.T) {
 
 // Two loops over one set at once, as for two networks.
 func TestConcurrentLoops(t *testing.T) {
-	path := writeNPY(t, filepath.Join(t.TempDir(), "x.npy"), Float32, []int64{500, 3}, nil)
-	s := open(t, path, spec(Float32, -1, 3), Options{})
+	path := writeNPY(t, filepath.Join(t.TempDir(), "x.npy"), graph.Float32, []int64{500, 3}, nil)
+	s := open(t, path, spec(graph.Float32, -1, 3), Options{})
 	done := make(chan error, 4)
 	for range cap(done) {
 		go func() {
@@ -823,7 +825,6 @@ func TestConcurrentLoops(t *testing.T) {
 					}
 					next++
 				}
-				b.Release()
 			}
 			done <- nil
 		}()
@@ -888,7 +889,7 @@ func BenchmarkImages(b *testing.B) {
 	for i := range 64 {
 		writeFile(b, dir, fmt.Sprintf("%02d.jpg", i), data)
 	}
-	s := open(b, dir, spec(Float32, -1, 3, 224, 224), Options{Preprocess: Preprocess{Preset: Imagenet}})
+	s := open(b, dir, spec(graph.Float32, -1, 3, 224, 224), Options{Preprocess: Preprocess{Preset: Imagenet}})
 	for b.Loop() {
 		all(b, s, 16)
 	}
@@ -904,20 +905,20 @@ func TestHugeArray(t *testing.T) {
 	}
 	defer f.Close()
 	const rows, width = 1 << 30, 64
-	if _, err := NewNPYWriter(f, Float32, []int64{rows, width}); err != nil {
+	if _, err := NewNPYWriter(f, graph.Float32, []int64{rows, width}); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Truncate(rows*width*4 + 128); err != nil {
 		t.Skip("no sparse files here: ", err)
 	}
-	one := rawOf(Float32, width, nil)
+	one := rawOf(graph.Float32, width, nil)
 	if _, err := f.WriteAt(one, 128+(rows-2)*width*4); err != nil {
 		t.Fatal(err)
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for _, o := range []Options{{}, {SubsetLen: 100}, {SubsetLen: 100, Shuffle: true}} {
-		s := open(t, path, spec(Float32, -1, width), o)
+		s := open(t, path, spec(graph.Float32, -1, width), o)
 		n := 0
 		for _, err := range s.Batches(context.Background(), 16) {
 			if err != nil {

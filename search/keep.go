@@ -4,7 +4,7 @@ import (
 	"math"
 	"slices"
 
-	"narrow/calibrate"
+	"narrow/engine"
 )
 
 // keepBytes is how much memory a set of samples may take.
@@ -15,8 +15,8 @@ type extent struct{ first, count int }
 
 // keep reads the batches once and returns them to be gone through many times:
 // from memory, or, where they take more than limit bytes, from in again.
-func keep(in calibrate.Batches, limit int) (calibrate.Batches, []extent, error) {
-	var kept []*calibrate.Batch
+func keep(in engine.Batches, limit int) (engine.Batches, []extent, error) {
+	var kept []*engine.Batch
 	var extents []extent
 	size, all := 0, true
 	for b, err := range in {
@@ -29,13 +29,13 @@ func keep(in calibrate.Batches, limit int) (calibrate.Batches, []extent, error) 
 		}
 		c := *b
 		c.Names = slices.Clone(b.Names)
-		c.Inputs = map[string]calibrate.Tensor{}
+		c.Inputs = map[string]engine.Tensor{}
 		for name, t := range b.Inputs {
 			size += 4*len(t.Floats) + len(t.Raw)
 			for _, s := range t.Strings {
 				size += len(s)
 			}
-			c.Inputs[name] = calibrate.Tensor{Type: t.Type, Shape: slices.Clone(t.Shape), Floats: slices.Clone(t.Floats), Raw: slices.Clone(t.Raw), Strings: slices.Clone(t.Strings)}
+			c.Inputs[name] = engine.Tensor{Type: t.Type, Shape: slices.Clone(t.Shape), Floats: slices.Clone(t.Floats), Raw: slices.Clone(t.Raw), Strings: slices.Clone(t.Strings)}
 		}
 		if kept = append(kept, &c); size > limit {
 			kept, all = nil, false
@@ -44,7 +44,7 @@ func keep(in calibrate.Batches, limit int) (calibrate.Batches, []extent, error) 
 	if !all {
 		return in, extents, nil
 	}
-	return func(yield func(*calibrate.Batch, error) bool) {
+	return func(yield func(*engine.Batch, error) bool) {
 		for _, b := range kept {
 			if !yield(b, nil) {
 				return
@@ -54,8 +54,8 @@ func keep(in calibrate.Batches, limit int) (calibrate.Batches, []extent, error) 
 }
 
 // firstSamples yields whole batches until at least n samples.
-func firstSamples(in calibrate.Batches, n int) calibrate.Batches {
-	return func(yield func(*calibrate.Batch, error) bool) {
+func firstSamples(in engine.Batches, n int) engine.Batches {
+	return func(yield func(*engine.Batch, error) bool) {
 		seen := 0
 		for b, err := range in {
 			if !yield(b, err) || err != nil {

@@ -14,6 +14,7 @@ import (
 	"narrow/calibrate"
 	"narrow/cost"
 	"narrow/diag"
+	"narrow/engine"
 	"narrow/inspect"
 	"narrow/plan"
 	"narrow/scheme"
@@ -24,7 +25,7 @@ import (
 type Samples struct {
 	// Calibration and Test yield the same batches every time, and have no sample
 	// in common.
-	Calibration, Test calibrate.Batches
+	Calibration, Test engine.Batches
 	// Labels are the classes of the test samples.
 	Labels []int
 	// SearchSamples is how many test samples the search split has at most; 0 means
@@ -43,13 +44,13 @@ const rankSamples = 64
 // Network is the [Evaluator] that calibrates and runs a network.
 type Network struct {
 	model  *narrow.Model
-	runner calibrate.Runner
+	runner engine.Runner
 	opts   calibrate.Options
 	layers []Layer
 	// nameless are the layers that no rule finds.
 	nameless []string
 
-	calibration, test calibrate.Batches
+	calibration, test engine.Batches
 	labels            []int
 	split             split
 	float             [][]float32 // the float network's first output, by test sample
@@ -61,7 +62,7 @@ type Network struct {
 // kept in memory up to 1 GiB, beyond which they are read again for each trial.
 //
 // The error tells of samples or a network that top-1 cannot be told of.
-func NewNetwork(ctx context.Context, m *narrow.Model, run calibrate.Runner, in Samples, space Space, opts calibrate.Options) (*Network, error) {
+func NewNetwork(ctx context.Context, m *narrow.Model, run engine.Runner, in Samples, space Space, opts calibrate.Options) (*Network, error) {
 	if len(in.Labels) == 0 {
 		return nil, errors.New("the test samples have no labels: top-1 cannot be told without")
 	}
@@ -80,7 +81,7 @@ func NewNetwork(ctx context.Context, m *narrow.Model, run calibrate.Runner, in S
 	n.split = splitBatches(extents, cmp.Or(in.SearchSamples, SearchSamples), in.Seed)
 	res, err := calibrate.Evaluate(ctx, run, m.Graph, n.test, calibrate.TestOptions{
 		Threads: opts.Threads, Labels: in.Labels,
-		Output: func(first int, outs []calibrate.Tensor) error {
+		Output: func(first int, outs []engine.Tensor) error {
 			rows, err := rowsOf(outs)
 			if err != nil {
 				return err
@@ -109,7 +110,7 @@ func NewNetwork(ctx context.Context, m *narrow.Model, run calibrate.Runner, in S
 var errNoClasses = errors.New("the network's first output is not one row of float32 a sample: there is no top-1 to search by")
 
 // rowsOf cuts the first output into samples.
-func rowsOf(outs []calibrate.Tensor) ([][]float32, error) {
+func rowsOf(outs []engine.Tensor) ([][]float32, error) {
 	if len(outs) == 0 || outs[0].Floats == nil || len(outs[0].Shape) < 2 || outs[0].Shape[0] == 0 {
 		return nil, errNoClasses
 	}
@@ -248,7 +249,7 @@ func (n *Network) Search(ctx context.Context, s *strategy.Strategy, giveUp func(
 	var sum tally
 	_, err = c.Test(ctx, n.runner, n.split.search(n.test), calibrate.TestOptions{
 		Threads: n.opts.Threads,
-		Output: func(first int, outs []calibrate.Tensor) error {
+		Output: func(first int, outs []engine.Tensor) error {
 			if err := n.add(&sum, first, outs); err != nil {
 				return err
 			}
@@ -266,7 +267,7 @@ func (n *Network) Search(ctx context.Context, s *strategy.Strategy, giveUp func(
 }
 
 // add counts the outputs for the samples from first on.
-func (n *Network) add(sum *tally, first int, outs []calibrate.Tensor) error {
+func (n *Network) add(sum *tally, first int, outs []engine.Tensor) error {
 	rows, err := rowsOf(outs)
 	if err != nil {
 		return err
@@ -290,7 +291,7 @@ func (n *Network) Confirm(ctx context.Context, s *strategy.Strategy) (*Promise, 
 	var all, held tally
 	res, err := c.Test(ctx, n.runner, n.test, calibrate.TestOptions{
 		Threads: n.opts.Threads, Labels: n.labels,
-		Output: func(first int, outs []calibrate.Tensor) error {
+		Output: func(first int, outs []engine.Tensor) error {
 			if !n.split.searched[first] {
 				if err := n.add(&held, first, outs); err != nil {
 					return err
@@ -379,8 +380,8 @@ func splitBatches(batches []extent, limit int, seed uint64) split {
 }
 
 // search yields the batches of the search split.
-func (s split) search(in calibrate.Batches) calibrate.Batches {
-	return func(yield func(*calibrate.Batch, error) bool) {
+func (s split) search(in engine.Batches) engine.Batches {
+	return func(yield func(*engine.Batch, error) bool) {
 		for b, err := range in {
 			if err == nil && !s.searched[b.First] {
 				continue

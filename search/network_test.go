@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/graph"
 	"narrow/internal/testnet"
 	"narrow/scheme"
@@ -113,9 +114,9 @@ func TestNetwork(t *testing.T) {
 // TestNameless: an input with the name of a node gets no rule, and networks
 // without classes are refused.
 func TestNameless(t *testing.T) {
-	inputs := func(yield func(*calibrate.Batch, error) bool) {
+	inputs := func(yield func(*engine.Batch, error) bool) {
 		x := []float32{1, 2, 3, 4}
-		yield(&calibrate.Batch{Count: 2, Inputs: map[string]calibrate.Tensor{"x": {Type: graph.Float32, Shape: []int64{2, 2}, Floats: x}}}, nil)
+		yield(&engine.Batch{Count: 2, Inputs: map[string]engine.Tensor{"x": {Type: graph.Float32, Shape: []int64{2, 2}, Floats: x}}}, nil)
 	}
 	in := search.Samples{Calibration: inputs, Test: inputs, Labels: []int{0, 1}}
 	m := testnet.Parse(t, `net (float[N, 2] x) => (float[N, 2] y) <float[2, 2] w = {1, 2, 3, 4}>
@@ -159,8 +160,8 @@ func TestOverflow(t *testing.T) {
 		  [wide] h = MatMul (x, w)
 		  [back] y = MatMul (h, v)
 		}`)
-	inputs := func(yield func(*calibrate.Batch, error) bool) {
-		yield(&calibrate.Batch{Count: 2, Inputs: map[string]calibrate.Tensor{"x": {Type: graph.Float32, Shape: []int64{2, 2}, Floats: []float32{1, 90, 80, 4}}}}, nil)
+	inputs := func(yield func(*engine.Batch, error) bool) {
+		yield(&engine.Batch{Count: 2, Inputs: map[string]engine.Tensor{"x": {Type: graph.Float32, Shape: []int64{2, 2}, Floats: []float32{1, 90, 80, 4}}}}, nil)
 	}
 	in := search.Samples{Calibration: inputs, Test: inputs, Labels: []int{1, 0}}
 	space := search.SpaceFor(scheme.GPU)

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/scheme"
 	"narrow/strategy"
 )
@@ -194,9 +194,9 @@ func TestSplit(t *testing.T) {
 	}
 	// search yields those, and nothing else.
 	n := 0
-	for b, err := range s.search(func(yield func(*calibrate.Batch, error) bool) {
+	for b, err := range s.search(func(yield func(*engine.Batch, error) bool) {
 		for _, e := range batches {
-			if !yield(&calibrate.Batch{First: e.first, Count: e.count}, nil) {
+			if !yield(&engine.Batch{First: e.first, Count: e.count}, nil) {
 				return
 			}
 		}

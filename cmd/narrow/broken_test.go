@@ -23,7 +23,7 @@ const brokenMemory = 64 << 20
 // the file and the node or tensor, exit code 1, and takes little memory; one
 // that only looks broken is calibrated. testdata/broken.golden has all lines.
 func TestBrokenModels(t *testing.T) {
-	lib := engine(t)
+	lib := library(t)
 	golden, err := filepath.Abs(brokenMessages)
 	if err != nil {
 		t.Fatal(err)

@@ -9,8 +9,9 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
-	"narrow/calibrate/ort"
 	"narrow/diag"
+	"narrow/engine"
+	"narrow/engine/ort"
 	"narrow/samples"
 	"narrow/strategy"
 )
@@ -201,7 +202,7 @@ func (j *calibJob) calibrate(ctx context.Context) (*narrow.Calibrated, error) {
 		}
 		refining(n * 1000 / all)
 	}
-	var left calibrate.Batches
+	var left engine.Batches
 	var err error
 	if opts.Checkpoint, left, err = j.checkpoint(ctx, hash, opts); err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ import (
 	"narrow"
 	"narrow/calibrate"
 	"narrow/diag"
+	"narrow/engine"
 	"narrow/internal/atomicfile"
 )
 
@@ -68,10 +69,10 @@ func (f *checkpointFlags) remove() {
 
 // checkpoint reads the file, if there is one, and returns what keeps it and the
 // batches that are left. Without --checkpoint that is nil and all of them.
-func (j *calibJob) checkpoint(ctx context.Context, samplesSHA256 string, opts calibrate.Options) (*calibrate.Checkpoint, calibrate.Batches, error) {
+func (j *calibJob) checkpoint(ctx context.Context, samplesSHA256 string, opts calibrate.Options) (*calibrate.Checkpoint, engine.Batches, error) {
 	f := &j.f.checkpoint
 	if f.file == "" {
-		return nil, narrow.Batches(ctx, j.set, j.f.batch), nil
+		return nil, j.set.Batches(ctx, j.f.batch), nil
 	}
 	size := j.set.BatchSize(j.f.batch)
 	c, err := j.resolved.Checkpoint(samplesSHA256, size, opts)
@@ -98,5 +99,5 @@ func (j *calibJob) checkpoint(ctx context.Context, samplesSHA256 string, opts ca
 			start = c.Samples / (8 * size) * (8 * size) // see calibrate.Checkpoint
 		}
 	}
-	return keep, narrow.BatchesFrom(ctx, j.set, j.f.batch, start), nil
+	return keep, j.set.BatchesFrom(ctx, j.f.batch, start), nil
 }

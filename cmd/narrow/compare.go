@@ -114,7 +114,7 @@ func (a *app) compare(c *cobra.Command, f *compareFlags, files []string) error {
 	bars := &stepBars{a: a, calib: set, test: testSet}
 	defer bars.done()
 	ctx := c.Context()
-	res, err := compare.Run(ctx, engine, entries, narrow.Batches(ctx, set, f.batch), narrow.Batches(ctx, testSet, f.batch), compare.Options{
+	res, err := compare.Run(ctx, engine, entries, set.Batches(ctx, f.batch), testSet.Batches(ctx, f.batch), compare.Options{
 		Propagate: how, Threads: f.cores(), SkipInvalid: f.skipInvalid, RefineSamples: f.accuracy.samples,
 		Labels: labels, Export: export.Options{Strict: a.strict}, Progress: bars.step,
 	})

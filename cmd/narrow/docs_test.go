@@ -32,7 +32,7 @@ var commandDocs = []string{
 // for any lines; times may differ, and figures a little, since other processors
 // sum in another order. go test -run TestDocs -update writes anew what differs.
 func TestDocs(t *testing.T) {
-	lib := engine(t)
+	lib := library(t)
 	cache, err := ortlib.CacheRoot()
 	if err != nil {
 		t.Fatal(err)

@@ -4,8 +4,8 @@ import (
 	"math"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/diag"
+	"narrow/engine"
 	"narrow/scheme"
 )
 
@@ -67,8 +67,8 @@ func inputRanges(c *narrow.Calibrated) []*inputRange {
 }
 
 // watchInputs passes batches on and counts their values.
-func watchInputs(in calibrate.Batches, list []*inputRange) calibrate.Batches {
-	return func(yield func(*calibrate.Batch, error) bool) {
+func watchInputs(in engine.Batches, list []*inputRange) engine.Batches {
+	return func(yield func(*engine.Batch, error) bool) {
 		for b, err := range in {
 			if err == nil {
 				for _, r := range list {

@@ -13,8 +13,8 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
-	"narrow/calibrate/ort"
 	"narrow/diag"
+	"narrow/engine/ort"
 	"narrow/internal/ortlib"
 	"narrow/internal/progress"
 	"narrow/samples"

@@ -28,8 +28,8 @@ func TestMain(m *testing.M) {
 // bundled is the network that comes with narrow.
 const bundled = "../../models/fashion_dscnn.onnx"
 
-// engine returns the path of ONNX Runtime's library.
-func engine(t *testing.T) string {
+// library returns the path of ONNX Runtime's library.
+func library(t *testing.T) string {
 	t.Helper()
 	lib, err := ortlib.Find("")
 	if err != nil {
@@ -46,7 +46,7 @@ func emptyFolder(t *testing.T) (model string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv(ortlib.Env, engine(t))
+	t.Setenv(ortlib.Env, library(t))
 	t.Chdir(t.TempDir())
 	return model
 }
@@ -69,7 +69,7 @@ func execute(args string) (code int, stdout, stderr string) {
 // TestScript runs testdata/script. The scripts find the bundled network in
 // $MODEL and ONNX Runtime in $NARROW_ORT_LIB.
 func TestScript(t *testing.T) {
-	lib := engine(t)
+	lib := library(t)
 	model, err := filepath.Abs(bundled)
 	if err != nil {
 		t.Fatal(err)

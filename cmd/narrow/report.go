@@ -203,7 +203,7 @@ func (a *app) measure(ctx context.Context, f *inputFlags, m *measureFlags, page 
 	page.engine = engine.Version()
 	bar, progress := a.bar("report", set.Len())
 	defer bar.Done()
-	page.measured, err = inspect.Measure(ctx, page.done, engine, narrow.Batches(ctx, set, f.batch), inspect.Options{Threads: f.cores(), Progress: progress})
+	page.measured, err = inspect.Measure(ctx, page.done, engine, set.Batches(ctx, f.batch), inspect.Options{Threads: f.cores(), Progress: progress})
 	return err
 }
 

@@ -167,7 +167,7 @@ func (a *app) search(c *cobra.Command, f *searchFlags) error {
 	labels, _ := j.test.Labels()
 	space := search.SpaceFor(target)
 	network, err := search.NewNetwork(ctx, j.model, engine, search.Samples{
-		Calibration: narrow.Batches(ctx, j.calibration, f.batch), Test: narrow.Batches(ctx, j.test, f.batch),
+		Calibration: j.calibration.Batches(ctx, f.batch), Test: j.test.Batches(ctx, f.batch),
 		Labels: labels, SearchSamples: f.searchSamples, Seed: f.seed,
 	}, space, calibrate.Options{Propagate: how, Threads: f.cores()})
 	if err != nil {

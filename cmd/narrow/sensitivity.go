@@ -115,7 +115,7 @@ func (a *app) calibrationOf(c *cobra.Command, f *sensitivityFlags) (*narrow.Cali
 	}
 	bar, progress := a.bar("calib", set.Len())
 	defer bar.Done()
-	cal, err := r.Calibrate(c.Context(), engine, narrow.Batches(c.Context(), set, f.batch), calibrate.Options{Threads: f.cores(), Progress: progress})
+	cal, err := r.Calibrate(c.Context(), engine, set.Batches(c.Context(), f.batch), calibrate.Options{Threads: f.cores(), Progress: progress})
 	return cal, set, err
 }
 
@@ -129,7 +129,7 @@ func (a *app) sensitivity(ctx context.Context, f *sensitivityFlags, c *narrow.Ca
 	const whole = 1000
 	bar, progress := a.bar("rank", whole)
 	defer bar.Done()
-	r, err := inspect.Sensitivity(ctx, c, engine, narrow.Batches(ctx, set, f.batch), inspect.SensitivityOptions{
+	r, err := inspect.Sensitivity(ctx, c, engine, set.Batches(ctx, f.batch), inspect.SensitivityOptions{
 		Threads: f.cores(), Labels: labels, Progress: func(done, all int) { progress(done * whole / all) },
 	})
 	if err != nil {

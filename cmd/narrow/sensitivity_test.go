@@ -12,7 +12,7 @@ import (
 // TestRuleOfSensitivity: the rule that sensitivity prints does what it says,
 // for a layer with weights on a DPU too.
 func TestRuleOfSensitivity(t *testing.T) {
-	t.Setenv("NARROW_ORT_LIB", engine(t))
+	t.Setenv("NARROW_ORT_LIB", library(t))
 	dir := t.TempDir()
 	data, config := filepath.Join(dir, "x.npy"), filepath.Join(dir, "s.json")
 	if err := mkFile([]string{"npy", data, "uint8", "16,28,28"}); err != nil {

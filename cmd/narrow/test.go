@@ -17,7 +17,9 @@ import (
 	"narrow"
 	"narrow/calibrate"
 	"narrow/diag"
+	"narrow/engine"
 	"narrow/export"
+	"narrow/graph"
 	"narrow/internal/atomicfile"
 	"narrow/samples"
 	"narrow/strategy"
@@ -144,7 +146,7 @@ func openExported(c *narrow.Calibrated, dir string) (*narrow.Model, error) {
 
 // test runs the float and the quantized network over the samples.
 func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set *samples.Set, saveOutput string, how tested) (*calibrate.Result, error) {
-	engine, err := f.engine()
+	runner, err := f.engine()
 	if err != nil {
 		return nil, err
 	}
@@ -164,8 +166,8 @@ func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set
 	var failed error // of the network: it has nothing to do with the file being written
 	classes := 0
 	inputs := inputRanges(c)
-	run := func(out func(int, []calibrate.Tensor) error) error {
-		opts.Output = func(first int, outs []calibrate.Tensor) error {
+	run := func(out func(int, []engine.Tensor) error) error {
+		opts.Output = func(first int, outs []engine.Tensor) error {
 			if len(outs) > 0 && len(outs[0].Shape) > 1 {
 				classes = outs[0].Len() / int(max(outs[0].Shape[0], 1))
 			}
@@ -174,12 +176,12 @@ func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set
 			}
 			return out(first, outs)
 		}
-		in := watchInputs(narrow.Batches(ctx, set, f.batch), inputs)
+		in := watchInputs(set.Batches(ctx, f.batch), inputs)
 		var err error
 		if how.model != nil {
-			res, err = c.TestExported(ctx, engine, how.model, in, opts)
+			res, err = c.TestExported(ctx, runner, how.model, in, opts)
 		} else {
-			res, err = c.Test(ctx, engine, in, opts, false)
+			res, err = c.Test(ctx, runner, in, opts, false)
 		}
 		return err
 	}
@@ -270,7 +272,7 @@ type outputWriter struct {
 	npy   *samples.NPYWriter
 }
 
-func (o *outputWriter) add(_ int, outs []calibrate.Tensor) error {
+func (o *outputWriter) add(_ int, outs []engine.Tensor) error {
 	if len(outs) == 0 {
 		return errors.New("the network has no output to save")
 	}
@@ -281,7 +283,7 @@ func (o *outputWriter) add(_ int, outs []calibrate.Tensor) error {
 		}
 		shape := append([]int64{int64(o.total)}, t.Shape[1:]...)
 		var err error
-		if o.npy, err = samples.NewNPYWriter(o.w, samples.ElementType(t.Type), shape); err != nil {
+		if o.npy, err = samples.NewNPYWriter(o.w, graph.DataType(t.Type), shape); err != nil {
 			return err
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"narrow"
-	"narrow/calibrate/ort"
+	"narrow/engine/ort"
 	"narrow/internal/ortlib"
 )
 

@@ -19,7 +19,8 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
-	"narrow/calibrate/ort"
+	"narrow/engine"
+	"narrow/engine/ort"
 	"narrow/export"
 	"narrow/graph/onnx"
 	"narrow/samples"
@@ -67,27 +68,27 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	engine, err := ort.Open("")
+	runner, err := ort.Open("")
 	if err != nil {
 		return err
 	}
-	batches := narrow.Batches(ctx, set, o.batch)
+	batches := set.Batches(ctx, o.batch)
 	labels, _ := set.Labels()
 	switch o.mode {
 	case "float":
-		res, err := calibrate.Evaluate(ctx, engine, m.Graph, batches, calibrate.TestOptions{Labels: labels})
+		res, err := calibrate.Evaluate(ctx, runner, m.Graph, batches, calibrate.TestOptions{Labels: labels})
 		if err != nil {
 			return err
 		}
 		return show("float", res.Float)
 	case "calib":
-		return calib(ctx, o, m, engine, set, batches)
+		return calib(ctx, o, m, runner, set, batches)
 	case "test":
 		c, _, err := narrow.Load(o.resultDir, m, nil)
 		if err != nil {
 			return err
 		}
-		res, err := c.Test(ctx, engine, batches, calibrate.TestOptions{Labels: labels}, false)
+		res, err := c.Test(ctx, runner, batches, calibrate.TestOptions{Labels: labels}, false)
 		if err != nil {
 			return err
 		}
@@ -106,12 +107,12 @@ func run(ctx context.Context, o options) error {
 	return fmt.Errorf("--quant_mode is %q: it must be float, calib or test", o.mode)
 }
 
-func calib(ctx context.Context, o options, m *narrow.Model, engine calibrate.Runner, set *samples.Set, batches calibrate.Batches) error {
+func calib(ctx context.Context, o options, m *narrow.Model, runner engine.Runner, set *samples.Set, batches engine.Batches) error {
 	r, _, err := m.ResolveFile(o.config, narrow.Guide)
 	if err != nil {
 		return err
 	}
-	c, err := r.Calibrate(ctx, engine, batches, calibrate.Options{})
+	c, err := r.Calibrate(ctx, runner, batches, calibrate.Options{})
 	if err != nil {
 		return err
 	}

@@ -43,6 +43,10 @@ var house = map[string]struct {
 	"graph/graphtext": {1, []string{"graph"}}, // for tests
 	"graph/infer":     {2, []string{"graph", "graph/op"}},
 	"graph/names":     {2, []string{"graph", "strategy", "diag", "scheme"}},
+	"engine":          {2, []string{"graph"}},
+
+	"engine/ort": {3, []string{"graph", "graph/onnx", "engine", "internal/ortlib"}},
+	"samples":    {3, []string{"diag", "graph", "engine"}},
 
 	"internal/broken": {3, []string{"graph", "graph/onnx", "graph/graphtext"}},
 
@@ -50,27 +54,25 @@ var house = map[string]struct {
 
 	"plan": {3, []string{"diag", "scheme", "strategy", "graph", "graph/op", "graph/infer", "graph/names"}},
 
-	"rewrite":       {4, []string{"diag", "graph", "graph/op", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme"}},
-	"calibrate":     {4, []string{"diag", "graph", "graph/op", "graph/infer", "plan", "calibrate/observe", "internal/kernel", "scheme"}},
-	"samples":       {4, []string{"diag"}},
-	"cost":          {4, []string{"graph", "graph/op", "graph/infer", "plan", "scheme"}},
-	"export":        {4, []string{"diag", "graph", "graph/onnx", "graph/op", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme", "strategy"}},
-	"refine":        {5, []string{"calibrate", "calibrate/observe", "graph", "graph/op", "graph/infer", "internal/kernel", "plan", "scheme"}},
-	"calibrate/ort": {5, []string{"graph", "graph/onnx", "calibrate", "internal/ortlib"}},
+	"rewrite":   {4, []string{"diag", "graph", "graph/op", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme"}},
+	"calibrate": {4, []string{"diag", "graph", "graph/op", "graph/infer", "engine", "plan", "calibrate/observe", "internal/kernel", "scheme"}},
+	"cost":      {4, []string{"graph", "graph/op", "graph/infer", "plan", "scheme"}},
+	"export":    {4, []string{"diag", "graph", "graph/onnx", "graph/op", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme", "strategy"}},
+	"refine":    {5, []string{"calibrate", "calibrate/observe", "engine", "graph", "graph/op", "graph/infer", "internal/kernel", "plan", "scheme"}},
 
 	// The root strings all together but the engine: importing it brings no cgo.
 	".": {6, []string{
-		"diag", "scheme", "strategy", "graph", "graph/onnx", "graph/infer", "graph/names", "plan", "rewrite", "calibrate",
+		"diag", "scheme", "strategy", "graph", "graph/onnx", "graph/infer", "graph/names", "engine", "plan", "rewrite", "calibrate",
 		"calibrate/observe", "refine", "samples", "export", "internal/atomicfile",
 	}},
 	"internal/parity":  {6, nil},
-	"internal/testnet": {7, []string{".", "strategy", "graph", "graph/onnx", "graph/graphtext", "calibrate", "calibrate/ort"}}, // for tests
+	"internal/testnet": {7, []string{".", "strategy", "graph", "graph/onnx", "graph/graphtext", "engine", "engine/ort"}}, // for tests
 
-	"compare": {7, []string{".", "diag", "scheme", "strategy", "graph", "graph/onnx", "plan", "calibrate", "cost", "export"}},
+	"compare": {7, []string{".", "diag", "scheme", "strategy", "graph", "graph/onnx", "engine", "plan", "calibrate", "cost", "export"}},
 	"inspect": {7, []string{
-		".", "scheme", "graph", "graph/infer", "plan", "calibrate", "calibrate/observe", "internal/kernel",
+		".", "scheme", "graph", "graph/infer", "engine", "plan", "calibrate", "calibrate/observe", "internal/kernel",
 	}},
-	"search": {8, []string{".", "diag", "scheme", "strategy", "plan", "calibrate", "cost", "inspect"}},
+	"search": {8, []string{".", "diag", "scheme", "strategy", "engine", "plan", "calibrate", "cost", "inspect"}},
 	"report": {8, []string{".", "diag", "scheme", "strategy", "graph", "plan", "calibrate", "inspect", "internal/messages"}},
 }
 
@@ -80,11 +82,11 @@ var programs = []string{"cmd", "tools", "examples"}
 // outside says who may import which module that is not of the standard
 // library.
 var outside = map[string][]string{
-	"google.golang.org/protobuf":        {"graph/onnx", "calibrate/ort"},
+	"google.golang.org/protobuf":        {"graph/onnx", "engine/ort"},
 	"github.com/spf13/cobra":            {"cmd"},
 	"github.com/spf13/pflag":            {"cmd"},
 	"golang.org/x/image":                {"samples"},
-	"golang.org/x/sys":                  {"internal/kernel", "internal/atomicfile", "calibrate/ort", "cmd"},
+	"golang.org/x/sys":                  {"internal/kernel", "internal/atomicfile", "engine/ort", "cmd"},
 	"golang.org/x/term":                 {"cmd", "internal/progress"},
 	"github.com/schollz/progressbar":    {"internal/progress"},
 	"github.com/rogpeppe/go-internal":   {"cmd"},
@@ -94,7 +96,7 @@ var outside = map[string][]string{
 }
 
 // cgo is the only package that may import C.
-const cgo = "calibrate/ort/internal/capi"
+const cgo = "engine/ort/internal/capi"
 
 type file struct {
 	pkg     string // folder, with forward slashes

@@ -15,6 +15,7 @@ import (
 	"narrow"
 	"narrow/calibrate"
 	"narrow/diag"
+	"narrow/engine"
 	"narrow/graph"
 	"narrow/internal/testnet"
 	"narrow/plan"
@@ -171,7 +172,7 @@ func table(t *testing.T, all []outcome) {
 
 // compare runs narrow as the reference was run. change, when set, edits the
 // strategy file's text.
-func compare(t *testing.T, r calibrate.Runner, x run, change func(string) string) outcome {
+func compare(t *testing.T, r engine.Runner, x run, change func(string) string) outcome {
 	ctx := context.Background()
 	ref, err := readRecorded(filepath.Join("testdata/e2e", x.model, x.config))
 	if err != nil {
@@ -210,7 +211,7 @@ func compare(t *testing.T, r calibrate.Runner, x run, change func(string) string
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := res.Calibrate(ctx, r, narrow.Batches(ctx, set, 4), calibrate.Options{})
+	c, err := res.Calibrate(ctx, r, set.Batches(ctx, 4), calibrate.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,14 +247,14 @@ func compare(t *testing.T, r calibrate.Runner, x run, change func(string) string
 	return o
 }
 
-func outputShare(t *testing.T, r calibrate.Runner, c *narrow.Calibrated, dir, wantFile string) float64 {
+func outputShare(t *testing.T, r engine.Runner, c *narrow.Calibrated, dir, wantFile string) float64 {
 	ctx := context.Background()
 	set, err := samples.Open(filepath.Join(dir, "test.npy"), c.Model.Inputs(), samples.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got []float32
-	if _, err := c.Test(ctx, r, narrow.Batches(ctx, set, 4), calibrate.TestOptions{Output: func(_ int, outs []calibrate.Tensor) error {
+	if _, err := c.Test(ctx, r, set.Batches(ctx, 4), calibrate.TestOptions{Output: func(_ int, outs []engine.Tensor) error {
 		got = append(got, outs[0].Floats...)
 		return nil
 	}}, true); err != nil {
@@ -283,7 +284,7 @@ func outputShare(t *testing.T, r calibrate.Runner, c *narrow.Calibrated, dir, wa
 
 // readNPY reads a float32 .npy of version 1 in C order.
 func readNPY(t *testing.T, file string) []float32 {
-	set, err := samples.Open(file, []samples.InputSpec{{Name: "x", Type: samples.Float32}}, samples.Options{})
+	set, err := samples.Open(file, []samples.InputSpec{{Name: "x", Type: graph.Float32}}, samples.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

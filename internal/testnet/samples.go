@@ -4,7 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 
-	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/graph"
 )
 
@@ -13,7 +13,7 @@ const side = 28
 
 // Blobs are n pictures for the bundled network in batches of size: blobs of
 // different width at different places, the same whatever size is.
-func Blobs(n, size int) calibrate.Batches {
+func Blobs(n, size int) engine.Batches {
 	r := rand.New(rand.NewPCG(7, 8))
 	x := make([]float32, n*side*side)
 	for i := range n {
@@ -28,7 +28,7 @@ func Blobs(n, size int) calibrate.Batches {
 
 // Noise are n pictures for the bundled network in batches of size, each pixel
 // by chance in 0..1; the same whatever size is, others with another seed.
-func Noise(n, size int, seed uint64) calibrate.Batches {
+func Noise(n, size int, seed uint64) engine.Batches {
 	r := rand.New(rand.NewPCG(seed, 2))
 	x := make([]float32, n*side*side)
 	for i := range x {
@@ -38,12 +38,12 @@ func Noise(n, size int, seed uint64) calibrate.Batches {
 }
 
 // pictures yields pixels in batches of size pictures.
-func pictures(x []float32, size int) calibrate.Batches {
+func pictures(x []float32, size int) engine.Batches {
 	n := len(x) / (side * side)
-	return func(yield func(*calibrate.Batch, error) bool) {
+	return func(yield func(*engine.Batch, error) bool) {
 		for at := 0; at < n; at += size {
 			k := min(size, n-at)
-			b := &calibrate.Batch{First: at, Count: k, Inputs: map[string]calibrate.Tensor{
+			b := &engine.Batch{First: at, Count: k, Inputs: map[string]engine.Tensor{
 				"image": {Type: graph.Float32, Shape: []int64{int64(k), 1, side, side}, Floats: x[at*side*side : (at+k)*side*side]},
 			}}
 			if !yield(b, nil) {
@@ -56,15 +56,15 @@ func pictures(x []float32, size int) calibrate.Batches {
 // Inputs are values for the inputs of m, the same for the same seed: normal
 // numbers times scale, and zeros where an input is not float32. Open dimensions
 // get the size n.
-func Inputs(m *graph.Model, n int64, seed uint64, scale float64) map[string]calibrate.Tensor {
+func Inputs(m *graph.Model, n int64, seed uint64, scale float64) map[string]engine.Tensor {
 	r := rand.New(rand.NewPCG(seed, 1))
-	in := map[string]calibrate.Tensor{}
+	in := map[string]engine.Tensor{}
 	ix := graph.NewIndex(m.Graph)
 	for _, v := range m.Graph.Inputs {
 		if !ix.IsInput(v.Name) {
 			continue
 		}
-		x := calibrate.Tensor{Type: v.Type}
+		x := engine.Tensor{Type: v.Type}
 		for _, d := range v.Shape {
 			if d.Size < 0 {
 				d.Size = n

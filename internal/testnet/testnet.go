@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"narrow"
-	"narrow/calibrate/ort"
+	"narrow/engine/ort"
 	"narrow/graph/graphtext"
 	"narrow/graph/onnx"
 	"narrow/strategy"

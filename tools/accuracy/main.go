@@ -23,7 +23,8 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
-	"narrow/calibrate/ort"
+	"narrow/engine"
+	"narrow/engine/ort"
 	"narrow/internal/ortlib"
 	"narrow/samples"
 )
@@ -68,7 +69,7 @@ func run(ctx context.Context, models, data, lib string, only, rows []string) err
 	if err != nil {
 		return err
 	}
-	engine, err := ort.Open(path)
+	runner, err := ort.Open(path)
 	if err != nil {
 		return err
 	}
@@ -76,7 +77,7 @@ func run(ctx context.Context, models, data, lib string, only, rows []string) err
 		if only != nil && !slices.Contains(only, n.name) {
 			continue
 		}
-		if err := n.table(ctx, engine, models, data, rows); err != nil {
+		if err := n.table(ctx, runner, models, data, rows); err != nil {
 			return fmt.Errorf("%s: %w", n.name, err)
 		}
 	}
@@ -84,7 +85,7 @@ func run(ctx context.Context, models, data, lib string, only, rows []string) err
 }
 
 // table prints the rows of one network.
-func (n network) table(ctx context.Context, engine calibrate.Runner, models, data string, rows []string) error {
+func (n network) table(ctx context.Context, runner engine.Runner, models, data string, rows []string) error {
 	model, err := narrow.Open(filepath.Join(models, n.model))
 	if err != nil {
 		return err
@@ -114,13 +115,13 @@ func (n network) table(ctx context.Context, engine calibrate.Runner, models, dat
 			continue
 		}
 		start := time.Now()
-		c, err := s.calibrate(ctx, engine, model, calib)
+		c, err := s.calibrate(ctx, runner, model, calib)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 		took := time.Since(start)
 		labels, _ := test.Labels()
-		res, err := c.Test(ctx, engine, narrow.Batches(ctx, test, testBatch), calibrate.TestOptions{Labels: labels}, false)
+		res, err := c.Test(ctx, runner, test.Batches(ctx, testBatch), calibrate.TestOptions{Labels: labels}, false)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
@@ -131,7 +132,7 @@ func (n network) table(ctx context.Context, engine calibrate.Runner, models, dat
 	return nil
 }
 
-func (s row) calibrate(ctx context.Context, engine calibrate.Runner, model *narrow.Model, set *samples.Set) (*narrow.Calibrated, error) {
+func (s row) calibrate(ctx context.Context, runner engine.Runner, model *narrow.Model, set *samples.Set) (*narrow.Calibrated, error) {
 	file := "strategies/" + s.file
 	src, err := files.ReadFile(file)
 	if err != nil {
@@ -141,7 +142,7 @@ func (s row) calibrate(ctx context.Context, engine calibrate.Runner, model *narr
 	if err != nil {
 		return nil, err
 	}
-	return resolved.Calibrate(ctx, engine, narrow.Batches(ctx, set, calibBatch), calibrate.Options{})
+	return resolved.Calibrate(ctx, runner, set.Batches(ctx, calibBatch), calibrate.Options{})
 }
 
 func percent(x float64) string { return fmt.Sprintf("%.1f %%", 100*x) }

@@ -27,7 +27,7 @@ import (
 	"runtime/debug"
 	"strings"
 
-	"narrow/calibrate/ort"
+	"narrow/engine/ort"
 	"narrow/internal/ortlib"
 )
 

@@ -8,7 +8,8 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
-	"narrow/calibrate/ort"
+	"narrow/engine"
+	"narrow/engine/ort"
 	"narrow/graph"
 	"narrow/plan"
 )
@@ -26,7 +27,7 @@ type row struct {
 	name   string
 	target float64 // at most this ratio; 0: none set
 	// run works through the batches and returns what each after the first took.
-	run func(context.Context, calibrate.Batches) (cost, error)
+	run func(context.Context, engine.Batches) (cost, error)
 }
 
 // The strategies that are measured. An empty file is the DPU's default.
@@ -114,12 +115,12 @@ func resolve(m *narrow.Model, text string) (*narrow.Resolved, error) {
 
 // session runs a network whose taps, if any, do nothing. It stays loaded: the
 // process ends soon enough.
-func (b *bench) session(m *graph.Model, anyOrder func(int) bool) (func(context.Context, calibrate.Batches) (cost, error), error) {
-	s, err := b.engine.Load(context.Background(), m, calibrate.LoadOptions{Threads: b.threads, AnyOrder: anyOrder})
+func (b *bench) session(m *graph.Model, anyOrder func(int) bool) (func(context.Context, engine.Batches) (cost, error), error) {
+	s, err := b.engine.Load(context.Background(), m, engine.LoadOptions{Threads: b.threads, AnyOrder: anyOrder})
 	if err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context, in calibrate.Batches) (cost, error) {
+	return func(ctx context.Context, in engine.Batches) (cost, error) {
 		var w watch
 		for batch, err := range in {
 			if err != nil {
@@ -134,15 +135,15 @@ func (b *bench) session(m *graph.Model, anyOrder func(int) bool) (func(context.C
 	}, nil
 }
 
-func (b *bench) calib(res *narrow.Resolved) func(context.Context, calibrate.Batches) (cost, error) {
-	return func(ctx context.Context, in calibrate.Batches) (cost, error) {
+func (b *bench) calib(res *narrow.Resolved) func(context.Context, engine.Batches) (cost, error) {
+	return func(ctx context.Context, in engine.Batches) (cost, error) {
 		var w watch
 		_, err := res.Calibrate(ctx, b.engine, in, calibrate.Options{Threads: b.threads, Progress: w.batch})
 		return w.perBatch(), err
 	}
 }
 
-func (b *bench) test(m *narrow.Model, mode string) (func(context.Context, calibrate.Batches) (cost, error), error) {
+func (b *bench) test(m *narrow.Model, mode string) (func(context.Context, engine.Batches) (cost, error), error) {
 	res, err := resolve(m, fmt.Sprintf(`{"target_device": "CPU", "include_cle": false, "include_bias_corr": false, "overall_quantize_config":
 		{"method": "maxmin", "round_mode": %q, "scale_type": "float", "calib_statistic_method": "max"}, "tensor_quantize_config": {"activation": {"round_mode": %q}}}`, mode, mode))
 	if err != nil {
@@ -152,7 +153,7 @@ func (b *bench) test(m *narrow.Model, mode string) (func(context.Context, calibr
 	if err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context, in calibrate.Batches) (cost, error) {
+	return func(ctx context.Context, in engine.Batches) (cost, error) {
 		var w watch
 		_, err := done.Test(ctx, b.engine, in, calibrate.TestOptions{Threads: b.threads, Progress: w.batch}, true)
 		return w.perBatch(), err
@@ -187,15 +188,15 @@ func (w *watch) perBatch() cost {
 
 // batches yields n samples of noise for every input of m, from one batch's
 // memory: the samples take no memory of their own.
-func batches(m *narrow.Model, n int) calibrate.Batches {
-	in := map[string]calibrate.Tensor{}
+func batches(m *narrow.Model, n int) engine.Batches {
+	in := map[string]engine.Tensor{}
 	r := rand.New(rand.NewPCG(1, 2))
 	ix := graph.NewIndex(m.Graph.Graph)
 	for _, v := range m.Graph.Graph.Inputs {
 		if !ix.IsInput(v.Name) {
 			continue
 		}
-		t := calibrate.Tensor{Type: v.Type, Shape: []int64{batchSize}}
+		t := engine.Tensor{Type: v.Type, Shape: []int64{batchSize}}
 		for _, d := range v.Shape[1:] {
 			t.Shape = append(t.Shape, max(d.Size, 1))
 		}
@@ -205,9 +206,9 @@ func batches(m *narrow.Model, n int) calibrate.Batches {
 		}
 		in[v.Name] = t
 	}
-	return func(yield func(*calibrate.Batch, error) bool) {
+	return func(yield func(*engine.Batch, error) bool) {
 		for at := 0; at < n; at += batchSize {
-			if !yield(&calibrate.Batch{First: at, Count: batchSize, Inputs: in}, nil) {
+			if !yield(&engine.Batch{First: at, Count: batchSize, Inputs: in}, nil) {
 				return
 			}
 		}

@@ -9,8 +9,7 @@ import (
 	"testing"
 
 	"narrow"
-	"narrow/calibrate"
-	"narrow/calibrate/ort"
+	"narrow/engine/ort"
 	"narrow/internal/ortlib"
 	"narrow/internal/setup"
 	"narrow/samples"
@@ -63,7 +62,7 @@ func TestStrategies(t *testing.T) {
 		t.Skip("Fashion-MNIST is not installed: make setup")
 	}
 	t.Chdir(root)
-	engine, err := ort.Open(lib)
+	runner, err := ort.Open(lib)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +82,7 @@ func TestStrategies(t *testing.T) {
 		t.Cleanup(func() { s.Close() })
 		return s
 	}
-	d := &demo{model: model, engine: calibrate.Runner(engine), calib: open(60), test: open(500)}
+	d := &demo{model: model, engine: runner, calib: open(60), test: open(500)}
 	out := t.TempDir()
 	rows, err := d.all(context.Background(), out)
 	if err != nil {

@@ -24,7 +24,8 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
-	"narrow/calibrate/ort"
+	"narrow/engine"
+	"narrow/engine/ort"
 	"narrow/export"
 	"narrow/graph/onnx"
 	"narrow/internal/ortlib"
@@ -69,7 +70,7 @@ func run(ctx context.Context, out, lib string) error {
 	if err != nil {
 		return err
 	}
-	engine, err := ort.Open(path)
+	runner, err := ort.Open(path)
 	if err != nil {
 		return err
 	}
@@ -103,7 +104,7 @@ func run(ctx context.Context, out, lib string) error {
 	}
 	defer test.Close()
 
-	d := &demo{model: model, engine: engine, calib: calib, test: test}
+	d := &demo{model: model, engine: runner, calib: calib, test: test}
 	d.bar = progress.New(os.Stderr, "five strategies", len(strategies)*(calib.Len()+test.Len()))
 	rows, err := d.all(ctx, out)
 	d.bar.Done()
@@ -115,7 +116,7 @@ func run(ctx context.Context, out, lib string) error {
 
 type demo struct {
 	model       *narrow.Model
-	engine      calibrate.Runner
+	engine      engine.Runner
 	calib, test *samples.Set
 	bar         *progress.Bar
 	done        int // samples, over all strategies so far
@@ -152,13 +153,13 @@ func (d *demo) quantize(ctx context.Context, name, file, out string) (row, error
 		return row{}, err
 	}
 	shown := func(n int) { d.bar.Set(d.done + n) }
-	cal, err := resolved.Calibrate(ctx, d.engine, narrow.Batches(ctx, d.calib, calibBatch), calibrate.Options{Progress: shown})
+	cal, err := resolved.Calibrate(ctx, d.engine, d.calib.Batches(ctx, calibBatch), calibrate.Options{Progress: shown})
 	if err != nil {
 		return row{}, err
 	}
 	d.done += d.calib.Len()
 	labels, _ := d.test.Labels()
-	result, err := cal.Test(ctx, d.engine, narrow.Batches(ctx, d.test, testBatch), calibrate.TestOptions{Labels: labels, Progress: shown}, false)
+	result, err := cal.Test(ctx, d.engine, d.test.Batches(ctx, testBatch), calibrate.TestOptions{Labels: labels, Progress: shown}, false)
 	if err != nil {
 		return row{}, err
 	}

@@ -27,7 +27,8 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
-	"narrow/calibrate/ort"
+	"narrow/engine"
+	"narrow/engine/ort"
 	"narrow/export"
 	"narrow/graph"
 	"narrow/graph/onnx"
@@ -109,7 +110,7 @@ func (b *bench) model(ctx context.Context, path string) error {
 		}
 		names, files = append(names, e.name), append(files, file)
 	}
-	sessions := make([]calibrate.Session, len(files))
+	sessions := make([]engine.Session, len(files))
 	for i, f := range files {
 		optimized := filepath.Join(b.dir, "optimized.onnx")
 		if sessions[i], err = b.engine.LoadFile(ctx, f, ort.FileOptions{Threads: b.threads, Optimized: optimized}); err != nil {
@@ -176,8 +177,8 @@ func (b *bench) export(ctx context.Context, m *narrow.Model, text, file string) 
 		return err
 	}
 	in := input(m, 8)
-	c, err := r.Calibrate(ctx, b.engine, func(yield func(*calibrate.Batch, error) bool) {
-		yield(&calibrate.Batch{Count: 8, Inputs: in}, nil)
+	c, err := r.Calibrate(ctx, b.engine, func(yield func(*engine.Batch, error) bool) {
+		yield(&engine.Batch{Count: 8, Inputs: in}, nil)
 	}, calibrate.Options{Threads: b.threads})
 	if err != nil {
 		return err
@@ -190,11 +191,11 @@ func (b *bench) export(ctx context.Context, m *narrow.Model, text, file string) 
 }
 
 // input makes up a batch.
-func input(m *narrow.Model, batch int) map[string]calibrate.Tensor {
+func input(m *narrow.Model, batch int) map[string]engine.Tensor {
 	r := rand.New(rand.NewPCG(1, 2))
-	in := map[string]calibrate.Tensor{}
+	in := map[string]engine.Tensor{}
 	for _, spec := range m.Inputs() {
-		t := calibrate.Tensor{Type: graph.Float32, Shape: slices.Clone(spec.Dims)}
+		t := engine.Tensor{Type: graph.Float32, Shape: slices.Clone(spec.Dims)}
 		n := 1
 		for i, d := range t.Shape {
 			if d < 0 || i == 0 {

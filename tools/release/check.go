@@ -22,6 +22,7 @@ import (
 
 	cdx "github.com/CycloneDX/cyclonedx-go"
 
+	"narrow/graph"
 	"narrow/internal/ortlib"
 	"narrow/samples"
 )
@@ -181,7 +182,7 @@ func writeSamples(name string) error {
 	}
 	defer f.Close()
 	const count, size = 32, 28 * 28
-	w, err := samples.NewNPYWriter(f, samples.Float32, []int64{count, 1, 28, 28})
+	w, err := samples.NewNPYWriter(f, graph.Float32, []int64{count, 1, 28, 28})
 	if err != nil {
 		return err
 	}

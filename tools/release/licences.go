@@ -82,7 +82,7 @@ func collectLicences(ctx context.Context, modules []*debug.Module) (licenceList,
 	if err := add("go", filepath.Join(strings.TrimSpace(string(goroot)), "LICENSE")); err != nil {
 		return nil, err
 	}
-	if err := add("onnxruntime", "calibrate/ort/internal/capi/LICENSE.onnxruntime"); err != nil {
+	if err := add("onnxruntime", "engine/ort/internal/capi/LICENSE.onnxruntime"); err != nil {
 		return nil, err
 	}
 	dirs, err := moduleDirs(ctx, modules)

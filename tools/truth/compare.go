@@ -7,17 +7,17 @@ import (
 	"strings"
 
 	"narrow"
-	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/graph"
 	"narrow/plan"
 	"narrow/scheme"
 )
 
 // outputs are what the tested network put out, batch by batch.
-type outputs struct{ batches [][]calibrate.Tensor }
+type outputs struct{ batches [][]engine.Tensor }
 
-func (o *outputs) add(_ int, outs []calibrate.Tensor) error {
-	kept := make([]calibrate.Tensor, len(outs))
+func (o *outputs) add(_ int, outs []engine.Tensor) error {
+	kept := make([]engine.Tensor, len(outs))
 	for i, t := range outs {
 		t.Floats = append([]float32(nil), t.Floats...)
 		t.Raw = append([]byte(nil), t.Raw...)
@@ -96,7 +96,7 @@ func newComparison(want *outputs, steps []step, labels []int) *comparison {
 	return &comparison{want: want, steps: steps, labels: labels, outs: make([]tally, len(steps))}
 }
 
-func (c *comparison) run(ctx context.Context, s calibrate.Session, in calibrate.Batches, fixed int, names []*graph.Value) error {
+func (c *comparison) run(ctx context.Context, s engine.Session, in engine.Batches, fixed int, names []*graph.Value) error {
 	for b, err := range in {
 		if err != nil {
 			return err
@@ -120,7 +120,7 @@ func (c *comparison) run(ctx context.Context, s calibrate.Session, in calibrate.
 	return nil
 }
 
-func (t *tally) add(name string, want, got calibrate.Tensor, s step) error {
+func (t *tally) add(name string, want, got engine.Tensor, s step) error {
 	t.name = name
 	if want.Len() != got.Len() || want.Type != got.Type {
 		return fmt.Errorf("output %q is %v%v, not %v%v", name, got.Type, got.Shape, want.Type, want.Shape)
@@ -162,7 +162,7 @@ func (t *tally) add(name string, want, got calibrate.Tensor, s step) error {
 }
 
 // count counts the samples whose label is the first output's largest element.
-func (c *comparison) count(b *calibrate.Batch, out calibrate.Tensor) {
+func (c *comparison) count(b *engine.Batch, out engine.Tensor) {
 	if c.labels == nil || len(out.Shape) < 1 || out.Floats == nil {
 		return
 	}

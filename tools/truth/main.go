@@ -24,7 +24,8 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
-	"narrow/calibrate/ort"
+	"narrow/engine"
+	"narrow/engine/ort"
 	"narrow/export"
 	"narrow/graph/onnx"
 	"narrow/internal/ortlib"
@@ -94,7 +95,7 @@ func (o *options) run(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	engine, err := ort.Open(path)
+	runner, err := ort.Open(path)
 	if err != nil {
 		return false, err
 	}
@@ -108,7 +109,7 @@ func (o *options) run(ctx context.Context) (bool, error) {
 		}
 		defer os.RemoveAll(o.out)
 	}
-	fmt.Printf("%s, ONNX Runtime %s\n%-28s %-6s %6s %6s %6s %7s %9s %9s %8s %7s\n", filepath.Base(o.model), engine.Version(),
+	fmt.Printf("%s, ONNX Runtime %s\n%-28s %-6s %6s %6s %6s %7s %9s %9s %8s %7s\n", filepath.Base(o.model), runner.Version(),
 		"strategy", "prop", "float", "quant", "export", "SQNR", "off", "on", "kB", "s")
 	all := true
 	for _, how := range strings.Split(o.propagate, ",") {
@@ -118,7 +119,7 @@ func (o *options) run(ctx context.Context) (bool, error) {
 		}
 		for _, file := range o.strategies {
 			name := strings.TrimSuffix(filepath.Base(file), ".json")
-			r := &round{o: o, engine: engine, model: m, how: p, file: file, name: name}
+			r := &round{o: o, engine: runner, model: m, how: p, file: file, name: name}
 			if err := r.run(ctx); err != nil {
 				if ctx.Err() != nil {
 					return false, errors.New("interrupted")
@@ -212,7 +213,7 @@ func (r *round) run(ctx context.Context) error {
 		return err
 	}
 	defer test.Close()
-	cal, err := resolved.Calibrate(ctx, r.engine, narrow.Batches(ctx, calib, r.o.batch), calibrate.Options{Propagate: r.how})
+	cal, err := resolved.Calibrate(ctx, r.engine, calib.Batches(ctx, r.o.batch), calibrate.Options{Propagate: r.how})
 	if err != nil {
 		return err
 	}
@@ -236,7 +237,7 @@ func (r *round) run(ctx context.Context) error {
 		}
 	}
 	labels, _ := test.Labels()
-	if r.result, err = cal.Test(ctx, r.engine, narrow.Batches(ctx, test, r.o.batch),
+	if r.result, err = cal.Test(ctx, r.engine, test.Batches(ctx, r.o.batch),
 		calibrate.TestOptions{Labels: labels, Output: want.add, Constants: stored}, false); err != nil {
 		return err
 	}
@@ -268,10 +269,10 @@ func (r *round) run(ctx context.Context) error {
 			return fmt.Errorf("exported: %w", err)
 		}
 		c := newComparison(want, steps, labels)
-		fixed := cmp.Or(test.FixedBatch(), calibrate.FixedBatch(r.model.Graph))
-		batches := narrow.Batches(ctx, test, r.o.batch)
+		fixed := cmp.Or(test.FixedBatch(), engine.FixedBatch(r.model.Graph))
+		batches := test.Batches(ctx, r.o.batch)
 		if fixed > 0 && test.FixedBatch() == 0 {
-			batches = calibrate.Rebatch(batches, fixed)
+			batches = engine.Rebatch(batches, fixed)
 		}
 		err = c.run(ctx, session, batches, fixed, cal.Plan.Model.Graph.Outputs)
 		session.Close()

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/graph"
 )
 
@@ -28,7 +28,7 @@ func blockedNet() net {
 }
 
 // seen records what a run's taps see, sorted where sort says so.
-func seen(t testing.TB, s calibrate.Session, x calibrate.Tensor, sort bool) (taps map[int][]float32, shapes map[int]string, y []float32) {
+func seen(t testing.TB, s engine.Session, x engine.Tensor, sort bool) (taps map[int][]float32, shapes map[int]string, y []float32) {
 	t.Helper()
 	taps, shapes = map[int][]float32{}, map[int]string{}
 	out := run(t, s, feed("x", x), func(tap int, dst, src []float32, shape []int64) error {
@@ -50,8 +50,8 @@ func seen(t testing.TB, s calibrate.Session, x calibrate.Tensor, sort bool) (tap
 func TestBlocked(t *testing.T) {
 	r := runner(t)
 	m := blockedNet()
-	plain := load(t, r, m.Model, calibrate.LoadOptions{})
-	blocked := load(t, r, m.Model, calibrate.LoadOptions{AnyOrder: func(int) bool { return true }})
+	plain := load(t, r, m.Model, engine.LoadOptions{})
+	blocked := load(t, r, m.Model, engine.LoadOptions{AnyOrder: func(int) bool { return true }})
 	if plain.blocked || !blocked.blocked {
 		t.Fatalf("in blocks: plain %v, blocked %v", plain.blocked, blocked.blocked)
 	}
@@ -77,7 +77,7 @@ func TestBlocked(t *testing.T) {
 	// Sample by sample, the second of a batch sees what it sees alone.
 	x := random(2, 3, 12, 12)
 	both, _, _ := seen(t, blocked, x, false)
-	alone, _, _ := seen(t, blocked, calibrate.Tensor{Type: graph.Float32, Shape: []int64{1, 3, 12, 12}, Floats: x.Floats[3*12*12:]}, false)
+	alone, _, _ := seen(t, blocked, engine.Tensor{Type: graph.Float32, Shape: []int64{1, 3, 12, 12}, Floats: x.Floats[3*12*12:]}, false)
 	for i, want := range alone {
 		if i < 9 && !slices.Equal(both[i][len(want):], want) {
 			t.Errorf("tap %d: the second sample is not in the second half", i)
@@ -89,8 +89,8 @@ func TestBlocked(t *testing.T) {
 func TestBlockedSomeInOrder(t *testing.T) {
 	r := runner(t)
 	m := blockedNet()
-	plain := load(t, r, m.Model, calibrate.LoadOptions{})
-	blocked := load(t, r, m.Model, calibrate.LoadOptions{AnyOrder: func(tap int) bool { return tap%2 == 0 }})
+	plain := load(t, r, m.Model, engine.LoadOptions{})
+	blocked := load(t, r, m.Model, engine.LoadOptions{AnyOrder: func(tap int) bool { return tap%2 == 0 }})
 	if !blocked.blocked {
 		t.Fatal("not in blocks")
 	}
@@ -133,7 +133,7 @@ func TestBlockedFallsBack(t *testing.T) {
 		"one dimension less": newNet().input("x", graph.Float32, 1, 16, 4).output("y", graph.Float32, 1, 16, 2).constant(randomTensor("w", 16, 16, 3)).
 			op("Conv", []string{"x", "w"}, []string{"k"}).tap("k", "y"),
 	} {
-		s := load(t, r, m.Model, calibrate.LoadOptions{AnyOrder: all})
+		s := load(t, r, m.Model, engine.LoadOptions{AnyOrder: all})
 		x := m.Graph.Inputs[0].Shape
 		var shape []int64
 		for _, d := range x {
@@ -162,8 +162,8 @@ func TestSameBits(t *testing.T) {
 	m := blockedNet()
 	x := random(8, 3, 12, 12)
 	for _, anyOrder := range []func(int) bool{nil, func(int) bool { return true }} {
-		one := load(t, r, m.Model, calibrate.LoadOptions{Threads: 1, AnyOrder: anyOrder})
-		two := load(t, r, m.Model, calibrate.LoadOptions{Threads: 2, AnyOrder: anyOrder})
+		one := load(t, r, m.Model, engine.LoadOptions{Threads: 1, AnyOrder: anyOrder})
+		two := load(t, r, m.Model, engine.LoadOptions{Threads: 2, AnyOrder: anyOrder})
 		want, _, wantY := seen(t, one, x, false)
 		got, _, gotY := seen(t, two, x, false)
 		for i := range want {
@@ -175,7 +175,7 @@ func TestSameBits(t *testing.T) {
 			t.Errorf("any order %v: 2 threads give another output than 1", anyOrder != nil)
 		}
 		for k := range 8 {
-			xk := calibrate.Tensor{Type: graph.Float32, Shape: []int64{1, 3, 12, 12}, Floats: x.Floats[k*3*144 : (k+1)*3*144]}
+			xk := engine.Tensor{Type: graph.Float32, Shape: []int64{1, 3, 12, 12}, Floats: x.Floats[k*3*144 : (k+1)*3*144]}
 			alone, _, _ := seen(t, two, xk, false)
 			for i, a := range alone {
 				if !slices.Equal(a, want[i][k*len(a):(k+1)*len(a)]) {

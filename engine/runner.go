@@ -1,29 +1,17 @@
-package calibrate
+package engine
 
 import (
 	"context"
 
 	"narrow/graph"
-	"narrow/plan"
-)
-
-// TapDomain and TapOp name the operator that marks a point where a tensor is
-// watched: one input, one output of the same type and shape, and perhaps a
-// second input, which is watched beside the first. A network to be
-// simulated is the network with such nodes inserted, each consumer reading the
-// tap's output in the place of its input. Taps stand in the top-level graph
-// only, and carry float32.
-const (
-	TapDomain = plan.TapDomain
-	TapOp     = plan.TapOp
 )
 
 // A Runner is an engine that runs networks with taps. It may be used by
 // several goroutines at once.
 type Runner interface {
-	// Load readies m, which may hold taps, for running. The session keeps what
-	// it needs: m may be changed, and its tensors dropped, after Load returned.
-	// When ctx is done Load returns its error, wrapped, at once; m must then
+	// Load readies m, which may hold taps ([graph.TapOp]), for running. The
+	// session keeps what it needs: m may be changed, and its tensors dropped,
+	// after Load returned. When ctx is done Load returns its error, wrapped, at once; m must then
 	// stay as it is, since the engine may not be done with it.
 	//
 	// The error names the model (its graph's name) and, where the engine
@@ -98,28 +86,6 @@ type Session interface {
 // with dst nil and the second input as src, to be read only, which stays valid
 // until the second call returns; the second call is as for every tap.
 type Hook func(tap int, dst, src []float32, shape []int64) error
-
-// Tensor is a value that enters or leaves a run, in C order.
-type Tensor struct {
-	Type graph.DataType
-	// Shape has no entry for a scalar; every dimension is >= 0.
-	Shape []int64
-	// Floats holds the elements when Type is [graph.Float32].
-	Floats []float32
-	// Raw holds the elements of every other type of fixed size, little-endian.
-	Raw []byte
-	// Strings holds the elements when Type is [graph.String].
-	Strings []string
-}
-
-// Len returns the number of elements that the shape tells.
-func (t Tensor) Len() int {
-	n := 1
-	for _, d := range t.Shape {
-		n *= int(d)
-	}
-	return n
-}
 
 // SameMemory reports whether a hook's dst and src are the same memory, so that
 // a hook which changes nothing has nothing to do.

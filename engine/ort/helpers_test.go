@@ -6,7 +6,7 @@ import (
 	"sync"
 	"testing"
 
-	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/graph"
 )
 
@@ -30,7 +30,7 @@ func runner(t testing.TB) *Runner {
 }
 
 // load loads m until the test ends.
-func load(t testing.TB, r *Runner, m *graph.Model, opts calibrate.LoadOptions) *session {
+func load(t testing.TB, r *Runner, m *graph.Model, opts engine.LoadOptions) *session {
 	t.Helper()
 	s, err := r.Load(t.Context(), m, opts)
 	if err != nil {
@@ -40,7 +40,7 @@ func load(t testing.TB, r *Runner, m *graph.Model, opts calibrate.LoadOptions) *
 	return s.(*session)
 }
 
-func run(t testing.TB, s calibrate.Session, in map[string]calibrate.Tensor, hook calibrate.Hook) map[string]calibrate.Tensor {
+func run(t testing.TB, s engine.Session, in map[string]engine.Tensor, hook engine.Hook) map[string]engine.Tensor {
 	t.Helper()
 	out, err := s.Run(context.Background(), in, hook)
 	if err != nil {
@@ -90,8 +90,8 @@ func (n net) op(op string, inputs, outputs []string, attrs ...*graph.Attr) net {
 }
 
 func (n net) tap(in, out string) net {
-	n.op(calibrate.TapOp, []string{in}, []string{out})
-	n.Graph.Nodes[len(n.Graph.Nodes)-1].Domain = calibrate.TapDomain
+	n.op(graph.TapOp, []string{in}, []string{out})
+	n.Graph.Nodes[len(n.Graph.Nodes)-1].Domain = graph.TapDomain
 	return n
 }
 
@@ -120,14 +120,14 @@ func randomFloats(dims []int64) []float32 {
 	return x
 }
 
-func random(dims ...int64) calibrate.Tensor {
-	return calibrate.Tensor{Type: graph.Float32, Shape: dims, Floats: randomFloats(dims)}
+func random(dims ...int64) engine.Tensor {
+	return engine.Tensor{Type: graph.Float32, Shape: dims, Floats: randomFloats(dims)}
 }
 
-func vector(x ...float32) calibrate.Tensor {
-	return calibrate.Tensor{Type: graph.Float32, Shape: []int64{int64(len(x))}, Floats: x}
+func vector(x ...float32) engine.Tensor {
+	return engine.Tensor{Type: graph.Float32, Shape: []int64{int64(len(x))}, Floats: x}
 }
 
-func feed(name string, t calibrate.Tensor) map[string]calibrate.Tensor {
-	return map[string]calibrate.Tensor{name: t}
+func feed(name string, t engine.Tensor) map[string]engine.Tensor {
+	return map[string]engine.Tensor{name: t}
 }

@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"narrow/calibrate"
-	"narrow/calibrate/ort/internal/capi"
+	"narrow/engine"
+	"narrow/engine/ort/internal/capi"
 	"narrow/graph"
 )
 
@@ -33,7 +33,7 @@ var errNotBlocked = errors.New("taps did not survive the choice of layouts")
 // too.
 //
 // It also returns which taps see channels in blocks.
-func (r *Runner) loadBlocked(ctx context.Context, p *prepared, opts calibrate.LoadOptions, cfg capi.Config) (*capi.Session, map[int]bool, error) {
+func (r *Runner) loadBlocked(ctx context.Context, p *prepared, opts engine.LoadOptions, cfg capi.Config) (*capi.Session, map[int]bool, error) {
 	model, standIns, sides := withStandIns(p, opts)
 	if standIns == 0 {
 		return nil, nil, errNotBlocked
@@ -82,7 +82,7 @@ func (r *Runner) loadBlocked(ctx context.Context, p *prepared, opts calibrate.Lo
 // takes any order, or channels in blocks, and watches what may be computed in
 // blocks; how many; and the second inputs of those that have one, which the
 // stand-ins leave out: they are the clone's outputs, so that they stay.
-func withStandIns(p *prepared, opts calibrate.LoadOptions) (*graph.Model, int, map[int]string) {
+func withStandIns(p *prepared, opts engine.LoadOptions) (*graph.Model, int, map[int]string) {
 	m := p.model.Clone()
 	sides := map[int]string{}
 	takes := func(tap, inputs int) bool {
@@ -95,7 +95,7 @@ func withStandIns(p *prepared, opts calibrate.LoadOptions) (*graph.Model, int, m
 	tap, standIns := 0, 0
 	for _, n := range m.Graph.Nodes {
 		switch {
-		case isTap(n):
+		case n.IsTap():
 			in := n.Inputs[0]
 			blocked[n.Outputs[0]] = blocked[in]
 			// Two Concats of one tensor would be made one.
@@ -143,23 +143,23 @@ func (r *Runner) blockSize(ctx context.Context) int {
 			}
 		}
 		shape := []graph.Dim{{Size: 1}, {Size: channels}, {Size: 2}, {Size: 2}}
-		m := &graph.Model{IRVersion: 7, Opsets: map[string]int64{"": 13, calibrate.TapDomain: 1}, Graph: &graph.Graph{
+		m := &graph.Model{IRVersion: 7, Opsets: map[string]int64{"": 13, graph.TapDomain: 1}, Graph: &graph.Graph{
 			Name:   "block size",
 			Inputs: []*graph.Value{{Name: "x", Type: graph.Float32, Shape: shape}},
 			Nodes: []*graph.Node{
 				{OpType: "Conv", Inputs: []string{"x", "w"}, Outputs: []string{"y"}},
-				{OpType: calibrate.TapOp, Domain: calibrate.TapDomain, Name: "tap", Inputs: []string{"y"}, Outputs: []string{"seen"}},
+				{OpType: graph.TapOp, Domain: graph.TapDomain, Name: "tap", Inputs: []string{"y"}, Outputs: []string{"seen"}},
 				{OpType: "Conv", Inputs: []string{"seen", "w"}, Outputs: []string{"z"}},
 			},
 			Outputs:      []*graph.Value{{Name: "z", Type: graph.Float32}},
 			Initializers: []*graph.Tensor{graph.NewFloats("w", []int64{channels, channels, 1, 1}, eye)},
 		}}
-		s, err := r.load(ctx, m, calibrate.LoadOptions{Threads: 1, AnyOrder: func(int) bool { return true }})
+		s, err := r.load(ctx, m, engine.LoadOptions{Threads: 1, AnyOrder: func(int) bool { return true }})
 		if err != nil {
 			return
 		}
 		defer s.Close()
-		_, _ = s.Run(ctx, map[string]calibrate.Tensor{"x": {Type: graph.Float32, Shape: []int64{1, channels, 2, 2}, Floats: x}},
+		_, _ = s.Run(ctx, map[string]engine.Tensor{"x": {Type: graph.Float32, Shape: []int64{1, channels, 2, 2}, Floats: x}},
 			func(_ int, dst, src []float32, _ []int64) error {
 				together := 0
 				for together < channels && src[together] == x[together*positions] {
@@ -169,7 +169,7 @@ func (r *Runner) blockSize(ctx context.Context) int {
 				if together > 1 && channels%together == 0 && src[together] == x[1] {
 					r.block = together
 				}
-				if !calibrate.SameMemory(dst, src) {
+				if !engine.SameMemory(dst, src) {
 					copy(dst, src)
 				}
 				return nil

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/graph"
 )
 
@@ -29,7 +29,7 @@ func TestLoadCancelled(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 	defer cancel()
 	start := time.Now()
-	s, err := r.Load(ctx, n.Model, calibrate.LoadOptions{Threads: 1})
+	s, err := r.Load(ctx, n.Model, engine.LoadOptions{Threads: 1})
 	took := time.Since(start)
 	if s != nil || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), `"net"`) {
 		t.Fatalf("%v, %v", s, err)

@@ -6,7 +6,7 @@ import (
 	"regexp"
 	"strings"
 
-	"narrow/calibrate/ort/internal/capi"
+	"narrow/engine/ort/internal/capi"
 	"narrow/graph"
 )
 

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"os"
 
-	"narrow/calibrate"
-	"narrow/calibrate/ort/internal/capi"
+	"narrow/engine"
+	"narrow/engine/ort/internal/capi"
 	"narrow/graph/onnx"
 )
 
@@ -25,7 +25,7 @@ type FileOptions struct {
 // ONNX Runtime would: from the file's bytes, weights inside. It is for looking
 // at what others will see; [Runner.Load] is faster. The file must hold no taps
 // and no external data.
-func (r *Runner) LoadFile(ctx context.Context, path string, o FileOptions) (calibrate.Session, error) {
+func (r *Runner) LoadFile(ctx context.Context, path string, o FileOptions) (engine.Session, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("load model: %w", err)
@@ -34,14 +34,14 @@ func (r *Runner) LoadFile(ctx context.Context, path string, o FileOptions) (cali
 	if err != nil {
 		return nil, fmt.Errorf("load model %s: %w", path, err)
 	}
-	p, err := prepare(m, calibrate.LoadOptions{})
+	p, err := prepare(m, engine.LoadOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("load model %s: %w", path, err)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	cfg := config(calibrate.LoadOptions{Threads: o.Threads})
+	cfg := config(engine.LoadOptions{Threads: o.Threads})
 	cfg.Optimized = o.Optimized
 	if o.Unoptimized {
 		cfg.Level = capi.LevelNone

@@ -9,8 +9,8 @@ import (
 	"sync"
 	"unsafe"
 
-	"narrow/calibrate"
-	"narrow/calibrate/ort/internal/capi"
+	"narrow/engine"
+	"narrow/engine/ort/internal/capi"
 	"narrow/graph"
 )
 
@@ -29,7 +29,7 @@ type session struct {
 }
 
 // Block returns how many channels lie together at a tap. See
-// [calibrate.Blocked].
+// [engine.Blocked].
 func (s *session) Block(tap int) int {
 	if s.inBlocks[tap] {
 		return s.block
@@ -49,8 +49,8 @@ func (s *session) Close() error {
 	return nil
 }
 
-// Run runs the network once. See [calibrate.Session].
-func (s *session) Run(ctx context.Context, in map[string]calibrate.Tensor, hook calibrate.Hook) (map[string]calibrate.Tensor, error) {
+// Run runs the network once. See [engine.Session].
+func (s *session) Run(ctx context.Context, in map[string]engine.Tensor, hook engine.Hook) (map[string]engine.Tensor, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	out, err := s.run(ctx, in, hook)
@@ -60,7 +60,7 @@ func (s *session) Run(ctx context.Context, in map[string]calibrate.Tensor, hook 
 	return out, nil
 }
 
-func (s *session) run(ctx context.Context, in map[string]calibrate.Tensor, hook calibrate.Hook) (map[string]calibrate.Tensor, error) {
+func (s *session) run(ctx context.Context, in map[string]engine.Tensor, hook engine.Hook) (map[string]engine.Tensor, error) {
 	if s.closed {
 		return nil, errors.New("the session is closed")
 	}
@@ -83,21 +83,21 @@ func (s *session) run(ctx context.Context, in map[string]calibrate.Tensor, hook 
 			return nil, err
 		}
 	}
-	out := make(map[string]calibrate.Tensor, len(s.wanted))
+	out := make(map[string]engine.Tensor, len(s.wanted))
 	for _, name := range s.wanted {
 		if i := slices.Index(s.outputs, name); i >= 0 && i < s.returned {
 			out[name] = fromORT(values[i])
 		} else if c := s.constants[name]; c != nil {
 			out[name] = fromConstant(c)
 		} else {
-			out[name] = clone(in[name])
+			out[name] = in[name].Clone()
 		}
 	}
 	return out, nil
 }
 
 // feeds checks the inputs against the graph's and turns them round.
-func (s *session) feeds(in map[string]calibrate.Tensor) (map[string]capi.Tensor, error) {
+func (s *session) feeds(in map[string]engine.Tensor) (map[string]capi.Tensor, error) {
 	if s.ort != nil {
 		for _, port := range s.ort.Inputs {
 			if _, ok := in[port.Name]; !ok {
@@ -142,7 +142,7 @@ func checkShape(got []int64, want []graph.Dim) error {
 }
 
 // toORT views t's memory as bytes.
-func toORT(t calibrate.Tensor) (capi.Tensor, error) {
+func toORT(t engine.Tensor) (capi.Tensor, error) {
 	n := t.Len()
 	f := capi.Tensor{Type: int(t.Type), Shape: t.Shape}
 	switch {
@@ -169,8 +169,8 @@ func toORT(t calibrate.Tensor) (capi.Tensor, error) {
 	return f, nil
 }
 
-func fromORT(t capi.Tensor) calibrate.Tensor {
-	out := calibrate.Tensor{Type: graph.DataType(t.Type), Shape: t.Shape, Raw: t.Data, Strings: t.Strings}
+func fromORT(t capi.Tensor) engine.Tensor {
+	out := engine.Tensor{Type: graph.DataType(t.Type), Shape: t.Shape, Raw: t.Data, Strings: t.Strings}
 	if out.Type == graph.Float32 {
 		out.Floats, out.Raw = floats(t.Data), nil
 	}
@@ -182,17 +182,12 @@ func floats(b []byte) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)
 }
 
-func fromConstant(t *graph.Tensor) calibrate.Tensor {
-	out := calibrate.Tensor{Type: t.Type, Shape: slices.Clone(t.Dims)}
+func fromConstant(t *graph.Tensor) engine.Tensor {
+	out := engine.Tensor{Type: t.Type, Shape: slices.Clone(t.Dims)}
 	if t.Type == graph.Float32 {
 		out.Floats, _ = t.Floats() // lengths were checked when the model was read
 	} else {
 		out.Raw = slices.Clone(t.Raw)
 	}
 	return out
-}
-
-func clone(t calibrate.Tensor) calibrate.Tensor {
-	t.Shape, t.Floats, t.Raw, t.Strings = slices.Clone(t.Shape), slices.Clone(t.Floats), slices.Clone(t.Raw), slices.Clone(t.Strings)
-	return t
 }

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/graph"
 )
 
@@ -20,7 +20,7 @@ import (
 func TestHookFeedsTheNextOperator(t *testing.T) {
 	m := newNet().input("x", graph.Float32, -1).output("y", graph.Float32, -1).
 		tap("x", "x1").op("Neg", []string{"x1"}, []string{"n"}).tap("n", "n1").op("Abs", []string{"n1"}, []string{"y"})
-	s := load(t, runner(t), m.Model, calibrate.LoadOptions{})
+	s := load(t, runner(t), m.Model, engine.LoadOptions{})
 	for _, n := range []int{3, 1, 0, 5} {
 		x := vector([]float32{1, -2, 3, -4, 5}[:n]...)
 		before := slices.Clone(x.Floats)
@@ -61,10 +61,10 @@ func TestTapInPlace(t *testing.T) {
 		op("Neg", []string{"x"}, []string{"a"}).tap("a", "a1").
 		op("Neg", []string{"a1"}, []string{"b"}).tap("b", "b1").
 		op("Sub", []string{"b", "b1"}, []string{"y"})
-	s := load(t, runner(t), m.Model, calibrate.LoadOptions{})
+	s := load(t, runner(t), m.Model, engine.LoadOptions{})
 	same := map[int]bool{}
 	out := run(t, s, feed("x", vector(1, 2)), func(tap int, dst, src []float32, _ []int64) error {
-		same[tap] = calibrate.SameMemory(dst, src)
+		same[tap] = engine.SameMemory(dst, src)
 		for i, v := range src {
 			dst[i] = v * 2
 		}
@@ -84,7 +84,7 @@ func TestTapOfTwo(t *testing.T) {
 		op("Neg", []string{"x"}, []string{"n"}).op("Abs", []string{"x"}, []string{"a"}).
 		tap("n", "t").withInput("a").op("Neg", []string{"t"}, []string{"y"})
 	for _, anyOrder := range []func(int) bool{nil, func(int) bool { return true }} {
-		s := load(t, runner(t), m.Model, calibrate.LoadOptions{AnyOrder: anyOrder})
+		s := load(t, runner(t), m.Model, engine.LoadOptions{AnyOrder: anyOrder})
 		var side []float32
 		calls := 0
 		out := run(t, s, feed("x", vector(1, -2, 3)), func(tap int, dst, src []float32, shape []int64) error {
@@ -96,7 +96,7 @@ func TestTapOfTwo(t *testing.T) {
 				side = src
 				return nil
 			}
-			if !calibrate.SameMemory(dst, src) {
+			if !engine.SameMemory(dst, src) {
 				t.Error("not in place")
 			}
 			for i, v := range src {
@@ -123,7 +123,7 @@ func TestEveryTapIsCalled(t *testing.T) {
 		op("Relu", []string{"k1"}, []string{"y"})
 	for _, outputs := range [][]string{nil, {}, {"x"}, {"c3"}, {"k"}} {
 		for _, anyOrder := range []func(int) bool{nil, func(int) bool { return true }} {
-			s := load(t, runner(t), m.Model, calibrate.LoadOptions{Outputs: outputs, AnyOrder: anyOrder})
+			s := load(t, runner(t), m.Model, engine.LoadOptions{Outputs: outputs, AnyOrder: anyOrder})
 			var taps []int
 			run(t, s, feed("x", random(1, 16, 4, 4)), func(tap int, dst, src []float32, _ []int64) error {
 				taps = append(taps, tap)
@@ -142,25 +142,25 @@ func TestOutputs(t *testing.T) {
 	m := newNet().input("x", graph.Float32, -1).input("z", graph.Int64, 1).output("y", graph.Float32, -1).output("x", graph.Float32, -1).
 		constant(graph.NewFloats("c", []int64{1}, []float32{5})).
 		op("Add", []string{"x", "c"}, []string{"s"}).op("Neg", []string{"s"}, []string{"y"})
-	in := map[string]calibrate.Tensor{"x": vector(1, 2), "z": {Type: graph.Int64, Shape: []int64{1}, Raw: []byte{1, 2, 3, 4, 5, 6, 7, 8}}}
+	in := map[string]engine.Tensor{"x": vector(1, 2), "z": {Type: graph.Int64, Shape: []int64{1}, Raw: []byte{1, 2, 3, 4, 5, 6, 7, 8}}}
 	x, c, sum, y := vector(1, 2), vector(5), vector(6, 7), vector(-6, -7)
 	for _, test := range []struct {
 		outputs []string
-		want    map[string]calibrate.Tensor
+		want    map[string]engine.Tensor
 	}{
-		{nil, map[string]calibrate.Tensor{"y": y, "x": x}},
-		{[]string{}, map[string]calibrate.Tensor{}},
-		{[]string{"s", "s", "c"}, map[string]calibrate.Tensor{"s": sum, "c": c}},
-		{[]string{"z"}, map[string]calibrate.Tensor{"z": in["z"]}},
-		{[]string{"y", "s", "x"}, map[string]calibrate.Tensor{"y": y, "s": sum, "x": x}},
+		{nil, map[string]engine.Tensor{"y": y, "x": x}},
+		{[]string{}, map[string]engine.Tensor{}},
+		{[]string{"s", "s", "c"}, map[string]engine.Tensor{"s": sum, "c": c}},
+		{[]string{"z"}, map[string]engine.Tensor{"z": in["z"]}},
+		{[]string{"y", "s", "x"}, map[string]engine.Tensor{"y": y, "s": sum, "x": x}},
 	} {
-		s := load(t, runner(t), m.Model, calibrate.LoadOptions{Outputs: test.outputs})
+		s := load(t, runner(t), m.Model, engine.LoadOptions{Outputs: test.outputs})
 		got := run(t, s, in, nil)
 		if !reflect.DeepEqual(got, test.want) {
 			t.Errorf("outputs %q: got %v, want %v", test.outputs, got, test.want)
 		}
 		for name, v := range got {
-			if len(v.Floats) > 0 && name != "y" && name != "s" && calibrate.SameMemory(v.Floats, in[name].Floats) {
+			if len(v.Floats) > 0 && name != "y" && name != "s" && engine.SameMemory(v.Floats, in[name].Floats) {
 				t.Errorf("output %q is the caller's input, not a copy", name)
 			}
 		}
@@ -169,7 +169,7 @@ func TestOutputs(t *testing.T) {
 
 func TestNoNodes(t *testing.T) {
 	m := newNet().input("x", graph.Float32, 1).output("x", graph.Float32, 1)
-	s := load(t, runner(t), m.Model, calibrate.LoadOptions{})
+	s := load(t, runner(t), m.Model, engine.LoadOptions{})
 	if out := run(t, s, feed("x", vector(3)), nil); !slices.Equal(out["x"].Floats, []float32{3}) {
 		t.Errorf("got %v", out)
 	}
@@ -186,9 +186,9 @@ func TestTypes(t *testing.T) {
 		m.Graph.Inputs[0].Shape, m.Graph.Outputs[0].Shape = nil, nil // any rank
 		m.constant(graph.NewInts("shape", []int64{1}, []int64{-1}))
 		m.op("Reshape", []string{"x", "shape"}, []string{"y"})
-		s := load(t, r, m.Model, calibrate.LoadOptions{})
+		s := load(t, r, m.Model, engine.LoadOptions{})
 		for _, shape := range [][]int64{{}, {3}, {2, 3}} {
-			x := calibrate.Tensor{Type: typ, Shape: shape}
+			x := engine.Tensor{Type: typ, Shape: shape}
 			for i := range x.Len() {
 				switch typ {
 				case graph.Float32:
@@ -235,10 +235,10 @@ func TestControlFlow(t *testing.T) {
 	m := newNet().input("x", graph.Float32, 2).input("which", graph.Bool).output("y", graph.Float32, 2).
 		tap("x", "x1").op("If", []string{"which"}, []string{"i"}, branch("then_branch", "Neg"), branch("else_branch", "Abs")).
 		tap("i", "y")
-	s := load(t, runner(t), m.Model, calibrate.LoadOptions{})
+	s := load(t, runner(t), m.Model, engine.LoadOptions{})
 	for which, want := range map[byte][]float32{1: {-102, 97}, 0: {102, 97}} {
 		in := feed("x", vector(1, -98))
-		in["which"] = calibrate.Tensor{Type: graph.Bool, Shape: []int64{}, Raw: []byte{which}}
+		in["which"] = engine.Tensor{Type: graph.Bool, Shape: []int64{}, Raw: []byte{which}}
 		out := run(t, s, in, func(tap int, dst, src []float32, _ []int64) error {
 			for i, v := range src {
 				dst[i] = v + float32(1-tap)
@@ -260,39 +260,39 @@ func TestRunErrors(t *testing.T) {
 	m := newNet().input("x", graph.Float32, -1, 4).input("n", graph.Int64, -1).output("y", graph.Float32).
 		tap("x", "x1").op("Reshape", []string{"x1", "n"}, []string{"y"})
 	m.Graph.Outputs[0].Shape = nil
-	s := load(t, runner(t), m.Model, calibrate.LoadOptions{})
-	ints := func(v ...byte) calibrate.Tensor {
-		out := calibrate.Tensor{Type: graph.Int64, Shape: []int64{int64(len(v))}}
+	s := load(t, runner(t), m.Model, engine.LoadOptions{})
+	ints := func(v ...byte) engine.Tensor {
+		out := engine.Tensor{Type: graph.Int64, Shape: []int64{int64(len(v))}}
 		for _, b := range v {
 			out.Raw = append(out.Raw, b, 0, 0, 0, 0, 0, 0, 0)
 		}
 		return out
 	}
-	good := func() map[string]calibrate.Tensor {
-		return map[string]calibrate.Tensor{"x": random(2, 4), "n": ints(8)}
+	good := func() map[string]engine.Tensor {
+		return map[string]engine.Tensor{"x": random(2, 4), "n": ints(8)}
 	}
 	for _, test := range []struct {
 		name   string
-		change func(map[string]calibrate.Tensor)
-		hook   calibrate.Hook
+		change func(map[string]engine.Tensor)
+		hook   engine.Hook
 		want   []string
 		is     error
 	}{
-		{name: "missing", change: func(in map[string]calibrate.Tensor) { delete(in, "n") }, want: []string{`input "n" is missing`}},
-		{name: "unknown", change: func(in map[string]calibrate.Tensor) { in["q"] = random(1) }, want: []string{`no input "q"`, `"x"`}},
-		{name: "type", change: func(in map[string]calibrate.Tensor) { in["x"] = ints(1) }, want: []string{`input "x"`, "float32", "int64"}},
-		{name: "rank", change: func(in map[string]calibrate.Tensor) { in["x"] = random(4) }, want: []string{`input "x"`, "[? 4]", "[4]"}},
-		{name: "dimension", change: func(in map[string]calibrate.Tensor) { in["x"] = random(2, 5) }, want: []string{`input "x"`, "[? 4]", "[2 5]"}},
-		{name: "negative", change: func(in map[string]calibrate.Tensor) {
-			in["x"] = calibrate.Tensor{Type: graph.Float32, Shape: []int64{-1, 4}}
+		{name: "missing", change: func(in map[string]engine.Tensor) { delete(in, "n") }, want: []string{`input "n" is missing`}},
+		{name: "unknown", change: func(in map[string]engine.Tensor) { in["q"] = random(1) }, want: []string{`no input "q"`, `"x"`}},
+		{name: "type", change: func(in map[string]engine.Tensor) { in["x"] = ints(1) }, want: []string{`input "x"`, "float32", "int64"}},
+		{name: "rank", change: func(in map[string]engine.Tensor) { in["x"] = random(4) }, want: []string{`input "x"`, "[? 4]", "[4]"}},
+		{name: "dimension", change: func(in map[string]engine.Tensor) { in["x"] = random(2, 5) }, want: []string{`input "x"`, "[? 4]", "[2 5]"}},
+		{name: "negative", change: func(in map[string]engine.Tensor) {
+			in["x"] = engine.Tensor{Type: graph.Float32, Shape: []int64{-1, 4}}
 		}, want: []string{`input "x"`, "negative"}},
-		{name: "count", change: func(in map[string]calibrate.Tensor) {
-			in["x"] = calibrate.Tensor{Type: graph.Float32, Shape: []int64{1, 4}, Floats: make([]float32, 3)}
+		{name: "count", change: func(in map[string]engine.Tensor) {
+			in["x"] = engine.Tensor{Type: graph.Float32, Shape: []int64{1, 4}, Floats: make([]float32, 3)}
 		}, want: []string{`input "x"`, "3 elements, not 4"}},
-		{name: "bytes", change: func(in map[string]calibrate.Tensor) {
-			in["n"] = calibrate.Tensor{Type: graph.Int64, Shape: []int64{1}, Raw: make([]byte, 7)}
+		{name: "bytes", change: func(in map[string]engine.Tensor) {
+			in["n"] = engine.Tensor{Type: graph.Int64, Shape: []int64{1}, Raw: make([]byte, 7)}
 		}, want: []string{`input "n"`, "7 bytes, not 8"}},
-		{name: "node", change: func(in map[string]calibrate.Tensor) { in["n"] = ints(7) }, want: []string{"make_y", "Reshape", "{2,4}"}},
+		{name: "node", change: func(in map[string]engine.Tensor) { in["n"] = ints(7) }, want: []string{"make_y", "Reshape", "{2,4}"}},
 		{name: "hook", hook: func(int, []float32, []float32, []int64) error { return errHook }, want: []string{`tap "make_x1"`}, is: errHook},
 		{name: "panic", hook: func(int, []float32, []float32, []int64) error { panic("oh no") }, want: []string{"panicked: oh no"}},
 	} {
@@ -327,14 +327,14 @@ func TestLoadErrors(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		m    net
-		opts calibrate.LoadOptions
+		opts engine.LoadOptions
 		want []string
 	}{
 		{name: "unknown domain", m: foreign, want: []string{"make_y", "Frobnicate", "com.example"}},
 		{name: "unknown op", m: base().op("Frobnicate", []string{"x"}, []string{"y"}), want: []string{"Frobnicate"}},
 		{name: "inner tap", m: base().op("If", []string{"x"}, []string{"y"}, inner), want: []string{"make_z", "make_y"}},
 		{name: "tap of three", m: base().op("Neg", []string{"x"}, []string{"y"}).tap("y", "z").withInput("x").withInput("x"), want: []string{"make_z", "one or two"}},
-		{name: "no such output", m: base().op("Neg", []string{"x"}, []string{"y"}), opts: calibrate.LoadOptions{Outputs: []string{"q"}}, want: []string{`"q"`}},
+		{name: "no such output", m: base().op("Neg", []string{"x"}, []string{"y"}), opts: engine.LoadOptions{Outputs: []string{"q"}}, want: []string{`"q"`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := runner(t).Load(context.Background(), test.m.Model, test.opts)
@@ -392,7 +392,7 @@ func endless() net {
 }
 
 func TestCancel(t *testing.T) {
-	s := load(t, runner(t), endless().Model, calibrate.LoadOptions{})
+	s := load(t, runner(t), endless().Model, engine.LoadOptions{})
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
 	start := time.Now()
@@ -415,7 +415,7 @@ func TestCancel(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
-	_, err = runner(t).Load(ctx, endless().Model, calibrate.LoadOptions{})
+	_, err = runner(t).Load(ctx, endless().Model, engine.LoadOptions{})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("load: got %v", err)
 	}
@@ -426,11 +426,11 @@ func TestCancel(t *testing.T) {
 func TestConcurrent(t *testing.T) {
 	r := runner(t)
 	m := newNet().input("x", graph.Float32, -1).output("y", graph.Float32, -1).tap("x", "x1").op("Neg", []string{"x1"}, []string{"y"})
-	inner := load(t, r, m.Model, calibrate.LoadOptions{Threads: 1})
+	inner := load(t, r, m.Model, engine.LoadOptions{Threads: 1})
 	var wg sync.WaitGroup
 	for range 2 {
 		wg.Go(func() {
-			s, err := r.Load(context.Background(), m.Model, calibrate.LoadOptions{})
+			s, err := r.Load(context.Background(), m.Model, engine.LoadOptions{})
 			if err != nil {
 				t.Error(err)
 				return
@@ -472,7 +472,7 @@ func TestConcurrent(t *testing.T) {
 	}
 	wg.Wait()
 	// Close comes back only when the run under way has.
-	s := load(t, r, m.Model, calibrate.LoadOptions{})
+	s := load(t, r, m.Model, engine.LoadOptions{})
 	inHook, done := make(chan bool), false
 	wg.Go(func() {
 		_, err := s.Run(context.Background(), feed("x", vector(1)), func(_ int, dst, src []float32, _ []int64) error {
@@ -504,7 +504,7 @@ func TestLoadLeavesTheModel(t *testing.T) {
 		return text
 	}
 	before := show()
-	load(t, runner(t), m.Model, calibrate.LoadOptions{Outputs: []string{"k"}, AnyOrder: func(int) bool { return true }})
+	load(t, runner(t), m.Model, engine.LoadOptions{Outputs: []string{"k"}, AnyOrder: func(int) bool { return true }})
 	if after := show(); after != before {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
 	}
@@ -525,7 +525,7 @@ func TestShapesBehindTaps(t *testing.T) {
 		if any { // of any rank
 			m.Graph.Inputs[0].Shape = nil
 		}
-		s := load(t, runner(t), m.Model, calibrate.LoadOptions{})
+		s := load(t, runner(t), m.Model, engine.LoadOptions{})
 		for _, n := range []int64{1, 2} {
 			shapes := map[int][]int64{}
 			out := run(t, s, feed("x", random(n, 3)), func(tap int, dst, src []float32, shape []int64) error {

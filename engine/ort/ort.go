@@ -11,12 +11,12 @@ package ort
 import (
 	"sync"
 
-	"narrow/calibrate"
-	"narrow/calibrate/ort/internal/capi"
+	"narrow/engine"
+	"narrow/engine/ort/internal/capi"
 	"narrow/internal/ortlib"
 )
 
-// Runner is a [calibrate.Runner] on one opened ONNX Runtime library. It needs
+// Runner is a [engine.Runner] on one opened ONNX Runtime library. It needs
 // no closing; its sessions do.
 type Runner struct {
 	lib *capi.Lib
@@ -25,7 +25,7 @@ type Runner struct {
 	block     int
 }
 
-var _ calibrate.Runner = (*Runner)(nil)
+var _ engine.Runner = (*Runner)(nil)
 
 // Open loads the ONNX Runtime shared library (1.18 or newer) at path. With ""
 // it looks at the variable NARROW_ORT_LIB, the program's folder, the cache that

@@ -5,7 +5,7 @@ import (
 	"maps"
 	"slices"
 
-	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/graph"
 )
 
@@ -32,7 +32,7 @@ type prepared struct {
 }
 
 // prepare numbers the taps of m and sets its outputs.
-func prepare(m *graph.Model, opts calibrate.LoadOptions) (*prepared, error) {
+func prepare(m *graph.Model, opts engine.LoadOptions) (*prepared, error) {
 	p := &prepared{model: m.Clone(), constants: map[string]*graph.Tensor{}, inputs: map[string]*graph.Value{}}
 	g := p.model.Graph
 	for _, n := range g.Nodes {
@@ -41,7 +41,7 @@ func prepare(m *graph.Model, opts calibrate.LoadOptions) (*prepared, error) {
 				return nil, fmt.Errorf("tap %q stands inside of node %q; taps belong into the top-level graph", t.Label(), n.Label())
 			}
 		}
-		if !isTap(n) {
+		if !n.IsTap() {
 			continue
 		}
 		if len(n.Inputs) < 1 || len(n.Inputs) > 2 || len(n.Outputs) != 1 || n.Inputs[0] == "" || n.Outputs[0] == "" {
@@ -50,11 +50,11 @@ func prepare(m *graph.Model, opts calibrate.LoadOptions) (*prepared, error) {
 		n.SetAttr(&graph.Attr{Name: tapIndex, Kind: graph.AttrInt, Int: int64(len(p.taps))})
 		p.taps = append(p.taps, n.Label())
 	}
-	if len(p.taps) > 0 && p.model.Opsets[calibrate.TapDomain] == 0 {
+	if len(p.taps) > 0 && p.model.Opsets[graph.TapDomain] == 0 {
 		if p.model.Opsets == nil {
 			p.model.Opsets = map[string]int64{}
 		}
-		p.model.Opsets[calibrate.TapDomain] = 1
+		p.model.Opsets[graph.TapDomain] = 1
 	}
 	for i, v := range g.Inputs {
 		p.inputs[v.Name] = v
@@ -76,13 +76,9 @@ func named(v *graph.Value) *graph.Value {
 	return &out
 }
 
-func isTap(n *graph.Node) bool {
-	return n.Domain == calibrate.TapDomain && n.OpType == calibrate.TapOp
-}
-
 func findTap(g *graph.Graph) *graph.Node {
 	for _, n := range g.Nodes {
-		if isTap(n) {
+		if n.IsTap() {
 			return n
 		}
 		for _, sub := range n.Subgraphs() {
@@ -158,7 +154,7 @@ func (p *prepared) setOutputs(wanted []string) error {
 		}
 	}
 	for _, n := range g.Nodes {
-		if isTap(n) && !read[n.Outputs[0]] && !slices.Contains(p.outputs, n.Outputs[0]) {
+		if n.IsTap() && !read[n.Outputs[0]] && !slices.Contains(p.outputs, n.Outputs[0]) {
 			output(n.Outputs[0])
 		}
 	}

@@ -1,4 +1,4 @@
-package calibrate
+package engine
 
 import (
 	"errors"
@@ -114,7 +114,7 @@ func TestFit(t *testing.T) {
 		{"the model's size, padded", fixed4, 0, "0+4[0 1 2 3]s0s1s2s3 4+1[4 4 4 4]s4"},
 		{"the model's size, not the one asked for", fixed4, 2, "0+4[0 1 2 3]s0s1s2s3 4+1[4 4 4 4]s4"},
 	} {
-		if got := all(t, fit(numbered(3, 2), c.m, c.size)); got != c.want {
+		if got := all(t, Fit(numbered(3, 2), c.m, c.size)); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
 	}
@@ -126,12 +126,12 @@ func TestFit(t *testing.T) {
 			}
 		}
 	}
-	if got := all(t, fit(kept, open, 8)); got != "0+1[0]s0 1+1[1]s1" {
+	if got := all(t, Fit(kept, open, 8)); got != "0+1[0]s0 1+1[1]s1" {
 		t.Errorf("batches that must stay: %s", got)
 	}
-	for b := range fit(numbered(3), fixed4, 0) {
-		if padded(b) != 4 || b.Count != 3 {
-			t.Errorf("padded to %d of %d", padded(b), b.Count)
+	for b := range Fit(numbered(3), fixed4, 0) {
+		if b.Rows() != 4 || b.Count != 3 {
+			t.Errorf("padded to %d of %d", b.Rows(), b.Count)
 		}
 	}
 }

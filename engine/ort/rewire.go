@@ -8,7 +8,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"narrow/calibrate"
+	"narrow/graph"
 )
 
 // The numbers of the ONNX format's fields that are looked at here.
@@ -65,12 +65,12 @@ func withTaps(model []byte, taps []string, sides map[int]string) (out []byte, fo
 	}
 	var opset []byte
 	opset = protowire.AppendTag(opset, opsetDomain, protowire.BytesType)
-	opset = protowire.AppendString(opset, calibrate.TapDomain)
+	opset = protowire.AppendString(opset, graph.TapDomain)
 	opset = protowire.AppendTag(opset, opsetVersion, protowire.VarintType)
 	opset = protowire.AppendVarint(opset, 1)
 	has := false
 	_, err = mapField(model, modelOpset, func(o []byte) ([]byte, error) {
-		has = has || bytes.Contains(o, []byte(calibrate.TapDomain))
+		has = has || bytes.Contains(o, []byte(graph.TapDomain))
 		return o, nil
 	})
 	if !has {
@@ -146,7 +146,7 @@ func tapNode(node []byte, tap int, name, side string) ([]byte, error) {
 		out = protowire.AppendTag(out, nodeInput, protowire.BytesType)
 		out = protowire.AppendString(out, side)
 	}
-	for num, s := range map[protowire.Number]string{nodeName: name, nodeOp: calibrate.TapOp, nodeDomain: calibrate.TapDomain} {
+	for num, s := range map[protowire.Number]string{nodeName: name, nodeOp: graph.TapOp, nodeDomain: graph.TapDomain} {
 		out = protowire.AppendTag(out, num, protowire.BytesType)
 		out = protowire.AppendString(out, s)
 	}

@@ -7,14 +7,14 @@ import (
 	"runtime"
 	"runtime/debug"
 
-	"narrow/calibrate"
-	"narrow/calibrate/ort/internal/capi"
+	"narrow/engine"
+	"narrow/engine/ort/internal/capi"
 	"narrow/graph"
 	"narrow/graph/onnx"
 )
 
-// Load makes a session of m. See [calibrate.Runner].
-func (r *Runner) Load(ctx context.Context, m *graph.Model, opts calibrate.LoadOptions) (calibrate.Session, error) {
+// Load makes a session of m. See [engine.Runner].
+func (r *Runner) Load(ctx context.Context, m *graph.Model, opts engine.LoadOptions) (engine.Session, error) {
 	type loaded struct {
 		s   *session
 		err error
@@ -42,7 +42,7 @@ func (r *Runner) Load(ctx context.Context, m *graph.Model, opts calibrate.LoadOp
 	}
 }
 
-func (r *Runner) load(ctx context.Context, m *graph.Model, opts calibrate.LoadOptions) (*session, error) {
+func (r *Runner) load(ctx context.Context, m *graph.Model, opts engine.LoadOptions) (*session, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (r *Runner) newSession(m *graph.Model, cfg capi.Config) (*capi.Session, err
 	return r.lib.NewSession(data, cfg)
 }
 
-func config(opts calibrate.LoadOptions) capi.Config {
+func config(opts engine.LoadOptions) capi.Config {
 	threads := opts.Threads
 	if threads <= 0 {
 		threads = runtime.NumCPU()

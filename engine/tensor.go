@@ -1,0 +1,91 @@
+package engine
+
+import (
+	"slices"
+
+	"narrow/graph"
+)
+
+// Tensor is a value that enters or leaves a run, in C order.
+type Tensor struct {
+	Type graph.DataType
+	// Shape has no entry for a scalar; every dimension is >= 0.
+	Shape []int64
+	// Floats holds the elements when Type is [graph.Float32].
+	Floats []float32
+	// Raw holds the elements of every other type of fixed size, little-endian.
+	Raw []byte
+	// Strings holds the elements when Type is [graph.String].
+	Strings []string
+}
+
+// Len returns the number of elements that the shape tells.
+func (t Tensor) Len() int {
+	n := 1
+	for _, d := range t.Shape {
+		n *= int(d)
+	}
+	return n
+}
+
+// Clone returns a copy in memory of its own.
+func (t Tensor) Clone() Tensor {
+	t.Shape, t.Floats, t.Raw, t.Strings = slices.Clone(t.Shape), slices.Clone(t.Floats), slices.Clone(t.Raw), slices.Clone(t.Strings)
+	return t
+}
+
+// rows returns samples [from, to) of t, sharing its memory.
+func (t Tensor) rows(from, to int) Tensor {
+	per := 1
+	for _, d := range t.Shape[1:] {
+		per *= int(d)
+	}
+	out := Tensor{Type: t.Type, Shape: slices.Clone(t.Shape)}
+	out.Shape[0] = int64(to - from)
+	switch {
+	case t.Floats != nil:
+		out.Floats = t.Floats[from*per : to*per]
+	case t.Strings != nil:
+		out.Strings = t.Strings[from*per : to*per]
+	default:
+		size := per * t.Type.Bits() / 8
+		out.Raw = t.Raw[from*size : to*size]
+	}
+	return out
+}
+
+// push appends u's samples to t, copying them.
+func (t Tensor) push(u Tensor) Tensor {
+	if t.Type == graph.Undefined {
+		if len(u.Shape) == 0 {
+			return Tensor{Type: u.Type, Shape: []int64{}, Floats: slices.Clone(u.Floats), Raw: slices.Clone(u.Raw), Strings: slices.Clone(u.Strings)}
+		}
+		t = Tensor{Type: u.Type, Shape: slices.Clone(u.Shape)}
+		t.Shape[0] = 0
+	}
+	t.Floats = append(t.Floats, u.Floats...)
+	t.Raw = append(t.Raw, u.Raw...)
+	t.Strings = append(t.Strings, u.Strings...)
+	t.Shape[0] += u.Shape[0]
+	return t
+}
+
+// bySample returns an output of a run of rows samples, with the sample as its
+// first axis, cut to the first count of them. An output that does not divide
+// into samples stays as it is.
+func (t Tensor) bySample(rows, count int) Tensor {
+	switch {
+	case len(t.Shape) > 0 && int(t.Shape[0]) == rows:
+	case rows == 1:
+		t.Shape = append([]int64{1}, t.Shape...)
+	case len(t.Shape) > 0 && t.Shape[0] > 0 && int(t.Shape[0])%rows == 0:
+		// Several rows a sample, such as the windows of an image.
+		t.Shape = append([]int64{int64(rows), t.Shape[0] / int64(rows)}, t.Shape[1:]...)
+	default:
+		return t
+	}
+	if count < rows {
+		t = t.rows(0, count)
+	}
+	return t
+}
