@@ -20,6 +20,7 @@ func (q *qdq) activations() {
 		t := q.tensor[n]
 		if t == nil {
 			nodes = append(nodes, n)
+			nodes = append(nodes, q.afterMove(l, n)...)
 			continue
 		}
 		nodes = append(nodes, q.quantize(l, t, n.Inputs[0], n.Outputs[0])...)
@@ -47,13 +48,14 @@ func (q *qdq) quantize(l *links, t *plan.Tensor, in, out string) []*graph.Node {
 	}
 	e := q.in.Encodings[t]
 	steps := q.shiftSteps(l, t, e, in)
-	st, ok := storageFor(e.Min, e.Max, q.opset, false)
+	st, ok := storageFor(e.Min, e.Max, q.opset, 8)
 	if ok && st.typ == graph.Int8 && (q.unsigned() || q.mixed || steps > 0) {
 		e, st = shifted(e, 128), storage{graph.Uint8, 0, 255}
 	}
 	if !ok {
 		return q.floatQuantize(t, e, in, out)
 	}
+	q.pairs[t] = storedPair{e, st}
 	var nodes []*graph.Node
 	from := in // the value to round, whatever is put before the pair
 	if q.opts.ExactRounding && !dividesAlike(t, e) {
@@ -94,10 +96,16 @@ func (q *qdq) quantize(l *links, t *plan.Tensor, in, out string) []*graph.Node {
 		scale = q.tieScale(l, t, e, from)
 	}
 	nodes = append(nodes, q.pair(ruleQDQ, t, e, st, scale, steps, in, out)...)
-	if p := l.producer[in]; len(q.extra) > source || !q.opts.Plain && (p == nil || p.Is("Relu", "Clip")) {
+	if p := l.producer[in]; len(q.extra) > source || q.form.fuse && (p == nil || p.Is("Relu", "Clip")) {
 		nodes = append(nodes, q.perReader(l, t, e, st, scale, steps, in, out)...)
 	}
 	return nodes
+}
+
+// storedPair is the encoding that a tensor's pair holds, and its type.
+type storedPair struct {
+	e  scheme.Encoding
+	st storage
 }
 
 // pair returns QuantizeLinear, dividing by the scale to, and DequantizeLinear
@@ -137,10 +145,15 @@ func (q *qdq) clip(name, in, out string, lo, hi float32) *graph.Node {
 // fused Softmax is a table that is up to a step off, which attention then spreads
 // over everything; a fused sum, product or average adds the zero point before it
 // rounds, and loses the ties that a scale holds. (A Clip in place of the Min it would drop.)
+// So is an operator whose float weights or bias ONNX Runtime would quantize itself.
 func (q *qdq) guard(l *links, t *plan.Tensor, e scheme.Encoding, st storage, value string) float32 {
 	n := l.producer[value]
 	switch {
-	case n == nil || q.opts.Plain || st.hi-st.lo != 255:
+	case n == nil || !q.form.fuse:
+		return 0
+	case q.requantized(l, value):
+		return math.MaxFloat32
+	case st.hi-st.lo != 255:
 		return 0
 	case n.Is("Softmax"):
 		return 1
@@ -163,8 +176,8 @@ func shifted(e scheme.Encoding, n int64) scheme.Encoding {
 }
 
 // unsigned reports whether signed 8-bit activations are stored unsigned. From
-// operator set 21 on that is so unless told otherwise: ONNX Runtime (1.30 to
+// operator set 21 on that is so in the form for it: ONNX Runtime (1.30 to
 // 1.32 at least) does not load int8 activations of those sets on x86 when an
 // operator that moves values reads them ("output_dtype INT8 does not match
 // y_zero_point type UINT8").
-func (q *qdq) unsigned() bool { return q.opts.Unsigned || q.opset >= 21 && !q.opts.Signed }
+func (q *qdq) unsigned() bool { return q.form.unsigned && q.opset >= 21 }

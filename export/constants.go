@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 
-	"narrow/diag"
 	"narrow/graph"
 	"narrow/graph/op"
 	"narrow/internal/kernel"
@@ -63,7 +62,10 @@ func (q *qdq) constant(t *plan.Tensor, values []float32, out string) ([]*graph.N
 	ints := make([]int64, len(values))
 	kernel.QuantizeChannels(ints, values, layout, as)
 
-	if t.Kind == scheme.Bias && !q.opts.KeepBias {
+	if t.Kind == scheme.Bias && q.form.bias == biasFloat {
+		return q.floats(t, values, as, layout, out), nil
+	}
+	if t.Kind == scheme.Bias && q.form.bias == biasSums && !q.opts.KeepBias {
 		exact := make([]float32, len(values))
 		kernel.Dequantize(exact, ints, as[0])
 		if n, ok := q.accumulatorBias(t, exact, out); ok {
@@ -74,20 +76,18 @@ func (q *qdq) constant(t *plan.Tensor, values []float32, out string) ([]*graph.N
 	if t.Kind == scheme.Weights {
 		q.weightScales[t] = scales
 	}
-	st, ok := storageFor(e.Min, e.Max, q.opset, true)
+	st, ok := storageFor(e.Min, e.Max, q.opset, q.form.least)
 	zeros := slices.Clone(e.ZeroPoint)
 	if !ok {
-		// int32 takes no zero point: the integers are stored without it.
-		st = storage{graph.Int32, math.MinInt32, math.MaxInt32}
-		for i := range ints {
-			ints[i] -= e.ZeroPoint[i/layout.Inner%layout.Channels]
-			if ints[i] < st.lo || ints[i] > st.hi {
-				q.find(diag.Note, "stored-as-float",
-					diag.Textf("%s: its integers without the zero point need more than 32 bits; its values are stored as float32", describe(t)), diag.Text{})
-				return q.floats(t, values, as, layout, out), nil
-			}
-		}
-		zeros = nil
+		// ONNX Runtime fuses int32 constants into kernels that take none, or that
+		// take them in units of their own: wider than 16 bits is stored as float32,
+		// which takes no more room.
+		return q.floats(t, values, as, layout, out), nil
+	}
+	if q.form.fromFloat && t.Kind == scheme.Weights {
+		exact := make([]float32, len(values))
+		(*kernel.Pool)(nil).FakeQuantizeChannels(exact, values, layout, as)
+		return q.weightPair(t, exact, scales, zeros, st, e.Axis, out), nil
 	}
 	return []*graph.Node{q.dequantize(t.Name, pack(t.Name+"_quantized", st.typ, dims, ints), scales, zeros, e.Axis, out)}, nil
 }
@@ -188,7 +188,7 @@ func (q *qdq) productScales(u plan.Use, n int) ([]float32, bool) {
 	if !ok || w.Max-w.Min > 255 || len(w.Scale) > 1 && len(w.Scale) != n {
 		return nil, false
 	}
-	if st, ok := storageFor(w.Min, w.Max, q.opset, true); ok && st.typ.Bits() < 8 {
+	if st, ok := storageFor(w.Min, w.Max, q.opset, q.form.least); ok && st.typ.Bits() < 8 {
 		return nil, false // stored in 4 bits, which no integer kernel takes, and whose sums are coarse
 	}
 	if op.ChannelsPerGroup(node) && len(w.Scale) > 1 {
@@ -241,24 +241,33 @@ func storedScales(ints []int64, e scheme.Encoding, l kernel.Layout) []float32 {
 	return scales
 }
 
-// inputEncoding returns the encoding of the tap that a value comes from,
-// through operators that move values only. producer finds the node that puts out
-// a value.
+// inputEncoding returns the encoding of the tap that a value comes from, where
+// it has one scale: see [qdq.source].
 func (q *qdq) inputEncoding(producer func(string) *graph.Node, value string) (scheme.Encoding, bool) {
+	t := q.source(producer, value)
+	if t == nil {
+		return scheme.Encoding{}, false
+	}
+	e, ok := q.in.Encodings[t]
+	return e, ok && len(e.Scale) == 1
+}
+
+// source returns the tensor whose tap a value comes from, through operators
+// that move values only, or nil. producer finds the node that puts out a value.
+func (q *qdq) source(producer func(string) *graph.Node, value string) *plan.Tensor {
 	for range len(q.m.Graph.Nodes) {
 		n := producer(value)
 		switch {
 		case n == nil:
-			return scheme.Encoding{}, false
+			return nil
 		case q.tensor[n] != nil:
-			e, ok := q.in.Encodings[q.tensor[n]]
-			return e, ok && len(e.Scale) == 1
-		case !op.Moves(n):
-			return scheme.Encoding{}, false
+			return q.tensor[n]
+		case !op.Moves(n) && !n.Is("Gather", "GatherElements"):
+			return nil
 		}
 		value = n.Input(0)
 	}
-	return scheme.Encoding{}, false
+	return nil
 }
 
 // producer returns the node that puts out a value, or nil.

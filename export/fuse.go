@@ -59,7 +59,7 @@ func fusable(n *graph.Node) bool {
 // scale holds ties, only products are fused: ONNX Runtime's integer Add adds
 // the zero point before it rounds, and loses them.
 func (q *qdq) fuse(l *links, t *plan.Tensor, e scheme.Encoding, st storage, in string, clamped bool) {
-	if q.opts.Plain || q.opts.ExactRounding || st.hi-st.lo != 255 {
+	if !q.form.fuse || q.opts.ExactRounding || st.hi-st.lo != 255 {
 		return
 	}
 	n := l.inner(in)
@@ -68,7 +68,7 @@ func (q *qdq) fuse(l *links, t *plan.Tensor, e scheme.Encoding, st storage, in s
 	}
 	if n.Is("Concat") {
 		for i, x := range n.Inputs {
-			if !slices.Contains(n.Inputs[:i], x) && l.producer[x] != nil && q.tensor[l.producer[x]] == nil {
+			if !slices.Contains(n.Inputs[:i], x) && l.producer[x] != nil && q.tensor[l.producer[x]] == nil && !q.requantized(l, x) {
 				q.fuseInput(l, t, e, st, n, i)
 			}
 		}
@@ -81,13 +81,13 @@ func (q *qdq) fuse(l *links, t *plan.Tensor, e scheme.Encoding, st storage, in s
 		}
 	case n.Is("Clip"):
 		// The bounds count only in float: always a pair.
-	case clamped && fusable(n):
+	case clamped && fusable(n) && !q.requantized(l, in):
 		q.extra = append(q.extra, extraPair{t, e, st, in, in, nil})
 		return
 	default:
 		return
 	}
-	if p := l.inner(n.Input(0)); p != nil && fusable(p) && !(q.holds(l, t, e, in) && !p.Is("Conv", "ConvTranspose", "Gemm", "MatMul")) {
+	if p := l.inner(n.Input(0)); p != nil && fusable(p) && !q.requantized(l, n.Input(0)) && !(q.holds(l, t, e, in) && !p.Is("Conv", "ConvTranspose", "Gemm", "MatMul")) {
 		q.fuseInput(l, t, e, st, n, 0)
 	}
 }
@@ -96,7 +96,7 @@ func (q *qdq) fuse(l *links, t *plan.Tensor, e scheme.Encoding, st storage, in s
 // an activation function behind an operator that can fuse, before that.
 func (q *qdq) fuseInput(l *links, t *plan.Tensor, e scheme.Encoding, st storage, n *graph.Node, i int) {
 	if p := l.inner(n.Inputs[i]); p != nil && n.Is("Concat") && p.Is("Relu", "Clip") {
-		if o := l.inner(p.Input(0)); o != nil && fusable(o) && !(p.Is("Relu") && e.ZeroPoint[0] == st.lo) {
+		if o := l.inner(p.Input(0)); o != nil && fusable(o) && !q.requantized(l, p.Input(0)) && !(p.Is("Relu") && e.ZeroPoint[0] == st.lo) {
 			q.extra = append(q.extra, extraPair{t, e, st, p.Inputs[0], p.Outputs[0], p})
 		}
 	}
@@ -126,7 +126,7 @@ type extraPair struct {
 // a second pair would hinder that. Other targets than the CPU may take nothing but int8.
 func (q *qdq) staysSigned(l *links, tap *graph.Node) bool {
 	n := l.producer[tap.Inputs[0]]
-	return !q.opts.Plain && !q.opts.Signed && q.in.Plan.Strategy.Target == scheme.CPU && l.readers[tap.Outputs[0]] > 1 && n != nil && fusable(n)
+	return q.form.unsigned && q.in.Plan.Strategy.Target == scheme.CPU && l.readers[tap.Outputs[0]] > 1 && n != nil && fusable(n)
 }
 
 // perReader gives each reader of out but the first a pair of its own, like that

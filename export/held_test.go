@@ -85,7 +85,7 @@ func TestTiesHeldElsewhere(t *testing.T) {
 			if n := beyond(t, run(t, got, cal.in)[0], want[0], 0); n > 0 {
 				t.Errorf("%d of %d elements differ", n, len(want[0]))
 			}
-			plain, _ := qdq(t, cal.Input, export.Options{Plain: true})
+			plain, _ := qdq(t, cal.Input, export.Options{For: export.OpenVINO})
 			if n := beyond(t, run(t, plain, cal.in)[0], want[0], 0); n == 0 {
 				t.Error("calibrated scales give the same: the test tests nothing")
 			}

@@ -60,8 +60,15 @@ func (q *qdq) needs(t *plan.Tensor, raise func(to int64, reason diag.Text)) {
 	case scheme.Float16, scheme.Float32:
 		return
 	}
+	if t.Kind == scheme.Bias && q.form.bias == biasFloat {
+		return
+	}
 	e := q.in.Encodings[t]
-	opset, ok := opsetFor(e.Min, e.Max, t.Constant != nil)
+	least := 8
+	if t.Constant != nil {
+		least = q.form.least
+	}
+	opset, ok := opsetFor(e.Min, e.Max, least)
 	raise(opset, diag.Textf("a type of so many bits (tensor %s)", t.Name))
 	if e.Axis >= 0 {
 		raise(13, diag.Textf("a scale per channel (tensor %s)", t.Name))
@@ -69,7 +76,7 @@ func (q *qdq) needs(t *plan.Tensor, raise func(to int64, reason diag.Text)) {
 	if t.Constant != nil {
 		return
 	}
-	if st, _ := storageFor(e.Min, e.Max, opset, false); !ok || st.lo != e.Min || st.hi != e.Max {
+	if st, _ := storageFor(e.Min, e.Max, opset, least); !ok || st.lo != e.Min || st.hi != e.Max {
 		raise(11, diag.Textf("Clip with bounds of its own (tensor %s)", t.Name))
 	}
 	if q.opts.ExactRounding && !dividesAlike(t, e) {

@@ -13,25 +13,18 @@ import (
 
 // Options say how [QDQ] writes a network.
 type Options struct {
+	// For is the runtime to write for, [ORT] unless set.
+	For Form
 	// Strict turns warnings about what the export cannot hold into errors.
 	Strict bool
 	// ExactRounding expresses round modes other than half_even, and the
 	// multiplication by the reciprocal of a scale, in standard operators before
-	// QuantizeLinear: bit for bit what the simulation computes, and slower.
+	// QuantizeLinear: bit for bit what the simulation computes, and slower. For [ORT] only.
 	ExactRounding bool
 	// KeepBias stores biases as they were calibrated. Otherwise a bias of a
 	// Conv or Gemm whose input and weights are integers is stored as int32 with
-	// the scale input scale * weight scale, which integer kernels need.
+	// the scale input scale * weight scale, which integer kernels need. For [ORT] only.
 	KeepBias bool
-	// Plain leaves out the QuantizeLinear/DequantizeLinear pairs that change no
-	// number and only let runtimes fuse, and gives QuantizeLinear the calibrated
-	// scale to the last bit where it could hold another round mode's ties.
-	Plain bool
-	// Unsigned stores signed activations of up to 8 bits as unsigned ones with
-	// a zero point: the same values, which some kernels take faster, and which
-	// TensorRT does not take.
-	// From operator set 21 on they are stored so unless Signed is set.
-	Unsigned, Signed bool
 	// Opset is the standard operator set to write, 0 for the one that the
 	// strategy asks for, or else the smallest that holds the result.
 	Opset int64
@@ -62,6 +55,9 @@ const (
 // to the same float32 values. The error is for plans without encodings and the
 // like, not for what a target cannot hold.
 func QDQ(in Input, opts Options) (*graph.Model, diag.List, error) {
+	if opts.For > ORT && (opts.ExactRounding || opts.KeepBias) {
+		return nil, nil, fmt.Errorf("export qdq: exact rounding and calibrated biases are of the form %v only, not %v", ORT, opts.For)
+	}
 	q := newQDQ(in, opts)
 	if err := q.run(); err != nil {
 		return nil, q.list, fmt.Errorf("export qdq: %w", err)
@@ -73,14 +69,15 @@ func QDQ(in Input, opts Options) (*graph.Model, diag.List, error) {
 }
 
 func newQDQ(in Input, opts Options) *qdq {
-	return &qdq{in: in, opts: opts, replaced: map[*plan.Tensor]string{}, held: map[*plan.Tensor]bool{},
-		shifts: map[*plan.Tensor]shift{}, shifted: map[*plan.Tensor]bool{}, weightScales: map[*plan.Tensor][]float32{}}
+	return &qdq{in: in, opts: opts, form: opts.For.form(), replaced: map[*plan.Tensor]string{}, held: map[*plan.Tensor]bool{},
+		shifts: map[*plan.Tensor]shift{}, shifted: map[*plan.Tensor]bool{}, weightScales: map[*plan.Tensor][]float32{}, pairs: map[*plan.Tensor]storedPair{}}
 }
 
 // qdq is one export at work.
 type qdq struct {
 	in    Input
 	opts  Options
+	form  form
 	list  diag.List
 	opset int64
 
@@ -105,7 +102,9 @@ type qdq struct {
 	mixed bool
 	// weightScales are the stored scales of weights.
 	weightScales map[*plan.Tensor][]float32
-	bias         biasAudit
+	// pairs are what activations are stored as, by QuantizeLinear.
+	pairs map[*plan.Tensor]storedPair
+	bias  biasAudit
 	// stored are the biases as the export holds them; nil where nobody asks.
 	stored map[*plan.Tensor][]float32
 }
@@ -123,7 +122,8 @@ func (q *qdq) run() error {
 			return fmt.Errorf("%s: %w", describe(t), err)
 		}
 	}
-	if !q.chooseOpset() {
+	q.refuse()
+	if !q.chooseOpset() || q.list.HasErrors() {
 		return nil
 	}
 	if err := q.clone(); err != nil {

@@ -63,7 +63,6 @@ func TestTruth(t *testing.T) {
 		{"tinymlp", "bfloat16", export.Options{}, 0},
 		{"tinyresnet", "int8_maxmin", kept, 0},
 		{"tinyresnet", "int8_maxmin", export.Options{}, 3}, // int32 biases
-		{"tinyresnet", "int8_maxmin", export.Options{Unsigned: true}, 3},
 		{"tinyresnet", "int8_perchannel", kept, 0},
 		{"tinyresnet", "int8_narrow", kept, 0},
 		{"tinyresnet", "dpu_diffs", exact, 0},
@@ -137,7 +136,7 @@ func TestTiesHeldBySigned(t *testing.T) {
 				t.Errorf("%s, %+v: findings: %v", config, opts, list)
 			}
 		}
-		plain, _ := qdq(t, c.Input, export.Options{Plain: true})
+		plain, _ := qdq(t, c.Input, export.Options{For: export.OpenVINO})
 		if n := beyond(t, run(t, plain, c.in)[0], want[0], 0); n == 0 {
 			t.Error("without the shift nothing differs either: the test tests nothing")
 		}
@@ -168,7 +167,7 @@ func TestTiesHeldInSums(t *testing.T) {
 	if n := beyond(t, run(t, got, c.in)[0], want[0], 0); n > 0 {
 		t.Errorf("%d of %d elements differ", n, len(want[0]))
 	}
-	plain, _ := qdq(t, c.Input, export.Options{Plain: true})
+	plain, _ := qdq(t, c.Input, export.Options{For: export.OpenVINO})
 	if n := beyond(t, run(t, plain, c.in)[0], want[0], 0); n == 0 {
 		t.Error("without the trick nothing differs either: the test tests nothing")
 	}
@@ -193,21 +192,21 @@ func TestTiesHeld(t *testing.T) {
 	if len(list) != 1 || !strings.Contains(list[0].Message.String(), "the scales of 3 are set") {
 		t.Errorf("findings: %v", list)
 	}
-	plain, list := qdq(t, c.Input, export.Options{Plain: true})
+	plain, list := qdq(t, c.Input, export.Options{For: export.OpenVINO})
 	if n := beyond(t, run(t, plain, c.in)[0], want[0], 0); n == 0 {
 		t.Error("without the trick nothing differs either: the test tests nothing")
 	}
 	if len(list) != 1 || list[0].Code != "round-mode" || !strings.Contains(list[0].Message.String(), "half_up on 2") {
 		t.Errorf("the audit says %v", list)
 	}
-	if _, list, err := export.QDQ(c.Input, export.Options{Plain: true, Strict: true}); err != nil || !list.HasErrors() {
+	if _, list, err := export.QDQ(c.Input, export.Options{For: export.OpenVINO, Strict: true}); err != nil || !list.HasErrors() {
 		t.Errorf("--strict lets it pass: %v %v", list, err)
 	}
 	c.Ties = map[*tensor]export.Ties{}
 	for _, p := range c.Plan.Activations() {
 		c.Ties[p] = export.Ties{Elements: 1000, Differing: 7}
 	}
-	_, list = qdq(t, c.Input, export.Options{Plain: true})
+	_, list = qdq(t, c.Input, export.Options{For: export.OpenVINO})
 	if len(list) != 1 || !strings.Contains(list[0].Message.String(), "21 of 3000 elements") {
 		t.Errorf("the audit says %v", list)
 	}

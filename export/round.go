@@ -102,7 +102,7 @@ func (q *qdq) tieScale(l *links, t *plan.Tensor, e scheme.Encoding, from string)
 
 // holdsTies reports whether scales of e can hold ties at all.
 func (q *qdq) holdsTies(e scheme.Encoding) bool {
-	return !q.opts.Plain && !q.opts.ExactRounding && e.FixPosition != nil && e.Max-e.Min <= 255
+	return q.form.ties && !q.opts.ExactRounding && e.FixPosition != nil && e.Max-e.Min <= 255
 }
 
 // holds reports whether a scale can hold the ties of t's round mode.

@@ -34,12 +34,13 @@ func storages() []struct {
 	}
 }
 
-// storageFor returns the narrowest type that an opset dequantizes from and that
-// holds lo..hi; ok is false where there is none. Activations take no less than
-// 8 bits: ONNX Runtime (1.30 at least) stops at a QuantizeLinear to 4 bits.
-func storageFor(lo, hi, opset int64, constant bool) (s storage, ok bool) {
+// storageFor returns the narrowest type of at least so many bits that an opset
+// dequantizes from and that holds lo..hi; ok is false where there is none.
+// Activations take no less than 8 bits: ONNX Runtime (1.30 at least) stops at a
+// QuantizeLinear to 4 bits.
+func storageFor(lo, hi, opset int64, least int) (s storage, ok bool) {
 	for _, c := range storages() {
-		if c.opset <= opset && c.holds(lo, hi) && (constant || c.typ.Bits() >= 8) {
+		if c.opset <= opset && c.holds(lo, hi) && c.typ.Bits() >= least {
 			return c.storage, true
 		}
 	}
@@ -47,10 +48,10 @@ func storageFor(lo, hi, opset int64, constant bool) (s storage, ok bool) {
 }
 
 // opsetFor returns the first opset in which the narrowest type for lo..hi
-// exists; ok is false where no opset has one.
-func opsetFor(lo, hi int64, constant bool) (opset int64, ok bool) {
+// of at least so many bits exists; ok is false where no opset has one.
+func opsetFor(lo, hi int64, least int) (opset int64, ok bool) {
 	for _, c := range storages() {
-		if c.holds(lo, hi) && (constant || c.typ.Bits() >= 8) {
+		if c.holds(lo, hi) && c.typ.Bits() >= least {
 			return c.opset, true
 		}
 	}

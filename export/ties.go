@@ -27,7 +27,7 @@ func (q *qdq) auditTies() {
 		if s.Datatype != scheme.Int || s.RoundMode == scheme.HalfEven {
 			continue
 		}
-		if _, ok := opsetFor(q.in.Encodings[t].Min, q.in.Encodings[t].Max, false); !ok {
+		if _, ok := opsetFor(q.in.Encodings[t].Min, q.in.Encodings[t].Max, 8); !ok {
 			continue // written in operators that round as asked
 		}
 		all++

@@ -86,7 +86,7 @@ func TestRoundingExact(t *testing.T) {
 						break
 					}
 				}
-				out, _ = qdq(t, in, export.Options{Plain: true})
+				out, _ = qdq(t, in, export.Options{For: export.OpenVINO})
 				got = runFast(t, out, x)
 				for i := range x {
 					if d := math.Abs(float64(got[i]) - float64(want[i])); d > 1.001*float64(e.Scale[0])+1e-6*math.Abs(float64(want[i])) {

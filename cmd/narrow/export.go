@@ -21,24 +21,52 @@ type exportFlags struct {
 	format        string
 	exactRounding bool
 	keepBias      bool
+	runtime       string
 	plain         bool
 	opset         int64
 }
 
 func (f *exportFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.format, "format", "qdq", "what to write: qdq (ONNX with QuantizeLinear and DequantizeLinear) or vai (quant_info.json in vai_q_pytorch's form)")
-	c.Flags().BoolVar(&f.exactRounding, "exact-rounding", false, "write round modes other than half_even in standard operators, bit for bit")
-	c.Flags().BoolVar(&f.keepBias, "keep-bias", false, "store biases as they were calibrated, not as int32 for integer kernels")
-	c.Flags().BoolVar(&f.plain, "plain", false, "one pair at each place, with the calibrated scale and zero point: nothing for runtimes to fuse by, or for ties (TensorRT takes no other zero point than 0)")
+	c.Flags().StringVar(&f.runtime, "for", "ort", "the runtime to write for: "+strings.Join(export.Forms(), ", "))
+	c.Flags().BoolVar(&f.exactRounding, "exact-rounding", false, "write round modes other than half_even in standard operators, bit for bit (ort)")
+	c.Flags().BoolVar(&f.keepBias, "keep-bias", false, "store biases as they were calibrated, not as int32 for integer kernels (ort)")
+	c.Flags().BoolVar(&f.plain, "plain", false, "former name of --for openvino")
+	_ = c.Flags().MarkHidden("plain") // fails for flags that do not exist only
 	c.Flags().Int64Var(&f.opset, "opset", 0, "operator set to write (default: the strategy's onnx_opset_version, else the smallest that holds the result)")
 }
 
 func (f *exportFlags) check() error {
 	switch f.format {
 	case formatQDQ, formatVAI:
-		return nil
+	default:
+		return usagef("--format is %q: it must be qdq or vai", f.format)
 	}
-	return usagef("--format is %q: it must be qdq or vai", f.format)
+	form, err := f.form()
+	if err != nil {
+		return err
+	}
+	switch {
+	case form != export.ORT && f.format != formatQDQ:
+		return usagef("--for %v is of --format qdq only", form)
+	case form != export.ORT && f.exactRounding:
+		return usagef("--exact-rounding is of --for ort only, not of %v", form)
+	case form != export.ORT && f.keepBias:
+		return usagef("--keep-bias is of --for ort only, not of %v", form)
+	}
+	return nil
+}
+
+// form returns the runtime that is written for.
+func (f *exportFlags) form() (export.Form, error) {
+	if f.plain {
+		return export.OpenVINO, nil
+	}
+	form, err := export.ParseForm(f.runtime)
+	if err != nil {
+		return 0, usagef("--for is %q: it must be one of %s", f.runtime, strings.Join(export.Forms(), ", "))
+	}
+	return form, nil
 }
 
 // The values of --format.
@@ -53,11 +81,12 @@ func newExportCommand(a *app) *cobra.Command {
 	var config string
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "export --model M [-o quantize_result] --format qdq",
+		Use:   "export --model M [-o quantize_result] [--for ort]",
 		Short: "Write the quantized model for other runtimes",
 		Long: `export takes the calibration from the output folder and writes the quantized
-model into it, as <model>.qdq.onnx; or, with --format vai, quant_info.json as
-vai_q_pytorch writes it, into the folder vai there.`,
+model into it: as <model>.qdq.onnx for ONNX Runtime, as <model>.openvino.onnx,
+<model>.tensorrt.onnx or <model>.vitisai.onnx with --for; or, with --format vai,
+quant_info.json as vai_q_pytorch writes it, into the folder vai there.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := in.required(c, "model"); err != nil {
@@ -100,12 +129,6 @@ type exportSummary struct {
 	Opset int64 `json:"opset,omitempty"`
 }
 
-// exportName returns the name of the file that a model is exported to.
-func exportName(model string) string {
-	base := filepath.Base(model)
-	return strings.TrimSuffix(base, filepath.Ext(base)) + ".qdq.onnx"
-}
-
 // export writes the quantized model, or what else f asks for, into the output
 // folder, which is held, together with what belongs to it: the files that more
 // returns, which is asked when all findings are known, and may be nil.
@@ -127,7 +150,11 @@ func (a *app) export(ctx context.Context, c *narrow.Calibrated, f *exportFlags, 
 		}
 		return a.exportVAI(ctx, c, filepath.Join(dir, formatVAI))
 	}
-	m, list, err := c.Export(export.Options{Strict: a.strict, ExactRounding: f.exactRounding, KeepBias: f.keepBias, Plain: f.plain, Opset: f.opset})
+	form, err := f.form()
+	if err != nil {
+		return exportSummary{}, err
+	}
+	m, list, err := c.Export(export.Options{For: form, Strict: a.strict, ExactRounding: f.exactRounding, KeepBias: f.keepBias, Opset: f.opset})
 	if err != nil {
 		return exportSummary{}, err
 	}
@@ -138,7 +165,7 @@ func (a *app) export(ctx context.Context, c *narrow.Calibrated, f *exportFlags, 
 	if files, err = more(); err != nil {
 		return exportSummary{}, err
 	}
-	name := exportName(c.Model.Path)
+	name := form.FileName(c.Model.Path)
 	if err := a.write(ctx, results{files: files, model: m, modelFile: name}); err != nil {
 		return exportSummary{}, err
 	}

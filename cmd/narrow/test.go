@@ -32,6 +32,7 @@ type testFlags struct {
 	saveOutput string
 	asExported bool
 	exported   bool
+	runtime    string
 	asJSON     bool
 }
 
@@ -60,6 +61,13 @@ network.`,
 			if f.exported && f.asExported {
 				return usagef("--exported runs the exported model, --as-exported simulates it: give one of them")
 			}
+			form, err := export.ParseForm(f.runtime)
+			switch {
+			case err != nil:
+				return usagef("--for is %q: it must be one of %s", f.runtime, strings.Join(export.Forms(), ", "))
+			case form != export.ORT && !f.exported:
+				return usagef("--for says which exported model --exported runs: give both")
+			}
 			m, cal, err := a.loadCalibration(&f.inputFlags, f.config)
 			if err != nil {
 				return err
@@ -73,7 +81,7 @@ network.`,
 			}
 			how := tested{asExported: f.asExported}
 			if f.exported {
-				if how.model, err = openExported(cal, f.out); err != nil {
+				if how.model, err = a.openExported(cal, f.out, form); err != nil {
 					return err
 				}
 			}
@@ -95,6 +103,7 @@ network.`,
 	f.addEngine(c)
 	c.Flags().BoolVar(&f.asExported, "as-exported", false, "compute with biases as export stores them (int32 sums) rather than as calibrated")
 	c.Flags().BoolVar(&f.exported, "exported", false, "run the exported model of the output folder rather than simulate it")
+	c.Flags().StringVar(&f.runtime, "for", "ort", "which exported model --exported runs: "+strings.Join(export.Forms(), ", "))
 	c.Flags().StringVar(&f.saveOutput, "save-output", "", "write the quantized network's first output for all samples as one .npy")
 	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON document")
 	return c
@@ -135,11 +144,15 @@ type tested struct {
 	model *narrow.Model
 }
 
-// openExported reads the exported model in the folder dir.
-func openExported(c *narrow.Calibrated, dir string) (*narrow.Model, error) {
-	m, err := c.OpenExported(filepath.Join(dir, exportName(c.Model.Path)))
+// openExported reads the exported model in the folder dir, and says what runs it
+// where that is not the runtime that it is for.
+func (a *app) openExported(c *narrow.Calibrated, dir string, form export.Form) (*narrow.Model, error) {
+	m, err := c.OpenExported(filepath.Join(dir, form.FileName(c.Model.Path)))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: run narrow export first", err)
+		return nil, fmt.Errorf("%w: run narrow export --for %v first", err, form)
+	}
+	if err == nil && form != export.ORT {
+		a.printFindings(a.stderr, diag.List{{Severity: diag.Note, Code: "other-runtime", Message: diag.Textf("ONNX Runtime runs this model, made for %v, which may compute some operators otherwise", form)}}, nil)
 	}
 	return m, err
 }

@@ -35,18 +35,19 @@ import (
 
 // options are the flags.
 type options struct {
-	model, data, labels    string
-	calib, test, batch     int
-	propagate              string
-	preset, mean, std      string
-	resize, crop           string
-	scale                  float64
-	bgr                    bool
-	lib, out               string
-	strategies             []string
-	plain, exact, keepBias bool
-	calibrated             bool
-	worst                  bool
+	model, data, labels string
+	calib, test, batch  int
+	propagate           string
+	preset, mean, std   string
+	resize, crop        string
+	scale               float64
+	bgr                 bool
+	lib, out            string
+	strategies          []string
+	form                string
+	exact, keepBias     bool
+	calibrated          bool
+	worst               bool
 }
 
 func main() {
@@ -67,7 +68,7 @@ func main() {
 	flag.BoolVar(&o.bgr, "bgr", false, "channels in the order blue, green, red")
 	flag.StringVar(&o.lib, "ort-lib", "", "ONNX Runtime library")
 	flag.StringVar(&o.out, "o", "", "folder to keep the exported models in (default: none are kept)")
-	flag.BoolVar(&o.plain, "plain", false, "export without what lets runtimes fuse")
+	flag.StringVar(&o.form, "for", "ort", "the runtime to export for, which ONNX Runtime stands for")
 	flag.BoolVar(&o.exact, "exact-rounding", false, "export round modes exactly")
 	flag.BoolVar(&o.keepBias, "keep-bias", false, "export biases as calibrated")
 	flag.BoolVar(&o.calibrated, "calibrated", false, "test with biases as calibrated, not as exported")
@@ -228,7 +229,11 @@ func (r *round) run(ctx context.Context) error {
 	if cal, _, err = narrow.Load(dir, r.model, nil); err != nil {
 		return err
 	}
-	exportOptions := export.Options{Plain: r.o.plain, ExactRounding: r.o.exact, KeepBias: r.o.keepBias}
+	form, err := export.ParseForm(r.o.form)
+	if err != nil {
+		return err
+	}
+	exportOptions := export.Options{For: form, ExactRounding: r.o.exact, KeepBias: r.o.keepBias}
 	want := &outputs{}
 	stored := map[*plan.Tensor][]float32{}
 	if !r.o.calibrated {

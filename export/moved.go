@@ -1,0 +1,60 @@
+package export
+
+import (
+	"slices"
+
+	"narrow/graph"
+)
+
+// afterMove returns pairs behind n where it moves quantized values on to an
+// operator that could compute in integers. The pairs are of the encoding that
+// the values have, so that they change no number; ONNX Runtime (1.30 at least)
+// carries a DequantizeLinear over Reshape, Transpose, Squeeze, Unsqueeze and Slice
+// of operator sets before 21 by itself, over nothing else.
+func (q *qdq) afterMove(l *links, n *graph.Node) []*graph.Node {
+	if !q.form.fuse || q.opts.ExactRounding || n.Domain != "" || !carries(n, q.opset) {
+		return nil
+	}
+	producer := func(v string) *graph.Node { return l.producer[v] }
+	t := q.source(producer, n.Input(0))
+	p, ok := q.pairs[t]
+	if !ok || p.st.typ.Bits() != 8 {
+		return nil
+	}
+	var pairs []*graph.Node
+	for _, value := range n.Outputs {
+		var readers []*graph.Node
+		for _, r := range q.m.Graph.Nodes {
+			if r.Domain == "" && (fusable(r) || r.Is("Softmax", "Sigmoid", "LeakyRelu")) && slices.Contains(r.Inputs, value) {
+				readers = append(readers, r)
+			}
+		}
+		if len(readers) == 0 {
+			continue
+		}
+		out := q.fresh(value + "_pair")
+		for _, r := range readers {
+			for i, in := range r.Inputs {
+				if in == value {
+					r.Inputs[i] = out
+				}
+			}
+		}
+		pair := q.pair(ruleFuse, t, p.e, p.st, p.e.Scale[0], 0, value, out)
+		l.producer[out], l.readers[out] = n, len(readers)
+		pairs = append(pairs, pair...)
+	}
+	return pairs
+}
+
+// carries reports whether n moves values only, and ONNX Runtime computes it on
+// integers but does not carry a DequantizeLinear over it by itself.
+func carries(n *graph.Node, opset int64) bool {
+	switch n.OpType {
+	case "Flatten", "Gather", "GatherElements", "Expand", "Tile", "Split":
+		return true
+	case "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice":
+		return opset >= 21
+	}
+	return false
+}

@@ -1,0 +1,54 @@
+package export
+
+import (
+	"math"
+
+	"narrow/graph"
+)
+
+// requantized reports whether ONNX Runtime would make integers of float constants
+// of the operator that value comes from, through Relu and Clip: it does so (its
+// transformer is called WeightBiasQuantization) for weights and biases of Conv,
+// ConvTranspose and Gemm whose input is dequantized and whose result is
+// quantized. Float weights become int8 with one scale, whatever that costs; a
+// float bias becomes int32 in units of the products, which is harmless where they fit.
+func (q *qdq) requantized(l *links, value string) bool {
+	n := l.inner(value)
+	for n != nil && n.Is("Relu", "Clip") {
+		n = l.inner(n.Input(0))
+	}
+	if n == nil || !n.Is("Conv", "ConvTranspose", "Gemm") {
+		return false
+	}
+	producer := func(v string) *graph.Node { return l.producer[v] }
+	in, ok := q.inputEncoding(producer, n.Input(0))
+	if !ok {
+		return false
+	}
+	w := l.producer[n.Input(1)]
+	if w == nil || w.OpType != "DequantizeLinear" {
+		return l.constant[n.Input(1)] != nil || w != nil && w.Is("Cast") && l.constant[w.Input(0)] != nil
+	}
+	bias := l.constant[n.Input(2)]
+	if bias == nil {
+		return false
+	}
+	if q.opts.KeepBias {
+		return true
+	}
+	scale := l.constant[w.Input(1)]
+	values, err := bias.Floats()
+	if err != nil || scale == nil {
+		return true
+	}
+	scales, err := scale.Floats()
+	if err != nil || len(scales) == 0 {
+		return true
+	}
+	for i, v := range values {
+		if r := float64(v) / (float64(scales[min(i, len(scales)-1)]) * float64(in.Scale[0])); !(math.Abs(r) <= math.MaxInt32) {
+			return true
+		}
+	}
+	return false
+}
