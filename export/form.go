@@ -154,7 +154,7 @@ func (q *qdq) refuse() {
 			wide = append(wide, t)
 		}
 		switch {
-		case !f.zeroPoint && slices.ContainsFunc(e.ZeroPoint, func(z int64) bool { return z != 0 }):
+		case !f.zeroPoint && (!s.Symmetry || slices.ContainsFunc(e.ZeroPoint, func(z int64) bool { return z != 0 })):
 			zero = append(zero, t)
 		case !f.unsignedTypes && e.Min >= 0:
 			unsigned = append(unsigned, t)
@@ -171,7 +171,7 @@ func (q *qdq) refuse() {
 			return diag.Textf("%s takes integers of up to %d bits, and %d tensors have more, first %s", name, f.most, n, first)
 		}, diag.Textf("a smaller bit_width in the strategy")},
 		{"form-zero-point", zero, func(n int, first string) diag.Text {
-			return diag.Textf("%s takes only zero points of 0, and %d tensors have others, first %s", name, n, first)
+			return diag.Textf("%s takes only zero points of 0, and %d tensors are asymmetric, first %s", name, n, first)
 		}, diag.Textf(`"symmetry": true in the strategy`)},
 		{"form-unsigned", unsigned, func(n int, first string) diag.Text {
 			return diag.Textf("%s takes signed integers only, and %d tensors are unsigned, first %s", name, n, first)
