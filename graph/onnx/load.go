@@ -13,7 +13,8 @@ import (
 // Load reads the model in the file path, external data from beside it. Beyond
 // what [Decode] asks it refuses operator sets that are older or newer than
 // narrow knows. Nodes of one name, which ONNX allows and ONNX Runtime does not,
-// get names of their own. Every error names the file.
+// get names of their own. Calls of model-local functions are inlined, at most
+// [MaxInlinedNodes] of their nodes. Every error names the file.
 func Load(path string) (*graph.Model, error) {
 	data, err := readModelFile(path)
 	if err != nil {
@@ -31,6 +32,9 @@ func Load(path string) (*graph.Model, error) {
 	}
 	if len(m.Graph.Outputs) == 0 {
 		return nil, fmt.Errorf("model %s: the graph has no outputs, so there is nothing to run it for", path)
+	}
+	if err := inline(m, filepath.Dir(path)); err != nil {
+		return nil, fmt.Errorf("model %s: %w", path, short(err))
 	}
 	m.Graph.UniqueNames()
 	return m, nil

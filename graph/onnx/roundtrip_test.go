@@ -44,6 +44,8 @@ func full() *pb.ModelProto {
 		Functions: []*pb.FunctionProto{{
 			Name: ptr("Twice"), Domain: ptr("com.other"), Input: []string{"a"}, Output: []string{"b"},
 			Node: []*pb.NodeProto{{OpType: ptr("Add"), Input: []string{"a", "a"}, Output: []string{"b"}}},
+			// Of another version than the model, so that Load keeps the call.
+			OpsetImport: []*pb.OperatorSetIdProto{{Domain: ptr(""), Version: ptr(int64(16))}},
 		}},
 		TrainingInfo: []*pb.TrainingInfoProto{{Algorithm: &pb.GraphProto{Name: ptr("train")}}},
 		Graph: &pb.GraphProto{
