@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -39,16 +40,30 @@ func (b *builder) matchRules() {
 		}
 		switch {
 		case r.ByName():
-			m := table.Find(r.LayerName)
-			add(inputOf[m.Input])
-			for _, n := range m.Nodes {
-				add(unitOf[n])
+			for _, m := range table.FindAll(r.Names()) {
+				before := len(us)
+				var own []*unit
+				for _, in := range append(m.Inputs, m.Input) {
+					add(inputOf[in])
+					own = appendUnit(own, inputOf[in])
+				}
+				for _, n := range m.Nodes {
+					add(unitOf[n])
+					own = appendUnit(own, unitOf[n])
+				}
+				switch {
+				case len(own) == 0:
+					b.unmatched(r, m, table.Nearest(m.Name))
+				case layers(own) > 1 && m.Reused:
+					b.reused(r, m.Name, own)
+				case layers(own) > 1 && m.Form != names.Pattern:
+					b.ambiguous(r, m.Name, own)
+				case len(us) == before && m.Form != names.Pattern:
+					b.again(r, m.Name, own)
+				}
 			}
-			switch {
-			case len(us) == 0:
-				b.unmatched(r, m, table.Nearest(r.LayerName))
-			case layers(us) > 1:
-				b.ambiguous(r, us)
+			if r.Many() && len(us) > 0 {
+				b.many(r, layers(us))
 			}
 		case r.LayerType != "":
 			for _, n := range table.OfType(r.LayerType) {
@@ -72,6 +87,13 @@ func (b *builder) matchRules() {
 	}
 }
 
+func appendUnit(us []*unit, u *unit) []*unit {
+	if u == nil || slices.Contains(us, u) {
+		return us
+	}
+	return append(us, u)
+}
+
 // layers counts the layers that units belong to.
 func layers(us []*unit) int {
 	seen := map[*group]bool{}
@@ -84,7 +106,7 @@ func layers(us []*unit) int {
 func (b *builder) unmatched(r *strategy.Rule, m names.Match, near []string) {
 	f := diag.Finding{
 		Severity: diag.Error, Code: "rule-matches-nothing", Range: r.NameRange, Path: r.NamePath,
-		Message:     diag.Textf("%v matches no layer of the model", r),
+		Message:     diag.Textf("%v matches no layer of the model", nameOf(r, m.Name)),
 		Suggestions: near,
 	}
 	switch {
@@ -92,7 +114,7 @@ func (b *builder) unmatched(r *strategy.Rule, m names.Match, near []string) {
 		// The rule is right, and vai_q_pytorch is silent about it too.
 		f.Severity, f.Code, f.Suggestions = diag.Warning, "rule-rewritten", nil
 		g := m.Gone[0]
-		f.Message = diag.Textf("%v has no effect: rewriting before calibration removes %s", r, g.Node.Label())
+		f.Message = diag.Textf("%v has no effect: rewriting before calibration removes %s", nameOf(r, m.Name), g.Node.Label())
 		if len(m.Gone) > 1 {
 			f.Message = diag.Textf("%v and the %d others that it matches", f.Message, len(m.Gone)-1)
 		}
@@ -100,7 +122,7 @@ func (b *builder) unmatched(r *strategy.Rule, m names.Match, near []string) {
 			f.Fix = diag.Textf("write a rule for what it became part of, such as %s", g.Into.Label())
 		}
 	case len(m.Nodes) > 0:
-		f.Message = diag.Textf("%v matches %s, which computes with no float values of the network", r, m.Nodes[0].Label())
+		f.Message = diag.Textf("%v matches %s, which computes with no float values of the network", nameOf(r, m.Name), m.Nodes[0].Label())
 		f.Fix = diag.Textf("name a layer that \"narrow layers\" lists, or delete the rule")
 	case len(near) > 0:
 		f.Fix = diag.Textf("did you mean %s?", diag.Or(quoted(near)))
@@ -110,7 +132,8 @@ func (b *builder) unmatched(r *strategy.Rule, m names.Match, near []string) {
 	b.list = append(b.list, f)
 }
 
-func (b *builder) ambiguous(r *strategy.Rule, us []*unit) {
+// labels names the layers of units, at most three of them.
+func labels(us []*unit) (n int, text diag.Text) {
 	var labels []any
 	seen := map[*group]bool{}
 	for _, u := range us {
@@ -124,15 +147,59 @@ func (b *builder) ambiguous(r *strategy.Rule, us []*unit) {
 			labels = append(labels, u.outs[0])
 		}
 	}
-	n := len(labels)
+	n = len(labels)
 	if n > 3 {
 		labels = append(labels[:3:3], diag.Textf("%d more", n-3))
 	}
+	return n, diag.Commas(labels)
+}
+
+// ambiguous reports a name that means more than one layer.
+func (b *builder) ambiguous(r *strategy.Rule, name string, us []*unit) {
+	n, which := labels(us)
 	b.list = append(b.list, diag.Finding{
 		Severity: diag.Error, Code: "rule-ambiguous", Range: r.NameRange, Path: r.NamePath,
-		Message: diag.Textf("%v matches %d layers: %s", r, n, diag.Commas(labels)),
-		Fix:     diag.Textf("give one layer's node name, or use layer_type"),
+		Message: diag.Textf("%v matches %d layers: %s", nameOf(r, name), n, which),
+		Fix:     diag.Textf("give one layer's node name, a list of names or a pattern, or use layer_type"),
 	})
+}
+
+// reused notes a name that means all uses of a module.
+func (b *builder) reused(r *strategy.Rule, name string, us []*unit) {
+	n, which := labels(us)
+	b.list = append(b.list, diag.Finding{
+		Severity: diag.Note, Code: "rule-reused-module", Range: r.NameRange, Path: r.NamePath,
+		Message: diag.Textf("%v is for all %d uses of one module: %s", nameOf(r, name), n, which),
+		Fix:     diag.Textf("give a node name to mean one of them"),
+	})
+}
+
+// again warns of a name in a list whose layer the list has already.
+func (b *builder) again(r *strategy.Rule, name string, us []*unit) {
+	_, which := labels(us)
+	b.list = append(b.list, diag.Finding{
+		Severity: diag.Warning, Code: "no-effect", Range: r.NameRange, Path: r.NamePath,
+		Message: diag.Textf("%q in layer rule %d means %s, which the list has already", name, r.Index, which),
+		Fix:     diag.Textf("delete it"),
+	})
+}
+
+// many notes how many layers a pattern or a list matches.
+func (b *builder) many(r *strategy.Rule, n int) {
+	b.list = append(b.list, diag.Finding{
+		Severity: diag.Note, Code: "rule-matches-many", Range: r.NameRange, Path: r.NamePath,
+		Message: diag.Textf("%v matches %d layers; vai_q_pytorch takes neither patterns nor lists of names", r, n),
+		Fix:     diag.Textf("\"narrow fmt --expand --model M\" writes a rule for each"),
+	})
+}
+
+// nameOf is the rule as messages name it, with the name of its list that they
+// are about.
+func nameOf(r *strategy.Rule, name string) diag.Text {
+	if len(r.LayerNames) > 1 {
+		return diag.Textf("%q in layer rule %d", name, r.Index)
+	}
+	return r.Text()
 }
 
 func quoted(names []string) []string {

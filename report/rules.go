@@ -54,10 +54,13 @@ func matched(p *plan.Plan, r *strategy.Rule, layerOf map[*graph.Node]*plan.Layer
 		}
 		return out
 	}
-	m := p.Names.Find(r.LayerName)
-	add(inputOf[m.Input])
-	for _, n := range m.Nodes {
-		add(layerOf[n])
+	for _, m := range p.Names.FindAll(r.Names()) {
+		for _, in := range append(m.Inputs, m.Input) {
+			add(inputOf[in])
+		}
+		for _, n := range m.Nodes {
+			add(layerOf[n])
+		}
 	}
 	return out
 }

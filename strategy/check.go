@@ -381,18 +381,18 @@ func (c *checker) shadows() {
 	last := map[string]*Rule{} // the last rule for a type or name
 	key := func(r *Rule) string {
 		if r.ByName() {
-			return "name " + strings.TrimSpace(r.LayerName)
+			return "name " + strings.Join(r.Names(), "\n")
 		}
 		return "type " + canonicalType(r.LayerType)
 	}
 	for _, r := range slices.Backward(c.s.Rules) {
-		if r.LayerType != "" && r.LayerName != "" || r.LayerType == "" && r.LayerName == "" {
+		if (r.LayerType != "") == r.ByName() {
 			continue
 		}
 		if by := last[key(r)]; by != nil {
 			c.shadowed[r] = true
 			lost := diag.Textf("%s has no effect: %s is for the same layers, and the later one wins", r, by)
-			if r.ByName() {
+			if r.ByName() && !r.Many() {
 				lost = diag.Textf("%s has no effect: %s is for the same layer, and the later one wins", r, by)
 			}
 			c.add(diag.Finding{Severity: diag.Warning, Code: "shadowed-rule", Range: r.NameRange, Path: r.NamePath,

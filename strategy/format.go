@@ -163,7 +163,11 @@ func slim(overall *layer, tensor *[scheme.Activation + 1]layer, kinds Kinds, bas
 func (r *Rule) format(overall, tensors string) string {
 	var w writer
 	w.add(keyLayerType, nameText(r.LayerType))
-	w.add(keyLayerName, nameText(r.LayerName))
+	if r.LayerNames != nil {
+		w.add(keyLayerName, stringList(r.LayerNames))
+	} else {
+		w.add(keyLayerName, nameText(r.LayerName))
+	}
 	w.add(keyKinds, kindsText(r.Kinds))
 	w.add(keyOverall, overall)
 	if tensors != "{}" {

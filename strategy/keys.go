@@ -59,7 +59,8 @@ const (
 	settingsValue
 	tensorsValue
 	rulesValue
-	nameValue // a string or null
+	nameValue  // a string or null
+	namesValue // a string, a list of strings, or null
 )
 
 // field describes one key of the format: the parser, the formatter and the
@@ -146,8 +147,8 @@ var fileTable = []field{
 
 // ruleTable describes the keys of a layer rule.
 var ruleTable = []field{
-	{name: keyLayerType, typ: nameValue, doc: "Which layers: a torch class (torch.nn.Conv2d, nn.Conv2d or Conv2d) or an ONNX operator (Conv, Gemm). Set this or layer_name; the other is null."},
-	{name: keyLayerName, typ: nameValue, doc: `Which layer: an ONNX node name, a torch module path (layer1.0.conv1), or a name from the listing that calibration writes (ResNet::ResNet/Conv2d[conv1]/input.2). Set this or layer_type; the other is null.`},
+	{name: keyLayerType, typ: nameValue, doc: "Which layers: a torch class (torch.nn.Conv2d, nn.Conv2d or Conv2d), a torch function (matmul, torch.cat, F.relu) or an ONNX operator (Conv, Gemm). Set this or layer_name; the other is null."},
+	{name: keyLayerName, typ: namesValue, doc: `Which layer: an ONNX node name, a torch module path (layer1.0.conv1), or a name from the listing that calibration writes (ResNet::ResNet/Conv2d[conv1]/input.2). Also a pattern (model.22.*, /head/**: * within a part of a path, ** across), or a list of names, which vai_q_pytorch does not take. Set this or layer_type; the other is null.`},
 	{name: keyKinds, typ: kindsValue, doc: "Which kinds of tensors of the layer the rule is for. The others keep the model's settings.", required: true},
 	{name: keyOverall, typ: settingsValue, doc: "Settings for every tensor of the layer that the rule is for. What is left out is inherited from the model.", required: true},
 	{name: keyTensor, typ: tensorsValue, doc: "Settings for one kind of tensor of the layer, over the overall ones."},

@@ -549,6 +549,13 @@ func (p *parser) rule(i int, n *node, path string) *Rule {
 			}
 			switch m.val.typ {
 			case nullNode:
+			case arrayNode:
+				if key != keyLayerName {
+					unsure = true
+					p.wrongType(m.val, join(path, key), key, diag.Textf("a string or null"), diag.Textf("write a rule for each type"))
+					continue
+				}
+				at[j] = m
 			case stringNode:
 				if m.val.str == "" {
 					p.add(diag.Finding{Severity: diag.Note, Code: "spelling", Range: p.t.rng(m.val.span), Path: join(path, key),
@@ -558,7 +565,11 @@ func (p *parser) rule(i int, n *node, path string) *Rule {
 				at[j] = m
 			default:
 				unsure = true
-				p.wrongType(m.val, join(path, key), key, diag.Textf("a string or null"), diag.Text{})
+				want := diag.Textf("a string or null")
+				if key == keyLayerName {
+					want = diag.Textf("a string, a list of strings or null")
+				}
+				p.wrongType(m.val, join(path, key), key, want, diag.Text{})
 			}
 		}
 	}
@@ -567,8 +578,16 @@ func (p *parser) rule(i int, n *node, path string) *Rule {
 		r.NameRange, r.NamePath = p.t.rng(at[0].val.span), join(path, keyLayerType)
 	}
 	if at[1] != nil {
-		r.LayerName = at[1].val.str
 		r.NameRange, r.NamePath = p.t.rng(at[1].val.span), join(path, keyLayerName)
+		if at[1].val.typ == arrayNode {
+			r.LayerNames, unsure = p.layerNames(at[1].val, r.NamePath)
+			if len(r.LayerNames) == 0 {
+				at[1] = nil
+				unsure = true // what is wrong was said
+			}
+		} else {
+			r.LayerName = at[1].val.str
+		}
 	}
 	open := p.t.rng(span{n.span.start, n.span.start + 1})
 	misspelled := false
@@ -614,13 +633,40 @@ func (p *parser) rule(i int, n *node, path string) *Rule {
 	return r
 }
 
+// layerNames reads a list of names; unsure is set where some could not be read.
+func (p *parser) layerNames(n *node, path string) (names []string, unsure bool) {
+	names = []string{}
+	if len(n.elems) == 0 {
+		p.error("bad-value", p.t.rng(n.span), path, diag.Textf("%s is an empty list, so the rule is for no layer", keyLayerName), diag.Textf("list names of layers, or delete the rule"))
+	}
+	seen := map[string]*node{}
+	for i, e := range n.elems {
+		epath := fmt.Sprintf("%s[%d]", path, i)
+		switch {
+		case e.typ != stringNode:
+			unsure = true
+			p.wrongType(e, epath, keyLayerName, diag.Textf("a list of strings"), diag.Text{})
+		case e.str == "":
+			unsure = true
+			p.error("bad-value", p.t.rng(e.span), epath, diag.Textf("%s lists an empty name", keyLayerName), diag.Textf("delete it"))
+		case seen[e.str] != nil:
+			p.add(diag.Finding{Severity: diag.Warning, Code: "no-effect", Range: p.t.rng(e.span), Path: epath,
+				Message: diag.Textf("%q is in this list already", e.str), Fix: diag.Textf("delete one of the two")})
+		default:
+			seen[e.str] = e
+			names = append(names, e.str)
+		}
+	}
+	return names, unsure
+}
+
 // layerType checks that a rule's type is one that a layer can have.
 func (p *parser) layerType(r *Rule) {
 	t := r.LayerType
 	bare := BareType(t)
 	isTorch := bare != t
 	switch {
-	case knownClass(bare), !isTorch && knownOp(bare):
+	case knownClass(bare), knownFunction(bare), !isTorch && knownOp(bare):
 		return
 	case !isTorch && strings.Contains(bare, "."):
 		p.add(diag.Finding{Severity: diag.Warning, Code: "foreign-type", Range: r.NameRange, Path: r.NamePath,
@@ -631,9 +677,9 @@ func (p *parser) layerType(r *Rule) {
 	f := p.error("unknown-layer-type", r.NameRange, r.NamePath,
 		diag.Textf("%s is neither a torch.nn class nor an ONNX operator", clip(strconv.Quote(t))), diag.Text{})
 	prefix := t[:len(t)-len(bare)]
-	candidates := slices.Concat(torchClassNames, onnxOpNames)
+	candidates := slices.Concat(torchClassNames, onnxOpNames, torchFunctionNames)
 	if isTorch {
-		candidates = torchClassNames
+		candidates = slices.Concat(torchClassNames, torchFunctionNames)
 	}
 	for _, n := range suggest(bare, candidates) {
 		f.Suggestions = append(f.Suggestions, prefix+n)

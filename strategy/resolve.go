@@ -97,8 +97,8 @@ func (r *Resolved) Applies(k Key) bool {
 // Resolve returns how tensors of a kind are quantized in a layer for which
 // rule won, or at the model's level where rule is nil. Spec: section 2, "Layering".
 //
-// One layer has at most one rule: one by name beats one by type, and among
-// those of one sort the later one wins. Kinds that the rule does not list
+// One layer has at most one rule: an exact name beats a list of names, a list a
+// pattern, any name a type, and among those of one sort the later one wins. Kinds that the rule does not list
 // keep the model's settings.
 func (s *Strategy) Resolve(kind scheme.Kind, rule *Rule) Resolved {
 	r := s.resolve(kind, rule, true)
@@ -175,15 +175,28 @@ func (r *Resolved) override(k Key, v *scheme.Settings, by Origin) {
 }
 
 // Winner returns the index of the rule that decides about a layer that all of
-// the given rules match, -1 where there are none: a rule by name beats one by
-// type, and the later beats the earlier.
+// the given rules match, -1 where there are none: the more exact one (see
+// [Rule.Rank]), and among equals the later.
 func Winner(rules []*Rule) int {
 	best := -1
 	for i, r := range rules {
-		if best < 0 || r.ByName() && !rules[best].ByName() ||
-			r.ByName() == rules[best].ByName() && r.Index > rules[best].Index {
+		if best < 0 || r.Rank() > rules[best].Rank() || r.Rank() == rules[best].Rank() && r.Index > rules[best].Index {
 			best = i
 		}
 	}
 	return best
+}
+
+// Rank says how exactly a rule tells its layers: an exact name more than a list
+// of names, that more than a pattern, any name more than a type.
+func (r *Rule) Rank() int {
+	switch {
+	case IsPattern(r.LayerName):
+		return 2
+	case r.LayerName != "":
+		return 4
+	case len(r.LayerNames) > 0:
+		return 3
+	}
+	return 1
 }

@@ -45,11 +45,13 @@ func Schema() []byte {
 			required = append(required, f.name)
 		}
 	}
-	name := func(set, unset string) string {
-		return fmt.Sprintf(`{"required":[%q],"properties":{%q:{"type":"string","minLength":1},%q:{"enum":[null,""]}}}`, set, set, unset)
+	name := func(set, is, unset string) string {
+		return fmt.Sprintf(`{"required":[%q],"properties":{%q:%s,%q:{"enum":[null,""]}}}`, set, set, is, unset)
 	}
+	const single = `{"type":"string","minLength":1}`
+	const several = `{"oneOf":[` + single + `,{"type":"array","minItems":1,"items":` + single + `}]}`
 	defs.add("rule", objectSchema("Settings for single layers.", rule, required,
-		`"oneOf":[`+name(keyLayerType, keyLayerName)+","+name(keyLayerName, keyLayerType)+`]`))
+		`"oneOf":[`+name(keyLayerType, single, keyLayerName)+","+name(keyLayerName, several, keyLayerType)+`]`))
 
 	var top writer
 	for _, f := range fileTable {
@@ -110,6 +112,8 @@ func (f field) schema(def string) string {
 		w.add("items", `{"$ref":"#/$defs/rule"}`)
 	case nameValue:
 		w.add("type", `["string","null"]`)
+	case namesValue:
+		w.add("type", `["string","array","null"]`)
 	}
 	if f.typ == intValue || f.typ == numberValue {
 		low := "minimum"

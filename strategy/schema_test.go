@@ -87,6 +87,9 @@ func (s *schema) valid(sch map[string]any, v any) bool {
 				}
 			}
 			ok = n == 1
+		case "minItems":
+			list, isArr := v.([]any)
+			ok = !isArr || float64(len(list)) >= arg.(float64)
 		default:
 			s.t.Fatalf("the schema uses %s, which this test does not know", word)
 		}
@@ -137,6 +140,12 @@ func TestSchemaIsTheParser(t *testing.T) {
 		`{"datatype": "int", "data_type": "float32"}`,
 		`[{"layer_type": "Conv", "quantizable_data_type": [], "overall_quantize_config": {}}]`,
 		`[{"layer_type": "Conv", "layer_name": null, "quantizable_data_type": ["bias"], "overall_quantize_config": {}, "tensor_quantize_config": {}}]`,
+		`[{"layer_name": ["x", "y.*"], "quantizable_data_type": [], "overall_quantize_config": {}}]`,
+		`[{"layer_name": [], "quantizable_data_type": [], "overall_quantize_config": {}}]`,
+		`[{"layer_name": ["x", ""], "quantizable_data_type": [], "overall_quantize_config": {}}]`,
+		`[{"layer_name": ["x", 1], "quantizable_data_type": [], "overall_quantize_config": {}}]`,
+		`[{"layer_type": ["x"], "quantizable_data_type": [], "overall_quantize_config": {}}]`,
+		`[{"layer_type": "Conv", "layer_name": ["x"], "quantizable_data_type": [], "overall_quantize_config": {}}]`,
 		`[{"layer_type": "Conv", "layer_name": "x", "quantizable_data_type": [], "overall_quantize_config": {}}]`,
 		`[{"layer_type": null, "layer_name": null, "quantizable_data_type": [], "overall_quantize_config": {}}]`,
 		`[{"layer_type": "Conv", "quantizable_data_type": []}]`,

@@ -51,8 +51,12 @@ type Strategy struct {
 type Rule struct {
 	// Index counts the rules of the file from 1.
 	Index int
-	// LayerType and LayerName are as the file writes them.
+	// LayerType and LayerName are as the file writes them. LayerName may be a
+	// pattern, see [IsPattern]; it is "" where the file lists names.
 	LayerType, LayerName string
+	// LayerNames are the names of a list, patterns among them; nil where the file
+	// has a single name.
+	LayerNames []string
 	// Kinds are the kinds of tensors that the rule is for.
 	Kinds Kinds
 	// Range is the whole rule; NameRange the value of layer_type or layer_name.
@@ -68,8 +72,25 @@ type Rule struct {
 	unsure bool
 }
 
-// ByName reports whether the rule is for a layer of a given name.
-func (r *Rule) ByName() bool { return r.LayerName != "" }
+// ByName reports whether the rule is for layers of given names.
+func (r *Rule) ByName() bool { return r.LayerName != "" || len(r.LayerNames) > 0 }
+
+// Names returns what a rule by name is for: names and patterns, in the file's
+// order; nil for a rule by type.
+func (r *Rule) Names() []string {
+	if r.LayerName != "" {
+		return []string{r.LayerName}
+	}
+	return r.LayerNames
+}
+
+// Many reports whether the rule may match many layers by name, and vai_q_pytorch
+// does not take it: it has a pattern or a list.
+func (r *Rule) Many() bool { return r.LayerNames != nil || IsPattern(r.LayerName) }
+
+// IsPattern reports whether a layer_name is a pattern: one with an asterisk.
+// A layer whose name is spelled exactly so is still meant first.
+func IsPattern(name string) bool { return strings.Contains(name, "*") }
 
 // String is [Rule.Text] in English.
 func (r *Rule) String() string { return r.Text().String() }
@@ -79,18 +100,22 @@ func (r *Rule) Text() diag.Text {
 	switch {
 	case r.LayerName != "":
 		return diag.Textf("layer rule %d (by name %s)", r.Index, clipTo(r.LayerName, 200))
+	case len(r.LayerNames) == 1:
+		return diag.Textf("layer rule %d (by name %s)", r.Index, clipTo(r.LayerNames[0], 200))
+	case len(r.LayerNames) > 1:
+		return diag.Textf("layer rule %d (by %d names, %s to %s)", r.Index, len(r.LayerNames), clipTo(r.LayerNames[0], 100), clipTo(r.LayerNames[len(r.LayerNames)-1], 100))
 	case r.LayerType != "":
 		return diag.Textf("layer rule %d (by type %s)", r.Index, clip(BareType(r.LayerType)))
 	}
 	return diag.Textf("layer rule %d", r.Index)
 }
 
-// BareType returns a layer type without the package of a torch class:
-// torch.nn.Conv2d and nn.Conv2d become Conv2d. Types of other packages, and
+// BareType returns a layer type without the package of a torch class or function:
+// torch.nn.Conv2d and nn.Conv2d become Conv2d, torch.nn.functional.relu relu. Types of other packages, and
 // types that merely look alike, stay as they are.
 func BareType(t string) string {
 	for _, prefix := range torchPackages {
-		if rest, ok := strings.CutPrefix(t, prefix); ok && rest != "" {
+		if rest, ok := strings.CutPrefix(t, prefix); ok && rest != "" && (prefix != "torch." || !strings.Contains(rest, ".")) {
 			if own, ok := strings.CutPrefix(rest, "modules."); ok { // torch.nn.modules.conv.Conv2d
 				rest = own[strings.LastIndexByte(own, '.')+1:]
 			}
@@ -101,7 +126,9 @@ func BareType(t string) string {
 }
 
 // torchPackages are the ways to write where torch's own classes live.
-var torchPackages = []string{"torch.nn.", "nn.", "py_nndct.nn."}
+var torchPackages = []string{
+	"torch.nn.functional.", "nn.functional.", "F.", "torch.nn.", "nn.", "py_nndct.nn.", "torch.ops.aten.", "torch.Tensor.", "torch.",
+}
 
 // place is where a key and its value stand.
 type place struct {

@@ -46,6 +46,22 @@ var onnxOpNames = []string{
 	"Unique", "Unsqueeze", "Upsample", "Where", "Xor",
 }
 
+// torchFunctionNames are the functions of torch and torch.nn.functional that may
+// be layers, as vai_q_pytorch takes them, in alphabetical order.
+var torchFunctionNames = []string{
+	"adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d",
+	"add", "addmm", "amax", "amin", "argmax", "argmin", "avg_pool1d", "avg_pool2d", "avg_pool3d", "batch_norm", "bmm", "cat", "celu", "chunk",
+	"clamp", "concat", "div", "dropout", "einsum",
+	"elu", "embedding", "exp", "expand", "flatten", "floor", "gelu", "group_norm", "hardsigmoid", "hardswish", "hardtanh", "instance_norm",
+	"interpolate", "layer_norm", "leaky_relu", "linear", "log", "log_softmax", "matmul", "max", "max_pool1d", "max_pool2d", "max_pool3d",
+	"maximum", "mean", "min", "minimum", "mish", "mm", "mul", "multiply", "neg", "pad", "permute", "pixel_shuffle", "pixel_unshuffle", "pow",
+	"prelu", "relu", "relu6", "repeat", "reshape", "rms_norm", "scaled_dot_product_attention", "select", "selu", "sigmoid", "silu", "softmax",
+	"softplus", "softsign", "split", "sqrt", "squeeze", "stack", "strided_slice", "sub", "sum", "tanh", "transpose", "true_divide",
+	"unsqueeze", "upsample", "view",
+}
+
+func knownFunction(name string) bool { return slices.Contains(torchFunctionNames, name) }
+
 func knownClass(name string) bool { return slices.Contains(torchClassNames, name) }
 
 func knownOp(name string) bool { return slices.Contains(onnxOpNames, name) }
@@ -71,14 +87,22 @@ func classesOf(op string) []string {
 // is the same as an ONNX operator as that operator.
 func canonicalType(t string) string {
 	switch t = BareType(t); t {
-	case "ReLU":
+	case "ReLU", "relu":
 		return "Relu"
-	case "LeakyReLU":
+	case "LeakyReLU", "leaky_relu":
 		return "LeakyRelu"
-	case "PReLU":
+	case "PReLU", "prelu":
 		return "PRelu"
-	case "Cat":
+	case "Cat", "cat", "concat":
 		return "Concat"
+	case "add":
+		return "Add"
+	case "mul", "multiply":
+		return "Mul"
+	case "softmax":
+		return "Softmax"
+	case "linear":
+		return "Linear"
 	}
 	return t
 }

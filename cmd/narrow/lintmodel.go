@@ -26,7 +26,7 @@ func lintModel(path string, s *strategy.Strategy, known diag.List) (diag.List, e
 			return k.Severity == diag.Error && k.Range == f.Range && !f.Range.IsZero()
 		})
 	})
-	return append(list, overlaps(r.Plan, s, known)...), nil
+	return append(list, overlaps(r.Plan, s, slices.Concat(known, list))...), nil
 }
 
 // spot is a node that a rule matches, nil for a network input. What several
@@ -56,12 +56,17 @@ func overlaps(p *plan.Plan, s *strategy.Strategy, known diag.List) diag.List {
 	for _, r := range s.Rules {
 		var spots []spot
 		if r.ByName() {
-			m := table.Find(r.LayerName)
-			if l := inputOf[m.Input]; l != nil {
-				spots = append(spots, spot{nil, l})
-			}
-			for _, n := range m.Nodes {
-				spots = append(spots, spot{n, layerOf[n]})
+			for _, m := range table.FindAll(r.Names()) {
+				for _, in := range append(m.Inputs, m.Input) {
+					if l := inputOf[in]; l != nil && !slices.Contains(spots, spot{nil, l}) {
+						spots = append(spots, spot{nil, l})
+					}
+				}
+				for _, n := range m.Nodes {
+					if sp := (spot{n, layerOf[n]}); !slices.Contains(spots, sp) {
+						spots = append(spots, sp)
+					}
+				}
 			}
 		} else if r.LayerType != "" {
 			for _, n := range table.OfType(r.LayerType) {
@@ -76,11 +81,10 @@ func overlaps(p *plan.Plan, s *strategy.Strategy, known diag.List) diag.List {
 	var list diag.List
 	for i, r := range s.Rules {
 		spots := matches[r]
-		if len(spots) == 0 || slices.ContainsFunc(known, func(f diag.Finding) bool { return f.Code == "shadowed-rule" && f.Range == r.NameRange }) {
+		if len(spots) == 0 || slices.ContainsFunc(known, func(f diag.Finding) bool {
+			return (f.Code == "shadowed-rule" || f.Code == "rule-ambiguous") && f.Range == r.NameRange
+		}) {
 			continue
-		}
-		if r.ByName() && !oneLayer(spots) {
-			continue // ambiguous: said already
 		}
 		wins := 0
 		lost := map[*strategy.Rule]bool{}
@@ -93,7 +97,7 @@ func overlaps(p *plan.Plan, s *strategy.Strategy, known diag.List) diag.List {
 			} else {
 				lost[w] = true
 			}
-			if w != r && w.ByName() == r.ByName() {
+			if w != r && w.Rank() == r.Rank() {
 				winners[w] = append(winners[w], spotName(sp.node, sp.layer))
 			}
 		}
@@ -122,11 +126,6 @@ func overlaps(p *plan.Plan, s *strategy.Strategy, known diag.List) diag.List {
 		}
 	}
 	return list
-}
-
-// oneLayer reports whether all spots are of one layer.
-func oneLayer(spots []spot) bool {
-	return !slices.ContainsFunc(spots, func(s spot) bool { return s.layer != spots[0].layer })
 }
 
 func spotName(n *graph.Node, l *plan.Layer) string {

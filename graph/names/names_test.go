@@ -40,7 +40,12 @@ func TestListingNames(t *testing.T) {
 		{"tinyresnet", "TinyResNet::TinyResNet/Sequential[layer1]/BasicBlock[0]/Conv2d[conv1]/input.99", "/layer1/layer1.0/conv1/Conv"},
 		{"tinyresnet", "TinyResNet::TinyResNet/Sequential[layer1]/BasicBlock[0]/Conv2d[conv1]", "/layer1/layer1.0/conv1/Conv"},
 		{"tinyresnet", "TinyResNet::TinyResNet/Sequential[layer1]/BasicBlock[0]/ret.15", "/layer1/layer1.0/Add"},
-		// One module, called twice: only vai_q_pytorch's own tracing tells which.
+		// One module, called twice: the number behind the name tells which.
+		{"tinyresnet", "TinyResNet::TinyResNet/Sequential[layer1]/BasicBlock[0]/ReLU[relu]/1681(TinyResNet::nndct_relu_5)", "/layer1/layer1.0/relu/Relu"},
+		{"tinyresnet", "TinyResNet::TinyResNet/Sequential[layer1]/BasicBlock[0]/ReLU[relu]/1712(TinyResNet::nndct_relu_8)", "/layer1/layer1.0/relu_1/Relu"},
+		{"tinyresnet", "TinyResNet::TinyResNet/Sequential[layer3]/BasicBlock[0]/ReLU[relu]/1853(TinyResNet::nndct_relu_17)", "/layer3/layer3.0/relu/Relu"},
+		{"tinyresnet", "TinyResNet::TinyResNet/Sequential[layer3]/BasicBlock[0]/ReLU[relu]/1884(TinyResNet::nndct_relu_20)", "/layer3/layer3.0/relu_1/Relu"},
+		{"tinyresnet", "TinyResNet::TinyResNet/Sequential[layer1]/BasicBlock[0]/ReLU[relu]/1712(TinyResNet::nndct_relu_9)", "/layer1/layer1.0/relu/Relu /layer1/layer1.0/relu_1/Relu"},
 		{"tinyresnet", "TinyResNet::TinyResNet/Sequential[layer1]/BasicBlock[0]/ReLU[relu]/1681", "/layer1/layer1.0/relu/Relu /layer1/layer1.0/relu_1/Relu"},
 		{"tinyresnet", "TinyResNet::TinyResNet/Sequential[layer2]/BasicBlock[0]/Sequential[downsample]/Conv2d[0]/ret.17", "/layer2/layer2.0/downsample/downsample.0/Conv"},
 		{"tinyresnet", "TinyResNet::TinyResNet/ret.45", "/Flatten"},
@@ -60,6 +65,7 @@ func TestListingNames(t *testing.T) {
 		{"tinyresnet", "layer1.0.conv1", "/layer1/layer1.0/conv1/Conv"},
 		{"tinyresnet", "layer2.0.downsample.0", "/layer2/layer2.0/downsample/downsample.0/Conv"},
 		{"tinyresnet", "layer1.0.relu_1", "/layer1/layer1.0/relu_1/Relu"},
+		{"tinyresnet", "layer1.0.relu", "/layer1/layer1.0/relu/Relu /layer1/layer1.0/relu_1/Relu"},
 		{"tinymobile", "features.0.conv.3", "/features/features.0/conv/conv.3/Conv"},
 		{"tinyunet", "pool", "/pool/AveragePool"},
 		{"tinyunet", "e1", "/e1/e1.0/Conv /e1/e1.1/LeakyRelu"},
@@ -185,6 +191,117 @@ func TestTypes(t *testing.T) {
 	} {
 		if got := names.New(load(t, tt.model)).OfType(tt.typ); len(got) != tt.want {
 			t.Errorf("%s has %d %s, want %d: %s", tt.model, len(got), tt.typ, tt.want, labels(got))
+		}
+	}
+}
+
+// TestPatterns: * stays within a part of a path, ** goes across.
+func TestPatterns(t *testing.T) {
+	for _, tt := range []struct{ model, name, want string }{
+		{"tinyresnet", "/layer1/*/conv1/Conv", "/layer1/layer1.0/conv1/Conv"},
+		{"tinyresnet", "/layer1/**/Conv", "/layer1/layer1.0/conv1/Conv /layer1/layer1.0/conv2/Conv"},
+		{"tinyresnet", "/layer1/*", ""},
+		{"tinyresnet", "/*/*/conv2/Conv", "/layer1/layer1.0/conv2/Conv /layer2/layer2.0/conv2/Conv /layer3/layer3.0/conv2/Conv"},
+		{"tinyresnet", "/layer2/**/*Conv", "/layer2/layer2.0/downsample/downsample.0/Conv /layer2/layer2.0/conv1/Conv /layer2/layer2.0/conv2/Conv"},
+		{"tinyresnet", "layer1.*.conv1", "/layer1/layer1.0/conv1/Conv"},
+		{"tinyresnet", "layer*.0.conv1", "/layer1/layer1.0/conv1/Conv /layer2/layer2.0/conv1/Conv /layer3/layer3.0/conv1/Conv"},
+		{"tinyresnet", "layer1.*.co**", "/layer1/layer1.0/conv1/Conv /layer1/layer1.0/conv2/Conv"},
+		// A module that does nothing itself is everything inside.
+		{"tinymobile", "features.*.conv", "/features/features.0/conv/conv.0/Conv /features/features.0/conv/conv.2/Clip /features/features.0/conv/conv.3/Conv /features/features.0/conv/conv.5/Clip /features/features.0/conv/conv.6/Conv"},
+		{"tinyresnet", "TinyResNet::TinyResNet/Sequential[layer1]/**/Conv2d[conv1]/*", ""}, // no classes in the file
+		{"tinyresnet", "inp*", "input"},
+		{"tinyresnet", "nothing.*", ""},
+		{"tinyresnet", "**.conv1", "/layer1/layer1.0/conv1/Conv /layer2/layer2.0/conv1/Conv /layer3/layer3.0/conv1/Conv"},
+	} {
+		m := names.New(load(t, tt.model)).FindAll([]string{tt.name})[0]
+		got := labels(m.Nodes)
+		if len(m.Inputs) > 0 {
+			got = strings.Join(m.Inputs, " ")
+		}
+		if tt.model == "tinymobile" && tt.want != "" {
+			got = strings.Join(strings.Fields(got)[:5], " ")
+		}
+		if got != tt.want {
+			t.Errorf("%s: %s means %q, want %q", tt.model, tt.name, got, tt.want)
+		}
+	}
+	table := names.New(graph.MustParse(dynamo))
+	for name, want := range map[string]string{
+		"ResNet::ResNet/**/Conv2d[conv1]/*":                 "node_conv2d",
+		"ResNet::ResNet/Sequential[layer1]/BasicBlock[*]/*": "node_conv2d node_relu node_add node_relu_1",
+		"node_re*": "node_relu node_relu_1",
+		"layer1.*": "node_conv2d node_relu node_add node_relu_1",
+	} {
+		if got := labels(table.FindAll([]string{name})[0].Nodes); got != want {
+			t.Errorf("%s means %q, want %q", name, got, want)
+		}
+	}
+	odd := names.New(graph.MustParse(`net (float[1] x) => (float[1] y) { ["a*"] t = Relu (x) [ab] y = Neg (t) }`))
+	if got := labels(odd.FindAll([]string{"a*"})[0].Nodes); got != "a*" {
+		t.Errorf("a name with an asterisk means %q", got)
+	}
+}
+
+// TestReused: a module that is called twice means both uses, a last part that
+// can be resolved one of them; modules that only look like calls are none.
+func TestReused(t *testing.T) {
+	for _, tt := range []struct {
+		name, want string
+		reused     bool
+	}{
+		{"block.relu", "/block/relu/Relu /block/relu_1/Relu", true},
+		{"block.relu_1", "/block/relu_1/Relu", false},
+		{"/block/relu/Relu", "/block/relu/Relu", false},
+		{"Net::Net/Block[block]/ReLU[relu]/t2", "/block/relu_1/Relu", false},
+		{"Net::Net/Block[block]/ReLU[relu]/input.9", "/block/relu/Relu /block/relu_1/Relu", true},
+		{"enc.conv", "/enc/conv/Conv /enc_1/conv/Conv", true},
+		{"head", "/head/Conv", false}, // head_1 has weights of its own
+		{"act", "/act/Sigmoid /act/Mul /act_1/Sigmoid /act_1/Mul", true},
+	} {
+		m := names.New(graph.MustParse(reusing)).Find(tt.name)
+		if got := labels(m.Nodes); got != tt.want || m.Reused != tt.reused {
+			t.Errorf("%s means %q (reused %v), want %q (%v)", tt.name, got, m.Reused, tt.want, tt.reused)
+		}
+	}
+	if !names.New(graph.MustParse(dynamo)).Find("layer1.0.relu").Reused {
+		t.Error("layer1.0.relu of the dynamo-based exporter is not said to be reused")
+	}
+}
+
+const reusing = `net (float[1, 2, 4, 4] x) => (float[1, 2, 4, 4] y)
+<float[2, 2, 1, 1] enc.conv.weight = {1, ...}, float[2, 2, 1, 1] head.weight = {1, ...}, float[2, 2, 1, 1] head_1.weight = {2, ...}>
+{
+  [/enc/conv/Conv] c1 = Conv (x, enc.conv.weight)
+  [/block/relu/Relu] t1 = Relu (c1)
+  [/enc_1/conv/Conv] c2 = Conv (t1, enc.conv.weight)
+  [/block/relu_1/Relu] t2 = Relu (c2)
+  [/head/Conv] h1 = Conv (t2, head.weight)
+  [/act/Sigmoid] s1 = Sigmoid (h1)
+  [/act/Mul] m1 = Mul (h1, s1)
+  [/head_1/Conv] h2 = Conv (m1, head_1.weight)
+  [/act_1/Sigmoid] s2 = Sigmoid (h2)
+  [/act_1/Mul] y = Mul (h2, s2)
+}`
+
+func TestFunctions(t *testing.T) {
+	for typ, want := range map[string]string{
+		"relu": "node_relu node_relu_1", "F.relu": "node_relu node_relu_1", "torch.nn.functional.relu": "node_relu node_relu_1", "add": "node_add",
+		"torch.add": "node_add", "mean": "node_mean", "linear": "node_linear", "cat": "", "matmul": "", "view": "node_flatten",
+	} {
+		if got := labels(names.New(graph.MustParse(dynamo)).OfType(typ)); got != want {
+			t.Errorf("type %s means %q, want %q", typ, got, want)
+		}
+	}
+	attention := names.New(graph.MustParse(`net (float[1, 3, 8] x) => (float[1, 3, 3] y) <float[8, 8] w = {0.1, ...}>
+{ [q] q = MatMul (x, w) [t] t = Transpose <perm = [0, 2, 1]> (q) [qk] s = MatMul (q, t) [sm] y = Softmax (s) }`))
+	for typ, want := range map[string]string{"matmul": "qk", "bmm": "qk", "torch.matmul": "qk", "softmax": "sm", "Linear": "q", "MatMul": "q qk", "linear": "q"} {
+		if got := labels(attention.OfType(typ)); got != want {
+			t.Errorf("type %s means %q, want %q", typ, got, want)
+		}
+	}
+	for _, e := range attention.Entries {
+		if strings.ToLower(e.Class) == e.Class && e.Class != "" {
+			t.Errorf("%s is called %s", e.Name, e.Class)
 		}
 	}
 }

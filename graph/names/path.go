@@ -2,6 +2,7 @@ package names
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 
 	"narrow/graph"
@@ -19,6 +20,9 @@ const (
 // scope is where in the torch module tree a node was made.
 type scope struct {
 	known bool
+	// metadata says that it comes from metadata, which does not tell calls of a
+	// module apart.
+	metadata bool
 	// path is the module's path, "" for the root.
 	path string
 	// classes are the classes from the root to the module, without packages;
@@ -51,7 +55,7 @@ func scopeFromMetadata(n *graph.Node) scope {
 			return scope{}
 		}
 	}
-	s := scope{known: true}
+	s := scope{known: true, metadata: true}
 	paths = paths[:len(paths)-1] // the last one is the operation
 	if len(paths) > 0 {
 		s.path = paths[len(paths)-1]
@@ -215,10 +219,14 @@ type vai struct {
 	tail string
 	// input is the number of the network input, -1 if it is none.
 	input int
+	// number is N of the (Net::nndct_conv2d_N) that a listing writes behind a
+	// name; 0 where it is missing.
+	number int
 }
 
 var (
 	vaiModule = regexp.MustCompile(`^([^\[\]/]*)\[([^\[\]/]+)\]$`)
+	vaiNumber = regexp.MustCompile(`::nndct_[a-z0-9_]*?_([0-9]{1,9})\)$`)
 	vaiInput  = regexp.MustCompile(`^(?:nndct_)?input_([0-9]+)$`)
 )
 
@@ -227,6 +235,10 @@ var (
 // listing writes a second name in parentheses behind it.
 func parseVai(name string) (vai, bool) {
 	name = strings.TrimSpace(name)
+	number := 0
+	if m := vaiNumber.FindStringSubmatch(name); m != nil {
+		number, _ = strconv.Atoi(m[1]) // at most nine digits
+	}
 	if i := strings.IndexByte(name, '('); i > 0 && strings.HasSuffix(name, ")") {
 		name = name[:i]
 	}
@@ -234,7 +246,7 @@ func parseVai(name string) (vai, bool) {
 	if !scoped {
 		rest = name
 	}
-	v := vai{input: -1}
+	v := vai{input: -1, number: number}
 	if m := vaiInput.FindStringSubmatch(rest); scoped && m != nil {
 		for _, c := range m[1] {
 			v.input = max(v.input, 0)*10 + int(c-'0')

@@ -1,7 +1,7 @@
 package names
 
 import (
-	"fmt"
+	"bytes"
 	"slices"
 	"strings"
 
@@ -38,13 +38,15 @@ type Table struct {
 	before   *Table
 	byName   map[string]*Entry
 	byModule map[string][]*Entry
+	// numbered are the module paths that become a path without their counters.
+	numbered map[string][]string
 }
 
 // New builds the table of a model's main graph.
 func New(m *graph.Model) *Table {
 	t := &Table{
 		ix: graph.NewIndex(m.Graph), classes: torchClasses(),
-		byName: map[string]*Entry{}, byModule: map[string][]*Entry{},
+		byName: map[string]*Entry{}, byModule: map[string][]*Entry{}, numbered: map[string][]string{},
 	}
 	order := classOrder(t.classes)
 	for _, n := range m.Graph.Nodes {
@@ -56,6 +58,9 @@ func New(m *graph.Model) *Table {
 			t.byName[e.Name] = e
 		}
 		if e.Scoped {
+			if bare := uncounted(e.Module); t.byModule[e.Module] == nil && bare != e.Module {
+				t.numbered[bare] = append(t.numbered[bare], e.Module)
+			}
 			t.byModule[e.Module] = append(t.byModule[e.Module], e)
 		}
 	}
@@ -142,16 +147,23 @@ const (
 	ModulePath Form = "module path"
 	VaiName    Form = "vai name"
 	InputName  Form = "network input"
+	Pattern    Form = "pattern"
 )
 
 // Match is what a name means.
 type Match struct {
+	// Name is the name that was looked up, as [Table.FindAll] tells it.
+	Name string
 	Form Form
 	// Nodes are the nodes that the name means, in graph order. Several of them
 	// may still be one layer to a quantizer (MatMul and Add of one Linear).
 	Nodes []*graph.Node
-	// Input is the network input that the name means, "" where it means nodes.
-	Input string
+	// Input is the network input that the name means, "" where it means nodes;
+	// Inputs are those that a pattern means.
+	Input  string
+	Inputs []string
+	// Reused says that Nodes are several uses of one module.
+	Reused bool
 	// Gone are the nodes that the name meant before rewriting (see [NewAfter]).
 	Gone []Gone
 }
@@ -164,11 +176,15 @@ type Match struct {
 // Of a module's nodes, constants count only when there is nothing else, and
 // those that only move values around when there is nothing that computes;
 // where exactly one has weights, it alone counts. A path of a module that
-// does nothing itself means everything inside.
+// does nothing itself means everything inside. A module that is called several
+// times means all of its uses, and Reused says so; a name of vai_q_pytorch means
+// one of them where its last part tells which.
 func (t *Table) Find(name string) Match {
 	m := t.find(name)
+	m.Reused = m.Form != NodeName && t.reused(m.Nodes)
 	if m.Form == "" && t.before != nil {
 		m = t.before.find(name)
+		m.Reused = m.Form != NodeName && t.before.reused(m.Nodes)
 		m.Nodes, m.Gone = t.follow(m.Nodes)
 	}
 	return m
@@ -186,7 +202,7 @@ func (t *Table) find(name string) Match {
 			return Match{Form: InputName, Input: name}
 		}
 	}
-	if nodes := t.module(name, true); len(nodes) > 0 {
+	if nodes := t.module(name); len(nodes) > 0 {
 		return Match{Form: ModulePath, Nodes: nodes}
 	}
 	v, ok := parseVai(name)
@@ -212,25 +228,26 @@ func (t *Table) find(name string) Match {
 	return Match{}
 }
 
-// module returns the nodes of a module path; with inside set, also those of
-// the modules in it.
-func (t *Table) module(path string, inside bool) []*graph.Node {
+// module returns the nodes of a module path, those of the modules in it and of
+// later calls of the same included.
+func (t *Table) module(path string) []*graph.Node {
 	if path == "" {
 		return nil
 	}
-	own := t.byModule[path]
 	var within []*Entry
-	if inside {
-		for _, e := range t.Entries {
-			if e.Scoped && strings.HasPrefix(e.Module, path+".") {
-				within = append(within, e)
-			}
+	for _, e := range t.Entries {
+		if e.Scoped && strings.HasPrefix(e.Module, path+".") {
+			within = append(within, e)
 		}
 	}
+	own := t.byModule[path]
 	if len(within) == 0 {
+		if again := t.calls(path); len(again) > 0 {
+			return pickEach(t, slices.Concat(own, again))
+		}
 		return pick(t, own)
 	}
-	return pickEach(t, append(own[:len(own):len(own)], within...))
+	return pickEach(t, slices.Concat(own, within))
 }
 
 // vai returns the nodes that a name of vai_q_pytorch leads to.
@@ -264,39 +281,105 @@ func (t *Table) vai(v vai) []*graph.Node {
 		}
 	}
 	if len(nodes) == 0 && v.path != "" {
-		nodes = t.module(v.path, true)
+		nodes = t.module(v.path)
 	}
 	if len(nodes) != 1 && v.tail != "" {
 		// Exporters before torch 1.13 name values as vai_q_pytorch does.
 		for _, e := range t.Entries {
-			if slices.Contains(e.Node.Outputs, v.tail) && (!e.Scoped || e.Module == v.path) {
+			if slices.Contains(e.Node.Outputs, v.tail) && (!e.Scoped || e.Module == v.path || slices.Contains(nodes, e.Node)) {
 				return []*graph.Node{e.Node}
 			}
+		}
+	}
+	if len(nodes) > 1 && v.number > 0 {
+		if n := t.numberedNode(v.number); n != nil && slices.Contains(nodes, n) {
+			return []*graph.Node{n}
 		}
 	}
 	return nodes
 }
 
-// calls returns the nodes of the second and later calls of a module, which
-// the TorchScript-based exporter writes as relu_1, unless a module of that
-// name exists: then it has its own constants, or does another thing.
+// calls returns the nodes of the second and later calls of a module. The
+// TorchScript-based exporter numbers them, on the module or on one around it
+// (relu_1, or layer1_1.0.relu), as it does modules that have such a name of
+// their own: those do another thing, or with other constants.
 func (t *Table) calls(path string) []*Entry {
-	var found []*Entry
 	first := t.byModule[path]
-	for i := 1; ; i++ {
-		again := t.byModule[fmt.Sprintf("%s_%d", path, i)]
-		if len(again) == 0 || len(first) == 0 || len(again) != len(first) {
-			return found
-		}
-		for j, e := range again {
-			if e.Node.OpType != first[j].Node.OpType || slices.ContainsFunc(e.Node.Inputs, func(in string) bool {
-				return strings.HasPrefix(in, e.Module+".")
-			}) {
-				return found
-			}
-		}
-		found = append(found, again...)
+	if len(first) == 0 {
+		return nil
 	}
+	var found []*Entry
+	for _, module := range t.numbered[path] {
+		again := t.byModule[module]
+		if module == path || len(again) != len(first) {
+			continue
+		}
+		same := true
+		for i, e := range again {
+			same = same && t.sameCall(e, first[i])
+		}
+		if same {
+			found = append(found, again...)
+		}
+	}
+	return found
+}
+
+// sameCall reports whether e may do in a second call what first does.
+func (t *Table) sameCall(e, first *Entry) bool {
+	n, f := e.Node, first.Node
+	if n.OpType != f.OpType || len(n.Inputs) != len(f.Inputs) {
+		return false
+	}
+	for i, in := range n.Inputs {
+		a, b := t.ix.Constant[in], t.ix.Constant[f.Inputs[i]]
+		if strings.HasPrefix(in, e.Module+".") || (a == nil) != (b == nil) {
+			return false
+		}
+		if a != nil && a != b && (a.Type != b.Type || !slices.Equal(a.Dims, b.Dims) || !bytes.Equal(a.Raw, b.Raw)) {
+			return false
+		}
+	}
+	return true
+}
+
+// uncounted takes the counters of second calls off every part of a module path.
+func uncounted(path string) string {
+	parts := strings.Split(path, ".")
+	for i, p := range parts {
+		parts[i] = trimCall(p)
+	}
+	return strings.Join(parts, ".")
+}
+
+// numberedNode returns the node that vai_q_pytorch calls nndct_..._number, or nil
+// where the file does not tell: it counts inputs and operations as they are
+// traced, batch norms behind a convolution left out.
+func (t *Table) numberedNode(number int) *graph.Node {
+	at := 0
+	for _, v := range t.ix.Graph.Inputs {
+		if t.ix.IsInput(v.Name) {
+			at++
+		}
+	}
+	for _, e := range t.Entries {
+		n := e.Node
+		before := t.ix.Producer[n.Input(0)]
+		switch {
+		case n.Is("Constant", "Identity"):
+			continue
+		case isConstant(n), len(n.Subgraphs()) > 0, n.Domain != "":
+			return nil // what the exporter made of the trace cannot be counted
+		case n.Is("BatchNormalization") && before != nil && before.Is("Conv", "ConvTranspose"),
+			n.Is("Mul") && t.isSiLU(n), // one with the Sigmoid before it
+			n.Is("Add") && before != nil && before.Is("MatMul") && t.ix.Constant[n.Input(1)] != nil:
+			continue
+		case at == number:
+			return n
+		}
+		at++
+	}
+	return nil
 }
 
 // pickEach picks among the entries of each module on its own.

@@ -14,6 +14,9 @@ type class struct {
 	dims int
 	// also has to hold too, if it is set.
 	also func(t *Table, n *graph.Node) bool
+	// function says that it is no class but a function of torch, which a layer is
+	// never called after.
+	function bool
 }
 
 // torchClasses maps torch.nn's classes to what exporters make of them.
@@ -41,6 +44,7 @@ func torchClasses() map[string]class {
 		// What vai_q_pytorch's listings call functions that are no modules.
 		"Cat": {ops: []string{"Concat"}}, "Interpolate": {ops: []string{"Resize", "Upsample"}},
 	}
+	addFunctions(c)
 	for d, suffix := range map[int]string{1: "1d", 2: "2d", 3: "3d"} {
 		for name, ops := range map[string][]string{
 			"Conv": {"Conv"}, "ConvTranspose": {"ConvTranspose"},
@@ -63,7 +67,7 @@ func classOrder(classes map[string]class) []string {
 		"AdaptiveAvgPool1d": true, "AdaptiveAvgPool2d": true, "AdaptiveAvgPool3d": true,
 		"AdaptiveMaxPool1d": true, "AdaptiveMaxPool2d": true, "AdaptiveMaxPool3d": true,
 	}
-	order := slices.Sorted(maps.Keys(classes))
+	order := slices.DeleteFunc(slices.Sorted(maps.Keys(classes)), func(name string) bool { return classes[name].function })
 	slices.SortStableFunc(order, func(a, b string) int {
 		switch {
 		case last[a] == last[b]:
