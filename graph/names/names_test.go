@@ -225,7 +225,7 @@ func TestPatterns(t *testing.T) {
 			t.Errorf("%s: %s means %q, want %q", tt.model, tt.name, got, tt.want)
 		}
 	}
-	table := names.New(graph.MustParse(dynamo))
+	table := names.New(graphtext.MustParse(dynamo))
 	for name, want := range map[string]string{
 		"ResNet::ResNet/**/Conv2d[conv1]/*":                 "node_conv2d",
 		"ResNet::ResNet/Sequential[layer1]/BasicBlock[*]/*": "node_conv2d node_relu node_add node_relu_1",
@@ -236,7 +236,7 @@ func TestPatterns(t *testing.T) {
 			t.Errorf("%s means %q, want %q", name, got, want)
 		}
 	}
-	odd := names.New(graph.MustParse(`net (float[1] x) => (float[1] y) { ["a*"] t = Relu (x) [ab] y = Neg (t) }`))
+	odd := names.New(graphtext.MustParse(`net (float[1] x) => (float[1] y) { ["a*"] t = Relu (x) [ab] y = Neg (t) }`))
 	if got := labels(odd.FindAll([]string{"a*"})[0].Nodes); got != "a*" {
 		t.Errorf("a name with an asterisk means %q", got)
 	}
@@ -258,12 +258,12 @@ func TestReused(t *testing.T) {
 		{"head", "/head/Conv", false}, // head_1 has weights of its own
 		{"act", "/act/Sigmoid /act/Mul /act_1/Sigmoid /act_1/Mul", true},
 	} {
-		m := names.New(graph.MustParse(reusing)).Find(tt.name)
+		m := names.New(graphtext.MustParse(reusing)).Find(tt.name)
 		if got := labels(m.Nodes); got != tt.want || m.Reused != tt.reused {
 			t.Errorf("%s means %q (reused %v), want %q (%v)", tt.name, got, m.Reused, tt.want, tt.reused)
 		}
 	}
-	if !names.New(graph.MustParse(dynamo)).Find("layer1.0.relu").Reused {
+	if !names.New(graphtext.MustParse(dynamo)).Find("layer1.0.relu").Reused {
 		t.Error("layer1.0.relu of the dynamo-based exporter is not said to be reused")
 	}
 }
@@ -288,11 +288,11 @@ func TestFunctions(t *testing.T) {
 		"relu": "node_relu node_relu_1", "F.relu": "node_relu node_relu_1", "torch.nn.functional.relu": "node_relu node_relu_1", "add": "node_add",
 		"torch.add": "node_add", "mean": "node_mean", "linear": "node_linear", "cat": "", "matmul": "", "view": "node_flatten",
 	} {
-		if got := labels(names.New(graph.MustParse(dynamo)).OfType(typ)); got != want {
+		if got := labels(names.New(graphtext.MustParse(dynamo)).OfType(typ)); got != want {
 			t.Errorf("type %s means %q, want %q", typ, got, want)
 		}
 	}
-	attention := names.New(graph.MustParse(`net (float[1, 3, 8] x) => (float[1, 3, 3] y) <float[8, 8] w = {0.1, ...}>
+	attention := names.New(graphtext.MustParse(`net (float[1, 3, 8] x) => (float[1, 3, 3] y) <float[8, 8] w = {0.1, ...}>
 { [q] q = MatMul (x, w) [t] t = Transpose <perm = [0, 2, 1]> (q) [qk] s = MatMul (q, t) [sm] y = Softmax (s) }`))
 	for typ, want := range map[string]string{"matmul": "qk", "bmm": "qk", "torch.matmul": "qk", "softmax": "sm", "Linear": "q", "MatMul": "q qk", "linear": "q"} {
 		if got := labels(attention.OfType(typ)); got != want {

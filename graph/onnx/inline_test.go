@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"narrow/graph"
+	"narrow/graph/graphtext"
 	pb "narrow/graph/onnx/internal/onnxpb"
 )
 
@@ -51,7 +52,7 @@ func f32(name string, v float32) *pb.AttributeProto {
 }
 
 func withFunctions(nodes []*pb.NodeProto, fs ...*pb.FunctionProto) *pb.ModelProto {
-	m := encodeModel(graph.MustParse(`g (float[N, 2] x) => (float[N, 2] y) <float[2] w = {1, 2}> { [call] y = Mul (x, w) }`))
+	m := encodeModel(graphtext.MustParse(`g (float[N, 2] x) => (float[N, 2] y) <float[2] w = {1, 2}> { [call] y = Mul (x, w) }`))
 	m = proto.Clone(m).(*pb.ModelProto)
 	m.OpsetImport = []*pb.OperatorSetIdProto{{Domain: ptr(""), Version: ptr(int64(17))}, {Domain: ptr("loc"), Version: ptr(int64(1))}}
 	m.Graph.Node = nodes
