@@ -6,7 +6,7 @@
 // functions, which [Load] inlines; the same model gives the same bytes; a file
 // is there whole or not at all; no input, however broken, makes it panic or take
 // more memory than a stated multiple of its size ([MemoryFactor]; functions:
-// [MaxInlinedNodes]); no file outside the model's folder is read.
+// a stated number); no file outside the model's folder is read.
 //
 // How nothing is lost: each part of a graph.Model carries the message it was
 // decoded from in its Source field, and that message is never changed. The

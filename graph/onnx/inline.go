@@ -15,8 +15,8 @@ import (
 // The most that the calls of functions in a model may become. A file of 3 KB
 // can ask for 2^40 nodes.
 const (
-	// MaxInlinedNodes counts nodes.
-	MaxInlinedNodes = 50_000
+	// maxInlinedNodes counts nodes.
+	maxInlinedNodes = 50_000
 	// maxInlinedBytes counts the bytes of messages, on top of 16 times the functions' own.
 	maxInlinedBytes = 64 << 20
 	// maxFunctionDepth is how deep functions may call each other.
@@ -144,8 +144,8 @@ func (in *inliner) count(g *graph.Graph, total *cost, depth int) error {
 
 func (in *inliner) within(c cost, f *function) error {
 	const way = "export the model without functions (torch's exporter: optimize=True, or onnx.inliner)"
-	if c.nodes > MaxInlinedNodes {
-		return fmt.Errorf("the calls of its functions, such as %s, become more than %d nodes: %s", f.key, MaxInlinedNodes, way)
+	if c.nodes > maxInlinedNodes {
+		return fmt.Errorf("the calls of its functions, such as %s, become more than %d nodes: %s", f.key, maxInlinedNodes, way)
 	}
 	if c.bytes > maxInlinedBytes && c.bytes/16 > in.own {
 		return fmt.Errorf("the calls of its functions, such as %s, become %d MB: %s", f.key, c.bytes>>20, way)

@@ -14,7 +14,7 @@ import (
 // what [Decode] asks it refuses operator sets that are older or newer than
 // narrow knows. Nodes of one name, which ONNX allows and ONNX Runtime does not,
 // get names of their own. Calls of model-local functions are inlined, at most
-// [MaxInlinedNodes] of their nodes. Every error names the file.
+// a stated number of their nodes. Every error names the file.
 func Load(path string) (*graph.Model, error) {
 	data, err := readModelFile(path)
 	if err != nil {
