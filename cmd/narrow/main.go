@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"narrow/internal/messages"
+	"narrow/internal/supervise"
 )
 
 func main() {
@@ -33,11 +34,16 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, lang: messages.FromEnv(os.Getenv)}
+	if ctx, a.record = supervise.Child(ctx); a.record != nil {
+		a.stderr = a.record.Stderr()
+	} else if code, handled := a.supervised(os.Args[1:]); handled {
+		os.Exit(code)
+	}
 	context.AfterFunc(ctx, func() {
 		stop() // a second Ctrl-C ends the program as it always does
 		a.leave()
 	})
-	os.Exit(a.run(ctx, os.Args[1:]))
+	a.record.Exit(a.run(ctx, os.Args[1:]))
 }
 
 // collectAt is how much the heap may grow before garbage is collected, in per
@@ -54,7 +60,7 @@ func (a *app) leave() {
 	a.writing.Lock()
 	a.release()
 	fmt.Fprintln(a.stderr, a.lang.Sprint(interrupted()))
-	os.Exit(exitOther)
+	a.record.Exit(exitOther)
 }
 
 // commit writes results by f, unless ctx is done; the program does not end

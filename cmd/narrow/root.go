@@ -14,6 +14,7 @@ import (
 	"narrow/diag"
 	"narrow/internal/atomicfile"
 	"narrow/internal/messages"
+	"narrow/internal/supervise"
 	"narrow/samples"
 	"narrow/strategy"
 )
@@ -26,6 +27,9 @@ type app struct {
 	lang messages.Language
 	// strict makes warnings count for the exit code.
 	strict bool
+	// record is where the command notes what it is at, for the process that
+	// watches over it; nil where none does.
+	record *supervise.Record
 	// folder is the output folder, where the command writes into one.
 	folder *atomicfile.Folder
 	// opened are the samples that are open, until the command ends.

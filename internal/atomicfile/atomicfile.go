@@ -48,6 +48,13 @@ func CheckDir(dir string) error {
 	return errors.Join(f.Close(), os.Remove(name))
 }
 
+// Missing returns the folders that [MakeDir] would make, outermost first.
+func Missing(dir string) []string { return missing(dir) }
+
+// Lock locks an open file until it is closed, or the process ends. The error
+// says that somebody else holds it, or that the file system has no locks.
+func Lock(f *os.File) error { return lockFile(f) }
+
 // missing returns those of dir and its parents that do not exist, outermost
 // first.
 func missing(dir string) []string {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Folder is a folder that files are written into.
@@ -64,9 +65,32 @@ func Hold(dir string) (*Folder, error) {
 	return f, nil
 }
 
+// Repair clears away what a process left in dir that has been killed just now.
+// A folder that another process holds is left to that one.
+func Repair(dir string) {
+	left := func(name string) bool {
+		return name == lockName || name == nextName || strings.HasPrefix(name, stagePrefix)
+	}
+	list, _ := entries(dir) // nothing is left in one that cannot be read
+	for name := range list {
+		if left(name) {
+			if f, err := Hold(dir); err == nil {
+				_ = f.Release() // what cannot be removed holds nobody off
+			}
+			break
+		}
+	}
+	sweep(dir, 0)
+}
+
+// dying is how long a killed process may hold its locks: it has memory to give
+// back first.
+const dying = 500 * time.Millisecond
+
 // acquire takes the lock.
 func (f *Folder) acquire() error {
 	path := filepath.Join(f.dir, lockName)
+	began := time.Now()
 	for range 100 {
 		if err := MakeDir(f.dir); err != nil {
 			return err
@@ -83,6 +107,10 @@ func (f *Folder) acquire() error {
 			n, _ := l.ReadAt(b, 0)
 			pid, _ := strconv.Atoi(strings.TrimSpace(string(b[:n])))
 			l.Close()
+			if time.Since(began) < dying && pid != os.Getpid() {
+				time.Sleep(dying / 20)
+				continue
+			}
 			return &BusyError{f.dir, pid}
 		}
 		// Any other error is of a file system without locks: go on without.
@@ -149,7 +177,7 @@ func anonymous(err error, below string) error {
 // writeOne writes one file, which takes a rename and no more.
 func (f *Folder) writeOne(file File) error {
 	target := filepath.Join(f.dir, file.Name)
-	sweep(f.dir)
+	sweep(f.dir, staleAfter)
 	t, err := os.CreateTemp(f.dir, tempPattern)
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", target, cannot(f.dir, err))

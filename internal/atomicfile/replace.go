@@ -254,7 +254,7 @@ func (f *Folder) recover() error {
 			err = errors.Join(err, os.RemoveAll(filepath.Join(f.dir, name)))
 		}
 	}
-	sweep(f.dir)
+	sweep(f.dir, staleAfter)
 	if err != nil {
 		return err
 	}
@@ -290,8 +290,9 @@ func (f *Folder) recover() error {
 // living one holds a lock on its own, but not in the moment it is made.
 const staleAfter = 10 * time.Second
 
-// sweep removes single temporary files in dir that nobody writes any more.
-func sweep(dir string) {
+// sweep removes single temporary files in dir that nobody writes any more, and
+// that are older than age.
+func sweep(dir string, age time.Duration) {
 	list, _ := entries(dir)
 	for name := range list {
 		if ok, err := filepath.Match(tempPattern, name); !ok || err != nil {
@@ -303,7 +304,7 @@ func sweep(dir string) {
 			continue
 		}
 		st, err := f.Stat()
-		if err == nil && st.Mode().IsRegular() && time.Since(st.ModTime()) > staleAfter && lockFile(f) == nil {
+		if err == nil && st.Mode().IsRegular() && time.Since(st.ModTime()) >= age && lockFile(f) == nil {
 			os.Remove(t)
 		}
 		f.Close()

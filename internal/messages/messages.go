@@ -48,12 +48,12 @@ func FromEnv(getenv func(string) string) Language {
 	return English
 }
 
-// Sprint returns t in the language l.
+// Sprint returns t in the language l, fit to be printed: see [diag.Tame].
 func (l Language) Sprint(t diag.Text) string {
 	if l == Chinese {
-		return t.Render(chinese)
+		return diag.Tame(t.Render(chinese))
 	}
-	return t.String()
+	return diag.Tame(t.String())
 }
 
 // chinese returns the Chinese form of a format; a format without one, which the
