@@ -16,6 +16,7 @@ import (
 	"narrow/export"
 	"narrow/graph"
 	"narrow/graph/onnx"
+	"narrow/internal/scratch"
 )
 
 // Format is the format of a [Comparison] in JSON.
@@ -224,11 +225,15 @@ func (r *Row) export(c *narrow.Calibrated, opts export.Options) error {
 
 // sizeOf writes a network where nobody sees it and returns what it takes.
 func sizeOf(m *graph.Model) (int64, error) {
-	dir, err := os.MkdirTemp("", "narrow-compare-")
+	scratch, err := scratch.New()
 	if err != nil {
 		return 0, fmt.Errorf("exporting: %w", err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = scratch.Remove() }() // what stays, the next run clears away
+	dir := filepath.Join(scratch.Path, "exported")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return 0, fmt.Errorf("exporting: %w", err)
+	}
 	if err := onnx.Save(m, filepath.Join(dir, "model.onnx")); err != nil {
 		return 0, fmt.Errorf("exporting: %w", err)
 	}

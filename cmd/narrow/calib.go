@@ -11,7 +11,6 @@ import (
 	"narrow/calibrate"
 	"narrow/diag"
 	"narrow/engine"
-	"narrow/engine/ort"
 	"narrow/samples"
 	"narrow/strategy"
 )
@@ -98,7 +97,7 @@ type calibJob struct {
 	model    *narrow.Model
 	resolved *narrow.Resolved
 	set      *samples.Set
-	engine   *ort.Runner
+	engine   *watchedEngine
 	seconds  float64
 }
 
@@ -152,7 +151,7 @@ func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
 		}
 	}
 	if f.stats.from == "" {
-		if job.engine, err = f.engine(); err != nil {
+		if job.engine, err = f.engine(a); err != nil {
 			return nil, err
 		}
 	}

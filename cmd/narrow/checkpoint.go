@@ -63,7 +63,8 @@ func (f *checkpointFlags) checkFile() error {
 // remove takes the file away once the result is written.
 func (f *checkpointFlags) remove() {
 	if f.file != "" {
-		os.Remove(f.file) // a stale one is of the same calibration, and does no harm
+		os.Remove(f.file)                      // a stale one is of the same calibration, and does no harm
+		atomicfile.Sweep(filepath.Dir(f.file)) // what was being written when this calibration was killed
 	}
 }
 

@@ -103,7 +103,7 @@ func (a *app) compare(c *cobra.Command, f *compareFlags, files []string) error {
 	if err != nil {
 		return err
 	}
-	engine, err := f.engine()
+	engine, err := f.engine(a)
 	if err != nil {
 		return err
 	}

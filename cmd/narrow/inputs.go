@@ -201,7 +201,7 @@ func (a *app) openSamples(f *inputFlags, m *narrow.Model) (*samples.Set, error) 
 }
 
 // engine opens ONNX Runtime.
-func (f *inputFlags) engine() (*ort.Runner, error) {
+func (f *inputFlags) engine(a *app) (*watchedEngine, error) {
 	path, err := ortlib.Find(f.ortLib)
 	if err != nil {
 		var nf *ortlib.NotFoundError
@@ -210,7 +210,12 @@ func (f *inputFlags) engine() (*ort.Runner, error) {
 		}
 		return nil, err
 	}
-	return ort.Open(path)
+	a.step(diag.Textf("loading ONNX Runtime from %s", path))
+	r, err := ort.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return &watchedEngine{Runner: r, a: a}, nil
 }
 
 // cores returns how many threads will share the work.

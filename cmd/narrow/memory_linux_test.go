@@ -10,6 +10,7 @@ import (
 
 	"narrow/graph/graphtext"
 	"narrow/graph/onnx"
+	"narrow/internal/supervise"
 )
 
 // TestMaxMemory: a process stays below --max-memory, with the batch size that
@@ -114,6 +115,7 @@ func heavy() string {
 func measured(t *testing.T, args string) (megabytes, code int, stderr string) {
 	t.Helper()
 	c, out := narrowCommand(args)
+	c.Env = append(os.Environ(), supervise.Env+"=off") // the process that works
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -196,7 +196,7 @@ func (a *app) measure(ctx context.Context, f *inputFlags, m *measureFlags, page 
 	if err != nil {
 		return err
 	}
-	engine, err := f.engine()
+	engine, err := f.engine(a)
 	if err != nil {
 		return err
 	}

@@ -146,7 +146,7 @@ func (a *app) search(c *cobra.Command, f *searchFlags) error {
 	if err := j.openSamples(); err != nil {
 		return err
 	}
-	engine, err := f.engine()
+	engine, err := f.engine(a)
 	if err != nil {
 		return err
 	}

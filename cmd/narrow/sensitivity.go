@@ -109,7 +109,7 @@ func (a *app) calibrationOf(c *cobra.Command, f *sensitivityFlags) (*narrow.Cali
 	if err != nil {
 		return nil, nil, err
 	}
-	engine, err := f.engine()
+	engine, err := f.engine(a)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -121,7 +121,7 @@ func (a *app) calibrationOf(c *cobra.Command, f *sensitivityFlags) (*narrow.Cali
 
 // sensitivity ranks the layers.
 func (a *app) sensitivity(ctx context.Context, f *sensitivityFlags, c *narrow.Calibrated, set *samples.Set) (*inspect.Ranking, error) {
-	engine, err := f.engine()
+	engine, err := f.engine(a)
 	if err != nil {
 		return nil, err
 	}

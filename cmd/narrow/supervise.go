@@ -11,6 +11,7 @@ import (
 
 	"narrow/diag"
 	"narrow/internal/atomicfile"
+	"narrow/internal/printable"
 	"narrow/internal/scratch"
 	"narrow/internal/supervise"
 )
@@ -47,7 +48,7 @@ func (a *app) supervised(args []string) (code int, handled bool) {
 	}
 	if end.Done {
 		if end.Said != "" { // native code that had something to say, and went on
-			fmt.Fprint(a.stderr, diag.Tame(end.Said))
+			fmt.Fprint(a.stderr, printable.Text(end.Said))
 		}
 		return end.Code, true
 	}
@@ -92,33 +93,33 @@ func flagValue(c *cobra.Command, name string) string {
 	return ""
 }
 
-// crashText tells of a child that crashed, in one line: the model, what it was
-// doing, and what to do.
+// crashText tells of a child that crashed, in one line: what it was doing, the
+// model, and what to do.
 func crashText(e *supervise.End, model string) diag.Text {
 	where := diag.Textf("at its start")
 	switch {
 	case e.Node != "":
-		where = diag.Textf("while it was %s, after node %q", diag.Verbatim(e.Step), e.Node)
+		where = diag.Textf("while %s, after node %q", diag.Verbatim(e.Step), e.Node)
 	case e.Step != "":
-		where = diag.Textf("while it was %s", diag.Verbatim(e.Step))
+		where = diag.Textf("while %s", diag.Verbatim(e.Step))
 	}
 	if model != "" {
 		where = diag.Textf("%s (model %s)", where, model)
 	}
-	again := diag.Textf("%s=off shows where", supervise.Env)
 	switch e.Crash.Cause {
 	case supervise.Memory:
 		return diag.Textf("narrow: there was not enough memory %s: try --batch-size 1, or a machine with more", where)
 	case supervise.Killed:
-		return diag.Textf("narrow: the working process was killed %s: by the system if memory ran out (then try --batch-size 1), or by somebody", where)
+		return diag.Textf("narrow: its working process was killed %s: by the system if memory ran out (then try --batch-size 1), or by somebody", where)
 	case supervise.Native:
-		return diag.Textf("narrow: ONNX Runtime crashed (%s) %s: it cannot run this network; check it with onnx.checker, or take out the node (%s)", e.Crash.Signal, where, again)
+		return diag.Textf("narrow: ONNX Runtime crashed (%s) %s: it cannot run this network; look for what is odd there, such as empty tensors (%s=off shows the stack)",
+			e.Crash.Signal, where, supervise.Env)
 	}
 	said := e.Crash.Text
 	if said == "" {
 		said = e.Crash.Signal
 	}
-	return diag.Textf("narrow: narrow itself crashed %s: %s: please report it with the model (%s)", where, said, again)
+	return diag.Textf("narrow: a mistake in narrow ended it %s: %s: please report it with the model (%s=off shows the stack)", where, said, supervise.Env)
 }
 
 // step notes what is being done, for the message if it ends in a crash.

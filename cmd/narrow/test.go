@@ -159,7 +159,7 @@ func (a *app) openExported(c *narrow.Calibrated, dir string, form export.Form) (
 
 // test runs the float and the quantized network over the samples.
 func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set *samples.Set, saveOutput string, how tested) (*calibrate.Result, error) {
-	runner, err := f.engine()
+	runner, err := f.engine(a)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"narrow/engine"
 	"narrow/engine/ort/internal/capi"
 	"narrow/graph"
+	"narrow/internal/scratch"
 )
 
 // ONNX Runtime computes convolutions on channels in blocks of 8 or 16 (NCHWc),
@@ -38,14 +39,15 @@ func (r *Runner) loadBlocked(ctx context.Context, p *prepared, opts engine.LoadO
 	if standIns == 0 {
 		return nil, nil, errNotBlocked
 	}
-	dir, err := os.MkdirTemp("", "narrow-*")
+	scratch, err := scratch.New()
 	if err != nil {
 		return nil, nil, err
 	}
+	dir := scratch.Path
 	// The second session maps the weights from there; a mapped file may be
 	// removed wherever the system allows it, and where not this is a temporary
 	// folder after all.
-	defer os.RemoveAll(dir)
+	defer func() { _ = scratch.Remove() }() // what stays, the next run clears away
 
 	first := cfg
 	first.Optimized = filepath.Join(dir, "blocked.onnx")

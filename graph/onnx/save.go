@@ -14,6 +14,7 @@ import (
 
 	"narrow/graph"
 	pb "narrow/graph/onnx/internal/onnxpb"
+	"narrow/internal/atomicfile"
 )
 
 // SaveOption changes how [Save] writes a model.
@@ -77,7 +78,7 @@ func Save(m *graph.Model, path string, options ...SaveOption) error {
 // writeFile lets write fill a new file beside path, then gives it that name.
 // On any error no file is left behind and what path held stays.
 func writeFile(path string, write func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
+	f, err := atomicfile.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
 	if err != nil {
 		return rootCause(err)
 	}
@@ -88,9 +89,6 @@ func writeFile(path string, write func(io.Writer) error) (err error) {
 		}
 	}()
 	if err = write(f); err != nil {
-		return rootCause(err)
-	}
-	if err = f.Chmod(0o644); err != nil {
 		return rootCause(err)
 	}
 	// Without this a crash of the machine could leave the name and no content.

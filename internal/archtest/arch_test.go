@@ -29,23 +29,26 @@ var house = map[string]struct {
 	"internal/ortlib":     {0, nil},
 	"internal/atomicfile": {0, nil},
 	"internal/progress":   {0, nil},
+	"internal/supervise":  {0, nil},
+	"internal/printable":  {0, nil},
 	"internal/bounded":    {0, nil},
 	"internal/recorded":   {0, nil},
 
 	"strategy":          {1, []string{"diag", "scheme"}},
-	"internal/messages": {1, []string{"diag"}},
+	"internal/messages": {1, []string{"diag", "internal/printable"}},
+	"internal/scratch":  {1, []string{"internal/atomicfile"}},
 	"graph":             {0, nil},
 	"calibrate/observe": {1, []string{"internal/kernel", "scheme"}},
 	"internal/setup":    {1, []string{"internal/ortlib"}},
 
-	"graph/onnx":      {2, []string{"graph", "diag"}},
+	"graph/onnx":      {2, []string{"graph", "diag", "internal/atomicfile"}},
 	"graph/op":        {1, []string{"graph"}},
 	"graph/graphtext": {1, []string{"graph"}}, // for tests
 	"graph/infer":     {2, []string{"graph", "graph/op"}},
 	"graph/names":     {2, []string{"graph", "strategy", "diag", "scheme"}},
 	"engine":          {2, []string{"graph"}},
 
-	"engine/ort": {3, []string{"graph", "graph/onnx", "engine", "internal/ortlib"}},
+	"engine/ort": {3, []string{"graph", "graph/onnx", "engine", "internal/ortlib", "internal/scratch"}},
 	"samples":    {3, []string{"diag", "graph", "engine"}},
 
 	"internal/broken": {3, []string{"graph", "graph/onnx", "graph/graphtext"}},
@@ -68,7 +71,7 @@ var house = map[string]struct {
 	"internal/parity":  {6, nil},
 	"internal/testnet": {7, []string{".", "strategy", "graph", "graph/onnx", "graph/graphtext", "engine", "engine/ort"}}, // for tests
 
-	"compare": {7, []string{".", "diag", "scheme", "strategy", "graph", "graph/onnx", "engine", "plan", "calibrate", "cost", "export"}},
+	"compare": {7, []string{".", "diag", "scheme", "strategy", "graph", "graph/onnx", "engine", "plan", "calibrate", "cost", "export", "internal/scratch"}},
 	"inspect": {7, []string{
 		".", "scheme", "graph", "graph/infer", "engine", "plan", "calibrate", "calibrate/observe", "internal/kernel",
 	}},
@@ -86,7 +89,7 @@ var outside = map[string][]string{
 	"github.com/spf13/cobra":            {"cmd"},
 	"github.com/spf13/pflag":            {"cmd"},
 	"golang.org/x/image":                {"samples"},
-	"golang.org/x/sys":                  {"internal/kernel", "internal/atomicfile", "engine/ort", "cmd"},
+	"golang.org/x/sys":                  {"internal/kernel", "internal/atomicfile", "internal/supervise", "engine/ort", "cmd"},
 	"golang.org/x/term":                 {"cmd", "internal/progress"},
 	"github.com/schollz/progressbar":    {"internal/progress"},
 	"github.com/rogpeppe/go-internal":   {"cmd"},

@@ -12,8 +12,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 )
 
 // File is one file to write: its name in the folder, and who writes it.
@@ -40,12 +43,26 @@ func CheckDir(dir string) error {
 	if err := MakeDir(dir); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, tempPattern)
+	f, err := CreateTemp(dir, tempPattern)
 	if err != nil {
 		return cannot(dir, err)
 	}
 	name := f.Name()
 	return errors.Join(f.Close(), os.Remove(name))
+}
+
+// CreateTemp makes a new file in dir, as [os.CreateTemp] does, but one that
+// others may read as far as the user's umask lets them: it is to become a
+// result.
+func CreateTemp(dir, pattern string) (*os.File, error) {
+	prefix, suffix, _ := strings.Cut(pattern, "*")
+	for try := 0; ; try++ {
+		path := filepath.Join(dir, prefix+strconv.FormatUint(uint64(rand.Uint32()), 10)+suffix)
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+		if !errors.Is(err, fs.ErrExist) || try > 1000 {
+			return f, err
+		}
+	}
 }
 
 // Missing returns the folders that [MakeDir] would make, outermost first.
@@ -132,7 +149,7 @@ func Write(dir string, files ...File) (err error) {
 
 // WriteNew writes a file that is not there yet, through to the disk.
 func WriteNew(path string, write func(io.Writer) error) error {
-	t, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	t, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
 	if err != nil {
 		return err
 	}

@@ -80,8 +80,11 @@ func Repair(dir string) {
 			break
 		}
 	}
-	sweep(dir, 0)
+	Sweep(dir)
 }
+
+// Sweep removes files that a killed process was writing in dir.
+func Sweep(dir string) { sweep(dir, 0) }
 
 // dying is how long a killed process may hold its locks: it has memory to give
 // back first.
@@ -178,16 +181,12 @@ func anonymous(err error, below string) error {
 func (f *Folder) writeOne(file File) error {
 	target := filepath.Join(f.dir, file.Name)
 	sweep(f.dir, staleAfter)
-	t, err := os.CreateTemp(f.dir, tempPattern)
+	t, err := CreateTemp(f.dir, tempPattern)
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", target, cannot(f.dir, err))
 	}
 	_ = lockFile(t) // tells others that somebody writes it; see sweep
-	err = finish(t, file.Write)
-	if err == nil {
-		err = os.Chmod(t.Name(), 0o644)
-	}
-	if err == nil {
+	if err = finish(t, file.Write); err == nil {
 		if err = os.Rename(t.Name(), target); err == nil {
 			return nil
 		}

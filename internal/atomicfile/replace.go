@@ -288,7 +288,7 @@ func (f *Folder) recover() error {
 
 // staleAfter is how old a temporary file must be to be a dead process's: a
 // living one holds a lock on its own, but not in the moment it is made.
-const staleAfter = 10 * time.Second
+const staleAfter = 2 * time.Second
 
 // sweep removes single temporary files in dir that nobody writes any more, and
 // that are older than age.

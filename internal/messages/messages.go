@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"narrow/diag"
+	"narrow/internal/printable"
 )
 
 // Language is one that narrow can speak. The zero value is invalid.
@@ -48,12 +49,12 @@ func FromEnv(getenv func(string) string) Language {
 	return English
 }
 
-// Sprint returns t in the language l, fit to be printed: see [diag.Tame].
+// Sprint returns t in the language l, fit to be printed: see [printable.Text].
 func (l Language) Sprint(t diag.Text) string {
 	if l == Chinese {
-		return diag.Tame(t.Render(chinese))
+		return printable.Text(t.Render(chinese))
 	}
-	return diag.Tame(t.String())
+	return printable.Text(t.String())
 }
 
 // chinese returns the Chinese form of a format; a format without one, which the

@@ -462,4 +462,20 @@ var zh = map[string]string{
 	"In one run of the network: %s.":                                                                                     "网络运行一次即可同时校准：%s。",
 	"By a run of its own: %s, since no other strategy rewrites the network in the same way and watches the same values.": "单独运行：%s，因为没有其他策略以同样方式改写网络并观察同样的值。",
 	"Not among the multiply-adds: %s.":                                                                                   "乘加次数未计入：%s。",
+
+	"--propagate progressive is a part of --accuracy guide and does not go with --accuracy high: leave one of them out": "--propagate progressive 属于 --accuracy guide，不能与 --accuracy high 同时使用：请去掉其中一个",
+
+	// A command whose working process crashed.
+	"loading ONNX Runtime from %s":                                "从 %s 加载 ONNX Runtime",
+	"loading the network into ONNX Runtime":                       "将网络加载到 ONNX Runtime",
+	"loading the network, of one node %q (%s), into ONNX Runtime": "将网络（仅一个节点 %q，%s）加载到 ONNX Runtime",
+	"running the network":                                         "运行网络",
+	"at its start":                                                "在启动时",
+	"while %s":                                                    "在%s时",
+	"while %s, after node %q":                                     "在%s时（在节点 %q 之后）",
+	"%s (model %s)":                                               "%s（模型 %s）",
+	"narrow: there was not enough memory %s: try --batch-size 1, or a machine with more":                                                           "narrow：%s内存不足：请尝试 --batch-size 1，或使用内存更大的机器",
+	"narrow: its working process was killed %s: by the system if memory ran out (then try --batch-size 1), or by somebody":                         "narrow：工作进程%s被终止：可能是系统因内存耗尽所为（请尝试 --batch-size 1），也可能是人为终止",
+	"narrow: ONNX Runtime crashed (%s) %s: it cannot run this network; look for what is odd there, such as empty tensors (%s=off shows the stack)": "narrow：ONNX Runtime 崩溃（%s），%s：它无法运行该网络；请检查其中的异常之处，例如空张量（设置 %s=off 可查看调用栈）",
+	"narrow: a mistake in narrow ended it %s: %s: please report it with the model (%s=off shows the stack)":                                        "narrow：narrow 自身的错误使其%s终止：%s：请附上模型报告此问题（设置 %s=off 可查看调用栈）",
 }

@@ -46,7 +46,7 @@ func New() (*Dir, error) {
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(path))
 	}
-	_ = atomicfile.Lock(lock) // a file system without locks: the folder looks dead once it is settled
+	_ = atomicfile.Lock(lock) // on a file system without locks nobody clears it away
 	return &Dir{path, lock}, nil
 }
 

@@ -1,4 +1,4 @@
-package diag
+package printable
 
 import (
 	"strings"
@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-func TestTame(t *testing.T) {
+func TestText(t *testing.T) {
 	long := strings.Repeat("a", 100_000)
 	for _, tt := range []struct{ in, want string }{
 		{"node \"conv\" (Conv): all is well\n\tline 2", "node \"conv\" (Conv): all is well\n\tline 2"},
@@ -18,25 +18,25 @@ func TestTame(t *testing.T) {
 		{strings.Repeat("模型的层。", 100), strings.Repeat("模型的层。", 100)},
 		{strings.Repeat("word ", 1000), strings.Repeat("word ", 1000)},
 	} {
-		if got := Tame(tt.in); got != tt.want {
-			t.Errorf("Tame(%.60q) = %.400q, want %.400q", tt.in, got, tt.want)
+		if got := Text(tt.in); got != tt.want {
+			t.Errorf("Text(%.60q) = %.400q, want %.400q", tt.in, got, tt.want)
 		}
 	}
-	if got := Printable("x\ny\x1b" + long); strings.ContainsAny(got, "\n\x1b") || utf8.RuneCountInString(got) != longest {
-		t.Errorf("Printable gives %q", got)
+	if got := Name("x\ny\x1b" + long); strings.ContainsAny(got, "\n\x1b") || utf8.RuneCountInString(got) != longest {
+		t.Errorf("Name gives %q", got)
 	}
 }
 
-// FuzzTame: whatever a file holds, a message has no control characters, and no
+// FuzzText: whatever a file holds, a message has no control characters, and no
 // word that fills a screen.
-func FuzzTame(f *testing.F) {
+func FuzzText(f *testing.F) {
 	f.Add("a \"b c\" \x1b[0m\n", 3)
 	f.Add("\"\\\"", 300)
 	f.Fuzz(func(t *testing.T, s string, n int) {
 		if n > 0 && n < 1000 && len(s) < 1000 {
 			s = strings.Repeat(s, n)
 		}
-		got := Tame(s)
+		got := Text(s)
 		if !plain(escape(got, true)) && escape(got, true) != got {
 			t.Errorf("%q has control characters", got)
 		}

@@ -1,4 +1,7 @@
-package diag
+// Package printable makes what comes from files fit to be printed: strings come
+// in, and out come strings that do nothing to a terminal and do not fill a
+// screen.
+package printable
 
 import (
 	"strconv"
@@ -11,15 +14,15 @@ import (
 // any length.
 const longest = 200
 
-// Printable returns s, which comes from a file, in a form that does nothing to
+// Name returns s, which comes from a file, in a form that does nothing to
 // a terminal: control characters are escaped, line breaks too, and the middle
 // of long ones is left out.
-func Printable(s string) string { return cut(escape(s, false)) }
+func Name(s string) string { return cut(escape(s, false)) }
 
-// Tame returns a message fit to be printed: what [Printable] does to names, it
+// Text returns a message fit to be printed: what [Name] does to names, it
 // does to everything in it that is quoted or that no blank divides. Line
 // breaks and tabs stay: messages have their own.
-func Tame(s string) string {
+func Text(s string) string {
 	if len(s) <= longest && plain(s) {
 		return s
 	}
