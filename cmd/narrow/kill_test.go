@@ -195,12 +195,14 @@ func TestKill(t *testing.T) {
 // childOf returns the process in which a supervised command works, 0 where there
 // is none, or where the system does not tell.
 func childOf(pid int) int {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	if err != nil {
-		return 0
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, list := range lists {
+		data, _ := os.ReadFile(list) // a thread may have ended
+		if child, err := strconv.Atoi(strings.TrimSpace(string(data))); err == nil {
+			return child
+		}
 	}
-	child, _ := strconv.Atoi(strings.TrimSpace(string(data)))
-	return child
+	return 0
 }
 
 // TestSecondRun: a second process is told of the first one and who it is; one

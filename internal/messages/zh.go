@@ -463,8 +463,6 @@ var zh = map[string]string{
 	"By a run of its own: %s, since no other strategy rewrites the network in the same way and watches the same values.": "单独运行：%s，因为没有其他策略以同样方式改写网络并观察同样的值。",
 	"Not among the multiply-adds: %s.":                                                                                   "乘加次数未计入：%s。",
 
-	"--propagate progressive is a part of --accuracy guide and does not go with --accuracy high: leave one of them out": "--propagate progressive 属于 --accuracy guide，不能与 --accuracy high 同时使用：请去掉其中一个",
-
 	// A command whose working process crashed.
 	"loading ONNX Runtime from %s":                                "从 %s 加载 ONNX Runtime",
 	"loading the network into ONNX Runtime":                       "将网络加载到 ONNX Runtime",
