@@ -23,14 +23,6 @@ const (
 // ParseAccuracy reads "guide" (also "") or "high".
 func ParseAccuracy(s string) (Accuracy, error) { return scheme.ParseAccuracy(s) }
 
-// saved is how a result folder tells a.
-func saved(a Accuracy) string {
-	if a == High {
-		return a.String()
-	}
-	return ""
-}
-
 // refine does what [High] asks of a calibration, where r was resolved for it.
 func (r *Resolved) refine(ctx context.Context, c *calibrate.Calibrated, run engine.Runner, in engine.Batches, opts calibrate.Options) error {
 	if r.Accuracy != High {

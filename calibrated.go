@@ -19,21 +19,17 @@ type Calibrated struct {
 	*Resolved
 	// Result holds the encodings.
 	Result *calibrate.Calibrated
-	// SamplesSHA256 is the hash of the samples, "" where nobody told it.
-	SamplesSHA256 string
-	// saved is what Load read: written again, its reasons still name the lines
-	// of the strategy file and not of quant_info.json.
-	saved *export.QuantInfo
 }
 
 // Calibrate runs the batches through the network and finds the scales; for
-// [High] it goes through them twice.
+// [High] it goes through them twice. Of opts.Source the caller gives the
+// samples' hash.
 func (r *Resolved) Calibrate(ctx context.Context, run engine.Runner, in engine.Batches, opts calibrate.Options) (*Calibrated, error) {
 	opts, err := r.propagation(opts)
 	if err != nil {
 		return nil, fmt.Errorf("calibrating %s: %w", r.Model.Path, err)
 	}
-	c, err := calibrate.Calibrate(ctx, r.Plan, run, in, opts)
+	c, err := calibrate.Calibrate(ctx, r.Plan, run, in, r.sourced(opts))
 	if err != nil {
 		return nil, fmt.Errorf("calibrating %s: %w", r.Model.Path, err)
 	}
@@ -43,9 +39,16 @@ func (r *Resolved) Calibrate(ctx context.Context, run engine.Runner, in engine.B
 	return &Calibrated{Resolved: r, Result: c}, nil
 }
 
+// sourced completes what options say of the calibration.
+func (r *Resolved) sourced(opts calibrate.Options) calibrate.Options {
+	opts.Source.ModelPath, opts.Source.ModelSHA256, opts.Source.Version = r.Model.Path, r.Model.SHA256, Version()
+	opts.Accuracy = r.Accuracy
+	return opts
+}
+
 // Loaded reports whether [Load] read c. The reasons of its plan then name the
 // lines of the strategy in quant_info.json, not those of the author's file.
-func (c *Calibrated) Loaded() bool { return c.saved != nil }
+func (c *Calibrated) Loaded() bool { return c.Result.Reasons != nil }
 
 // Encoding returns how a tensor of the plan is quantized.
 func (c *Calibrated) Encoding(name string, kind scheme.Kind) (scheme.Encoding, bool) {
@@ -77,7 +80,7 @@ func (c *Calibrated) Test(ctx context.Context, run engine.Runner, in engine.Batc
 // DequantizeLinear around what the plan quantizes. The findings say what the
 // format could not hold.
 func (c *Calibrated) Export(opts export.Options) (*graph.Model, diag.List, error) {
-	m, list, err := export.QDQ(c.exportInput(), opts)
+	m, list, err := export.QDQ(c.Result, opts)
 	if err != nil {
 		return nil, list, fmt.Errorf("exporting %s: %w", c.Model.Path, err)
 	}
@@ -87,7 +90,7 @@ func (c *Calibrated) Export(opts export.Options) (*graph.Model, diag.List, error
 // StoredBiases returns the biases that an export with opts stores otherwise than
 // they were calibrated, for [calibrate.TestOptions].
 func (c *Calibrated) StoredBiases(opts export.Options) (map[*plan.Tensor][]float32, error) {
-	stored, err := export.StoredBiases(c.exportInput(), opts)
+	stored, err := export.StoredBiases(c.Result, opts)
 	if err != nil {
 		return nil, fmt.Errorf("exporting %s: %w", c.Model.Path, err)
 	}
@@ -96,23 +99,9 @@ func (c *Calibrated) StoredBiases(opts export.Options) (map[*plan.Tensor][]float
 
 // ExportVAI returns the encodings as vai_q_pytorch's own quant_info.json.
 func (c *Calibrated) ExportVAI() ([]byte, error) {
-	data, err := export.VAI(c.exportInput())
+	data, err := export.VAI(c.Result)
 	if err != nil {
 		return nil, fmt.Errorf("exporting %s: %w", c.Model.Path, err)
 	}
 	return data, nil
-}
-
-func (c *Calibrated) exportInput() export.Input {
-	ties := make(map[*plan.Tensor]export.Ties, len(c.Result.Ties))
-	for t, n := range c.Result.Ties {
-		ties[t] = export.Ties(n)
-	}
-	return export.Input{
-		Plan: c.Plan, Encodings: c.Result.Encodings, Bias: c.Result.Bias, Weights: c.Result.Weights, Ties: ties,
-		ModelPath: c.Model.Path, ModelSHA256: c.Model.SHA256,
-		Samples:   export.Samples{Count: c.Result.Samples, Batches: c.Result.Batches, SHA256: c.SamplesSHA256},
-		Accuracy:  saved(c.Accuracy),
-		Propagate: c.Result.Propagate.String(), Version: Version(),
-	}
 }

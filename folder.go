@@ -16,9 +16,9 @@ import (
 
 // Names of the files in a result folder.
 const (
-	QuantInfoFile = "quant_info.json"
-	BiasCorrFile  = "bias_corr.json"
-	TiesFile      = "ties.json"
+	QuantInfoFile = export.QuantInfoFile
+	BiasCorrFile  = export.BiasCorrFile
+	TiesFile      = export.TiesFile
 )
 
 // Save writes [Calibrated.Files] into dir, all or none of them. Another process
@@ -42,34 +42,7 @@ func (c *Calibrated) Save(dir string) error {
 // Files returns what a result folder holds of the calibration, by file name:
 // quant_info.json, bias_corr.json, ties.json (how often round modes differ from
 // half_even) and the listing <Model>.py. They belong together.
-func (c *Calibrated) Files() (map[string][]byte, error) {
-	in := c.exportInput()
-	q := c.saved
-	if q == nil {
-		var err error
-		if q, err = export.NewQuantInfo(in); err != nil {
-			return nil, fmt.Errorf("model %s: %w", c.Model.Path, err)
-		}
-	}
-	info, err := q.Marshal()
-	if err != nil {
-		return nil, fmt.Errorf("writing %s: %w", QuantInfoFile, err)
-	}
-	corr, err := c.Result.BiasCorrection()
-	if err != nil {
-		return nil, err
-	}
-	bias, err := export.MarshalBiasCorr(corr)
-	if err != nil {
-		return nil, fmt.Errorf("writing %s: %w", BiasCorrFile, err)
-	}
-	ties, err := c.marshalTies()
-	if err != nil {
-		return nil, err
-	}
-	name, listing := export.Listing(in)
-	return map[string][]byte{name: listing, BiasCorrFile: bias, TiesFile: ties, QuantInfoFile: info}, nil
-}
+func (c *Calibrated) Files() (map[string][]byte, error) { return export.Files(c.Result) }
 
 // Load reads a calibration of m that [Calibrated.Save] wrote into dir. With s
 // set, the calibration must be by that strategy.
@@ -112,37 +85,11 @@ func Load(dir string, m *Model, s *strategy.Strategy) (*Calibrated, diag.List, e
 	if err := list.Err(); err != nil {
 		return nil, list, err
 	}
-	encodings, err := q.Apply(r.Plan)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", file, err)
-	}
-	weights, err := q.RefinedWeights(r.Plan)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", file, err)
-	}
-	biasFile := filepath.Join(dir, BiasCorrFile)
-	if files[BiasCorrFile] == nil {
-		return nil, nil, fmt.Errorf("%s is missing beside %s: calibrate again", biasFile, QuantInfoFile)
-	}
-	corr, err := export.ReadBiasCorr(biasFile, files[BiasCorrFile])
+	res, err := q.Restore(r.Plan, r.sourced(calibrate.Options{}).Source, dir, files)
 	if err != nil {
 		return nil, nil, err
 	}
-	ties, err := readTies(filepath.Join(dir, TiesFile), files[TiesFile], r.Plan)
-	if err != nil {
-		return nil, nil, err
-	}
-	how, err := calibrate.ParsePropagation(q.Propagate)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", file, err)
-	}
-	res, err := calibrate.Restore(r.Plan, calibrate.Restored{
-		Encodings: encodings, BiasCorrection: corr, Weights: weights, Ties: ties, Samples: q.Samples.Count, Batches: q.Samples.Batches, Propagate: how,
-	})
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", file, err)
-	}
-	return &Calibrated{Resolved: r, Result: res, SamplesSHA256: q.Samples.SHA256, saved: q}, list, nil
+	return &Calibrated{Resolved: r, Result: res}, list, nil
 }
 
 // StrategyMismatchError says that a calibration was made by another strategy.

@@ -97,11 +97,12 @@ func (r *Resolved) CalibrateStats(s *calibrate.Stats, samplesSHA256 string, opts
 	if network != in.NetworkSHA256 {
 		return nil, &StatsMismatchError{r.otherNetwork(in)}
 	}
-	c, err := calibrate.CalibrateStats(r.Plan, s, opts)
+	opts.Source.SamplesSHA256 = in.SamplesSHA256
+	c, err := calibrate.CalibrateStats(r.Plan, s, r.sourced(opts))
 	if err != nil {
 		return nil, fmt.Errorf("calibrating %s: %w", r.Model.Path, err)
 	}
-	return &Calibrated{Resolved: r, Result: c, SamplesSHA256: in.SamplesSHA256}, nil
+	return &Calibrated{Resolved: r, Result: c}, nil
 }
 
 // otherNetwork says by which switches the networks differ.

@@ -102,7 +102,7 @@ func TestFromStatsEqualsFreshRun(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			fresh.SamplesSHA256 = hash
+			fresh.Result.SamplesSHA256 = hash
 			quick, err := r.CalibrateStats(stats, "", calibrate.Options{})
 			if err != nil {
 				t.Fatal(err)
@@ -159,8 +159,8 @@ func TestStatsRefused(t *testing.T) {
 		switch {
 		case tt.want == "" && err != nil:
 			t.Errorf("%s: %v", tt.what, err)
-		case tt.want == "" && c.SamplesSHA256 != "aa":
-			t.Errorf("%s: the samples' hash is %q", tt.what, c.SamplesSHA256)
+		case tt.want == "" && c.Result.SamplesSHA256 != "aa":
+			t.Errorf("%s: the samples' hash is %q", tt.what, c.Result.SamplesSHA256)
 		case tt.want != "" && (!errors.As(err, &mismatch) || !strings.Contains(err.Error(), tt.want)):
 			t.Errorf("%s: error %v, want one about %q", tt.what, err, tt.want)
 		}
@@ -194,7 +194,7 @@ func TestStatsOfInvalidSamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fresh.SamplesSHA256 = "aa"
+	fresh.Result.SamplesSHA256 = "aa"
 	quick, err := r.CalibrateStats(stats, "", skip)
 	if err != nil {
 		t.Fatal(err)

@@ -37,7 +37,7 @@ func CalibrateTogether(ctx context.Context, run engine.Runner, rs []*Resolved, i
 			alike, plans = append(alike, i), append(plans, r.Plan)
 		}
 	}
-	done, err := calibrate.CalibrateTogether(ctx, plans, run, in, opts)
+	done, err := calibrate.CalibrateTogether(ctx, plans, run, in, rs[0].sourced(opts))
 	if err != nil {
 		return nil, fmt.Errorf("calibrating %s: %w", rs[0].Model.Path, err)
 	}

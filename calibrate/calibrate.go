@@ -50,8 +50,22 @@ func ParsePropagation(s string) (Propagation, error) {
 	return 0, fmt.Errorf("propagation is %q: it must be progressive or float", s)
 }
 
+// Source says what a calibration is of. It stays with the result.
+type Source struct {
+	// ModelPath is the model's file as it was given; ModelSHA256 the SHA-256
+	// of its bytes in hex.
+	ModelPath, ModelSHA256 string
+	// SamplesSHA256 is over the samples' elements, in hex; "" where nobody told it.
+	SamplesSHA256 string
+	// Version is narrow's version.
+	Version string
+}
+
 // Options say how to calibrate.
 type Options struct {
+	Source Source
+	// Accuracy is what the plan was made for; [scheme.Guide] unless set.
+	Accuracy scheme.Accuracy
 	// Propagate is Progressive unless set.
 	Propagate Propagation
 	// Threads is how many threads share the work; 0 means one per core.
@@ -81,10 +95,12 @@ func (o Options) threads() int {
 	return runtime.GOMAXPROCS(0)
 }
 
-// Calibrated is a plan with an encoding for every tensor. Only [Calibrate] and
-// [Restore] make one.
+// Calibrated is a plan with an encoding for every tensor: what exporters take.
+// [Calibrate] makes it, and package export reads a saved one.
 type Calibrated struct {
-	Plan *plan.Plan
+	Source
+	Accuracy scheme.Accuracy
+	Plan     *plan.Plan
 	// Encodings has one entry per tensor of the plan.
 	Encodings map[*plan.Tensor]scheme.Encoding
 	// Bias holds the corrected float values of the biases that bias correction
@@ -101,6 +117,9 @@ type Calibrated struct {
 	Samples   int
 	Batches   int
 	Propagate Propagation
+	// Reasons tell, for a calibration that was saved, where each tensor's
+	// settings came from; nil means that the plan tells.
+	Reasons map[*plan.Tensor][]string
 	// Invalid counts the tensors that were passed over since they held NaN or
 	// Inf, over all batches.
 	Invalid int
@@ -161,10 +180,13 @@ func newCalibration(p *plan.Plan, opts Options) (*calibration, error) {
 	if opts.Propagate == 0 {
 		opts.Propagate = Progressive
 	}
+	if opts.Accuracy == 0 {
+		opts.Accuracy = scheme.Guide
+	}
 	c := &calibration{
 		plan: p, opts: opts, pool: kernel.NewPool(opts.threads()),
 		out: &Calibrated{
-			Plan: p, Propagate: opts.Propagate,
+			Source: opts.Source, Accuracy: opts.Accuracy, Plan: p, Propagate: opts.Propagate,
 			Encodings: map[*plan.Tensor]scheme.Encoding{}, Bias: map[*plan.Tensor][]float32{}, Aligned: map[*plan.Tensor]string{},
 			Weights: map[*plan.Tensor][]float32{}, Ties: map[*plan.Tensor]Ties{},
 		},
@@ -446,4 +468,22 @@ func (c *calibration) finish() error {
 	}
 	c.out.align()
 	return nil
+}
+
+// BiasCorrection returns, by layer name, what bias correction takes from each
+// element of the layer's bias.
+func (c *Calibrated) BiasCorrection() (map[string][]float32, error) {
+	out := map[string][]float32{}
+	for t, now := range c.Bias {
+		float, err := t.Constant.Floats()
+		if err != nil {
+			return nil, err
+		}
+		corr := make([]float32, len(float))
+		for i := range corr {
+			corr[i] = float[i] - now[i]
+		}
+		out[t.Layer.Name] = corr
+	}
+	return out, nil
 }

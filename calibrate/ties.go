@@ -12,6 +12,9 @@ import (
 // A batch is counted with the scale that held when it had been observed.
 type Ties struct{ Elements, Differing int64 }
 
+// Plus returns the sum of both.
+func (t Ties) Plus(o Ties) Ties { return Ties{t.Elements + o.Elements, t.Differing + o.Differing} }
+
 // audit quantizes the elements of a batch that belong to samples, and counts
 // them; it returns how many they are, or 0 for tensors that are not audited.
 func (c *calibration) audit(t *plan.Tensor, b *engine.Batch, dst, src []float32, shape []int64, e scheme.Encoding) int {
@@ -37,8 +40,7 @@ func (c *calibration) auditFloat(t *plan.Tensor, x []float32) {
 }
 
 func (c *calibration) count(t *plan.Tensor, elements int, differing int64) {
-	sum := c.out.Ties[t]
-	c.out.Ties[t] = Ties{sum.Elements + int64(elements), sum.Differing + differing}
+	c.out.Ties[t] = c.out.Ties[t].Plus(Ties{int64(elements), differing})
 }
 
 // ofSamples returns how many of a tensor's n elements, from the first, belong

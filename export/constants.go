@@ -43,7 +43,7 @@ func (q *qdq) constants() error {
 		nodes = append(nodes, ns...)
 	}
 	q.m.Graph.Nodes = append(nodes, q.m.Graph.Nodes...)
-	return q.floatBiases()
+	return nil
 }
 
 // constant stores values as t's settings say, and returns the nodes that make
@@ -275,36 +275,6 @@ func (q *qdq) producer(value string) *graph.Node {
 	for _, n := range q.m.Graph.Nodes {
 		if slices.Contains(n.Outputs, value) {
 			return n
-		}
-	}
-	return nil
-}
-
-// floatBiases puts the corrected biases that are not quantized in place.
-func (q *qdq) floatBiases() error {
-	// In graph order, since maps have none.
-	for _, n := range q.in.Plan.Model.Graph.Nodes {
-		for i := range max(len(n.Inputs), 3) {
-			values, ok := q.in.FloatBias[plan.Use{Node: n, Input: i}]
-			if !ok {
-				continue
-			}
-			x := q.nodes[n]
-			for len(x.Inputs) <= i {
-				x.Inputs = append(x.Inputs, "")
-			}
-			dims := []int64{int64(len(values))}
-			if old := graph.NewIndex(q.in.Plan.Model.Graph).Constant[n.Input(i)]; old != nil {
-				if old.Len() != len(values) {
-					return fmt.Errorf("bias %q of node %q has %d elements, its corrected values %d", n.Input(i), n.Label(), old.Len(), len(values))
-				}
-				dims = old.Dims
-			}
-			name := n.Input(i)
-			if name == "" {
-				name = n.Label() + ".bias"
-			}
-			x.Inputs[i] = q.store(graph.NewFloats(name+"_corrected", dims, values))
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"narrow/calibrate"
 	"narrow/engine/ort"
 	"narrow/export"
 	"narrow/graph"
@@ -81,11 +82,11 @@ func TestTiesHeldElsewhere(t *testing.T) {
 			m := graphtext.MustParse(`<ir_version: 8, opset_import: ["": 16]> g (float[N, 4, 8, 8] x) => (float[N, C, H, W] y) ` + weights + ` { ` + c.body + ` }`)
 			cal := calibrateOn(t, m, settings(t, c.config))
 			want := cal.simulate(t)
-			got, _ := qdq(t, cal.Input, export.Options{})
+			got, _ := qdq(t, cal.Calibrated, export.Options{})
 			if n := beyond(t, run(t, got, cal.in)[0], want[0], 0); n > 0 {
 				t.Errorf("%d of %d elements differ", n, len(want[0]))
 			}
-			plain, _ := qdq(t, cal.Input, export.Options{For: export.OpenVINO})
+			plain, _ := qdq(t, cal.Calibrated, export.Options{For: export.OpenVINO})
 			if n := beyond(t, run(t, plain, cal.in)[0], want[0], 0); n == 0 {
 				t.Error("calibrated scales give the same: the test tests nothing")
 			}
@@ -104,7 +105,7 @@ func TestTiesHeldWhereCommon(t *testing.T) {
 	}`)
 	c := calibrateOn(t, m, settings(t, `{"target_device": "CPU", "overall_quantize_config": {"round_mode": "half_up"}}`))
 	held := func() string {
-		m, _ := qdq(t, c.Input, export.Options{})
+		m, _ := qdq(t, c.Calibrated, export.Options{})
 		var names []string
 		for _, s := range m.Graph.Initializers {
 			if strings.HasSuffix(s.Name, "_ties") {
@@ -119,7 +120,7 @@ func TestTiesHeldWhereCommon(t *testing.T) {
 	}
 	for _, n := range c.Plan.Activations() {
 		if n.Kind == scheme.Input {
-			c.Ties = map[*tensor]export.Ties{n: {Elements: 1000, Differing: 100}}
+			c.Ties = map[*tensor]calibrate.Ties{n: {Elements: 1000, Differing: 100}}
 		}
 	}
 	if got := held(); got != "x_scale_ties a_scale_ties b_scale_ties p_scale_ties y_scale_ties" {
@@ -136,7 +137,7 @@ func TestGemmBiasOfTwoDimensions(t *testing.T) {
 	c := calibrateOn(t, m, settings(t, `{"target_device": "CPU", "include_bias_corr": false, "include_cle": false,
 		"overall_quantize_config": {"method": "maxmin", "scale_type": "float", "calib_statistic_method": "max", "round_mode": "half_even"},
 		"tensor_quantize_config": {"weights": {"per_channel": true}}}`))
-	got, _ := qdq(t, c.Input, export.Options{})
+	got, _ := qdq(t, c.Calibrated, export.Options{})
 	for _, s := range got.Graph.Initializers {
 		if s.Name == "b_quantized" && s.Type != graph.Int32 {
 			t.Errorf("the bias is %v", s.Type)

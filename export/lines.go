@@ -10,6 +10,7 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"narrow/calibrate"
 	"narrow/graph"
 	"narrow/graph/infer"
 	"narrow/graph/names"
@@ -43,12 +44,9 @@ type lister struct {
 }
 
 // listLines returns the lines of the listing and the model's name.
-func listLines(in Input) ([]*line, string) {
+func listLines(in *calibrate.Calibrated) ([]*line, string) {
 	m := in.Plan.Model
-	l := &lister{p: in.Plan, ix: graph.NewIndex(m.Graph), names: names.New(m), shape: infer.Shapes(m, nil), model: in.ModelName}
-	if l.model == "" {
-		l.model = ModelName(m, in.ModelPath)
-	}
+	l := &lister{p: in.Plan, ix: graph.NewIndex(m.Graph), names: names.New(m), shape: infer.Shapes(m, nil), model: ModelName(m, in.ModelPath)}
 	var lines []*line
 	inputs := 0
 	for _, v := range m.Graph.Inputs {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"narrow/calibrate"
 )
 
 // Listing returns the readable listing of the network's layers as a Python
@@ -11,7 +13,7 @@ import (
 // in torch's names, and as the comment the layer's name. A rule's layer_name
 // that is copied from there means that layer; a name that no line of text can
 // hold stands in the quotes that JSON wants.
-func Listing(in Input) (name string, text []byte) {
+func Listing(in *calibrate.Calibrated) (name string, text []byte) {
 	lines, model := listLines(in)
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Written by narrow %s. Layer names are the comments behind the lines.\n\n", printable(in.Version))

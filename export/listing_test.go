@@ -12,6 +12,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"narrow/calibrate"
 	"narrow/export"
 	"narrow/graph"
 	"narrow/graph/graphtext"
@@ -46,7 +47,7 @@ func TestListing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		name, text := export.Listing(export.Input{Plan: p, ModelPath: "a/" + model + ".onnx", Version: "1.2.3"})
+		name, text := export.Listing(&calibrate.Calibrated{Plan: p, Source: calibrate.Source{ModelPath: "a/" + model + ".onnx", Version: "1.2.3"}})
 		if name != model+".py" {
 			t.Errorf("the file is called %s", name)
 		}
@@ -110,7 +111,7 @@ func TestListingOddNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		name, text := export.Listing(export.Input{Plan: p, ModelPath: `c:\nets\` + odd + ".onnx", Version: "1"})
+		name, text := export.Listing(&calibrate.Calibrated{Plan: p, Source: calibrate.Source{ModelPath: `c:\nets\` + odd + ".onnx", Version: "1"}})
 		if strings.ContainsAny(name, "\n/\\ \x00'\"") {
 			t.Errorf("the file is called %q", name)
 		}
@@ -154,9 +155,9 @@ func TestVAI(t *testing.T) {
 			t.Fatal(err)
 		}
 		for key := range want.Param {
-			cal.ModelName, _, _ = strings.Cut(key, "::")
+			cal.ModelPath, _, _ = strings.Cut(key, "::")
 		}
-		text, err := export.VAI(cal.Input)
+		text, err := export.VAI(cal.Calibrated)
 		if err != nil {
 			t.Fatal(err)
 		}

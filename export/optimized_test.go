@@ -32,7 +32,7 @@ func TestConvolutionsAreIntegers(t *testing.T) {
 }`
 	for name, config := range map[string]string{"DPU": `{"include_bias_corr": false}`, "per channel": config(t, "int8_perchannel")} {
 		c := calibrateOn(t, graphtext.MustParse(net), settings(t, config))
-		m, _ := qdq(t, c.Input, export.Options{})
+		m, _ := qdq(t, c.Calibrated, export.Options{})
 		dir := t.TempDir()
 		file, optimized := filepath.Join(dir, "q.onnx"), filepath.Join(dir, "o.onnx")
 		if err := onnx.Save(m, file); err != nil {

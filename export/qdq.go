@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"narrow/calibrate"
 	"narrow/diag"
 	"narrow/graph"
 	"narrow/graph/infer"
@@ -46,7 +47,7 @@ const (
 	ruleOpset = "raise-opset"
 )
 
-// QDQ returns the network of in with QuantizeLinear and DequantizeLinear
+// QDQ returns the network of the calibration in with QuantizeLinear and DequantizeLinear
 // wherever the plan quantizes. Findings say what the network could not hold;
 // where they hold errors, the network is nil. Inputs, outputs and nodes of the
 // model keep their names. in is not changed.
@@ -54,7 +55,7 @@ const (
 // Weights are stored as the integers that the simulation used, and dequantize
 // to the same float32 values. The error is for plans without encodings and the
 // like, not for what a target cannot hold.
-func QDQ(in Input, opts Options) (*graph.Model, diag.List, error) {
+func QDQ(in *calibrate.Calibrated, opts Options) (*graph.Model, diag.List, error) {
 	if opts.For > ORT && (opts.ExactRounding || opts.KeepBias) {
 		return nil, nil, fmt.Errorf("export qdq: exact rounding and calibrated biases are of the form %v only, not %v", ORT, opts.For)
 	}
@@ -68,14 +69,14 @@ func QDQ(in Input, opts Options) (*graph.Model, diag.List, error) {
 	return q.m, q.list, nil
 }
 
-func newQDQ(in Input, opts Options) *qdq {
+func newQDQ(in *calibrate.Calibrated, opts Options) *qdq {
 	return &qdq{in: in, opts: opts, form: opts.For.form(), replaced: map[*plan.Tensor]string{}, held: map[*plan.Tensor]bool{},
 		shifts: map[*plan.Tensor]shift{}, shifted: map[*plan.Tensor]bool{}, weightScales: map[*plan.Tensor][]float32{}, pairs: map[*plan.Tensor]storedPair{}}
 }
 
 // qdq is one export at work.
 type qdq struct {
-	in    Input
+	in    *calibrate.Calibrated
 	opts  Options
 	form  form
 	list  diag.List

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"narrow/calibrate"
 	"narrow/engine"
 	"narrow/export"
 	"narrow/graph"
@@ -84,7 +85,7 @@ func TestTruth(t *testing.T) {
 		t.Run(c.model+"/"+c.config, func(t *testing.T) {
 			cal := calibrateOn(t, load(t, reference("models", c.model, "model.onnx")), settings(t, config(t, c.config)))
 			want := cal.simulate(t)
-			m, _ := qdq(t, cal.Input, c.options)
+			m, _ := qdq(t, cal.Calibrated, c.options)
 			got := run(t, m, cal.in)
 			for i := range want {
 				if n := beyond(t, got[i], want[i], c.steps); n*1000 > len(want[i]) {
@@ -111,7 +112,7 @@ func TestTiesHeldBySigned(t *testing.T) {
 		c := calibrateOn(t, m, settings(t, config))
 		want := c.simulate(t)
 		for _, opts := range []export.Options{{}, {KeepBias: true}, {Opset: 21}} {
-			got, list := qdq(t, c.Input, opts)
+			got, list := qdq(t, c.Calibrated, opts)
 			for i, out := range run(t, got, c.in) {
 				if n := beyond(t, out, want[i], 0); n > 0 {
 					t.Errorf("%s, %+v: %d of %d elements of output %d differ", config, opts, n, len(want[i]), i)
@@ -136,11 +137,11 @@ func TestTiesHeldBySigned(t *testing.T) {
 				t.Errorf("%s, %+v: findings: %v", config, opts, list)
 			}
 		}
-		plain, _ := qdq(t, c.Input, export.Options{For: export.OpenVINO})
+		plain, _ := qdq(t, c.Calibrated, export.Options{For: export.OpenVINO})
 		if n := beyond(t, run(t, plain, c.in)[0], want[0], 0); n == 0 {
 			t.Error("without the shift nothing differs either: the test tests nothing")
 		}
-		stored, err := export.StoredBiases(c.Input, export.Options{})
+		stored, err := export.StoredBiases(c.Calibrated, export.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,11 +164,11 @@ func TestTiesHeldInSums(t *testing.T) {
 	}`)
 	c := calibrateOn(t, m, settings(t, `{"target_device": "CPU", "include_bias_corr": false, "tensor_quantize_config": {"activation": {"round_mode": "std_round"}}}`))
 	want := c.simulate(t)
-	got, _ := qdq(t, c.Input, export.Options{})
+	got, _ := qdq(t, c.Calibrated, export.Options{})
 	if n := beyond(t, run(t, got, c.in)[0], want[0], 0); n > 0 {
 		t.Errorf("%d of %d elements differ", n, len(want[0]))
 	}
-	plain, _ := qdq(t, c.Input, export.Options{For: export.OpenVINO})
+	plain, _ := qdq(t, c.Calibrated, export.Options{For: export.OpenVINO})
 	if n := beyond(t, run(t, plain, c.in)[0], want[0], 0); n == 0 {
 		t.Error("without the trick nothing differs either: the test tests nothing")
 	}
@@ -185,28 +186,28 @@ func TestTiesHeld(t *testing.T) {
 	}`)
 	c := calibrateOn(t, m, settings(t, `{"include_bias_corr": false}`))
 	want := c.simulate(t)
-	got, list := qdq(t, c.Input, export.Options{})
+	got, list := qdq(t, c.Calibrated, export.Options{})
 	if n := beyond(t, run(t, got, c.in)[0], want[0], 0); n > 0 {
 		t.Errorf("%d of %d elements differ", n, len(want[0]))
 	}
 	if len(list) != 1 || !strings.Contains(list[0].Message.String(), "the scales of 3 are set") {
 		t.Errorf("findings: %v", list)
 	}
-	plain, list := qdq(t, c.Input, export.Options{For: export.OpenVINO})
+	plain, list := qdq(t, c.Calibrated, export.Options{For: export.OpenVINO})
 	if n := beyond(t, run(t, plain, c.in)[0], want[0], 0); n == 0 {
 		t.Error("without the trick nothing differs either: the test tests nothing")
 	}
 	if len(list) != 1 || list[0].Code != "round-mode" || !strings.Contains(list[0].Message.String(), "half_up on 2") {
 		t.Errorf("the audit says %v", list)
 	}
-	if _, list, err := export.QDQ(c.Input, export.Options{For: export.OpenVINO, Strict: true}); err != nil || !list.HasErrors() {
+	if _, list, err := export.QDQ(c.Calibrated, export.Options{For: export.OpenVINO, Strict: true}); err != nil || !list.HasErrors() {
 		t.Errorf("--strict lets it pass: %v %v", list, err)
 	}
-	c.Ties = map[*tensor]export.Ties{}
+	c.Ties = map[*tensor]calibrate.Ties{}
 	for _, p := range c.Plan.Activations() {
-		c.Ties[p] = export.Ties{Elements: 1000, Differing: 7}
+		c.Ties[p] = calibrate.Ties{Elements: 1000, Differing: 7}
 	}
-	_, list = qdq(t, c.Input, export.Options{For: export.OpenVINO})
+	_, list = qdq(t, c.Calibrated, export.Options{For: export.OpenVINO})
 	if len(list) != 1 || !strings.Contains(list[0].Message.String(), "21 of 3000 elements") {
 		t.Errorf("the audit says %v", list)
 	}
@@ -217,7 +218,7 @@ func TestKeepsNames(t *testing.T) {
 	in := load(t, reference("models", "tinyresnet", "model.onnx"))
 	c := calibrateOn(t, in, settings(t, config(t, "int8_perchannel")))
 	before := graphtext.Format(c.Plan.Model)
-	m, _ := qdq(t, c.Input, export.Options{})
+	m, _ := qdq(t, c.Calibrated, export.Options{})
 	if graphtext.Format(c.Plan.Model) != before {
 		t.Error("the plan's model was changed")
 	}
@@ -257,7 +258,7 @@ func TestKeepsNames(t *testing.T) {
 func TestFuses(t *testing.T) {
 	for _, name := range []string{"tinyresnet", "tinymobile"} {
 		c := calibrateOn(t, load(t, reference("models", name, "model.onnx")), settings(t, config(t, "int8_perchannel")))
-		m, _ := qdq(t, c.Input, export.Options{})
+		m, _ := qdq(t, c.Calibrated, export.Options{})
 		ix := graph.NewIndex(m.Graph)
 		for _, n := range m.Graph.Nodes {
 			if !n.Is("Conv", "Gemm") {
@@ -316,7 +317,7 @@ func TestOpset(t *testing.T) {
 		{"bfloat16", 0, 13, ""},
 	} {
 		in := calibrateOn(t, model(), settings(t, config(t, c.config)))
-		m, list, err := export.QDQ(in.Input, export.Options{Opset: c.opset})
+		m, list, err := export.QDQ(in.Calibrated, export.Options{Opset: c.opset})
 		switch {
 		case err != nil:
 			t.Error(err)
@@ -346,7 +347,7 @@ func TestOldFormat(t *testing.T) {
 	if err != nil || list.HasErrors() {
 		t.Fatal(err, list)
 	}
-	in := export.Input{Plan: p, Encodings: map[*tensor]scheme.Encoding{}}
+	in := &calibrate.Calibrated{Plan: p, Encodings: map[*tensor]scheme.Encoding{}}
 	for _, x := range p.Tensors {
 		e := scheme.Encoding{Axis: x.Axis, Min: -128, Max: 127}
 		for range 1 + 3*boolInt(x.Axis >= 0) {
@@ -379,13 +380,13 @@ func TestMissingEncoding(t *testing.T) {
 	for _, x := range c.Plan.Tensors {
 		e := c.Encodings[x]
 		delete(c.Encodings, x)
-		if _, _, err := export.QDQ(c.Input, export.Options{}); err == nil || !strings.Contains(err.Error(), x.Name) {
+		if _, _, err := export.QDQ(c.Calibrated, export.Options{}); err == nil || !strings.Contains(err.Error(), x.Name) {
 			t.Errorf("%q is missing: %v", x.Name, err)
 		}
 		bad := e
 		bad.Scale = []float32{float32(math.NaN())}
 		c.Encodings[x] = bad
-		if _, _, err := export.QDQ(c.Input, export.Options{}); err == nil || !strings.Contains(err.Error(), x.Name) {
+		if _, _, err := export.QDQ(c.Calibrated, export.Options{}); err == nil || !strings.Contains(err.Error(), x.Name) {
 			t.Errorf("%q has the scale NaN: %v", x.Name, err)
 		}
 		c.Encodings[x] = scheme.Encoding(e)
@@ -401,7 +402,7 @@ func TestDeadChannel(t *testing.T) {
 	if err != nil || list.HasErrors() {
 		t.Fatal(err, list)
 	}
-	in := export.Input{Plan: p, Encodings: map[*tensor]scheme.Encoding{}}
+	in := &calibrate.Calibrated{Plan: p, Encodings: map[*tensor]scheme.Encoding{}}
 	for _, x := range p.Tensors {
 		e := scheme.Encoding{Axis: -1, Min: -128, Max: 127, Scale: []float32{1}, ZeroPoint: []int64{0}}
 		if x.Axis >= 0 {

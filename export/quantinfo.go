@@ -9,6 +9,7 @@ import (
 	"math"
 	"strings"
 
+	"narrow/calibrate"
 	"narrow/diag"
 	"narrow/plan"
 	"narrow/scheme"
@@ -26,7 +27,7 @@ type QuantInfo struct {
 	// [strategy.Strategy.SHA256] gives.
 	Strategy       json.RawMessage `json:"strategy"`
 	StrategySHA256 string          `json:"strategy_sha256"`
-	Samples        Samples         `json:"samples"`
+	Samples        SampleInfo      `json:"samples"`
 	// Propagate is "progressive" or "float".
 	Propagate string `json:"propagate"`
 	// Accuracy is "high" where more than the guide's way was asked for, else "".
@@ -38,6 +39,15 @@ type QuantInfo struct {
 // ModelInfo names a model file.
 type ModelInfo struct {
 	Path   string `json:"path"`
+	SHA256 string `json:"sha256"`
+}
+
+// SampleInfo says what a plan was calibrated on.
+type SampleInfo struct {
+	// Count is how many samples there were, Batches in how many batches.
+	Count   int `json:"count"`
+	Batches int `json:"batches"`
+	// SHA256 is over the samples' elements, in hex.
 	SHA256 string `json:"sha256"`
 }
 
@@ -93,15 +103,22 @@ func (f *float32Exact) UnmarshalJSON(b []byte) error {
 
 // NewQuantInfo lists the encodings of in. An error names the tensor that has
 // none, or one that does not fit.
-func NewQuantInfo(in Input) (*QuantInfo, error) {
+func NewQuantInfo(in *calibrate.Calibrated) (*QuantInfo, error) {
 	s := in.Plan.Strategy
 	q := &QuantInfo{
 		Format: QuantInfoFormat, Model: ModelInfo{in.ModelPath, in.ModelSHA256},
 		Strategy: s.MarshalResolved(), StrategySHA256: s.SHA256(),
-		Samples: in.Samples, Propagate: in.Propagate, Accuracy: in.Accuracy, Tensors: []TensorInfo{},
+		Samples:   SampleInfo{in.Samples, in.Batches, in.SamplesSHA256},
+		Propagate: in.Propagate.String(), Tensors: []TensorInfo{},
+	}
+	if in.Accuracy == scheme.High {
+		q.Accuracy = in.Accuracy.String()
 	}
 	for _, t := range in.Plan.Tensors {
 		ti := newTensorInfo(t)
+		if because, ok := in.Reasons[t]; ok {
+			ti.Because = because
+		}
 		if t.Settings.Settings.Datatype == scheme.Int {
 			e, ok := in.Encodings[t]
 			if !ok {
@@ -369,13 +386,29 @@ type tensorKey struct {
 // the same model and strategy. The error names the first tensor that is only in
 // one of the two, or is not quantized alike.
 func (q *QuantInfo) Apply(p *plan.Plan) (map[*plan.Tensor]scheme.Encoding, error) {
+	infos, err := q.match(p)
+	if err != nil {
+		return nil, err
+	}
+	encodings := map[*plan.Tensor]scheme.Encoding{}
+	for t, ti := range infos {
+		if ti.Datatype == scheme.Int {
+			encodings[t] = ti.encoding()
+		}
+	}
+	return encodings, nil
+}
+
+// match finds what q says of each tensor of p. The errors are those of
+// [QuantInfo.Apply].
+func (q *QuantInfo) match(p *plan.Plan) (map[*plan.Tensor]*TensorInfo, error) {
 	infos := map[tensorKey][]*TensorInfo{}
 	for i := range q.Tensors {
 		ti := &q.Tensors[i]
 		k := tensorKey{ti.Kind, ti.Layer, ti.Name}
 		infos[k] = append(infos[k], ti)
 	}
-	encodings := map[*plan.Tensor]scheme.Encoding{}
+	out := map[*plan.Tensor]*TensorInfo{}
 	for _, t := range p.Tensors {
 		k := tensorKey{t.Kind, t.Layer.Name, t.Name}
 		// Layers without names may share one: their order tells them apart.
@@ -387,9 +420,7 @@ func (q *QuantInfo) Apply(p *plan.Plan) (map[*plan.Tensor]scheme.Encoding, error
 		if err := ti.fits(t); err != nil {
 			return nil, fmt.Errorf("%s does not fit quant_info.json: %w", describe(t), err)
 		}
-		if ti.Datatype == scheme.Int {
-			encodings[t] = ti.encoding()
-		}
+		out[t] = ti
 	}
 	for i := range q.Tensors {
 		ti := &q.Tensors[i]
@@ -397,7 +428,7 @@ func (q *QuantInfo) Apply(p *plan.Plan) (map[*plan.Tensor]scheme.Encoding, error
 			return nil, fmt.Errorf("quant_info.json has tensor %q (%v of layer %q), which is not quantized in this model under this strategy", ti.Name, ti.Kind, ti.Layer)
 		}
 	}
-	return encodings, nil
+	return out, nil
 }
 
 // fits reports whether ti was made for t.

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"narrow/calibrate"
 	"narrow/export"
 	"narrow/graph/graphtext"
 	"narrow/internal/bounded"
@@ -57,15 +58,15 @@ const small = `<ir_version: 8, opset_import: ["": 13]> g (float[N, 3, 8, 8] imag
 }`
 
 // byHand plans small by a strategy and makes up encodings.
-func byHand(t *testing.T, text string) export.Input {
+func byHand(t *testing.T, text string) *calibrate.Calibrated {
 	t.Helper()
 	p, list, err := plan.Build(graphtext.MustParse(small), settings(t, text))
 	if err != nil || list.HasErrors() {
 		t.Fatal(err, list)
 	}
-	in := export.Input{
-		Plan: p, Encodings: map[*tensor]scheme.Encoding{}, ModelPath: "nets/small.onnx", ModelSHA256: strings.Repeat("ab", 32),
-		Samples: export.Samples{Count: 8, Batches: 2, SHA256: strings.Repeat("cd", 32)}, Propagate: "progressive", Version: "1.2.3",
+	in := &calibrate.Calibrated{
+		Source: calibrate.Source{ModelPath: "nets/small.onnx", ModelSHA256: strings.Repeat("ab", 32), SamplesSHA256: strings.Repeat("cd", 32), Version: "1.2.3"},
+		Plan:   p, Encodings: map[*tensor]scheme.Encoding{}, Samples: 8, Batches: 2, Propagate: calibrate.Progressive,
 	}
 	for i, x := range p.Tensors {
 		s := x.Settings.Settings

@@ -31,36 +31,7 @@ func (ti *TensorInfo) integerSize() int {
 	return 2
 }
 
-// RefinedWeights returns the values of the weights of p that q holds as
-// integers. [QuantInfo.Apply] must have accepted p. The error names the tensor.
-func (q *QuantInfo) RefinedWeights(p *plan.Plan) (map[*plan.Tensor][]float32, error) {
-	infos := map[tensorKey][]*TensorInfo{}
-	for i := range q.Tensors {
-		ti := &q.Tensors[i]
-		k := tensorKey{ti.Kind, ti.Layer, ti.Name}
-		infos[k] = append(infos[k], ti)
-	}
-	out := map[*plan.Tensor][]float32{}
-	for _, t := range p.Tensors {
-		k := tensorKey{t.Kind, t.Layer.Name, t.Name}
-		if len(infos[k]) == 0 {
-			return nil, fmt.Errorf("quant_info.json has no %s", describe(t))
-		}
-		ti := infos[k][0]
-		infos[k] = infos[k][1:]
-		if ti.Integers == nil {
-			continue
-		}
-		w, err := ti.values(t)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", describe(t), err)
-		}
-		out[t] = w
-	}
-	return out, nil
-}
-
-// values is the reverse of setIntegers.
+// values is the reverse of setIntegers: the weights that the integers stand for.
 func (ti *TensorInfo) values(t *plan.Tensor) ([]float32, error) {
 	if t.Constant == nil || ti.Datatype != scheme.Int || ti.BitWidth > 16 {
 		return nil, fmt.Errorf("integers are kept of weights of at most 16 bits only")

@@ -60,8 +60,7 @@ func load(t *testing.T, file string) *graph.Model {
 
 // calibrated is a plan with encodings and what the simulation makes of samples.
 type calibrated struct {
-	export.Input
-	c  *calibrate.Calibrated
+	*calibrate.Calibrated
 	in map[string]engine.Tensor
 }
 
@@ -90,24 +89,18 @@ func calibrateOn(t *testing.T, m *graph.Model, s *strategy.Strategy) calibrated 
 				return
 			}
 		}
-	}, calibrate.Options{})
+	}, calibrate.Options{Source: calibrate.Source{ModelPath: "net.onnx", ModelSHA256: "0123", SamplesSHA256: "4567", Version: "test"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return calibrated{
-		Input: export.Input{
-			Plan: p, Encodings: c.Encodings, Bias: c.Bias, ModelPath: "net.onnx", ModelSHA256: "0123",
-			Samples: export.Samples{Count: c.Samples, Batches: c.Batches, SHA256: "4567"}, Propagate: c.Propagate.String(), Version: "test",
-		},
-		c: c, in: testnet.Inputs(m, 8, 99, 1),
-	}
+	return calibrated{c, testnet.Inputs(m, 8, 99, 1)}
 }
 
 // simulate returns the outputs of the simulated network, in order.
 func (c calibrated) simulate(t *testing.T) [][]float32 {
 	t.Helper()
 	var out [][]float32
-	_, err := c.c.Test(context.Background(), runner(t), func(yield func(*engine.Batch, error) bool) {
+	_, err := c.Test(context.Background(), runner(t), func(yield func(*engine.Batch, error) bool) {
 		count := 0
 		for _, x := range c.in {
 			count = int(x.Shape[0])
@@ -150,7 +143,7 @@ func run(t *testing.T, m *graph.Model, in map[string]engine.Tensor) [][]float32 
 	return out
 }
 
-func qdq(t *testing.T, in export.Input, o export.Options) (*graph.Model, diag.List) {
+func qdq(t *testing.T, in *calibrate.Calibrated, o export.Options) (*graph.Model, diag.List) {
 	t.Helper()
 	m, list, err := export.QDQ(in, o)
 	if err != nil {

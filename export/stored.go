@@ -3,6 +3,7 @@ package export
 import (
 	"fmt"
 
+	"narrow/calibrate"
 	"narrow/plan"
 )
 
@@ -10,7 +11,7 @@ import (
 // than they were calibrated: rounded to the int32 sums that integer kernels add
 // them to. Whoever wants to know beforehand what the exported network computes
 // computes with these. The map is empty, not nil, where there are none.
-func StoredBiases(in Input, opts Options) (map[*plan.Tensor][]float32, error) {
+func StoredBiases(in *calibrate.Calibrated, opts Options) (map[*plan.Tensor][]float32, error) {
 	q := newQDQ(in, opts)
 	q.stored = map[*plan.Tensor][]float32{}
 	if err := q.run(); err != nil {

@@ -3,6 +3,7 @@ package export
 import (
 	"math"
 
+	"narrow/calibrate"
 	"narrow/diag"
 	"narrow/plan"
 	"narrow/scheme"
@@ -19,7 +20,7 @@ func (q *qdq) auditTies() {
 		return
 	}
 	var all, held, uncounted int
-	var sum, left Ties // left: of the tensors that are not held
+	var sum, left calibrate.Ties // left: of the tensors that are not held
 	var modes [scheme.StdRound + 1]int
 	first := ""
 	for _, t := range q.in.Plan.Activations() {
@@ -36,12 +37,12 @@ func (q *qdq) auditTies() {
 		if !ok {
 			uncounted++
 		}
-		sum = sum.plus(n)
+		sum = sum.Plus(n)
 		if q.held[t] {
 			held++
 			continue
 		}
-		left = left.plus(n)
+		left = left.Plus(n)
 		if first == "" && (n.Differing > 0 || !ok) {
 			first = t.Name
 		}

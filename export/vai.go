@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"narrow/calibrate"
 	"narrow/graph/names"
 	"narrow/plan"
 	"narrow/scheme"
@@ -18,7 +19,7 @@ import (
 //
 // Layers are named and numbered as in [Listing]; vai_q_pytorch's own numbers
 // differ where its tracing sees other operations than the ONNX file has.
-func VAI(in Input) ([]byte, error) {
+func VAI(in *calibrate.Calibrated) ([]byte, error) {
 	lines, model := listLines(in)
 	v := &vaiInfo{in: in, model: model, table: names.New(in.Plan.Model)}
 	of := map[string]*line{}
@@ -80,7 +81,7 @@ func VAI(in Input) ([]byte, error) {
 
 // vaiInfo collects the entries of the file, in order.
 type vaiInfo struct {
-	in                   Input
+	in                   *calibrate.Calibrated
 	model                string
 	table                *names.Table
 	param, output, input vaiSection

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"narrow/calibrate"
 	"narrow/engine"
 	"narrow/export"
 	"narrow/graph"
@@ -43,7 +44,7 @@ func TestRoundingExact(t *testing.T) {
 				if err != nil || list.HasErrors() {
 					t.Fatal(err, list)
 				}
-				in := export.Input{Plan: p, Encodings: map[*tensor]scheme.Encoding{}}
+				in := &calibrate.Calibrated{Plan: p, Encodings: map[*tensor]scheme.Encoding{}}
 				lo, hi := p.Tensors[0].Settings.Settings.Range()
 				e := scheme.Encoding{Scale: []float32{float32(3 * math.Exp(r.Float64()*4-6))}, ZeroPoint: []int64{0}, Axis: -1, Min: lo, Max: hi}
 				if form.pow2 {
@@ -163,7 +164,7 @@ func TestWeightsExact(t *testing.T) {
 				}
 				want := make([]float32, len(w))
 				(*kernel.Pool)(nil).FakeQuantizeChannels(want, w, kernel.NewLayout([]int64{k, n}, x.Axis), as)
-				out, list := qdq(t, export.Input{Plan: p, Encodings: map[*tensor]scheme.Encoding{x: e}}, export.Options{})
+				out, list := qdq(t, &calibrate.Calibrated{Plan: p, Encodings: map[*tensor]scheme.Encoding{x: e}}, export.Options{})
 				read := out.Graph.Nodes[len(out.Graph.Nodes)-1].Inputs[1]
 				sess, err := runner(t).Load(context.Background(), out, engine.LoadOptions{Threads: 1, Outputs: []string{read}})
 				if err != nil {

@@ -284,7 +284,7 @@ func (b *builder) reproduce() *Reproduce {
 	}
 	add(FactModel, c.Model.SHA256)
 	add(FactStrategy, c.Plan.Strategy.SHA256())
-	add(FactSamples, c.SamplesSHA256)
+	add(FactSamples, c.Result.SamplesSHA256)
 	add(FactCount, strconv.Itoa(c.Result.Samples))
 	add(FactBatches, strconv.Itoa(c.Result.Batches))
 	add(FactPropagate, c.Result.Propagate.String())

@@ -53,7 +53,7 @@ var made = sync.OnceValue(func() (m struct {
 	if m.done, m.err = resolved.Calibrate(ctx, run, images, calibrate.Options{}); m.err != nil {
 		return m
 	}
-	m.done.SamplesSHA256 = "5a"
+	m.done.Result.SamplesSHA256 = "5a"
 	if m.test, m.err = m.done.Test(ctx, run, images, calibrate.TestOptions{}, false); m.err != nil {
 		return m
 	}

@@ -192,7 +192,7 @@ func (j *calibJob) calibrate(ctx context.Context) (*narrow.Calibrated, error) {
 	bar, set := j.a.bar("calib", j.set.Len())
 	defer func() { bar.Done() }()
 	start := time.Now()
-	opts := calibrate.Options{Propagate: j.how, Threads: j.f.cores(), SkipInvalid: j.f.skipInvalid, Progress: set, RefineSamples: j.f.accuracy.samples}
+	opts := calibrate.Options{Propagate: j.how, Threads: j.f.cores(), SkipInvalid: j.f.skipInvalid, Progress: set, Source: calibrate.Source{SamplesSHA256: hash}, RefineSamples: j.f.accuracy.samples}
 	var refining func(int) // the second bar begins when the first is done
 	opts.RefineProgress = func(n, all int) {
 		if refining == nil {
@@ -216,7 +216,6 @@ func (j *calibJob) calibrate(ctx context.Context) (*narrow.Calibrated, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.SamplesSHA256 = hash
 	j.seconds = time.Since(start).Seconds()
 	return c, nil
 }

@@ -112,11 +112,12 @@ func calib(ctx context.Context, o options, m *narrow.Model, runner engine.Runner
 	if err != nil {
 		return err
 	}
-	c, err := r.Calibrate(ctx, runner, batches, calibrate.Options{})
+	hash, err := set.Hash(ctx)
 	if err != nil {
 		return err
 	}
-	if c.SamplesSHA256, err = set.Hash(ctx); err != nil {
+	c, err := r.Calibrate(ctx, runner, batches, calibrate.Options{Source: calibrate.Source{SamplesSHA256: hash}})
+	if err != nil {
 		return err
 	}
 	if err := c.Save(o.resultDir); err != nil {

@@ -60,7 +60,7 @@ var house = map[string]struct {
 	"rewrite":   {4, []string{"diag", "graph", "graph/op", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme"}},
 	"calibrate": {4, []string{"diag", "graph", "graph/op", "graph/infer", "engine", "plan", "calibrate/observe", "internal/kernel", "scheme"}},
 	"cost":      {4, []string{"graph", "graph/op", "graph/infer", "plan", "scheme"}},
-	"export":    {4, []string{"diag", "graph", "graph/onnx", "graph/op", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme", "strategy"}},
+	"export":    {5, []string{"calibrate", "diag", "graph", "graph/onnx", "graph/op", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme", "strategy"}},
 	"refine":    {5, []string{"calibrate", "calibrate/observe", "engine", "graph", "graph/op", "graph/infer", "internal/kernel", "plan", "scheme"}},
 
 	// The root strings all together but the engine: importing it brings no cgo.

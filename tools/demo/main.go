@@ -153,7 +153,11 @@ func (d *demo) quantize(ctx context.Context, name, file, out string) (row, error
 		return row{}, err
 	}
 	shown := func(n int) { d.bar.Set(d.done + n) }
-	cal, err := resolved.Calibrate(ctx, d.engine, d.calib.Batches(ctx, calibBatch), calibrate.Options{Progress: shown})
+	hash, err := d.calib.Hash(ctx)
+	if err != nil {
+		return row{}, err
+	}
+	cal, err := resolved.Calibrate(ctx, d.engine, d.calib.Batches(ctx, calibBatch), calibrate.Options{Progress: shown, Source: calibrate.Source{SamplesSHA256: hash}})
 	if err != nil {
 		return row{}, err
 	}
@@ -177,9 +181,6 @@ func (d *demo) quantize(ctx context.Context, name, file, out string) (row, error
 	}
 	path := filepath.Join(out, "model.onnx")
 	if err := onnx.Save(exported, path); err != nil {
-		return row{}, err
-	}
-	if cal.SamplesSHA256, err = d.calib.Hash(ctx); err != nil {
 		return row{}, err
 	}
 	if err := cal.Save(out); err != nil {

@@ -214,15 +214,16 @@ func (r *round) run(ctx context.Context) error {
 		return err
 	}
 	defer test.Close()
-	cal, err := resolved.Calibrate(ctx, r.engine, calib.Batches(ctx, r.o.batch), calibrate.Options{Propagate: r.how})
+	hash, err := calib.Hash(ctx)
+	if err != nil {
+		return err
+	}
+	cal, err := resolved.Calibrate(ctx, r.engine, calib.Batches(ctx, r.o.batch), calibrate.Options{Propagate: r.how, Source: calibrate.Source{SamplesSHA256: hash}})
 	if err != nil {
 		return err
 	}
 	// What is tested and exported is what was kept.
 	dir := filepath.Join(r.o.out, r.name+"-"+r.how.String())
-	if cal.SamplesSHA256, err = calib.Hash(ctx); err != nil {
-		return err
-	}
 	if err := cal.Save(dir); err != nil {
 		return err
 	}

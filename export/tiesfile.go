@@ -1,4 +1,4 @@
-package narrow
+package export
 
 import (
 	"bytes"
@@ -31,10 +31,10 @@ type tensorTies struct {
 	Differing int64 `json:"differing"`
 }
 
-func (c *Calibrated) marshalTies() ([]byte, error) {
+func marshalTies(c *calibrate.Calibrated) ([]byte, error) {
 	info := tiesInfo{Format: tiesFormat, Tensors: []tensorTies{}}
 	for _, t := range c.Plan.Tensors {
-		if n, ok := c.Result.Ties[t]; ok {
+		if n, ok := c.Ties[t]; ok {
 			info.Tensors = append(info.Tensors, tensorTies{t.Name, t.Kind, t.Layer.Name, n.Elements, n.Differing})
 		}
 	}
