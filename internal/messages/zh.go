@@ -420,7 +420,6 @@ var zh = map[string]string{
 	"--save-stats and --from-stats do not go together: statistics that are read need no saving":                         "--save-stats 与 --from-stats 不能同时使用：读入的统计量无需再保存",
 	"%s goes with --propagate float: statistics of values that one strategy quantized on the way serve no other":        "%s 需要 --propagate float：途中被某个策略量化过的值，其统计量不能用于其他策略",
 	"--from-stats does not go with --accuracy high, which runs samples through the network: leave one of them out":      "--from-stats 与 --accuracy high 不能同时使用，后者需要让样本通过网络：请去掉其中一个",
-	"--propagate progressive is a part of --accuracy guide and does not go with --accuracy high: leave one of them out": "--propagate progressive 属于 --accuracy guide，不能与 --accuracy high 同时使用：请去掉其中一个",
 
 	// The report.
 	"--report-samples is %d: give 1 or more, or 0 for all":  "--report-samples 为 %d：应为 1 或更大，0 表示全部",
