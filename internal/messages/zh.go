@@ -414,12 +414,12 @@ var zh = map[string]string{
 	"--by is %q: it takes sqnr or top-1":                                                                                           "--by 是 %q：应为 sqnr 或 top-1",
 	"--by top-1 needs labels: give --labels, or images in class folders":                                                           "--by top-1 需要标签：请给出 --labels，或用按类别分文件夹的图像",
 	"--propagate: %v": "--propagate：%v",
-	"compare needs two strategy files or more: narrow compare A.json B.json":                                            "compare 需要两个或更多策略文件：narrow compare A.json B.json",
-	"%s is named twice: give each strategy once":                                                                        "%s 写了两次：每个策略只写一次",
-	"--test-labels needs --test-data: --labels goes with --data":                                                        "--test-labels 需要 --test-data：--labels 与 --data 搭配",
-	"--save-stats and --from-stats do not go together: statistics that are read need no saving":                         "--save-stats 与 --from-stats 不能同时使用：读入的统计量无需再保存",
-	"%s goes with --propagate float: statistics of values that one strategy quantized on the way serve no other":        "%s 需要 --propagate float：途中被某个策略量化过的值，其统计量不能用于其他策略",
-	"--from-stats does not go with --accuracy high, which runs samples through the network: leave one of them out":      "--from-stats 与 --accuracy high 不能同时使用，后者需要让样本通过网络：请去掉其中一个",
+	"compare needs two strategy files or more: narrow compare A.json B.json":                                       "compare 需要两个或更多策略文件：narrow compare A.json B.json",
+	"%s is named twice: give each strategy once":                                                                   "%s 写了两次：每个策略只写一次",
+	"--test-labels needs --test-data: --labels goes with --data":                                                   "--test-labels 需要 --test-data：--labels 与 --data 搭配",
+	"--save-stats and --from-stats do not go together: statistics that are read need no saving":                    "--save-stats 与 --from-stats 不能同时使用：读入的统计量无需再保存",
+	"%s goes with --propagate float: statistics of values that one strategy quantized on the way serve no other":   "%s 需要 --propagate float：途中被某个策略量化过的值，其统计量不能用于其他策略",
+	"--from-stats does not go with --accuracy high, which runs samples through the network: leave one of them out": "--from-stats 与 --accuracy high 不能同时使用，后者需要让样本通过网络：请去掉其中一个",
 
 	// The report.
 	"--report-samples is %d: give 1 or more, or 0 for all":  "--report-samples 为 %d：应为 1 或更大，0 表示全部",
