@@ -13,6 +13,7 @@ import (
 	"narrow"
 	"narrow/calibrate"
 	"narrow/engine"
+	"narrow/evaluate"
 	"narrow/export"
 	"narrow/graph/onnx"
 	"narrow/internal/testnet"
@@ -52,7 +53,7 @@ func TestRefineGains(t *testing.T) {
 			c := refined(t, testnet.ResolveFor(t, m, config, narrow.High), pictures(40), 2)
 			want, high := outputs(t, c)
 			// With weights of 12 bits there is nothing to gain, and little to lose.
-			margin := calibrate.Decibel(1)
+			margin := evaluate.Decibel(1)
 			if name == "per channel" {
 				margin = -1
 			}
@@ -123,10 +124,10 @@ func TestRefineUnusualModels(t *testing.T) {
 					t.Fatal(err)
 				}
 				var want [][]engine.Tensor
-				if _, err := c.Test(ctx, testnet.Runner(t), in, calibrate.TestOptions{Threads: 2, Constants: stored, Output: func(_ int, outs []engine.Tensor) error {
+				if _, err := c.Test(ctx, testnet.Runner(t), in, narrow.TestOptions{Threads: 2, Output: func(_ int, outs []engine.Tensor) error {
 					want = append(want, slices.Clone(outs))
 					return nil
-				}}, false); err != nil {
+				}, Constants: stored}); err != nil {
 					t.Fatal(err)
 				}
 				x, list, err := c.Export(opts)

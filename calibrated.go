@@ -60,22 +60,6 @@ func (c *Calibrated) Encoding(name string, kind scheme.Kind) (scheme.Encoding, b
 	return scheme.Encoding{}, false
 }
 
-// Test compares the quantized with the float network over the batches. The
-// float network is the model as it was read; opts.Float is set by this method
-// unless quantizedOnly is asked for. The quantized network computes with the
-// biases as they were calibrated; with those of [Calibrated.StoredBiases] in
-// opts.Constants it computes what the exported one does.
-func (c *Calibrated) Test(ctx context.Context, run engine.Runner, in engine.Batches, opts calibrate.TestOptions, quantizedOnly bool) (*calibrate.Result, error) {
-	if !quantizedOnly && opts.Float == nil {
-		opts.Float = c.Model.Graph
-	}
-	res, err := c.Result.Test(ctx, run, in, opts)
-	if err != nil {
-		return nil, fmt.Errorf("testing %s: %w", c.Model.Path, err)
-	}
-	return res, nil
-}
-
 // Export returns the quantized network with QuantizeLinear and
 // DequantizeLinear around what the plan quantizes. The findings say what the
 // format could not hold.
@@ -88,7 +72,7 @@ func (c *Calibrated) Export(opts export.Options) (*graph.Model, diag.List, error
 }
 
 // StoredBiases returns the biases that an export with opts stores otherwise than
-// they were calibrated, for [calibrate.TestOptions].
+// they were calibrated, for [TestOptions].
 func (c *Calibrated) StoredBiases(opts export.Options) (map[*plan.Tensor][]float32, error) {
 	stored, err := export.StoredBiases(c.Result, opts)
 	if err != nil {

@@ -6,15 +6,17 @@ import (
 	"strings"
 	"testing"
 
+	"narrow"
 	"narrow/calibrate"
 	"narrow/engine"
+	"narrow/evaluate"
 	"narrow/internal/testnet"
 	"narrow/strategy"
 )
 
-// TestEvaluate holds the float network alone to what Test tells of it, and a
+// TestFloatAlone holds the float network alone to what Test tells of it, and a
 // list of labels that is too short to the same error.
-func TestEvaluate(t *testing.T) {
+func TestFloatAlone(t *testing.T) {
 	ctx := context.Background()
 	m := testnet.Bundled(t)
 	r, _, err := m.Resolve(strategy.Default())
@@ -22,11 +24,11 @@ func TestEvaluate(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := calibrated(t, r, calibrate.Options{})
-	opts := calibrate.TestOptions{Labels: make([]int, 40)}
+	opts := narrow.TestOptions{Labels: make([]int, 40)}
 	for i := range opts.Labels {
 		opts.Labels[i] = i % 10
 	}
-	both, err := c.Test(ctx, testnet.Runner(t), pictures(40), opts, false)
+	both, err := c.Test(ctx, testnet.Runner(t), pictures(40), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +40,7 @@ func TestEvaluate(t *testing.T) {
 		seen += int(outs[0].Shape[0])
 		return nil
 	}
-	alone, err := calibrate.Evaluate(ctx, testnet.Runner(t), m.Graph, pictures(40), opts)
+	alone, err := evaluate.Float(ctx, testnet.Runner(t), m.Graph, pictures(40), evaluate.Options{Labels: opts.Labels, Output: opts.Output})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,13 +48,13 @@ func TestEvaluate(t *testing.T) {
 		t.Errorf("Output saw %d of 40 samples", seen)
 	}
 	if alone.Float == nil || *alone.Float != *both.Float || alone.Samples != 40 || alone.Quantized != nil {
-		t.Errorf("Evaluate gave %+v, Test %+v", alone, both)
+		t.Errorf("Float gave %+v, Test %+v", alone, both)
 	}
 	opts.Labels = opts.Labels[:39]
-	_, err = calibrate.Evaluate(ctx, testnet.Runner(t), m.Graph, pictures(40), opts)
-	_, want := c.Test(ctx, testnet.Runner(t), pictures(40), opts, false)
+	_, err = evaluate.Float(ctx, testnet.Runner(t), m.Graph, pictures(40), evaluate.Options{Labels: opts.Labels, Output: opts.Output})
+	_, want := c.Test(ctx, testnet.Runner(t), pictures(40), opts)
 	if err == nil || want == nil || !strings.HasSuffix(want.Error(), err.Error()) || !strings.Contains(err.Error(), "39 labels") {
-		t.Errorf("with 39 labels for 40 samples Evaluate says %v, Test %v", err, want)
+		t.Errorf("with 39 labels for 40 samples Float says %v, Test %v", err, want)
 	}
 }
 
@@ -61,25 +63,24 @@ func TestEvaluate(t *testing.T) {
 func TestTestAll(t *testing.T) {
 	ctx := context.Background()
 	m := testnet.Bundled(t)
-	opts := calibrate.TestOptions{Labels: make([]int, 40)}
+	opts := narrow.TestOptions{Labels: make([]int, 40)}
 	for i := range opts.Labels {
 		opts.Labels[i] = i % 10
 	}
-	var all []*calibrate.Calibrated
-	var want []*calibrate.Result
+	var all []*narrow.Calibrated
+	var want []*evaluate.Result
 	for _, text := range []string{`{}`, `{"include_cle": false, "overall_quantize_config": {"datatype": "bfloat16"}}`} {
 		c := calibrated(t, testnet.Resolve(t, m, text), calibrate.Options{})
-		res, err := c.Test(ctx, testnet.Runner(t), pictures(40), opts, false)
+		res, err := c.Test(ctx, testnet.Runner(t), pictures(40), opts)
 		if err != nil {
 			t.Fatal(err)
 		}
-		all, want = append(all, c.Result), append(want, res)
+		all, want = append(all, c), append(want, res)
 	}
 	if want[0].SQNR == want[1].SQNR {
 		t.Fatal("the two strategies should not come out equal")
 	}
-	opts.Float = m.Graph
-	got, err := calibrate.TestAll(ctx, testnet.Runner(t), pictures(40), all, opts)
+	got, err := narrow.TestAll(ctx, testnet.Runner(t), pictures(40), all, opts)
 	if err != nil {
 		t.Fatal(err)
 	}

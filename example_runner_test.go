@@ -158,12 +158,12 @@ func Example_runner() {
 	e, _ := calibrated.Encoding("x", scheme.Input)
 	fmt.Println("x: scale", e.Scale[0])
 
-	_, err = calibrated.Test(ctx, interpreter{}, batches, calibrate.TestOptions{
+	_, err = calibrated.Test(ctx, interpreter{}, batches, narrow.TestOptions{
 		Output: func(_ int, outputs []engine.Tensor) error {
 			fmt.Println("y:", outputs[0].Floats)
 			return nil
 		},
-	}, false)
+	})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -70,7 +70,7 @@ func Example() {
 	}
 	fmt.Println(len(calibrated.Plan.Tensors), "tensors calibrated on", calibrated.Result.Samples, "samples")
 
-	result, err := calibrated.Test(ctx, runner, pictures(64), calibrate.TestOptions{}, false)
+	result, err := calibrated.Test(ctx, runner, pictures(64), narrow.TestOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}

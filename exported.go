@@ -1,11 +1,8 @@
 package narrow
 
 import (
-	"context"
 	"fmt"
 
-	"narrow/calibrate"
-	"narrow/engine"
 	"narrow/export"
 )
 
@@ -29,14 +26,4 @@ func (c *Calibrated) OpenExported(path string) (*Model, error) {
 		}
 	}
 	return m, nil
-}
-
-// TestExported is [Calibrated.Test] with the exported model in the place of the
-// quantized network: nothing is simulated, the engine runs x as any program would.
-func (c *Calibrated) TestExported(ctx context.Context, run engine.Runner, x *Model, in engine.Batches, opts calibrate.TestOptions) (*calibrate.Result, error) {
-	res, err := calibrate.Compare(ctx, run, c.Model.Graph, x.Graph, in, opts)
-	if err != nil {
-		return nil, fmt.Errorf("testing %s: %w", x.Path, err)
-	}
-	return res, nil
 }

@@ -144,7 +144,7 @@ func calibrateAndTest(r *ort.Runner, work string, i int) (err error) {
 	if c, _, err = narrow.Load(filepath.Join(work, "out"), m, nil); err != nil {
 		return err
 	}
-	if _, err := c.Test(ctx, r, set.Batches(ctx, 4), calibrate.TestOptions{}, false); err != nil {
+	if _, err := c.Test(ctx, r, set.Batches(ctx, 4), narrow.TestOptions{}); err != nil {
 		return err
 	}
 	x, _, err := c.Export(export.Options{})

@@ -17,6 +17,7 @@ import (
 	"narrow/calibrate"
 	"narrow/diag"
 	"narrow/engine"
+	"narrow/evaluate"
 	"narrow/export"
 	"narrow/graph/onnx"
 	"narrow/internal/testnet"
@@ -73,15 +74,15 @@ func content(t *testing.T, dir string) map[string]string {
 }
 
 // outputs tests c and returns the quantized network's outputs and the result.
-func outputs(t *testing.T, c *narrow.Calibrated) ([]float32, calibrate.Result) {
+func outputs(t *testing.T, c *narrow.Calibrated) ([]float32, evaluate.Result) {
 	t.Helper()
 	var all []float32
-	res, err := c.Test(context.Background(), testnet.Runner(t), pictures(40), calibrate.TestOptions{
+	res, err := c.Test(context.Background(), testnet.Runner(t), pictures(40), narrow.TestOptions{
 		Output: func(_ int, outs []engine.Tensor) error {
 			all = append(all, outs[0].Floats...)
 			return nil
 		},
-	}, false)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,9 +271,9 @@ func TestInvalidSamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	test := func(rows int, x []float32, labels ...int) *calibrate.Result {
+	test := func(rows int, x []float32, labels ...int) *evaluate.Result {
 		t.Helper()
-		res, err := c.Test(context.Background(), testnet.Runner(t), batch(rows, x, 2), calibrate.TestOptions{Labels: labels}, false)
+		res, err := c.Test(context.Background(), testnet.Runner(t), batch(rows, x, 2), narrow.TestOptions{Labels: labels})
 		if err != nil {
 			t.Fatal(err)
 		}

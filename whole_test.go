@@ -190,10 +190,10 @@ func TestUnusualModels(t *testing.T) {
 						t.Fatal(err)
 					}
 					var want [][]engine.Tensor
-					res, err := c.Test(ctx, runner, batches, calibrate.TestOptions{Threads: 2, Constants: stored, Output: func(_ int, outs []engine.Tensor) error {
+					res, err := c.Test(ctx, runner, batches, narrow.TestOptions{Threads: 2, Output: func(_ int, outs []engine.Tensor) error {
 						want = append(want, append([]engine.Tensor(nil), outs...))
 						return nil
-					}}, false)
+					}, Constants: stored})
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -13,6 +13,7 @@ import (
 	"narrow/cost"
 	"narrow/diag"
 	"narrow/engine"
+	"narrow/evaluate"
 	"narrow/export"
 	"narrow/graph"
 	"narrow/graph/onnx"
@@ -81,7 +82,7 @@ type Comparison struct {
 	// Calibrated and Tested are how many samples there were of each.
 	Calibrated int `json:"calibration_samples"`
 	Tested     int `json:"test_samples"`
-	// Invalid counts the samples that are left out: see [calibrate.Result].
+	// Invalid counts the samples that are left out: see [evaluate.Result].
 	Invalid int `json:"invalid,omitempty"`
 	// Classes is how many classes the first output tells apart, 0 where it tells
 	// none.
@@ -95,7 +96,7 @@ type Comparison struct {
 // Float is the float network.
 type Float struct {
 	// Accuracy is nil where there are no labels.
-	Accuracy *calibrate.Accuracy `json:"accuracy,omitempty"`
+	Accuracy *evaluate.Accuracy `json:"accuracy,omitempty"`
 	// Bytes is the size of the network as a file, MACs are its multiply-adds for
 	// one sample.
 	Bytes int64 `json:"bytes"`
@@ -111,10 +112,10 @@ type Row struct {
 	// Differences are next to the first strategy; nil for that.
 	Differences *Difference `json:"differences,omitempty"`
 	// Accuracy is nil where there are no labels; Agreement and SQNR are with the
-	// float network: see [calibrate.Result].
-	Accuracy  *calibrate.Accuracy `json:"accuracy,omitempty"`
-	Agreement float64             `json:"agreement"`
-	SQNR      calibrate.Decibel   `json:"sqnr_db"`
+	// float network: see [evaluate.Result].
+	Accuracy  *evaluate.Accuracy `json:"accuracy,omitempty"`
+	Agreement float64            `json:"agreement"`
+	SQNR      evaluate.Decibel   `json:"sqnr_db"`
 	// Bytes is the size of the exported file, with its data file if it has one,
 	// and Opset its operator set; 0 where the strategy cannot be exported, and
 	// Findings say why.
@@ -171,7 +172,7 @@ func Run(ctx context.Context, runner engine.Runner, entries []Entry, calib, test
 	if err != nil {
 		return nil, err
 	}
-	var results []*calibrate.Calibrated
+	var results []*narrow.Calibrated
 	diffs := Differences(entries)
 	for i, d := range done {
 		row := Row{
@@ -183,15 +184,15 @@ func Run(ctx context.Context, runner engine.Runner, entries []Entry, calib, test
 			return nil, fmt.Errorf("%s: %w", row.Name, err)
 		}
 		out.Strategies = append(out.Strategies, row)
-		results = append(results, d.Result)
+		results = append(results, d.Calibrated)
 	}
 	out.Calibrated = done[0].Result.Samples
 	out.Float.MACs = out.Strategies[0].Cost.MACs
 	if out.Float.Bytes, err = sizeOf(model.Graph); err != nil {
 		return nil, err
 	}
-	tested, err := calibrate.TestAll(ctx, runner, test, results, calibrate.TestOptions{
-		Threads: opts.Threads, Float: model.Graph, Labels: opts.Labels,
+	tested, err := narrow.TestAll(ctx, runner, test, results, narrow.TestOptions{
+		Threads: opts.Threads, Labels: opts.Labels,
 		Progress: func(n int) { c.opts.Progress(Step{Stage: Testing, Done: n}) },
 		Output: func(_ int, outs []engine.Tensor) error {
 			if len(outs) > 0 && len(outs[0].Shape) > 1 {
@@ -201,7 +202,7 @@ func Run(ctx context.Context, runner engine.Runner, entries []Entry, calib, test
 		},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("testing %s: %w", model.Path, err)
+		return nil, err
 	}
 	for i, t := range tested {
 		row := &out.Strategies[i]

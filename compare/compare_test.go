@@ -17,6 +17,7 @@ import (
 	"narrow/compare"
 	"narrow/diag"
 	"narrow/engine"
+	"narrow/evaluate"
 	"narrow/export"
 	"narrow/graph"
 	"narrow/graph/onnx"
@@ -60,14 +61,14 @@ func entry(t *testing.T, m *narrow.Model, accuracy narrow.Accuracy, name, text s
 }
 
 // alone calibrates, tests and exports one strategy as run does.
-func alone(t *testing.T, e compare.Entry, how calibrate.Propagation) (*calibrate.Result, int64) {
+func alone(t *testing.T, e compare.Entry, how calibrate.Propagation) (*evaluate.Result, int64) {
 	t.Helper()
 	ctx, runner := context.Background(), testnet.Runner(t)
 	c, err := e.Resolved.Calibrate(ctx, runner, testnet.Blobs(24, 8), calibrate.Options{Propagate: how})
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, err := c.Test(ctx, runner, testnet.Blobs(40, 8), calibrate.TestOptions{Labels: labels(40)}, false)
+	res, err := c.Test(ctx, runner, testnet.Blobs(40, 8), narrow.TestOptions{Labels: labels(40)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +117,7 @@ func TestEqualsEachAlone(t *testing.T) {
 			}
 			for i, row := range got.Strategies {
 				res, size := alone(t, es[i], tt.how)
-				want := calibrate.Result{Samples: 40, Float: got.Float.Accuracy, Quantized: row.Accuracy, Agreement: row.Agreement, SQNR: row.SQNR}
+				want := evaluate.Result{Samples: 40, Float: got.Float.Accuracy, Quantized: row.Accuracy, Agreement: row.Agreement, SQNR: row.SQNR}
 				if !reflect.DeepEqual(*res, want) {
 					t.Errorf("%s: %+v\nalone %+v", row.Name, want, *res)
 				}

@@ -7,6 +7,25 @@ import (
 	"narrow/graph"
 )
 
+// Network is a network and what its taps do.
+type Network struct {
+	Model *graph.Model
+	// Hook is nil where the model holds no taps.
+	Hook Hook
+	// AnyOrder reports that the hook takes the elements of every tap in any
+	// order: see [LoadOptions.AnyOrder].
+	AnyOrder bool
+}
+
+// Load readies the network for running; nil outputs mean the graph's.
+func (n Network) Load(ctx context.Context, r Runner, threads int, outputs []string) (Session, error) {
+	o := LoadOptions{Threads: threads, Outputs: outputs}
+	if n.AnyOrder {
+		o.AnyOrder = func(int) bool { return true }
+	}
+	return r.Load(ctx, n.Model, o)
+}
+
 // Run runs s once. An error of the hook comes back as it is: it names the
 // layer, the tensor and the sample, and the engine's names for taps around it
 // would say nothing more.

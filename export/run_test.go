@@ -15,6 +15,7 @@ import (
 	"narrow/diag"
 	"narrow/engine"
 	"narrow/engine/ort"
+	"narrow/evaluate"
 	"narrow/export"
 	"narrow/graph"
 	"narrow/graph/graphtext"
@@ -100,13 +101,17 @@ func calibrateOn(t *testing.T, m *graph.Model, s *strategy.Strategy) calibrated 
 func (c calibrated) simulate(t *testing.T) [][]float32 {
 	t.Helper()
 	var out [][]float32
-	_, err := c.Test(context.Background(), runner(t), func(yield func(*engine.Batch, error) bool) {
+	net, err := c.Network(0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = evaluate.Run(context.Background(), runner(t), nil, []engine.Network{net}, func(yield func(*engine.Batch, error) bool) {
 		count := 0
 		for _, x := range c.in {
 			count = int(x.Shape[0])
 		}
 		yield(&engine.Batch{Count: count, Inputs: c.in}, nil)
-	}, calibrate.TestOptions{Output: func(first int, ts []engine.Tensor) error {
+	}, evaluate.Options{Output: func(first int, ts []engine.Tensor) error {
 		for _, x := range ts {
 			out = append(out, x.Floats)
 		}

@@ -5,7 +5,7 @@ import (
 	"math"
 	"slices"
 
-	"narrow/calibrate"
+	"narrow/evaluate"
 	"narrow/graph"
 	"narrow/internal/kernel"
 	"narrow/plan"
@@ -105,4 +105,4 @@ func channel(x []float32, l kernel.Layout, c int) []float32 {
 }
 
 // infinite is the SQNR of what does not differ.
-func infinite() calibrate.Decibel { return calibrate.Decibel(math.Inf(1)) }
+func infinite() evaluate.Decibel { return evaluate.Decibel(math.Inf(1)) }

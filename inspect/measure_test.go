@@ -148,7 +148,7 @@ func TestAgainstRuns(t *testing.T) {
 					t.Errorf("tensor %s: the histogram counts %d of %d", p.Name, n, len(x))
 				}
 			}
-			res, err := c.Test(context.Background(), testnet.Runner(t), in, calibrate.TestOptions{}, false)
+			res, err := c.Test(context.Background(), testnet.Runner(t), in, narrow.TestOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -10,9 +10,9 @@ import (
 	"slices"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/calibrate/observe"
 	"narrow/engine"
+	"narrow/evaluate"
 	"narrow/graph"
 	"narrow/internal/kernel"
 	"narrow/plan"
@@ -271,8 +271,8 @@ func (r *ranker) only(light *lightLayers, l *plan.Layer) ([][]engine.Tensor, err
 }
 
 // score compares outputs with a reference's.
-func (r *ranker) score(reference, tested [][]engine.Tensor) *calibrate.Result {
-	s := calibrate.NewScore(r.opts.Labels)
+func (r *ranker) score(reference, tested [][]engine.Tensor) *evaluate.Result {
+	s := evaluate.NewScore(r.opts.Labels)
 	for i, b := range r.batches {
 		s.Add(b.First, b.Count, reference[i], tested[i])
 	}
@@ -280,10 +280,10 @@ func (r *ranker) score(reference, tested [][]engine.Tensor) *calibrate.Result {
 }
 
 // costOf is what a result says of the tested network.
-func costOf(r *calibrate.Result) Cost {
+func costOf(r *evaluate.Result) Cost {
 	c := Cost{SQNR: r.SQNR, Agreement: r.Agreement}
 	if math.IsNaN(float64(c.SQNR)) && r.Invalid < r.Samples {
-		c.SQNR = calibrate.Decibel(math.Inf(-1))
+		c.SQNR = evaluate.Decibel(math.Inf(-1))
 	}
 	if r.Float != nil && r.Quantized != nil {
 		top1, drop := r.Quantized.Top1, r.Float.Top1-r.Quantized.Top1

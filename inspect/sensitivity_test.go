@@ -10,6 +10,7 @@ import (
 	"narrow/calibrate"
 	"narrow/calibrate/observe"
 	"narrow/engine"
+	"narrow/evaluate"
 	"narrow/inspect"
 	"narrow/internal/testnet"
 	"narrow/plan"
@@ -42,19 +43,23 @@ func TestAlone(t *testing.T) {
 		part.Plan = &p
 		return part
 	}
-	test := func(ts []*plan.Tensor, original bool) *calibrate.Result {
-		o := calibrate.TestOptions{Float: c.Plan.Model, Labels: labels}
+	test := func(ts []*plan.Tensor, original bool) *evaluate.Result {
+		float := c.Plan.Model
 		if original {
-			o.Float = m.Graph
+			float = m.Graph
 		}
 		part := only(ts)
-		res, err := part.Test(context.Background(), testnet.Runner(t), in, o)
+		net, err := part.Network(0, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return res
+		res, err := evaluate.Run(context.Background(), testnet.Runner(t), float, []engine.Network{net}, in, evaluate.Options{Labels: labels})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res[0]
 	}
-	same := func(what string, got inspect.Cost, want *calibrate.Result) {
+	same := func(what string, got inspect.Cost, want *evaluate.Result) {
 		t.Helper()
 		if math.Abs(float64(got.SQNR-want.SQNR)) > 1e-3 || got.Agreement != want.Agreement ||
 			*got.Top1 != want.Quantized.Top1 || *got.Drop != want.Float.Top1-want.Quantized.Top1 {

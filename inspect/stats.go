@@ -3,8 +3,8 @@ package inspect
 import (
 	"math"
 
-	"narrow/calibrate"
 	"narrow/calibrate/observe"
+	"narrow/evaluate"
 	"narrow/internal/kernel"
 	"narrow/scheme"
 )
@@ -61,7 +61,7 @@ func (p pairs) error() *Error {
 		return &Error{SQNR: infinite(), Cosine: 1}
 	}
 	q := observe.Quality{Sums: p.sums}
-	return &Error{SQNR: calibrate.Decibel(q.SQNR()), Cosine: q.Cosine(), MSE: q.MSE(), MaxDiff: p.sums.MaxDiff}
+	return &Error{SQNR: evaluate.Decibel(q.SQNR()), Cosine: q.Cosine(), MSE: q.MSE(), MaxDiff: p.sums.MaxDiff}
 }
 
 // quantizer stores values and reads them back.

@@ -1,7 +1,7 @@
 package inspect
 
 import (
-	"narrow/calibrate"
+	"narrow/evaluate"
 	"narrow/scheme"
 )
 
@@ -117,7 +117,7 @@ type Channel struct {
 	// float types.
 	Grid *Grid `json:"grid,omitempty"`
 	// SQNR is of storing the channel.
-	SQNR calibrate.Decibel `json:"sqnr_db"`
+	SQNR evaluate.Decibel `json:"sqnr_db"`
 }
 
 // Grid is the values that integers stand for: Low, Low+Step, ..., High. What is
@@ -132,7 +132,7 @@ type Grid struct {
 type Error struct {
 	// SQNR is 10*log10(sum(ref^2) / sum((ref-test)^2)) in dB: +Inf where nothing
 	// differs (MSE is 0), -Inf where all reference values are 0; null in JSON.
-	SQNR calibrate.Decibel `json:"sqnr_db"`
+	SQNR evaluate.Decibel `json:"sqnr_db"`
 	// Cosine is of the angle between the two, in -1..1.
 	Cosine float64 `json:"cosine"`
 	// MSE is the mean squared difference.
@@ -162,7 +162,7 @@ type Ranking struct {
 	// Classes is how many values a sample has in the network's first output.
 	Classes int `json:"classes"`
 	// Float is the accuracy of the float network, nil where there are no labels.
-	Float *calibrate.Accuracy `json:"float,omitempty"`
+	Float *evaluate.Accuracy `json:"float,omitempty"`
 	// Invalid counts the samples for which the float network puts out NaN or
 	// Inf: they are left out of SQNR and agreement.
 	Invalid int `json:"invalid,omitempty"`
@@ -181,7 +181,7 @@ type Ranking struct {
 type Cost struct {
 	// SQNR is over all float outputs: -Inf where the network puts out NaN, NaN
 	// where no sample could be compared.
-	SQNR calibrate.Decibel `json:"sqnr_db"`
+	SQNR evaluate.Decibel `json:"sqnr_db"`
 	// Agreement is the share of samples whose highest output stands in the same
 	// place, in 0..1.
 	Agreement float64 `json:"agreement"`

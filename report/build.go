@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/diag"
+	"narrow/evaluate"
 	"narrow/inspect"
 	"narrow/plan"
 	"narrow/scheme"
@@ -27,7 +27,7 @@ type Input struct {
 	Strategy *strategy.Strategy
 	// Test is the accuracy, Measured the errors of tensors and layers; nil where
 	// there are no samples.
-	Test     *calibrate.Result
+	Test     *evaluate.Result
 	Measured *inspect.Result
 	// Findings are those of all stages.
 	Findings diag.List
@@ -173,7 +173,7 @@ func (b *builder) tensors() []Tensor {
 	return out
 }
 
-func result(r *calibrate.Result) *Result {
+func result(r *evaluate.Result) *Result {
 	if r == nil {
 		return nil
 	}

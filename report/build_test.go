@@ -13,6 +13,7 @@ import (
 	"narrow/calibrate"
 	"narrow/diag"
 	"narrow/engine/ort"
+	"narrow/evaluate"
 	"narrow/inspect"
 	"narrow/internal/testnet"
 	"narrow/scheme"
@@ -25,7 +26,7 @@ var made = sync.OnceValue(func() (m struct {
 	source   []byte
 	strategy *strategy.Strategy
 	done     *narrow.Calibrated
-	test     *calibrate.Result
+	test     *evaluate.Result
 	measured *inspect.Result
 	err      error
 }) {
@@ -54,7 +55,7 @@ var made = sync.OnceValue(func() (m struct {
 		return m
 	}
 	m.done.Result.SamplesSHA256 = "5a"
-	if m.test, m.err = m.done.Test(ctx, run, images, calibrate.TestOptions{}, false); m.err != nil {
+	if m.test, m.err = m.done.Test(ctx, run, images, narrow.TestOptions{}); m.err != nil {
 		return m
 	}
 	m.measured, m.err = inspect.Measure(ctx, m.done, run, images, inspect.Options{})

@@ -1,8 +1,8 @@
 package report
 
 import (
-	"narrow/calibrate"
 	"narrow/diag"
+	"narrow/evaluate"
 	"narrow/inspect"
 	"narrow/scheme"
 	"narrow/strategy"
@@ -55,14 +55,14 @@ type Measured struct {
 	Partner inspect.Partner `json:"partner"`
 }
 
-// Result compares the networks' outputs: see [calibrate.Result].
+// Result compares the networks' outputs: see [evaluate.Result].
 type Result struct {
 	Samples int `json:"samples"`
 	// Float and Quantized are nil where there are no labels.
-	Float     *calibrate.Accuracy `json:"float"`
-	Quantized *calibrate.Accuracy `json:"quantized"`
-	Agreement float64             `json:"agreement"`
-	SQNR      Number              `json:"sqnr_db"`
+	Float     *evaluate.Accuracy `json:"float"`
+	Quantized *evaluate.Accuracy `json:"quantized"`
+	Agreement float64            `json:"agreement"`
+	SQNR      Number             `json:"sqnr_db"`
 	// Exact says that nothing differs, and SQNR therefore is no number.
 	Exact   bool `json:"exact,omitempty"`
 	Invalid int  `json:"invalid,omitempty"`
@@ -270,9 +270,9 @@ type Compare struct {
 	Samples int `json:"samples"`
 	// Float is the float network's accuracy, nil without labels, FloatBytes its
 	// size, 0 where it is not known.
-	Float      *calibrate.Accuracy `json:"float"`
-	FloatBytes int64               `json:"float_bytes,omitempty"`
-	Rows       []CompareRow        `json:"rows"`
+	Float      *evaluate.Accuracy `json:"float"`
+	FloatBytes int64              `json:"float_bytes,omitempty"`
+	Rows       []CompareRow       `json:"rows"`
 	// Notes say what holds for all, such as which statistics were shared.
 	Notes []Text `json:"notes,omitempty"`
 }
@@ -286,9 +286,9 @@ type CompareRow struct {
 	// told is then nil or 0.
 	Error Text `json:"error,omitzero"`
 	// Quantized is nil without labels.
-	Quantized *calibrate.Accuracy `json:"quantized"`
-	Agreement *float64            `json:"agreement"`
-	SQNR      *calibrate.Decibel  `json:"sqnr_db"`
+	Quantized *evaluate.Accuracy `json:"quantized"`
+	Agreement *float64           `json:"agreement"`
+	SQNR      *evaluate.Decibel  `json:"sqnr_db"`
 	// Bytes is the exported file's size, 0 where it was not exported.
 	Bytes int64 `json:"bytes,omitempty"`
 	// MACs are multiply-adds of one sample by what they multiply, in the order

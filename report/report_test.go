@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"narrow/calibrate"
 	"narrow/diag"
+	"narrow/evaluate"
 )
 
 func render(t *testing.T, d *Document) string {
@@ -170,7 +170,7 @@ func TestLimitChannels(t *testing.T) {
 }
 
 func TestResultWithoutDifference(t *testing.T) {
-	r := result(&calibrate.Result{Samples: 3, Agreement: 1, SQNR: calibrate.Decibel(math.Inf(1))})
+	r := result(&evaluate.Result{Samples: 3, Agreement: 1, SQNR: evaluate.Decibel(math.Inf(1))})
 	got, _ := json.Marshal(r)
 	if want := `{"samples":3,"float":null,"quantized":null,"agreement":1,"sqnr_db":null,"exact":true}`; string(got) != want {
 		t.Errorf("%s, want %s", got, want)

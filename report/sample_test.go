@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"narrow/calibrate"
 	"narrow/diag"
+	"narrow/evaluate"
 	"narrow/inspect"
 	"narrow/scheme"
 	"narrow/strategy"
@@ -28,7 +28,7 @@ func generated(n int) *Document {
 	d := &Document{
 		Format: Format, Model: Model{Name: "generated.onnx" + hostile, Path: "models/generated.onnx", SHA256: fmt.Sprintf("%064x", n)},
 		Result: &Result{
-			Samples: 1000, Float: &calibrate.Accuracy{Top1: 0.75, Top5: 0.925}, Quantized: &calibrate.Accuracy{Top1: 0.7321, Top5: 0.9187},
+			Samples: 1000, Float: &evaluate.Accuracy{Top1: 0.75, Top5: 0.925}, Quantized: &evaluate.Accuracy{Top1: 0.7321, Top5: 0.9187},
 			Agreement: 0.9321, SQNR: 17.25,
 		},
 		Measured: &Measured{Samples: 256, Partner: inspect.Exact},
@@ -48,12 +48,12 @@ func generated(n int) *Document {
 			Facts:    []Fact{{FactVersion, "devel"}, {FactModel, fmt.Sprintf("%064x", n)}},
 		},
 	}
-	one, half := 1.0, calibrate.Decibel(21.5)
+	one, half := 1.0, evaluate.Decibel(21.5)
 	d.Compare = &Compare{
-		Samples: 1000, Float: &calibrate.Accuracy{Top1: 0.75, Top5: 0.925}, FloatBytes: 14_000_000,
+		Samples: 1000, Float: &evaluate.Accuracy{Top1: 0.75, Top5: 0.925}, FloatBytes: 14_000_000,
 		Rows: []CompareRow{
-			{Name: "int8.json", Words: []Text{{diag.Verbatim("the first " + hostile)}}, Quantized: &calibrate.Accuracy{Top1: 0.7321, Top5: 0.9187}, Agreement: &one, SQNR: &half, Bytes: 3_600_000, MACs: []MACs{{"8×8", 1_800_000_000}}, Cost: &one},
-			{Name: "int4.json", Words: []Text{{diag.Verbatim("weights 8 to 4 bits")}}, Quantized: &calibrate.Accuracy{Top1: 0.70, Top5: 0.90}, Agreement: &one, SQNR: &half, Bytes: 1_900_000, MACs: []MACs{{"4×8", 1_700_000_000}, {"8×8", 100_000_000}}, Cost: &one},
+			{Name: "int8.json", Words: []Text{{diag.Verbatim("the first " + hostile)}}, Quantized: &evaluate.Accuracy{Top1: 0.7321, Top5: 0.9187}, Agreement: &one, SQNR: &half, Bytes: 3_600_000, MACs: []MACs{{"8×8", 1_800_000_000}}, Cost: &one},
+			{Name: "int4.json", Words: []Text{{diag.Verbatim("weights 8 to 4 bits")}}, Quantized: &evaluate.Accuracy{Top1: 0.70, Top5: 0.90}, Agreement: &one, SQNR: &half, Bytes: 1_900_000, MACs: []MACs{{"4×8", 1_700_000_000}, {"8×8", 100_000_000}}, Cost: &one},
 		},
 	}
 	d.Settings = [][]Setting{

@@ -15,6 +15,7 @@ import (
 	"narrow/cost"
 	"narrow/diag"
 	"narrow/engine"
+	"narrow/evaluate"
 	"narrow/inspect"
 	"narrow/plan"
 	"narrow/scheme"
@@ -79,7 +80,7 @@ func NewNetwork(ctx context.Context, m *narrow.Model, run engine.Runner, in Samp
 		return nil, err
 	}
 	n.split = splitBatches(extents, cmp.Or(in.SearchSamples, SearchSamples), in.Seed)
-	res, err := calibrate.Evaluate(ctx, run, m.Graph, n.test, calibrate.TestOptions{
+	res, err := evaluate.Float(ctx, run, m.Graph, n.test, evaluate.Options{
 		Threads: opts.Threads, Labels: in.Labels,
 		Output: func(first int, outs []engine.Tensor) error {
 			rows, err := rowsOf(outs)
@@ -247,7 +248,7 @@ func (n *Network) Search(ctx context.Context, s *strategy.Strategy, giveUp func(
 		return Score{}, err
 	}
 	var sum tally
-	_, err = c.Test(ctx, n.runner, n.split.search(n.test), calibrate.TestOptions{
+	_, err = c.Test(ctx, n.runner, n.split.search(n.test), narrow.TestOptions{
 		Threads: n.opts.Threads,
 		Output: func(first int, outs []engine.Tensor) error {
 			if err := n.add(&sum, first, outs); err != nil {
@@ -258,7 +259,8 @@ func (n *Network) Search(ctx context.Context, s *strategy.Strategy, giveUp func(
 			}
 			return nil
 		},
-	}, true)
+		QuantizedOnly: true,
+	})
 	score := sum.score()
 	if errors.Is(err, errStop) {
 		score.Stopped, err = true, nil
@@ -289,7 +291,7 @@ func (n *Network) Confirm(ctx context.Context, s *strategy.Strategy) (*Promise, 
 		return nil, err
 	}
 	var all, held tally
-	res, err := c.Test(ctx, n.runner, n.test, calibrate.TestOptions{
+	res, err := c.Test(ctx, n.runner, n.test, narrow.TestOptions{
 		Threads: n.opts.Threads, Labels: n.labels,
 		Output: func(first int, outs []engine.Tensor) error {
 			if !n.split.searched[first] {
@@ -299,7 +301,7 @@ func (n *Network) Confirm(ctx context.Context, s *strategy.Strategy) (*Promise, 
 			}
 			return n.add(&all, first, outs)
 		},
-	}, false)
+	})
 	if err != nil {
 		return nil, err
 	}

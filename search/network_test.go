@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"narrow"
 	"narrow/calibrate"
 	"narrow/engine"
 	"narrow/graph"
@@ -48,7 +49,7 @@ func TestNetwork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := c.Test(ctx, testnet.Runner(t), testnet.Noise(samples, 8, 2), calibrate.TestOptions{Labels: labels}, false)
+	want, err := c.Test(ctx, testnet.Runner(t), testnet.Noise(samples, 8, 2), narrow.TestOptions{Labels: labels})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,9 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/compare"
 	"narrow/diag"
+	"narrow/evaluate"
 	"narrow/export"
 	"narrow/internal/progress"
 	"narrow/samples"
@@ -251,7 +251,7 @@ func (a *app) printComparison(c *compare.Comparison) error {
 // comparisonTable returns the cells, the head first.
 func comparisonTable(c *compare.Comparison) [][]string {
 	labelled := c.Float.Accuracy != nil
-	accuracy := func(acc *calibrate.Accuracy) []string {
+	accuracy := func(acc *evaluate.Accuracy) []string {
 		if !labelled {
 			return nil
 		}
@@ -287,7 +287,7 @@ func comparisonTable(c *compare.Comparison) [][]string {
 func kilobytes(n int64) string { return fmt.Sprintf("%.1f KB", float64(n)/1000) }
 
 // shortDecibel is decibel in the width of a column.
-func shortDecibel(d calibrate.Decibel) string {
+func shortDecibel(d evaluate.Decibel) string {
 	word, _, _ := strings.Cut(decibel(d).String(), " (")
 	return word
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/diag"
+	"narrow/evaluate"
 	"narrow/export"
 	"narrow/inspect"
 	"narrow/internal/atomicfile"
@@ -31,7 +31,7 @@ type reportSummary struct {
 	// Samples is how many the errors of tensors and layers were measured on.
 	Samples int `json:"samples"`
 	// Test is null without samples.
-	Test *calibrate.Result `json:"test"`
+	Test *evaluate.Result `json:"test"`
 }
 
 // measureFlags say on how many samples a report measures.
@@ -175,7 +175,7 @@ func calibratedModel(dir string) (string, error) {
 type reportPage struct {
 	done     *narrow.Calibrated
 	strategy *strategy.Strategy
-	test     *calibrate.Result
+	test     *evaluate.Result
 	measured *inspect.Result
 	command  []string
 	engine   string
@@ -209,7 +209,7 @@ func (a *app) measure(ctx context.Context, f *inputFlags, m *measureFlags, page 
 
 // pageOfRun returns the page for the end of run; where the errors cannot be
 // measured, that is no reason to lose the rest.
-func (a *app) pageOfRun(c *cobra.Command, f *inputFlags, m *measureFlags, done *narrow.Calibrated, test *calibrate.Result) (*reportPage, error) {
+func (a *app) pageOfRun(c *cobra.Command, f *inputFlags, m *measureFlags, done *narrow.Calibrated, test *evaluate.Result) (*reportPage, error) {
 	page := &reportPage{done: done, test: test, command: commandLine(c)}
 	err := a.measure(c.Context(), f, m, page)
 	if err != nil && c.Context().Err() == nil {

@@ -6,15 +6,15 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"narrow/calibrate"
 	"narrow/diag"
+	"narrow/evaluate"
 )
 
 // runSummary is the JSON document of run.
 type runSummary struct {
-	Calib  calibSummary      `json:"calib"`
-	Test   *calibrate.Result `json:"test"`
-	Export exportSummary     `json:"export"`
+	Calib  calibSummary     `json:"calib"`
+	Test   *evaluate.Result `json:"test"`
+	Export exportSummary    `json:"export"`
 	// Report is the page's file, "" with --no-report.
 	Report string `json:"report,omitempty"`
 }

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"narrow/calibrate"
+	"narrow/evaluate"
 	"narrow/internal/ortlib"
 	"narrow/internal/setup"
 	"narrow/search"
@@ -106,7 +106,7 @@ func TestSearch(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("%s: %s", p.Command, stderr)
 	}
-	var sum struct{ Test *calibrate.Result }
+	var sum struct{ Test *evaluate.Result }
 	if err := json.Unmarshal([]byte(stdout), &sum); err != nil {
 		t.Fatal(err)
 	}

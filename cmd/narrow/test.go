@@ -15,9 +15,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/diag"
 	"narrow/engine"
+	"narrow/evaluate"
 	"narrow/export"
 	"narrow/graph"
 	"narrow/internal/atomicfile"
@@ -158,12 +158,12 @@ func (a *app) openExported(c *narrow.Calibrated, dir string, form export.Form) (
 }
 
 // test runs the float and the quantized network over the samples.
-func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set *samples.Set, saveOutput string, how tested) (*calibrate.Result, error) {
+func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set *samples.Set, saveOutput string, how tested) (*evaluate.Result, error) {
 	runner, err := f.engine(a)
 	if err != nil {
 		return nil, err
 	}
-	opts := calibrate.TestOptions{Threads: f.cores()}
+	opts := narrow.TestOptions{Threads: f.cores()}
 	if labels, ok := set.Labels(); ok {
 		opts.Labels = labels
 	}
@@ -175,7 +175,7 @@ func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set
 	bar, progress := a.bar("test", set.Len())
 	defer bar.Done()
 	opts.Progress = progress
-	var res *calibrate.Result
+	var res *evaluate.Result
 	var failed error // of the network: it has nothing to do with the file being written
 	classes := 0
 	inputs := inputRanges(c)
@@ -194,7 +194,7 @@ func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set
 		if how.model != nil {
 			res, err = c.TestExported(ctx, runner, how.model, in, opts)
 		} else {
-			res, err = c.Test(ctx, runner, in, opts, false)
+			res, err = c.Test(ctx, runner, in, opts)
 		}
 		return err
 	}
@@ -314,7 +314,7 @@ func (o *outputWriter) close() error {
 }
 
 // printResult writes the table of test.
-func (a *app) printResult(r *calibrate.Result) error {
+func (a *app) printResult(r *evaluate.Result) error {
 	var b strings.Builder
 	row := func(label diag.Text, cells string) {
 		head := a.lang.Sprint(label)
@@ -339,7 +339,7 @@ func (a *app) printResult(r *calibrate.Result) error {
 
 // nothingCompared reports whether every sample was left out, so that SQNR is not
 // defined.
-func nothingCompared(sqnr calibrate.Decibel, invalid, samples int) bool {
+func nothingCompared(sqnr evaluate.Decibel, invalid, samples int) bool {
 	return math.IsNaN(float64(sqnr)) && invalid == samples
 }
 
@@ -354,7 +354,7 @@ func agreed(x float64, none bool) string {
 
 func percent(x float64) string { return fmt.Sprintf("%5.2f %%", 100*x) }
 
-func decibel(d calibrate.Decibel) diag.Text {
+func decibel(d evaluate.Decibel) diag.Text {
 	if math.IsNaN(float64(d)) {
 		return diag.Textf("undefined (the quantized network puts out NaN)")
 	}

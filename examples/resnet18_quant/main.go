@@ -21,6 +21,7 @@ import (
 	"narrow/calibrate"
 	"narrow/engine"
 	"narrow/engine/ort"
+	"narrow/evaluate"
 	"narrow/export"
 	"narrow/graph/onnx"
 	"narrow/samples"
@@ -76,7 +77,7 @@ func run(ctx context.Context, o options) error {
 	labels, _ := set.Labels()
 	switch o.mode {
 	case "float":
-		res, err := calibrate.Evaluate(ctx, runner, m.Graph, batches, calibrate.TestOptions{Labels: labels})
+		res, err := evaluate.Float(ctx, runner, m.Graph, batches, evaluate.Options{Labels: labels})
 		if err != nil {
 			return err
 		}
@@ -88,7 +89,7 @@ func run(ctx context.Context, o options) error {
 		if err != nil {
 			return err
 		}
-		res, err := c.Test(ctx, runner, batches, calibrate.TestOptions{Labels: labels}, false)
+		res, err := c.Test(ctx, runner, batches, narrow.TestOptions{Labels: labels})
 		if err != nil {
 			return err
 		}
@@ -127,7 +128,7 @@ func calib(ctx context.Context, o options, m *narrow.Model, runner engine.Runner
 	return nil
 }
 
-func show(what string, a *calibrate.Accuracy) error {
+func show(what string, a *evaluate.Accuracy) error {
 	if a == nil {
 		return errors.New("there are no labels: data_dir must hold one folder per class")
 	}

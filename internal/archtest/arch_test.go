@@ -59,24 +59,25 @@ var house = map[string]struct {
 
 	"rewrite":   {4, []string{"diag", "graph", "graph/op", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme"}},
 	"calibrate": {4, []string{"diag", "graph", "graph/op", "graph/infer", "engine", "plan", "calibrate/observe", "internal/kernel", "scheme"}},
+	"evaluate":  {4, []string{"graph", "engine", "calibrate/observe", "internal/kernel"}},
 	"cost":      {4, []string{"graph", "graph/op", "graph/infer", "plan", "scheme"}},
 	"export":    {5, []string{"calibrate", "diag", "graph", "graph/onnx", "graph/op", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme", "strategy"}},
 	"refine":    {5, []string{"calibrate", "calibrate/observe", "engine", "graph", "graph/op", "graph/infer", "internal/kernel", "plan", "scheme"}},
 
 	// The root strings all together but the engine: importing it brings no cgo.
 	".": {6, []string{
-		"diag", "scheme", "strategy", "graph", "graph/onnx", "graph/infer", "graph/names", "engine", "plan", "rewrite", "calibrate",
+		"diag", "scheme", "strategy", "graph", "graph/onnx", "graph/infer", "graph/names", "engine", "plan", "rewrite", "calibrate", "evaluate",
 		"calibrate/observe", "refine", "samples", "export", "internal/atomicfile",
 	}},
 	"internal/parity":  {6, nil},
 	"internal/testnet": {7, []string{".", "strategy", "graph", "graph/onnx", "graph/graphtext", "engine", "engine/ort"}}, // for tests
 
-	"compare": {7, []string{".", "diag", "scheme", "strategy", "graph", "graph/onnx", "engine", "plan", "calibrate", "cost", "export", "internal/scratch"}},
+	"compare": {7, []string{".", "diag", "scheme", "strategy", "graph", "graph/onnx", "engine", "plan", "calibrate", "evaluate", "cost", "export", "internal/scratch"}},
 	"inspect": {7, []string{
-		".", "scheme", "graph", "graph/infer", "engine", "plan", "calibrate", "calibrate/observe", "internal/kernel",
+		".", "scheme", "graph", "graph/infer", "engine", "plan", "calibrate", "evaluate", "calibrate/observe", "internal/kernel",
 	}},
-	"search": {8, []string{".", "diag", "scheme", "strategy", "engine", "plan", "calibrate", "cost", "inspect"}},
-	"report": {8, []string{".", "diag", "scheme", "strategy", "graph", "plan", "calibrate", "inspect", "internal/messages"}},
+	"search": {8, []string{".", "diag", "scheme", "strategy", "engine", "plan", "calibrate", "evaluate", "cost", "inspect"}},
+	"report": {8, []string{".", "diag", "scheme", "strategy", "graph", "plan", "calibrate", "evaluate", "inspect", "internal/messages"}},
 }
 
 // programs are above the table and may import anything.

@@ -254,10 +254,10 @@ func outputShare(t *testing.T, r engine.Runner, c *narrow.Calibrated, dir, wantF
 		t.Fatal(err)
 	}
 	var got []float32
-	if _, err := c.Test(ctx, r, set.Batches(ctx, 4), calibrate.TestOptions{Output: func(_ int, outs []engine.Tensor) error {
+	if _, err := c.Test(ctx, r, set.Batches(ctx, 4), narrow.TestOptions{Output: func(_ int, outs []engine.Tensor) error {
 		got = append(got, outs[0].Floats...)
 		return nil
-	}}, true); err != nil {
+	}, QuantizedOnly: true}); err != nil {
 		t.Fatal(err)
 	}
 	want := readNPY(t, wantFile)

@@ -121,7 +121,7 @@ func (n network) table(ctx context.Context, runner engine.Runner, models, data s
 		}
 		took := time.Since(start)
 		labels, _ := test.Labels()
-		res, err := c.Test(ctx, runner, test.Batches(ctx, testBatch), calibrate.TestOptions{Labels: labels}, false)
+		res, err := c.Test(ctx, runner, test.Batches(ctx, testBatch), narrow.TestOptions{Labels: labels})
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}

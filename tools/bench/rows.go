@@ -155,7 +155,7 @@ func (b *bench) test(m *narrow.Model, mode string) (func(context.Context, engine
 	}
 	return func(ctx context.Context, in engine.Batches) (cost, error) {
 		var w watch
-		_, err := done.Test(ctx, b.engine, in, calibrate.TestOptions{Threads: b.threads, Progress: w.batch}, true)
+		_, err := done.Test(ctx, b.engine, in, narrow.TestOptions{Threads: b.threads, Progress: w.batch, QuantizedOnly: true})
 		return w.perBatch(), err
 	}, nil
 }

@@ -26,6 +26,7 @@ import (
 	"narrow/calibrate"
 	"narrow/engine"
 	"narrow/engine/ort"
+	"narrow/evaluate"
 	"narrow/export"
 	"narrow/graph/onnx"
 	"narrow/internal/ortlib"
@@ -125,7 +126,7 @@ type demo struct {
 // row is a line of the table.
 type row struct {
 	name    string
-	result  *calibrate.Result
+	result  *evaluate.Result
 	bytes   int64
 	seconds float64
 }
@@ -163,7 +164,7 @@ func (d *demo) quantize(ctx context.Context, name, file, out string) (row, error
 	}
 	d.done += d.calib.Len()
 	labels, _ := d.test.Labels()
-	result, err := cal.Test(ctx, d.engine, d.test.Batches(ctx, testBatch), calibrate.TestOptions{Labels: labels, Progress: shown}, false)
+	result, err := cal.Test(ctx, d.engine, d.test.Batches(ctx, testBatch), narrow.TestOptions{Labels: labels, Progress: shown})
 	if err != nil {
 		return row{}, err
 	}

@@ -26,6 +26,7 @@ import (
 	"narrow/calibrate"
 	"narrow/engine"
 	"narrow/engine/ort"
+	"narrow/evaluate"
 	"narrow/export"
 	"narrow/graph/onnx"
 	"narrow/internal/ortlib"
@@ -145,7 +146,7 @@ type round struct {
 	file   string
 	name   string
 
-	result   *calibrate.Result
+	result   *evaluate.Result
 	compared [2]comparison // optimizations off, on
 	bytes    int64
 	seconds  float64
@@ -244,7 +245,7 @@ func (r *round) run(ctx context.Context) error {
 	}
 	labels, _ := test.Labels()
 	if r.result, err = cal.Test(ctx, r.engine, test.Batches(ctx, r.o.batch),
-		calibrate.TestOptions{Labels: labels, Output: want.add, Constants: stored}, false); err != nil {
+		narrow.TestOptions{Labels: labels, Output: want.add, Constants: stored}); err != nil {
 		return err
 	}
 	exported, list, err := cal.Export(exportOptions)
@@ -298,7 +299,7 @@ const (
 )
 
 func (r *round) print(how string) bool {
-	top := func(a *calibrate.Accuracy) string {
+	top := func(a *evaluate.Accuracy) string {
 		if a == nil {
 			return "-"
 		}

@@ -1,4 +1,4 @@
-package calibrate
+package evaluate
 
 import (
 	"encoding/json"
@@ -47,8 +47,9 @@ type Result struct {
 	Invalid int `json:"invalid,omitempty"`
 }
 
-// scorer adds up a [Result].
-type scorer struct {
+// A Score adds up the outputs of a tested network against a reference's, batch
+// by batch.
+type Score struct {
 	labels   []int
 	n, agree int
 	compared int       // samples whose outputs could be told apart
@@ -58,8 +59,14 @@ type scorer struct {
 	invalid  int
 }
 
-// add counts a batch's outputs. count is the number of real samples in it.
-func (s *scorer) add(first, count int, f, q []engine.Tensor) {
+// NewScore returns a score that has seen nothing; labels are the samples'
+// classes, from the first sample of all, or nil.
+func NewScore(labels []int) *Score { return &Score{labels: labels} }
+
+// Add adds a batch's [engine.Outputs], of count samples from first on. What is
+// of the reference (f) is called float in the result, what is of the tested
+// network (q) quantized.
+func (s *Score) Add(first, count int, f, q []engine.Tensor) {
 	s.addQuality(count, f, q)
 	if len(f) == 0 || f[0].Floats == nil || len(f[0].Floats)%count != 0 || len(f[0].Floats) != len(q[0].Floats) || len(f[0].Floats) == 0 {
 		s.n += count
@@ -93,7 +100,7 @@ func (s *scorer) add(first, count int, f, q []engine.Tensor) {
 
 // addQuality compares a batch's outputs, without the samples whose float
 // outputs are not finite: one of them would be all that the ratio tells.
-func (s *scorer) addQuality(count int, f, q []engine.Tensor) {
+func (s *Score) addQuality(count int, f, q []engine.Tensor) {
 	invalid := make([]bool, count)
 	for i := range f {
 		ref, test := f[i].Floats, q[i].Floats
@@ -126,8 +133,8 @@ func (s *scorer) addQuality(count int, f, q []engine.Tensor) {
 func isNaN(x float32) bool    { return x != x }
 func isFinite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
-// result returns what add counted.
-func (s *scorer) result() *Result {
+// Result returns what was added up.
+func (s *Score) Result() *Result {
 	r := &Result{Samples: s.n, SQNR: Decibel(s.quality.SQNR()), Invalid: s.invalid}
 	if s.invalid > 0 && s.quality.Sums.N == 0 {
 		r.SQNR = Decibel(math.NaN())
@@ -169,21 +176,3 @@ func rank(x []float32, label int) int {
 	}
 	return n
 }
-
-// A Score adds up the outputs of a tested network against a reference's, batch
-// by batch. The zero value has no labels.
-type Score struct{ s scorer }
-
-// NewScore returns a score that has seen nothing; labels are the samples'
-// classes, from the first sample of all, or nil.
-func NewScore(labels []int) *Score { return &Score{scorer{labels: labels}} }
-
-// Add adds a batch's [engine.Outputs], of count samples from first on, which have
-// labels where there are any. What is of the reference is called float in the
-// result.
-func (s *Score) Add(first, count int, reference, tested []engine.Tensor) {
-	s.s.add(first, count, reference, tested)
-}
-
-// Result returns what was added up.
-func (s *Score) Result() *Result { return s.s.result() }

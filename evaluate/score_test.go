@@ -1,4 +1,4 @@
-package calibrate
+package evaluate
 
 import (
 	"encoding/json"
@@ -24,10 +24,10 @@ func TestScore(t *testing.T) {
 		0, 1, 2, 3, 5, 4,
 		9, 9, 7, 6, 5, 4,
 		0, 0, 1, 0, 0, 0)
-	s := &scorer{labels: []int{9, 5, 0, 4}}
-	s.add(1, 2, []engine.Tensor{{Type: graph.Float32, Shape: []int64{2, 6}, Floats: f[0].Floats[:12]}}, []engine.Tensor{{Type: graph.Float32, Shape: []int64{2, 6}, Floats: q[0].Floats[:12]}})
-	s.add(3, 1, rowsOf(6, f[0].Floats[12:]...), rowsOf(6, q[0].Floats[12:]...))
-	r := s.result()
+	s := &Score{labels: []int{9, 5, 0, 4}}
+	s.Add(1, 2, []engine.Tensor{{Type: graph.Float32, Shape: []int64{2, 6}, Floats: f[0].Floats[:12]}}, []engine.Tensor{{Type: graph.Float32, Shape: []int64{2, 6}, Floats: q[0].Floats[:12]}})
+	s.Add(3, 1, rowsOf(6, f[0].Floats[12:]...), rowsOf(6, q[0].Floats[12:]...))
+	r := s.Result()
 	third := 1.0 / 3
 	if r.Samples != 3 || r.Agreement != 2*third {
 		t.Errorf("%d samples, agreement %v", r.Samples, r.Agreement)
@@ -47,9 +47,9 @@ func TestScore(t *testing.T) {
 }
 
 func TestScoreWithoutClasses(t *testing.T) {
-	s := &scorer{}
-	s.add(0, 1, rowsOf(2, 1, 2), rowsOf(2, 1, 2))
-	r := s.result()
+	s := &Score{}
+	s.Add(0, 1, rowsOf(2, 1, 2), rowsOf(2, 1, 2))
+	r := s.Result()
 	if r.Float != nil || r.Quantized != nil || r.Agreement != 1 || !math.IsInf(float64(r.SQNR), 1) {
 		t.Errorf("%+v", r)
 	}
@@ -57,9 +57,9 @@ func TestScoreWithoutClasses(t *testing.T) {
 		t.Errorf("%s, %v", b, err)
 	}
 	// Outputs that do not divide into samples count for the ratio alone.
-	s = &scorer{labels: []int{0, 0}}
-	s.add(0, 2, rowsOf(3, 1, 2, 3), rowsOf(3, 1, 2, 4))
-	if r := s.result(); r.Samples != 2 || r.Float != nil || math.IsInf(float64(r.SQNR), 0) {
+	s = &Score{labels: []int{0, 0}}
+	s.Add(0, 2, rowsOf(3, 1, 2, 3), rowsOf(3, 1, 2, 4))
+	if r := s.Result(); r.Samples != 2 || r.Float != nil || math.IsInf(float64(r.SQNR), 0) {
 		t.Errorf("%+v", r)
 	}
 }
