@@ -95,6 +95,9 @@ type Finding struct {
 	Code string `json:"code"`
 	// Range is the place of the offending key or value.
 	Range Range `json:"range"`
+	// Rule is the number of the layer rule that it is about, counted from 1 as
+	// the strategy file has them; 0 for other findings.
+	Rule int `json:"rule,omitempty"`
 	// Path is the JSON path of the place ($.layer_quantize_config[1].layer_type),
 	// or empty where the input is not JSON.
 	Path string `json:"path,omitempty"`

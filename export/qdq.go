@@ -70,7 +70,7 @@ func QDQ(in *calibrate.Calibrated, opts Options) (*graph.Model, diag.List, error
 }
 
 func newQDQ(in *calibrate.Calibrated, opts Options) *qdq {
-	return &qdq{in: in, opts: opts, form: opts.For.form(), replaced: map[*plan.Tensor]string{}, held: map[*plan.Tensor]bool{},
+	return &qdq{in: in, opts: opts, form: opts.For.form(), held: map[*plan.Tensor]bool{},
 		shifts: map[*plan.Tensor]shift{}, shifted: map[*plan.Tensor]bool{}, weightScales: map[*plan.Tensor][]float32{}, pairs: map[*plan.Tensor]storedPair{}}
 }
 
@@ -148,7 +148,7 @@ func (q *qdq) run() error {
 	if err := q.m.Graph.Sort(); err != nil {
 		return err
 	}
-	delete(q.m.Opsets, tapDomain)
+	delete(q.m.Opsets, graph.TapDomain)
 	q.m.Metadata[MetaVersion] = q.in.Version
 	q.m.Metadata[MetaStrategy] = q.in.Plan.Strategy.SHA256()
 	if q.in.ModelSHA256 != "" {
@@ -157,12 +157,6 @@ func (q *qdq) run() error {
 	return nil
 }
 
-// tapDomain is the domain of the nodes that plan.Simulation inserts.
-const tapDomain = "narrow"
-
-// mark, as the Source of a constant's stand-in, tells whose place it takes.
-type mark struct{ t *plan.Tensor }
-
 // clone makes q.m: the simulated network, whose taps and stand-ins are then
 // replaced, so that what is exported is what was simulated.
 func (q *qdq) clone() error {
@@ -170,7 +164,7 @@ func (q *qdq) clone() error {
 	standIns := map[*plan.Tensor]*graph.Tensor{}
 	for _, t := range p.Tensors {
 		if t.Constant != nil {
-			standIns[t] = &graph.Tensor{Name: t.Name, Source: mark{t}}
+			standIns[t] = &graph.Tensor{Name: t.Name}
 		}
 	}
 	sim, err := p.Simulation(plan.SimulationOptions{Replace: standIns})
@@ -181,36 +175,15 @@ func (q *qdq) clone() error {
 	q.fresh = graph.Fresh(q.m.Graph)
 	q.tensor = map[*graph.Node]*plan.Tensor{}
 	g := q.m.Graph
-	i := 0
-	for _, n := range g.Nodes {
-		if n.Domain == tapDomain && n.OpType == "Tap" && i < len(sim.Taps) {
-			q.tensor[n] = sim.Taps[i].Tensor
-			i++
-		}
+	for n, i := range sim.TapOf {
+		q.tensor[n] = sim.Taps[i].Tensor
 	}
-	if i != len(sim.Taps) {
-		return fmt.Errorf("the simulated network has %d taps, not %d", i, len(sim.Taps))
+	q.nodes, q.replaced = sim.NodeOf, sim.ConstantOf
+	standIn := map[string]bool{}
+	for _, name := range q.replaced {
+		standIn[name] = true
 	}
-	g.Initializers = slices.DeleteFunc(g.Initializers, func(t *graph.Tensor) bool {
-		m, ok := t.Source.(mark)
-		if ok {
-			q.replaced[m.t] = t.Name
-		}
-		return ok
-	})
-	// The plan's nodes are a subsequence of the simulated ones.
-	q.nodes = map[*graph.Node]*graph.Node{}
-	at := 0
-	for _, n := range p.Model.Graph.Nodes {
-		for at < len(g.Nodes) && (g.Nodes[at].Domain != n.Domain || g.Nodes[at].OpType != n.OpType || g.Nodes[at].Name != n.Name) {
-			at++
-		}
-		if at == len(g.Nodes) {
-			return fmt.Errorf("the simulated network has no node %q", n.Label())
-		}
-		q.nodes[n] = g.Nodes[at]
-		at++
-	}
+	g.Initializers = slices.DeleteFunc(g.Initializers, func(t *graph.Tensor) bool { return standIn[t.Name] })
 	// An input that was a stored constant, now replaced, would have to be fed.
 	g.Inputs = slices.DeleteFunc(g.Inputs, func(v *graph.Value) bool {
 		return p.Model.Graph.Initializer(v.Name) != nil && g.Initializer(v.Name) == nil

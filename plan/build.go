@@ -50,44 +50,64 @@ func (b *builder) settings(l *Layer, kind scheme.Kind) strategy.Resolved {
 	return b.s.Resolve(kind, l.Rule)
 }
 
-// quantizes reports whether a quantizer may stand behind u, whose settings are
-// st: an integer one only behind operators that integer hardware has, a float
-// one behind every operator that computes.
-func quantizes(u *unit, st strategy.Resolved) bool {
+// declines returns why settings ask for no quantizer, or nothing.
+func declines(kind scheme.Kind, st strategy.Resolved) diag.Text {
 	switch {
-	case !st.Quantize || st.Settings.Datatype == scheme.Float32:
-		return false
-	case u.main != nil && u.main.Domain != "":
-		return false
-	case u.op == opInput:
-		return true
-	case u.moves():
-		return false
-	case len(u.main.Subgraphs()) > 0:
-		return false
-	case st.Settings.Datatype == scheme.Int:
-		return quantizable[u.op]
+	case !st.Quantize:
+		return diag.Textf("%v is not in quantizable_data_type", kind)
+	case st.Settings.Datatype == scheme.Float32:
+		return diag.Textf("its datatype is float32")
 	}
-	return true
+	return diag.Text{}
 }
 
-// findPoints decides behind which units an activation quantizer stands.
+// unable returns why no quantizer with these settings may stand behind u, or
+// nothing: an integer one may only behind operators that integer hardware has,
+// a float one behind every operator that computes.
+func unable(u *unit, st strategy.Resolved) diag.Text {
+	switch {
+	case u.op == opInput:
+		return diag.Text{}
+	case u.main.Domain != "":
+		return diag.Textf("%s is an operator of the domain %s, which passes through untouched", u.main.OpType, u.main.Domain)
+	case len(u.main.Subgraphs()) > 0:
+		return diag.Textf("control flow passes through untouched")
+	case u.moves(), st.Settings.Datatype == scheme.Int && !quantizable[u.op]:
+		return diag.Textf("%s has no integer form, and no quantized layer reads it", u.op)
+	}
+	return diag.Text{}
+}
+
+// quantizes reports whether a quantizer may stand behind u, whose settings are st.
+func quantizes(u *unit, st strategy.Resolved) bool {
+	return declines(scheme.Activation, st).IsZero() && unable(u, st).IsZero()
+}
+
+// findPoints decides behind which units an activation quantizer stands, and
+// records why none stands behind others.
 func (b *builder) findPoints() {
+	asks := map[*unit]bool{}
 	for _, u := range b.flow.units {
-		l := b.layers[u.group]
-		st := b.settings(l, b.kindOf(u))
-		if quantizes(u, st) {
+		kind := b.kindOf(u)
+		st := b.settings(b.layers[u.group], kind)
+		asks[u] = quantizes(u, st)
+		b.places[u] = b.flow.point(u)
+		b.declined[u] = declines(kind, st)
+		b.unable[u] = unable(u, st)
+		if why := b.spared(u); !why.IsZero() {
+			b.declined[u] = why
+		}
+	}
+	for _, u := range b.flow.units {
+		if asks[u] {
 			b.place(u, diag.Textf("the result of %s", u.op))
-			continue
 		}
 	}
 	// What a quantized operator reads is quantized too, whoever made it; a
 	// Concat takes its inputs as they come, since its own result's quantizer
 	// serves them.
 	for _, u := range b.flow.units {
-		l := b.layers[u.group]
-		st := b.settings(l, scheme.Activation)
-		if u.op == opInput || u.op == "Concat" || !quantizes(u, st) {
+		if u.op == opInput || u.op == "Concat" || !quantizes(u, b.settings(b.layers[u.group], scheme.Activation)) {
 			continue
 		}
 		for _, p := range b.flow.parents(u) {
@@ -105,18 +125,15 @@ func (b *builder) kindOf(u *unit) scheme.Kind {
 
 // place puts the quantizer of u's group where it belongs, once.
 func (b *builder) place(u *unit, where diag.Text) {
-	at := b.flow.point(u)
-	if at == nil || b.points[at] != nil || len(at.outs) == 0 || at.main != nil && (at.main.Domain != "" || len(at.main.Subgraphs()) > 0) {
+	at := b.places[u]
+	if at == nil || b.points[at] != nil || len(at.outs) == 0 || !b.declined[at].IsZero() ||
+		at.main != nil && (at.main.Domain != "" || len(at.main.Subgraphs()) > 0) {
 		return
 	}
 	l := b.layers[at.group]
 	kind := b.kindOf(at)
-	st := b.settings(l, kind)
-	if !st.Quantize || st.Settings.Datatype == scheme.Float32 || !b.spared(at).IsZero() {
-		return
-	}
 	b.points[at] = &Tensor{
-		Name: at.outs[0], Kind: kind, Layer: l, Settings: st, Axis: -1,
+		Name: at.outs[0], Kind: kind, Layer: l, Settings: b.settings(l, kind), Axis: -1,
 		NetworkInput: at.op == opInput, Where: where,
 	}
 }
@@ -239,38 +256,31 @@ func constantOf(kind scheme.Kind, op string) diag.Text {
 
 func (b *builder) leftConstant(st strategy.Resolved, kind scheme.Kind, l *Layer) diag.Text {
 	switch {
-	case !st.Quantize:
-		return diag.Textf("%v is not in quantizable_data_type", kind)
-	case st.Settings.Datatype == scheme.Float32:
-		return diag.Textf("its datatype is float32")
+	case !declines(kind, st).IsZero():
+		return declines(kind, st)
 	case b.s.KeepFirstLast && b.edge(l):
 		return diag.Textf("%s is set", "keep_first_last_layer_accuracy")
 	}
 	return diag.Text{}
 }
 
-// why says why no quantizer stands behind u.
+// why says why no quantizer stands behind u: the strategy wants none, another
+// one serves it, or the operator can have none.
 func (b *builder) why(u *unit) diag.Text {
-	l := b.layers[u.group]
-	st := b.settings(l, b.kindOf(u))
-	at := b.flow.point(u)
+	at := b.places[u]
 	switch {
-	case !b.spared(u).IsZero():
-		return b.spared(u)
-	case !st.Quantize:
-		return diag.Textf("%v is not in quantizable_data_type", b.kindOf(u))
-	case st.Settings.Datatype == scheme.Float32:
-		return diag.Textf("its datatype is float32")
-	case at != u && at != nil && b.points[at] != nil && at.op == "Concat":
+	case !b.declined[u].IsZero():
+		return b.declined[u]
+	case at == nil || at == u || b.points[at] == nil:
+	case at.op == "Concat":
 		return diag.Textf("it feeds only the Concat %s, whose quantizer serves it", b.layers[at.group].Name)
-	case at != u && at != nil && b.points[at] != nil && at.pos > u.pos:
+	case at.pos > u.pos:
 		return diag.Textf("one group with %s, whose quantizer stands behind %s", at.op, at.main.Label())
-	case at != u && at != nil && b.points[at] != nil:
+	default:
 		return diag.Textf("%s only moves values that are quantized at %s", u.op, at.outs[0])
-	case u.main != nil && u.main.Domain != "":
-		return diag.Textf("%s is an operator of the domain %s, which passes through untouched", u.main.OpType, u.main.Domain)
-	case u.main != nil && len(u.main.Subgraphs()) > 0:
-		return diag.Textf("control flow passes through untouched")
+	}
+	if why := b.unable[u]; !why.IsZero() {
+		return why
 	}
 	return diag.Textf("%s has no integer form, and no quantized layer reads it", u.op)
 }
@@ -291,7 +301,7 @@ func (b *builder) layerInput(u *unit, l *Layer) {
 	}
 	for _, in := range u.ins {
 		src := b.flow.producer[in]
-		if at := b.flow.point(src); at != nil && b.points[at] != nil && b.points[at].Settings.Settings == st.Settings {
+		if at := b.places[src]; at != nil && b.points[at] != nil && b.points[at].Settings.Settings == st.Settings {
 			continue
 		}
 		t := &Tensor{

@@ -11,6 +11,43 @@ import (
 	"narrow/strategy"
 )
 
+// Match is what a layer rule means in the network.
+type Match struct {
+	Rule *strategy.Rule
+	// Spots are in graph order; none where the rule matches nothing.
+	Spots []Spot
+}
+
+// Spot is a node that a rule matches, nil for a network input. What several
+// nodes make, such as a convolution and the function behind it, are different
+// spots of one layer.
+type Spot struct {
+	Node  *graph.Node
+	Layer *Layer
+}
+
+// ruleMatch is a [Match] before there are layers.
+type ruleMatch struct {
+	rule  *strategy.Rule
+	spots []ruleSpot
+}
+
+type ruleSpot struct {
+	unit *unit
+	node *graph.Node
+}
+
+// publishMatches makes the plan's matches of the builder's.
+func (b *builder) publishMatches() {
+	for _, m := range b.matches {
+		out := Match{Rule: m.rule}
+		for _, s := range m.spots {
+			out.Spots = append(out.Spots, Spot{s.node, b.layers[s.unit.group]})
+		}
+		b.p.Matches = append(b.p.Matches, out)
+	}
+}
+
 // matchRules finds the rule that wins on each unit, and reports rules that
 // match nothing, or by name more than one layer.
 func (b *builder) matchRules() {
@@ -28,15 +65,17 @@ func (b *builder) matchRules() {
 	hits := map[*unit][]*strategy.Rule{}
 	for _, r := range b.s.Rules {
 		var us []*unit
-		add := func(u *unit) {
-			if u != nil {
-				for _, seen := range us {
-					if seen == u {
-						return
-					}
-				}
+		match := ruleMatch{rule: r}
+		seen := map[ruleSpot]bool{}
+		from := len(b.list)
+		add := func(u *unit, n *graph.Node) {
+			if u == nil || seen[ruleSpot{u, n}] {
+				return
+			}
+			if match.spots = append(match.spots, ruleSpot{u, n}); !seen[ruleSpot{unit: u}] {
 				us = append(us, u)
 			}
+			seen[ruleSpot{u, n}], seen[ruleSpot{unit: u}] = true, true
 		}
 		switch {
 		case r.ByName():
@@ -44,11 +83,11 @@ func (b *builder) matchRules() {
 				before := len(us)
 				var own []*unit
 				for _, in := range append(m.Inputs, m.Input) {
-					add(inputOf[in])
+					add(inputOf[in], nil)
 					own = appendUnit(own, inputOf[in])
 				}
 				for _, n := range m.Nodes {
-					add(unitOf[n])
+					add(unitOf[n], n)
 					own = appendUnit(own, unitOf[n])
 				}
 				switch {
@@ -67,11 +106,11 @@ func (b *builder) matchRules() {
 			}
 		case r.LayerType != "":
 			for _, n := range table.OfType(r.LayerType) {
-				add(unitOf[n])
+				add(unitOf[n], n)
 			}
 			for _, u := range b.flow.units {
 				if u.main != nil && u.main.Whole != nil && strings.EqualFold(u.op, strategy.BareType(r.LayerType)) {
-					add(u)
+					add(u, u.main)
 				}
 			}
 			if len(us) == 0 {
@@ -80,6 +119,10 @@ func (b *builder) matchRules() {
 		}
 		for _, u := range us {
 			hits[u] = append(hits[u], r)
+		}
+		b.matches = append(b.matches, match)
+		for i := range b.list[from:] {
+			b.list[from+i].Rule = r.Index
 		}
 	}
 	for u, rs := range hits {

@@ -55,7 +55,7 @@ func (b *builder) operations() []*Operation {
 		}
 		op := &Operation{Op: u.op, Node: u.main, Nodes: u.nodes, Quantizable: quantizable[u.op] && u.main.Domain == "", In: u.ins, Out: u.outs[0]}
 		for _, in := range u.ins {
-			t := b.points[b.flow.point(b.flow.producer[in])]
+			t := b.points[b.places[b.flow.producer[in]]]
 			for _, n := range u.nodes {
 				if i := slices.Index(n.Inputs, in); i >= 0 && own[Use{n, i}] != nil {
 					t = own[Use{n, i}]
@@ -63,7 +63,7 @@ func (b *builder) operations() []*Operation {
 			}
 			op.Inputs = append(op.Inputs, t)
 		}
-		at := b.flow.point(u)
+		at := b.places[u]
 		op.Output = b.points[at]
 		op.Ends = at == u && op.Output != nil
 		op.FeedsConcat = at != u && at.op == "Concat"

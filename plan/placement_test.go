@@ -426,3 +426,56 @@ func TestRuleFindings(t *testing.T) {
 		})
 	}
 }
+
+// A value that leaves the network and also feeds a Concat has a quantizer of
+// its own: the Concat's would serve only one of its readers. Without the way
+// out the Concat's serves it.
+func TestOutputThatFeedsConcat(t *testing.T) {
+	const net = `g (float[N, 4, 8, 8] x) => (%s float[N, 8, 8, 8] y) <float[4, 4, 1, 1] w = {0.5, ...}, float[4, 4, 1, 1] v = {0.25, ...}>
+{ [a] h = Conv (x, w) [b] k = Conv (x, v) [cat] y = Concat <axis = 1> (h, k) }`
+	p := build(t, fmt.Sprintf(net, "float[N, 4, 8, 8] h,"), "")
+	if got, want := quantized(p), "input x, weights w, activation h, weights v, activation y"; got != want {
+		t.Errorf("with h as an output: %s, want %s", got, want)
+	}
+	if got := left(p, "k"); !strings.HasPrefix(got, "it feeds only the Concat cat") {
+		t.Errorf("k: %s", got)
+	}
+	p = build(t, fmt.Sprintf(net, ""), "")
+	if got, want := quantized(p), "input x, weights w, weights v, activation y"; got != want {
+		t.Errorf("with y alone: %s, want %s", got, want)
+	}
+}
+
+// What rules match is found once, spot by spot, and findings say which rule
+// they are about.
+func TestMatches(t *testing.T) {
+	const net = `g (float[N, 4, 8, 8] x) => (float[N, 4, 8, 8] y) <float[4, 4, 1, 1] w = {0.5, ...}>
+{ [a] h = Conv (x, w) [r] k = Relu (h) [b] y = Conv (k, w) }`
+	rule := func(key, value string) string {
+		return fmt.Sprintf(`{"%s": %q, "quantizable_data_type": ["weights"], "overall_quantize_config": {"bit_width": 4}}`, key, value)
+	}
+	p, list := tryBuild(t, net, `{"target_device": "CPU", "layer_quantize_config": [`+rule("layer_type", "Conv")+`, `+rule("layer_name", "a")+`, `+rule("layer_name", "r")+`, `+rule("layer_name", "x")+`]}`)
+	if list != "" {
+		t.Error(list)
+	}
+	var got []string
+	for _, m := range p.Matches {
+		s := fmt.Sprint(m.Rule.Index)
+		for _, sp := range m.Spots {
+			node := "input"
+			if sp.Node != nil {
+				node = sp.Node.Label()
+			}
+			s += " " + node + " of " + sp.Layer.Name
+		}
+		got = append(got, s)
+	}
+	if want := "1 a of a b of b, 2 a of a, 3 r of a, 4 input of x"; strings.Join(got, ", ") != want {
+		t.Errorf("%s, want %s", strings.Join(got, ", "), want)
+	}
+	s, _ := strategy.Parse("test.json", []byte(`{"target_device": "CPU", "layer_quantize_config": [`+rule("layer_name", "a")+`, `+rule("layer_name", "none")+`]}`))
+	_, found, err := plan.Build(graphtext.MustParse(net), s)
+	if err != nil || len(found) != 1 || found[0].Code != "rule-matches-nothing" || found[0].Rule != 2 {
+		t.Errorf("%v, %v", found, err)
+	}
+}

@@ -16,6 +16,9 @@ type Plan struct {
 	Strategy *strategy.Strategy
 	// Names are the names by which layer rules were matched.
 	Names *names.Table
+	// Matches tell for each of Strategy's rules what it matches, in the file's
+	// order.
+	Matches []Match
 	// Layers are the network's layers in topological order.
 	Layers []*Layer
 	// Tensors are the quantized tensors in topological order: a layer's own
@@ -102,6 +105,7 @@ func BuildAfter(original, m *graph.Model, s *strategy.Strategy) (*Plan, diag.Lis
 		flow:   newFlow(m.Graph, infer.Types(m)),
 		layers: map[*group]*Layer{},
 		points: map[*unit]*Tensor{},
+		places: map[*unit]*unit{}, declined: map[*unit]diag.Text{}, unable: map[*unit]diag.Text{},
 	}
 	if original != nil {
 		b.names = names.NewAfter(original, m)
@@ -109,6 +113,7 @@ func BuildAfter(original, m *graph.Model, s *strategy.Strategy) (*Plan, diag.Lis
 	b.p.Names = b.names
 	b.matchRules()
 	b.makeLayers()
+	b.publishMatches()
 	b.findPoints()
 	b.emit()
 	b.p.Operations = b.operations()
@@ -118,12 +123,21 @@ func BuildAfter(original, m *graph.Model, s *strategy.Strategy) (*Plan, diag.Lis
 
 // builder holds what Build works on.
 type builder struct {
-	p      *Plan
-	s      *strategy.Strategy
-	names  *names.Table
-	flow   *flow
-	list   diag.List
-	rules  map[*unit]*strategy.Rule
-	layers map[*group]*Layer
-	points map[*unit]*Tensor // the quantizer behind a unit
+	p     *Plan
+	s     *strategy.Strategy
+	names *names.Table
+	flow  *flow
+	list  diag.List
+	// matches are what the rules match, in the file's order.
+	matches []ruleMatch
+	rules   map[*unit]*strategy.Rule
+	layers  map[*group]*Layer
+	// points are the quantizers, by the unit behind which they stand.
+	points map[*unit]*Tensor
+	// places are where the quantizer of a unit's result stands, if there is
+	// one; nil where there is no such place.
+	places map[*unit]*unit
+	// declined holds why the strategy wants no quantizer for a unit's result,
+	// unable why the operator cannot have one. findPoints records both.
+	declined, unable map[*unit]diag.Text
 }

@@ -33,6 +33,12 @@ type Simulation struct {
 	Model *graph.Model
 	// Taps describe Model's Tap nodes, in graph order.
 	Taps []Tap
+	// TapOf is the place in Taps of Model's Tap nodes.
+	TapOf map[*graph.Node]int
+	// NodeOf maps each node of the plan's model to its own in Model.
+	NodeOf map[*graph.Node]*graph.Node
+	// ConstantOf names the constant of Model that replaces a plan's one.
+	ConstantOf map[*Tensor]string
 }
 
 // SimulationOptions say how constants are replaced.
@@ -72,6 +78,7 @@ func (p *Plan) Simulation(o SimulationOptions) (*Simulation, error) {
 	before := map[*graph.Node][]*graph.Node{} // taps before a node
 	var first []*graph.Node
 	tapOf := map[*graph.Node]Tap{}
+	constantOf := map[*Tensor]string{}
 	newTap := func(t Tap, name, in, out string) *graph.Node {
 		n := &graph.Node{Name: fresh("narrow.tap." + name), Domain: graph.TapDomain, OpType: graph.TapOp, Inputs: []string{in}, Outputs: []string{out}, Rule: "tap"}
 		tapOf[n] = t
@@ -95,6 +102,7 @@ func (p *Plan) Simulation(o SimulationOptions) (*Simulation, error) {
 				continue
 			}
 			name := store(t, c, ".quantized")
+			constantOf[t] = name
 			for _, u := range t.Uses {
 				clone[u.Node].Inputs[u.Input] = name
 			}
@@ -200,9 +208,10 @@ func (p *Plan) Simulation(o SimulationOptions) (*Simulation, error) {
 		m.Opsets = map[string]int64{}
 	}
 	m.Opsets[graph.TapDomain] = 1
-	s := &Simulation{Model: m}
+	s := &Simulation{Model: m, TapOf: map[*graph.Node]int{}, NodeOf: clone, ConstantOf: constantOf}
 	for _, n := range nodes {
 		if t, ok := tapOf[n]; ok {
+			s.TapOf[n] = len(s.Taps)
 			s.Taps = append(s.Taps, t)
 		}
 	}

@@ -74,7 +74,7 @@ func Refine(ctx context.Context, c *calibrate.Calibrated, run engine.Runner, in 
 	names := map[*plan.Tensor]string{}
 	for _, t := range c.Plan.Tensors {
 		if t.Constant != nil {
-			names[t] = y.plain[t.Uses[0].Node].Inputs[t.Uses[0].Input]
+			names[t] = y.sim.ConstantOf[t]
 		}
 	}
 	constants, err := c.QuantizedConstants(f.pool)
@@ -97,7 +97,7 @@ func Refine(ctx context.Context, c *calibrate.Calibrated, run engine.Runner, in 
 		if err := y.run(ctx, y.stopBefore(l.op.Nodes), float, quantized); err != nil {
 			return fmt.Errorf("refining layer %s: %w", l.op.Node.Label(), err)
 		}
-		input := y.plain[l.form.node].Inputs[0]
+		input := y.sim.NodeOf[l.form.node].Inputs[0]
 		m := l.form.measure(ctx, f.pool, values(quantized, input), values(float, input), spans, uint64(i))
 		if err := ctx.Err(); err != nil {
 			return err

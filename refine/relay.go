@@ -18,14 +18,11 @@ type relay struct {
 	runner  engine.Runner
 	threads int
 	sim     *plan.Simulation
-	// plain maps a node of the plan's model to the simulation's.
-	plain map[*graph.Node]*graph.Node
-	types map[string]graph.DataType
+	types   map[string]graph.DataType
 	// constants are the values known beforehand, by name.
 	constants map[string]*graph.Tensor
 	at        int // nodes before this one have run
 	lastRead  map[string]int
-	tapIndex  map[*graph.Node]int
 }
 
 // lane is one version of the network's values: each batch's live ones by name.
@@ -52,18 +49,10 @@ func newRelay(p *plan.Plan, r engine.Runner, threads int) (*relay, error) {
 	}
 	y := &relay{
 		runner: r, threads: threads, sim: sim, types: infer.Types(p.Model),
-		plain: map[*graph.Node]*graph.Node{}, constants: graph.NewIndex(sim.Model.Graph).Constant,
-		lastRead: map[string]int{}, tapIndex: map[*graph.Node]int{},
+		constants: graph.NewIndex(sim.Model.Graph).Constant,
+		lastRead:  map[string]int{},
 	}
-	g := sim.Model.Graph
-	rest := p.Model.Graph.Nodes
-	for i, n := range g.Nodes {
-		if n.IsTap() {
-			y.tapIndex[n] = len(y.tapIndex)
-		} else {
-			y.plain[rest[0]] = n
-			rest = rest[1:]
-		}
+	for i, n := range sim.Model.Graph.Nodes {
 		for _, v := range graph.Reads(n) {
 			y.lastRead[v] = i
 		}
@@ -75,7 +64,7 @@ func newRelay(p *plan.Plan, r engine.Runner, threads int) (*relay, error) {
 func (y *relay) stopBefore(nodes []*graph.Node) int {
 	stop := len(y.sim.Model.Graph.Nodes)
 	for _, n := range nodes {
-		stop = min(stop, slices.Index(y.sim.Model.Graph.Nodes, y.plain[n]))
+		stop = min(stop, slices.Index(y.sim.Model.Graph.Nodes, y.sim.NodeOf[n]))
 	}
 	return stop
 }
@@ -100,7 +89,7 @@ func (y *relay) run(ctx context.Context, stop int, lanes ...*lane) error {
 				made[o] = true
 			}
 		}
-		if i, ok := y.tapIndex[n]; ok {
+		if i, ok := y.sim.TapOf[n]; ok {
 			taps = append(taps, i)
 		}
 	}

@@ -34,6 +34,20 @@ func Parse(file string, src []byte) (*Strategy, diag.List) {
 		c.shadows()
 		c.effects()
 	}
+	for i := range p.list {
+		for _, r := range s.Rules {
+			if rest, ok := strings.CutPrefix(p.list[i].Path, r.Path); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+				p.list[i].Rule = r.Index
+			}
+		}
+	}
+	for i := range p.list {
+		for _, r := range s.Rules {
+			if rest, ok := strings.CutPrefix(p.list[i].Path, r.Path); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+				p.list[i].Rule = r.Index
+			}
+		}
+	}
 	p.list.Sort()
 	return s, p.list
 }
