@@ -55,9 +55,11 @@ func (q *qdq) findOnGrid(l *links, value string) bool {
 	switch {
 	case n == nil:
 		return false
-	case q.tensor[n] != nil || n.Is("Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Sub", "Mul", "Sum",
-		"BatchNormalization", "AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum", "Mean", "Resize", "Upsample"):
+	case q.tensor[n] != nil || n.Is("Conv", "ConvTranspose", "Gemm", "BatchNormalization", "AveragePool", "GlobalAveragePool",
+		"ReduceMean", "ReduceSum", "Mean", "Resize", "Upsample"):
 		return true
+	case n.Is("MatMul", "Add", "Sub", "Mul", "Sum"): // not x * Sigmoid(x), which comes as near to a tie as float32 can
+		return !slices.ContainsFunc(n.Inputs, func(in string) bool { return l.constant[in] == nil && !q.onGrid(l, in) })
 	case n.Is("Div"): // as in x * Clip(x + 3, 0, 6) / 6
 		return l.constant[n.Input(1)] != nil && q.onGrid(l, n.Input(0))
 	case n.Is("Concat", "Max", "Min", "Where"):
