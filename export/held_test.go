@@ -183,15 +183,15 @@ func TestNoShiftOffTheGrid(t *testing.T) {
 	}`)
 	c := calibrateOn(t, m, settings(t, `{"include_bias_corr": false, "include_cle": false}`))
 	shifted := func() bool {
-		m, _ := qdq(t, c.Input, export.Options{})
+		m, _ := qdq(t, c.Calibrated, export.Options{})
 		return slices.ContainsFunc(m.Graph.Nodes, func(n *graph.Node) bool { return n.Is("Add") && n.Name == "m/Shift" })
 	}
+	c.Ties = map[*tensor]calibrate.Ties{}
 	if shifted() {
 		t.Error("a value that ties are rare among is shifted")
 	}
-	c.Ties = map[*tensor]export.Ties{}
 	for _, p := range c.Plan.Activations() {
-		c.Ties[p] = export.Ties{Elements: 1000, Differing: 7}
+		c.Ties[p] = calibrate.Ties{Elements: 1000, Differing: 7}
 	}
 	if !shifted() {
 		t.Error("a value that calibration met many ties of is not shifted")
