@@ -86,7 +86,12 @@ func (q *qdq) quantize(l *links, t *plan.Tensor, in, out string) []*graph.Node {
 			}
 		}
 	}
-	if most := q.guard(l, t, e, st, in); most > 0 {
+	// The same keeps ONNX Runtime from quantizing float weights itself.
+	most := q.guard(l, t, e, st, in)
+	if q.form.fuse && q.requantized(l, from, e.Scale[0]) {
+		most = math.MaxFloat32
+	}
+	if most > 0 {
 		guard := q.node(ruleQDQ, "Min", t.Name+"/Unfused", "", []string{in, q.scalar(t.Name+"_most", most)})
 		nodes = append(nodes, guard)
 		in = guard.Outputs[0]
@@ -145,15 +150,10 @@ func (q *qdq) clip(name, in, out string, lo, hi float32) *graph.Node {
 // fused Softmax is a table that is up to a step off, which attention then spreads
 // over everything; a fused sum, product or average adds the zero point before it
 // rounds, and loses the ties that a scale holds. (A Clip in place of the Min it would drop.)
-// So is an operator whose float weights or bias ONNX Runtime would quantize itself.
 func (q *qdq) guard(l *links, t *plan.Tensor, e scheme.Encoding, st storage, value string) float32 {
 	n := l.producer[value]
 	switch {
-	case n == nil || !q.form.fuse:
-		return 0
-	case q.requantized(l, value):
-		return math.MaxFloat32
-	case st.hi-st.lo != 255:
+	case n == nil || !q.form.fuse || st.hi-st.lo != 255:
 		return 0
 	case n.Is("Softmax"):
 		return 1

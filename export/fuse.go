@@ -68,7 +68,7 @@ func (q *qdq) fuse(l *links, t *plan.Tensor, e scheme.Encoding, st storage, in s
 	}
 	if n.Is("Concat") {
 		for i, x := range n.Inputs {
-			if !slices.Contains(n.Inputs[:i], x) && l.producer[x] != nil && q.tensor[l.producer[x]] == nil && !q.requantized(l, x) {
+			if !slices.Contains(n.Inputs[:i], x) && l.producer[x] != nil && q.tensor[l.producer[x]] == nil && !q.requantized(l, x, e.Scale[0]) {
 				q.fuseInput(l, t, e, st, n, i)
 			}
 		}
@@ -81,13 +81,13 @@ func (q *qdq) fuse(l *links, t *plan.Tensor, e scheme.Encoding, st storage, in s
 		}
 	case n.Is("Clip"):
 		// The bounds count only in float: always a pair.
-	case clamped && fusable(n) && !q.requantized(l, in):
+	case clamped && fusable(n) && !q.requantized(l, in, e.Scale[0]):
 		q.extra = append(q.extra, extraPair{t, e, st, in, in, nil})
 		return
 	default:
 		return
 	}
-	if p := l.inner(n.Input(0)); p != nil && fusable(p) && !q.requantized(l, n.Input(0)) && !(q.holds(l, t, e, in) && !p.Is("Conv", "ConvTranspose", "Gemm", "MatMul")) {
+	if p := l.inner(n.Input(0)); p != nil && fusable(p) && !q.requantized(l, n.Input(0), e.Scale[0]) && !(q.holds(l, t, e, in) && !p.Is("Conv", "ConvTranspose", "Gemm", "MatMul")) {
 		q.fuseInput(l, t, e, st, n, 0)
 	}
 }
@@ -96,7 +96,7 @@ func (q *qdq) fuse(l *links, t *plan.Tensor, e scheme.Encoding, st storage, in s
 // an activation function behind an operator that can fuse, before that.
 func (q *qdq) fuseInput(l *links, t *plan.Tensor, e scheme.Encoding, st storage, n *graph.Node, i int) {
 	if p := l.inner(n.Inputs[i]); p != nil && n.Is("Concat") && p.Is("Relu", "Clip") {
-		if o := l.inner(p.Input(0)); o != nil && fusable(o) && !q.requantized(l, p.Input(0)) && !(p.Is("Relu") && e.ZeroPoint[0] == st.lo) {
+		if o := l.inner(p.Input(0)); o != nil && fusable(o) && !q.requantized(l, p.Input(0), e.Scale[0]) && !(p.Is("Relu") && e.ZeroPoint[0] == st.lo) {
 			q.extra = append(q.extra, extraPair{t, e, st, p.Inputs[0], p.Outputs[0], p})
 		}
 	}

@@ -11,8 +11,9 @@ import (
 // transformer is called WeightBiasQuantization) for weights and biases of Conv,
 // ConvTranspose and Gemm whose input is dequantized and whose result is
 // quantized. Float weights become int8 with one scale, whatever that costs; a
-// float bias becomes int32 in units of the products, which is harmless where they fit.
-func (q *qdq) requantized(l *links, value string) bool {
+// float bias becomes int32 in units of the products, which is harmless where it
+// fits and they are small next to step, the scale of the result.
+func (q *qdq) requantized(l *links, value string, step float32) bool {
 	n := l.inner(value)
 	for n != nil && n.Is("Relu", "Clip") {
 		n = l.inner(n.Input(0))
@@ -46,7 +47,8 @@ func (q *qdq) requantized(l *links, value string) bool {
 		return true
 	}
 	for i, v := range values {
-		if r := float64(v) / (float64(scales[min(i, len(scales)-1)]) * float64(in.Scale[0])); !(math.Abs(r) <= math.MaxInt32) {
+		unit := float64(scales[min(i, len(scales)-1)]) * float64(in.Scale[0])
+		if !(math.Abs(float64(v)) <= unit*math.MaxInt32) || unit > float64(step)/16 {
 			return true
 		}
 	}

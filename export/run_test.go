@@ -98,10 +98,13 @@ func calibrateOn(t *testing.T, m *graph.Model, s *strategy.Strategy) calibrated 
 }
 
 // simulate returns the outputs of the simulated network, in order.
-func (c calibrated) simulate(t *testing.T) [][]float32 {
+func (c calibrated) simulate(t *testing.T) [][]float32 { return c.simulateWith(t, nil) }
+
+// simulateWith is simulate with other biases than the calibrated ones.
+func (c calibrated) simulateWith(t *testing.T, biases map[*tensor][]float32) [][]float32 {
 	t.Helper()
 	var out [][]float32
-	net, err := c.Network(0, nil)
+	net, err := c.Network(0, biases)
 	if err != nil {
 		t.Fatal(err)
 	}
