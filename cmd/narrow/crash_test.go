@@ -30,7 +30,8 @@ func TestCrash(t *testing.T) {
 	if err := mkFile(strings.Fields("npy x.npy float32 2,4")); err != nil {
 		t.Fatal(err)
 	}
-	for _, model := range []string{"ms_QLinearSigmoid.onnx", "ms_QLinearLeakyRelu.onnx"} {
+	// A frame of no length, which only running the network tells.
+	for _, model := range []string{"stft.onnx"} {
 		path := filepath.Join(models, model)
 		start := time.Now()
 		c, stderr := narrowCommand("calib --data x.npy -o new/out --model " + path)
@@ -39,7 +40,7 @@ func TestCrash(t *testing.T) {
 		if c.ProcessState.ExitCode() != 1 || !strings.HasPrefix(text, "narrow: ONNX Runtime crashed (SIG") || !strings.Contains(text, model) || strings.Count(text, "\n") != 1 {
 			t.Errorf("%s: exit code %d after %v, standard error %q", model, c.ProcessState.ExitCode(), time.Since(start), text)
 		}
-		if !strings.Contains(text, "while loading the network") {
+		if !strings.Contains(text, "while running the network, after node \"ReduceMax:z_") {
 			t.Errorf("%s: it does not say when: %q", model, text)
 		}
 		if left, _ := os.ReadDir(tmp); len(left) > 0 {
@@ -56,7 +57,7 @@ func TestCrash(t *testing.T) {
 	if err := os.WriteFile("out/notes.txt", []byte("not ours"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, _ := narrowCommand("calib --data x.npy -o out --model " + filepath.Join(models, "ms_QLinearSigmoid.onnx"))
+	c, _ := narrowCommand("calib --data x.npy -o out --model " + filepath.Join(models, "stft.onnx"))
 	_ = c.Run()
 	if list, err := os.ReadDir("out"); err != nil || len(list) != 1 {
 		t.Errorf("the folder holds %v (%v)", list, err)

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"narrow/graph"
+	"narrow/internal/printable"
 )
 
 // What no network needs.
@@ -70,7 +71,7 @@ type finding struct {
 // report notes a mistake of n, unless there was one before it.
 func (f *frame) report(n *graph.Node, err error) {
 	if f.found != nil && f.found.err == nil && err != nil {
-		f.found.err = fmt.Errorf("node %q (%s): %w", n.Label(), n.OpType, err)
+		f.found.err = fmt.Errorf("node %q (%s): %w", n.Label(), printable.Name(n.OpType), err)
 	}
 }
 
@@ -105,11 +106,17 @@ func (f *frame) check(n *graph.Node) {
 		if err == nil {
 			err = f.checkCounts(n)
 		}
+		if err == nil {
+			err = checkVariadic(n)
+		}
 		// A loop may hand other shapes into an inner graph each time.
 		if err == nil && f.outer == nil {
 			err = f.checkShapes(n)
 		}
 		f.report(n, err)
+	}
+	if n.Domain == "com.microsoft" && f.outer == nil {
+		f.report(n, f.checkContributed(n))
 	}
 	for _, o := range n.Outputs {
 		if shape := f.shapes[o]; elements(shape) > maxElements {

@@ -87,6 +87,20 @@ func (f *frame) checkShapes(n *graph.Node) error {
 		return a.pad()
 	case "Slice":
 		return a.slice()
+	case "LSTM", "GRU", "RNN":
+		return a.recurrent()
+	case "STFT":
+		return a.stft()
+	case "Upsample":
+		return a.upsample()
+	case "AffineGrid":
+		return a.affineGrid()
+	case "GatherND":
+		return a.gatherND()
+	case "OneHot":
+		return a.oneHot()
+	case "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike":
+		return random(n)
 	}
 	return nil
 }

@@ -163,6 +163,7 @@ func (f *frame) concat(n *graph.Node) []graph.Dim {
 			switch {
 			case i == axis && (out[i].Size < 0 || d.Size < 0):
 				out[i] = open
+			case i == axis && out[i].Size > maxDim: // adding up goes no further: it is refused
 			case i == axis:
 				out[i].Size += d.Size
 			case out[i].Size < 0 && (d.Size >= 0 || out[i].Param == ""):
@@ -277,7 +278,7 @@ func gatherND(n *graph.Node, x, index []graph.Dim) []graph.Dim {
 	}
 	last := index[len(index)-1].Size
 	batch := n.Int("batch_dims", 0)
-	if last < 0 || batch < 0 || batch+last > int64(len(x)) {
+	if last < 0 || batch < 0 || batch > int64(len(x)) || last > int64(len(x))-batch {
 		return nil
 	}
 	return join(index[:len(index)-1], x[batch+last:])

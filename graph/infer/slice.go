@@ -21,7 +21,7 @@ func (f *frame) split(n *graph.Node, x []graph.Dim) {
 			out[axis] = open
 		case given:
 			out[axis] = graph.Dim{Size: max(sizes[i], -1)}
-		case x[axis].Size < 0 || parts <= 0:
+		case x[axis].Size < 0 || parts <= 0 || parts > maxDim:
 			out[axis] = open
 		default:
 			// The last part takes what is left.

@@ -44,7 +44,7 @@ var house = map[string]struct {
 	"graph/onnx":      {2, []string{"graph", "diag", "internal/atomicfile"}},
 	"graph/op":        {1, []string{"graph"}},
 	"graph/graphtext": {1, []string{"graph"}}, // for tests
-	"graph/infer":     {2, []string{"graph", "graph/op"}},
+	"graph/infer":     {2, []string{"graph", "graph/op", "internal/printable"}},
 	"graph/names":     {2, []string{"graph", "strategy", "diag", "scheme"}},
 	"engine":          {2, []string{"graph"}},
 
