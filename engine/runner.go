@@ -27,6 +27,8 @@ type LoadOptions struct {
 	// graph inputs too. Nil means the graph's outputs, empty means none (all
 	// taps run all the same).
 	Outputs []string
+	// Unoptimized runs the nodes as they are, each by itself.
+	Unoptimized bool
 	// AnyOrder reports whether the hook treats the elements of a tap alike,
 	// wherever they stand (one scale for the tensor; a minimum, a histogram).
 	// The engine may then hand the elements over in the order it computes in,

@@ -25,6 +25,11 @@ type Model struct {
 	Producer, ProducerVersion string
 	// IRVersion is the version of the ONNX file format.
 	IRVersion int64
+	// Unknown are constants that nodes made of others and whose elements were not
+	// computed. They have stand-ins of the right type and shape, or are part of
+	// what other stand-ins were made of: such a model can be looked at, and not be
+	// run or written.
+	Unknown []string
 	// Source is what the model was decoded from, for the encoder's use.
 	Source any
 }
@@ -389,6 +394,7 @@ func (m *Model) Clone() *Model {
 	c.Graph = m.Graph.Clone()
 	c.Opsets = maps.Clone(m.Opsets)
 	c.Metadata = maps.Clone(m.Metadata)
+	c.Unknown = slices.Clone(m.Unknown)
 	return &c
 }
 

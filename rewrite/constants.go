@@ -3,189 +3,171 @@ package rewrite
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"narrow/graph"
+	"narrow/graph/infer"
+	"narrow/graph/op"
 )
 
-// FoldConstants computes what does not depend on the network's inputs: the
-// chains in front of weights (Transpose, Reshape, Cast, Mul by a constant) and
-// the small computations of shapes.
-func FoldConstants() Rule {
+// FoldConstants stores what nodes make of constants alone: the chains in front
+// of weights, whatever their operators, and the small computations of shapes.
+// What is constant, and of which shape, follows from the graph. values are the
+// elements as an engine computed them, by the value's name. A constant whose
+// elements are missing there gets stand-ins, and is listed in
+// [graph.Model.Unknown] of the network that comes out: its structure is right,
+// its numbers are not.
+func FoldConstants(values map[string]*graph.Tensor) Rule {
 	return Rule{
 		Name: "fold-constants", Exact: true,
-		Doc: "Replaces nodes whose operands are all constant (or only shapes that the model fixes) by their result, " +
-			"where that is not larger than what they read.",
+		Doc: "Replaces nodes that depend on no input (or only on shapes that the model fixes) by their result, " +
+			"where that is weights or a bias, or not larger than what they read.",
 		find: func(w *work, n *graph.Node) *site {
-			if n.Is("Split") {
-				return w.foldSplit(n)
-			}
-			if len(n.Outputs) != 1 || n.Domain != "" || n.Is("Constant") || w.dead(n) {
-				return nil
-			}
-			out := n.Outputs[0]
-			if w.ix.IsOutput(out) {
-				return nil
-			}
-			t, reason := w.evaluate(n)
-			if reason != "" {
+			f := w.folding()
+			if reason := f.refused[n]; reason != "" {
 				return refuse("%s", reason)
 			}
-			if t == nil {
+			outs, ok := f.stored[n]
+			if !ok {
 				return nil
 			}
+			delete(f.stored, n)
 			return &site{apply: func() string {
 				w.remove(n)
-				// The value's name may be in use as a type in the file only.
-				w.setInitializer(&graph.Tensor{Name: out, Type: t.Type, Dims: t.Dims, Raw: t.Raw})
-				return fmt.Sprintf("%s computed: %v%v", n.OpType, t.Type, t.Dims)
+				var what []string
+				for _, o := range outs {
+					t, known := w.valueOf(o, values)
+					if !known {
+						w.m.Unknown = append(w.m.Unknown, o)
+					}
+					w.setInitializer(t)
+					what = append(what, fmt.Sprintf("%v%v", t.Type, t.Dims))
+				}
+				return fmt.Sprintf("%s computed: %s", n.OpType, strings.Join(what, ", "))
 			}}
 		},
 	}
 }
 
-// evaluate returns the result of n where its operands are constant, nil where
-// they are not, or the reason why a constant result cannot be had.
-func (w *work) evaluate(n *graph.Node) (*graph.Tensor, string) {
-	if n.Is("Shape") {
-		return w.shapeOf(n)
+// folding is what of a network's constant nodes is to be stored.
+type folding struct {
+	constants map[string]*infer.Constant
+	// stored are the results that other nodes read, by the node that makes them.
+	stored map[*graph.Node][]string
+	// refused are nodes that read constants alone and stay.
+	refused map[*graph.Node]string
+}
+
+// constantRoom is how many bytes constants of a network may take that nodes
+// make: a chain of them can double in every step.
+func constantRoom(g *graph.Graph) int {
+	room := 16 << 20
+	for _, t := range g.Initializers {
+		room += 16 * len(t.Raw)
 	}
-	if n.Is("Gather") {
-		if t := w.gatherShape(n); t != nil {
-			return t, ""
-		}
+	return room
+}
+
+// folding finds out once which nodes go.
+func (w *work) folding() *folding {
+	if w.fold != nil {
+		return w.fold
 	}
-	op, known := foldable[n.OpType]
-	if !known {
-		return nil, ""
-	}
-	args := make([]*graph.Tensor, len(n.Inputs))
-	size := 16
-	for i, v := range n.Inputs {
-		if v == "" {
+	all := infer.FindConstants(w.m, constantRoom(w.g))
+	f := &folding{constants: all.Values, stored: map[*graph.Node][]string{}, refused: map[*graph.Node]string{}}
+	w.fold = f
+	gone := map[*graph.Node]bool{}
+	for _, n := range slices.Backward(w.g.Nodes) {
+		if w.gone[n] || n.Is("Constant") || w.dead(n) {
 			continue
 		}
-		t := w.ix.Constant[v]
-		if t == nil {
-			return nil, ""
+		if reason := all.Refused[n]; reason != "" {
+			f.refused[n] = reason
+			continue
 		}
-		if t.Raw == nil || t.Type.Bits() < 8 {
-			return nil, fmt.Sprintf("%q is of type %v", v, t.Type)
+		var outs []string
+		stays := false
+		for _, o := range n.Outputs {
+			if o == "" || !w.read(o) {
+				continue
+			}
+			c := all.Values[o]
+			if c == nil || w.ix.IsOutput(o) {
+				stays = true
+				break
+			}
+			if !slices.ContainsFunc(w.ix.Consumers[o], func(u *graph.Node) bool { return !gone[u] }) {
+				continue // what reads it goes too
+			}
+			if most := w.mostElements(n); c.Len() > most && !w.weights(o) {
+				f.refused[n] = fmt.Sprintf("the result would have %d elements", c.Len())
+				stays = true
+				break
+			}
+			outs = append(outs, o)
 		}
-		if want, err := t.Type.ByteSize(t.Len()); err != nil || want != len(t.Raw) {
-			return nil, fmt.Sprintf("%q of shape %v has %d bytes", v, t.Dims, len(t.Raw))
-		}
-		args[i] = t
-		size += t.Len()
-	}
-	if len(args) == 0 || args[0] == nil {
-		return nil, ""
-	}
-	most := max(size, 1024)
-	if 8*most > w.foldRoom {
-		return nil, "the constants that were computed before take enough memory"
-	}
-	t, err := op(evaluation{n: n, args: args, opset: w.opset(), most: most})
-	if err != nil {
-		return nil, err.Error()
-	}
-	w.foldRoom -= len(t.Raw)
-	return t, ""
-}
-
-// shapeOf computes Shape where the dimensions are known.
-func (w *work) shapeOf(n *graph.Node) (*graph.Tensor, string) {
-	dims, ok := w.static(n.Input(0))
-	if !ok {
-		return nil, ""
-	}
-	from, to := clampRange(n.Int("start", 0), n.Int("end", int64(len(dims))), len(dims))
-	return graph.NewInts("", []int64{int64(to - from)}, dims[from:to]), ""
-}
-
-func clampRange(start, end int64, n int) (from, to int) {
-	fix := func(i int64) int {
-		if i < 0 {
-			i += int64(n)
-		}
-		return int(min(max(i, 0), int64(n)))
-	}
-	from, to = fix(start), fix(end)
-	return from, max(from, to)
-}
-
-// gatherShape computes Gather of known dimensions out of a Shape that has
-// unknown ones too.
-func (w *work) gatherShape(n *graph.Node) *graph.Tensor {
-	p := w.ix.Producer[n.Input(0)]
-	if p == nil || !p.Is("Shape") || p.Attr("start") != nil || p.Attr("end") != nil || n.Int("axis", 0) != 0 {
-		return nil
-	}
-	at, ok := w.ints(n.Input(1))
-	dims := w.shapes[p.Input(0)]
-	if !ok || dims == nil {
-		return nil
-	}
-	out := make([]int64, len(at))
-	for i, k := range at {
-		if k < 0 {
-			k += int64(len(dims))
-		}
-		if k < 0 || k >= int64(len(dims)) || dims[k].Size < 0 {
-			return nil
-		}
-		out[i] = dims[k].Size
-	}
-	return graph.NewInts("", w.ix.Constant[n.Input(1)].Dims, out)
-}
-
-// foldSplit computes Split of a constant: each part is a Slice.
-func (w *work) foldSplit(n *graph.Node) *site {
-	t := w.ix.Constant[n.Input(0)]
-	if t == nil || t.Raw == nil || t.Type.Bits() < 8 || w.dead(n) || slices.ContainsFunc(n.Outputs, w.ix.IsOutput) {
-		return nil
-	}
-	axis, err := axisOf(n.Int("axis", 0), len(t.Dims))
-	if err != nil {
-		return refuse("%s", err)
-	}
-	sizes := n.Ints("split")
-	if w.opset() >= 13 && n.Input(1) != "" {
-		var ok bool
-		if sizes, ok = w.ints(n.Input(1)); !ok {
-			return nil
-		}
-	}
-	if sizes == nil { // equal parts, the last one smaller
-		count := int64(len(n.Outputs))
-		each := (t.Dims[axis] + count - 1) / count
-		for i := range count {
-			sizes = append(sizes, min(each, max(t.Dims[axis]-i*each, 0)))
-		}
-	}
-	var sum int64
-	for _, k := range sizes {
-		sum += k
-	}
-	if want, err := t.Type.ByteSize(t.Len()); err != nil || want != len(t.Raw) {
-		return refuse("%q of shape %v has %d bytes", n.Input(0), t.Dims, len(t.Raw))
-	}
-	negative := slices.ContainsFunc(sizes, func(k int64) bool { return k < 0 })
-	if len(sizes) != len(n.Outputs) || sum != t.Dims[axis] || negative {
-		return refuse("parts of %v do not make up axis %d of %v", sizes, axis, t.Dims)
-	}
-	return &site{apply: func() string {
-		steps, from := strides(t.Dims), 0
-		outputs := n.Outputs
-		w.remove(n)
-		for i, out := range outputs {
-			dims := slices.Clone(t.Dims)
-			dims[axis] = sizes[i]
-			part := pick(t, dims, from*steps[axis], steps)
-			from += int(sizes[i])
-			if out != "" {
-				w.setInitializer(&graph.Tensor{Name: out, Type: part.Type, Dims: dims, Raw: part.Raw})
+		if !stays {
+			gone[n] = true
+			if len(outs) > 0 {
+				f.stored[n] = outs
 			}
 		}
-		return fmt.Sprintf("Split computed: %d parts of %v", len(outputs), t.Dims)
-	}}
+	}
+	return f
+}
+
+// mostElements is how large a result of n may be that is no weights: about what
+// it reads, so that the file does not grow.
+func (w *work) mostElements(n *graph.Node) int {
+	size := 16
+	for _, in := range n.Inputs {
+		if t := w.ix.Constant[in]; t != nil {
+			size += t.Len()
+		} else if c := w.fold.constants[in]; c != nil {
+			size += c.Len()
+		}
+	}
+	return max(size, 1024)
+}
+
+// weights reports whether a node reads v as its weights or bias.
+func (w *work) weights(v string) bool {
+	return slices.ContainsFunc(w.ix.Consumers[v], func(u *graph.Node) bool {
+		in, ok := op.InputsOf(u, func(name string) bool {
+			return name == v || w.ix.Constant[name] != nil || w.fold.constants[name] != nil
+		})
+		return ok && (u.Input(in.Weights) == v || in.Bias >= 0 && u.Input(in.Bias) == v)
+	})
+}
+
+// valueOf returns the constant v with its elements, and whether they are those
+// that it has, not stand-ins.
+func (w *work) valueOf(v string, values map[string]*graph.Tensor) (*graph.Tensor, bool) {
+	c := w.fold.constants[v]
+	if c.Known != nil {
+		return &graph.Tensor{Name: v, Type: c.Type, Dims: c.Dims, Raw: c.Known.Raw}, true
+	}
+	if t := values[v]; t != nil && t.Type == c.Type && slices.Equal(t.Dims, c.Dims) {
+		return &graph.Tensor{Name: v, Type: c.Type, Dims: c.Dims, Raw: t.Raw}, true
+	}
+	return standIn(v, c), false
+}
+
+// standIn returns elements that the constant could have: what is known of them,
+// else numbers from 0.5 to 1.5, no two neighbours alike, so that rules which
+// look at numbers (a variance, the range of a channel) do what they will do.
+func standIn(name string, c *infer.Constant) *graph.Tensor {
+	size, _ := c.Type.ByteSize(c.Len()) // FindConstants returns types of fixed size
+	if c.Type != graph.Float32 {
+		return &graph.Tensor{Name: name, Type: c.Type, Dims: c.Dims, Raw: make([]byte, size)}
+	}
+	x := make([]float32, c.Len())
+	for i := range x {
+		if c.Near != nil {
+			x[i] = float32(c.Near[i])
+		} else {
+			x[i] = 0.5 + float32(uint32(i)*2654435761>>8)/(1<<24)
+		}
+	}
+	return graph.NewFloats(name, c.Dims, x)
 }

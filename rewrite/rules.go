@@ -1,5 +1,7 @@
 package rewrite
 
+import "narrow/graph"
+
 // Options say which changes a network gets before calibration.
 type Options struct {
 	// ConvertRelu6 replaces ReLU6 by Relu (convert_relu6_to_relu).
@@ -15,6 +17,9 @@ type Options struct {
 	// DeviceArithmetic computes pooling and some activation functions with the
 	// DPU's constants, as vai_q_pytorch does. Not exact.
 	DeviceArithmetic bool
+	// Values are constants that nodes make, as an engine computed them, see
+	// [FoldConstants].
+	Values map[string]*graph.Tensor
 	// Rounds is how often equalization goes through the network at most; 0 means
 	// once.
 	Rounds int
@@ -30,7 +35,7 @@ func Before(o Options) []Rule {
 	rules := []Rule{
 		RemoveIdentity(),
 		RemoveDropout(),
-		FoldConstants(),
+		FoldConstants(o.Values),
 		RemoveNoopCast(),
 		RemoveNoopPad(),
 		RemoveNoopReshape(),

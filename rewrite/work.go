@@ -24,10 +24,7 @@ type work struct {
 	ranks  map[string]int         // memory of rank
 	shapes map[string][]graph.Dim // of the values that the model came with
 	types  map[string]graph.DataType
-	// foldRoom is how many bytes constants may still take that are computed
-	// from others. Each is hardly larger than what it is made of, but a chain of
-	// them can double in every step.
-	foldRoom int
+	fold   *folding // see [work.folding]
 
 	rule   string
 	made   []string
@@ -57,13 +54,11 @@ func newWork(m *graph.Model) (*work, error) {
 	for _, n := range c.Graph.Nodes {
 		w.idle[n] = w.dead(n)
 	}
-	w.foldRoom = 16 << 20
 	for i, t := range c.Graph.Initializers {
 		if _, twice := w.stored[t.Name]; !twice {
 			w.stored[t.Name] = i
 		}
 		w.spare[t.Name] = !w.read(t.Name)
-		w.foldRoom += 16 * len(t.Raw)
 	}
 	return w, nil
 }

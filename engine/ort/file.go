@@ -6,7 +6,6 @@ import (
 	"os"
 
 	"narrow/engine"
-	"narrow/engine/ort/internal/capi"
 	"narrow/graph/onnx"
 )
 
@@ -41,11 +40,8 @@ func (r *Runner) LoadFile(ctx context.Context, path string, o FileOptions) (engi
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	cfg := config(engine.LoadOptions{Threads: o.Threads})
+	cfg := config(engine.LoadOptions{Threads: o.Threads, Unoptimized: o.Unoptimized})
 	cfg.Optimized = o.Optimized
-	if o.Unoptimized {
-		cfg.Level = capi.LevelNone
-	}
 	s := &session{name: path, prepared: p}
 	if s.ort, err = r.lib.NewSession(data, cfg); err != nil {
 		return nil, fmt.Errorf("load model %s: %w", path, r.clean(err, m))

@@ -119,9 +119,13 @@ func config(opts engine.LoadOptions) capi.Config {
 	if threads <= 0 {
 		threads = runtime.NumCPU()
 	}
+	level := capi.LevelAll
+	if opts.Unoptimized {
+		level = capi.LevelNone
+	}
 	return capi.Config{
 		Threads: threads,
-		Level:   capi.LevelAll,
+		Level:   level,
 		Entries: map[string]string{
 			// A thread that spins takes a core from the hooks' own threads; one
 			// that sleeps takes 50 us to wake. Two layers lie closer together.

@@ -17,6 +17,9 @@ const DetachedLocation = "detached"
 // initializers of at least threshold bytes are not copied into the bytes but
 // declared as external data in the file [DetachedLocation], and returned.
 func EncodeDetached(m *graph.Model, threshold int) ([]byte, []*graph.Tensor, error) {
+	if err := complete(m); err != nil {
+		return nil, nil, err
+	}
 	msg := encodeModel(m)
 	where := map[*pb.TensorProto]int64{}
 	var detached []*graph.Tensor

@@ -20,11 +20,22 @@ const maxMessage = math.MaxInt32
 // same model gives the same bytes. A model of 2 GB and more is an error: it
 // needs external data, so [Save] it.
 func Encode(m *graph.Model) ([]byte, error) {
+	if err := complete(m); err != nil {
+		return nil, err
+	}
 	msg := encodeModel(m)
 	if n := proto.Size(msg); n >= maxMessage {
 		return nil, fmt.Errorf("the model takes %d MB and an ONNX file holds less than 2048: it needs external data", n>>20)
 	}
 	return marshal(msg)
+}
+
+// complete refuses a model with stand-ins for constants.
+func complete(m *graph.Model) error {
+	if n := len(m.Unknown); n > 0 {
+		return fmt.Errorf("%d constants that nodes make, such as %q, are not computed yet: an engine must compute them first", n, m.Unknown[0])
+	}
+	return nil
 }
 
 func marshal(msg proto.Message) ([]byte, error) {

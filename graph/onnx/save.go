@@ -50,6 +50,9 @@ func Save(m *graph.Model, path string, options ...SaveOption) error {
 	if st, err := os.Stat(path); err == nil && st.IsDir() {
 		return fmt.Errorf("save model %s: is a folder: move it away, or save elsewhere", path)
 	}
+	if err := complete(m); err != nil {
+		return fmt.Errorf("save model %s: %w", path, err)
+	}
 	msg := encodeModel(m)
 	keep := ""
 	if c.external || proto.Size(msg) >= maxMessage {
