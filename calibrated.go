@@ -29,6 +29,9 @@ func (r *Resolved) Calibrate(ctx context.Context, run engine.Runner, in engine.B
 	if err != nil {
 		return nil, fmt.Errorf("calibrating %s: %w", r.Model.Path, err)
 	}
+	if err := r.complete(ctx, run); err != nil {
+		return nil, err
+	}
 	c, err := calibrate.Calibrate(ctx, r.Plan, run, in, r.sourced(opts))
 	if err != nil {
 		return nil, fmt.Errorf("calibrating %s: %w", r.Model.Path, err)

@@ -17,7 +17,7 @@ import (
 // that equalization cannot pass); the network returned is then the plan's, in
 // float, with all that the strategy changed in it.
 func (r *Resolved) FloatPartner() (m *graph.Model, exact bool, err error) {
-	o := rewrites(r.Plan.Strategy, r.Accuracy)
+	o := r.Model.rewrites(r.Plan.Strategy, r.Accuracy)
 	o.ConvertRelu6, o.ConvertSilu, o.DeviceArithmetic = false, false, false
 	o.Relu6 = rewrite.Relu6Bounds
 	m, _, err = rewrite.Apply(r.Model.Graph, rewrite.Before(o)...)

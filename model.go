@@ -23,6 +23,8 @@ type Model struct {
 	Graph *graph.Model
 	// Path is the file's name as given, SHA256 the hash of its bytes in hex.
 	Path, SHA256 string
+
+	values map[string]*graph.Tensor // what [Model.Fold] computed
 }
 
 // Open reads an ONNX model, external data included. A network that cannot run
@@ -91,7 +93,7 @@ func (m *Model) Resolve(s *strategy.Strategy) (*Resolved, diag.List, error) {
 // settings that a tensor cannot hold (warnings); the error tells of a network
 // that cannot be planned at all.
 func (m *Model) ResolveFor(s *strategy.Strategy, a Accuracy) (*Resolved, diag.List, error) {
-	g, report, err := rewrite.Apply(m.Graph, rules(s, a)...)
+	g, report, err := rewrite.Apply(m.Graph, rewrite.Before(m.rewrites(s, a))...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("model %s: %w", m.Path, err)
 	}

@@ -9,19 +9,18 @@ import (
 // More changes little.
 const equalizeRounds = 20
 
-// rules returns the rewrites that come before calibration, in order.
-func rules(s *strategy.Strategy, a Accuracy) []rewrite.Rule { return rewrite.Before(rewrites(s, a)) }
-
 // rewrites says what to rewrite before calibration. As in vai_q_pytorch,
 // equalization turns every ReLU6 into ReLU; for High it goes through ReLU6 and
 // scales its bounds instead, unless the strategy asks for ReLU.
-func rewrites(s *strategy.Strategy, a Accuracy) rewrite.Options {
+func (m *Model) rewrites(s *strategy.Strategy, a Accuracy) rewrite.Options {
 	o := rewrite.Options{
 		ConvertRelu6: s.ConvertReLU6 || s.IncludeCLE,
 		ConvertSilu:  s.ConvertSiLU,
 		Equalize:     s.IncludeCLE,
 
 		DeviceArithmetic: true,
+
+		Values: m.values,
 	}
 	if a == High {
 		o.ConvertRelu6 = s.ConvertReLU6

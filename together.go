@@ -26,6 +26,9 @@ func CalibrateTogether(ctx context.Context, run engine.Runner, rs []*Resolved, i
 		if r.Model != rs[0].Model {
 			return nil, fmt.Errorf("models %s and %s cannot be calibrated together: give strategies of one model", rs[0].Model.Path, r.Model.Path)
 		}
+		if err := r.complete(ctx, run); err != nil {
+			return nil, err
+		}
 		sum, err := r.networkSHA256()
 		if err != nil {
 			return nil, err

@@ -12,6 +12,7 @@ import (
 
 	"narrow/engine"
 	"narrow/graph"
+	"narrow/graph/infer"
 	"narrow/graph/onnx"
 	"narrow/internal/testnet"
 	"narrow/rewrite"
@@ -38,7 +39,11 @@ func apply(t *testing.T, m *graph.Model, rules ...rewrite.Rule) (*graph.Model, *
 		return out, report
 	}
 	// The engine computes what the nodes make; nothing else comes out otherwise.
-	values, err := engine.Constants(t.Context(), testnet.Runner(t), m, out.Unknown)
+	part, err := infer.ConstantPart(m, out.Unknown)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values, err := engine.Constants(t.Context(), testnet.Runner(t), part)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,13 @@ type Options struct {
 	WeightsOnly bool
 }
 
+// Constants returns the rules that lead to the constants that nodes make: in
+// [graph.Model.Unknown] of what comes out stand those that an engine must
+// compute for [Options.Values].
+func Constants() []Rule {
+	return []Rule{RemoveIdentity(), RemoveDropout(), FoldConstants(nil)}
+}
+
 // Before returns the rules to apply before calibration, in their order. It is
 // vai_q_pytorch's: activations are exchanged first, then BatchNormalization is
 // folded, then weights are equalized. Pads are folded into convolutions only
@@ -35,7 +42,7 @@ func Before(o Options) []Rule {
 	rules := []Rule{
 		RemoveIdentity(),
 		RemoveDropout(),
-		FoldConstants(o.Values),
+		FoldConstants(o.Values), // these three as in [Constants]
 		RemoveNoopCast(),
 		RemoveNoopPad(),
 		RemoveNoopReshape(),

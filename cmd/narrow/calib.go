@@ -139,7 +139,7 @@ func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
 	if err != nil {
 		return nil, err
 	}
-	if job.model, err = narrow.Open(f.model); err != nil {
+	if job.model, err = a.openModel(c.Context(), &f.inputFlags); err != nil {
 		return nil, err
 	}
 	if job.resolved, err = a.resolve(job.model, s, f.accuracy.chosen); err != nil {

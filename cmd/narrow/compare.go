@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -90,7 +91,7 @@ func (a *app) compare(c *cobra.Command, f *compareFlags, files []string) error {
 	if err != nil {
 		return err
 	}
-	entries, err := a.entries(f, files)
+	entries, err := a.entries(c.Context(), f, files)
 	if err != nil {
 		return err
 	}
@@ -151,8 +152,8 @@ func (a *app) compare(c *cobra.Command, f *compareFlags, files []string) error {
 
 // entries reads the strategy files and lays each over the model. The mistakes
 // of all files are printed before any of them ends the command.
-func (a *app) entries(f *compareFlags, files []string) ([]compare.Entry, error) {
-	model, failed := narrow.Open(f.model)
+func (a *app) entries(ctx context.Context, f *compareFlags, files []string) ([]compare.Entry, error) {
+	model, failed := a.openModel(ctx, &f.inputFlags)
 	usage := false
 	var entries []compare.Entry
 	for i, name := range shortNames(files) {

@@ -95,7 +95,7 @@ quant_info.json as vai_q_pytorch writes it, into the folder vai there.`,
 			if err := errors.Join(f.check(), in.checkOut()); err != nil {
 				return err
 			}
-			_, cal, err := a.loadCalibration(&in, config)
+			_, cal, err := a.loadCalibration(c.Context(), &in, config)
 			if err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -14,6 +15,7 @@ import (
 	"narrow"
 	"narrow/calibrate"
 	"narrow/diag"
+	"narrow/engine"
 	"narrow/engine/ort"
 	"narrow/internal/ortlib"
 	"narrow/internal/progress"
@@ -198,6 +200,15 @@ func (a *app) openSamples(f *inputFlags, m *narrow.Model) (*samples.Set, error) 
 	}
 	a.sampled[f.data] = true
 	return set, nil
+}
+
+// openModel reads the model, and computes the constants that its nodes make.
+func (a *app) openModel(ctx context.Context, f *inputFlags) (*narrow.Model, error) {
+	m, err := narrow.Open(f.model)
+	if err != nil {
+		return nil, err
+	}
+	return m, m.Fold(ctx, func() (engine.Runner, error) { return f.engine(a) })
 }
 
 // engine opens ONNX Runtime.

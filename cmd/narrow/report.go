@@ -116,7 +116,7 @@ func (a *app) report(c *cobra.Command, f *inputFlags, m *measureFlags, config st
 			return reportSummary{}, err
 		}
 	}
-	_, done, err := a.loadCalibration(f, "")
+	_, done, err := a.loadCalibration(ctx, f, "")
 	if err != nil {
 		return reportSummary{}, err
 	}

@@ -140,7 +140,7 @@ func (a *app) search(c *cobra.Command, f *searchFlags) error {
 		return err
 	}
 	j := &searchJob{a: a, f: f}
-	if j.model, err = narrow.Open(f.model); err != nil {
+	if j.model, err = a.openModel(c.Context(), &f.inputFlags); err != nil {
 		return err
 	}
 	if err := j.openSamples(); err != nil {

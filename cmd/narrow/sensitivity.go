@@ -86,7 +86,7 @@ without, or with -o too, it takes the calibration in the output folder. Unless
 // folder is; else it reads the calibration in the folder. It opens the samples too.
 func (a *app) calibrationOf(c *cobra.Command, f *sensitivityFlags) (*narrow.Calibrated, *samples.Set, error) {
 	if f.config == "" || c.Flags().Changed("output-dir") {
-		m, cal, err := a.loadCalibration(&f.inputFlags, f.config)
+		m, cal, err := a.loadCalibration(c.Context(), &f.inputFlags, f.config)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -97,7 +97,7 @@ func (a *app) calibrationOf(c *cobra.Command, f *sensitivityFlags) (*narrow.Cali
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := narrow.Open(f.model)
+	m, err := a.openModel(c.Context(), &f.inputFlags)
 	if err != nil {
 		return nil, nil, err
 	}

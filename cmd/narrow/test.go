@@ -68,7 +68,7 @@ network.`,
 			case form != export.ORT && !f.exported:
 				return usagef("--for says which exported model --exported runs: give both")
 			}
-			m, cal, err := a.loadCalibration(&f.inputFlags, f.config)
+			m, cal, err := a.loadCalibration(c.Context(), &f.inputFlags, f.config)
 			if err != nil {
 				return err
 			}
@@ -111,7 +111,7 @@ network.`,
 
 // loadCalibration reads the model and its calibration from the output folder.
 // A strategy file that is named must be the one that was calibrated by.
-func (a *app) loadCalibration(f *inputFlags, config string) (*narrow.Model, *narrow.Calibrated, error) {
+func (a *app) loadCalibration(ctx context.Context, f *inputFlags, config string) (*narrow.Model, *narrow.Calibrated, error) {
 	var s *strategy.Strategy
 	if config != "" {
 		var err error
@@ -119,7 +119,7 @@ func (a *app) loadCalibration(f *inputFlags, config string) (*narrow.Model, *nar
 			return nil, nil, err
 		}
 	}
-	m, err := narrow.Open(f.model)
+	m, err := a.openModel(ctx, f)
 	if err != nil {
 		return nil, nil, err
 	}

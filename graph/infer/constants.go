@@ -197,3 +197,45 @@ func exact(t graph.DataType, dims []int64, v []elem) *graph.Tensor {
 	}
 	return &graph.Tensor{Type: t, Dims: dims, Raw: raw}
 }
+
+// ConstantPart returns the part of m that leads to constants that nodes make (see
+// [FindConstants]): a network without inputs, whose outputs they are. What is
+// known of m's inputs stands in it as stored constants.
+func ConstantPart(m *graph.Model, names []string) (*graph.Model, error) {
+	known := FindConstants(m, math.MaxInt).Values
+	g := &graph.Graph{Name: m.Graph.Name}
+	needed := map[string]bool{}
+	for _, name := range names {
+		c := known[name]
+		if c == nil {
+			return nil, fmt.Errorf("%q is no constant that a node makes", name)
+		}
+		needed[name] = true
+		g.Outputs = append(g.Outputs, &graph.Value{Name: name, Type: c.Type})
+	}
+	for _, n := range slices.Backward(m.Graph.Nodes) {
+		runs := slices.ContainsFunc(n.Outputs, func(o string) bool {
+			return needed[o] && (known[o] == nil || known[o].Known == nil)
+		})
+		for _, o := range n.Outputs {
+			if !runs && needed[o] {
+				g.Initializers = append(g.Initializers, &graph.Tensor{Name: o, Type: known[o].Type, Dims: known[o].Dims, Raw: known[o].Known.Raw})
+			}
+		}
+		if runs {
+			g.Nodes = append(g.Nodes, n.Clone())
+			for _, in := range graph.Reads(n) {
+				needed[in] = true
+			}
+		}
+	}
+	slices.Reverse(g.Nodes)
+	for _, t := range m.Graph.Initializers {
+		if needed[t.Name] {
+			g.Initializers = append(g.Initializers, t)
+		}
+	}
+	part := m.Clone()
+	part.Graph = g
+	return part, nil
+}
