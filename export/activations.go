@@ -13,7 +13,7 @@ func (q *qdq) activations() {
 	g := q.m.Graph
 	l := newLinks(g)
 	for _, n := range g.Nodes {
-		q.mixed = q.mixed || q.tensor[n] != nil && q.staysSigned(l, n)
+		q.mixed = q.mixed || q.tensor[n] != nil && (q.staysSigned(l, n) || q.takesShift(l, n))
 	}
 	var nodes []*graph.Node
 	for _, n := range g.Nodes {

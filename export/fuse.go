@@ -12,6 +12,8 @@ import (
 type links struct {
 	producer map[string]*graph.Node
 	readers  map[string]int
+	// reader is the node that reads a value, nil where several do.
+	reader   map[string]*graph.Node
 	outputs  map[string]bool
 	constant map[string]*graph.Tensor
 	// positive holds what [qdq.nonNegative] has found, sums what [qdq.onGrid] has.
@@ -19,7 +21,7 @@ type links struct {
 }
 
 func newLinks(g *graph.Graph) *links {
-	l := &links{producer: map[string]*graph.Node{}, readers: map[string]int{}, outputs: map[string]bool{},
+	l := &links{producer: map[string]*graph.Node{}, readers: map[string]int{}, reader: map[string]*graph.Node{}, outputs: map[string]bool{},
 		constant: graph.NewIndex(g).Constant, positive: map[string]bool{}, sums: map[string]bool{}}
 	for _, n := range g.Nodes {
 		for _, o := range n.Outputs {
@@ -27,6 +29,10 @@ func newLinks(g *graph.Graph) *links {
 		}
 		for _, in := range graph.Reads(n) {
 			l.readers[in]++
+			l.reader[in] = n
+			if l.readers[in] > 1 {
+				l.reader[in] = nil
+			}
 		}
 	}
 	for _, v := range g.Outputs {

@@ -30,6 +30,14 @@ func (q *qdq) shiftSteps(l *links, t *plan.Tensor, e scheme.Encoding, from strin
 	return e.ZeroPoint[0] - e.Min
 }
 
+// takesShift reports whether what a tap quantizes is shifted, and so stored as
+// uint8. ONNX Runtime fuses no convolution that reads int8 and puts out uint8, or
+// the other way round.
+func (q *qdq) takesShift(l *links, tap *graph.Node) bool {
+	t := q.tensor[tap]
+	return t.Settings.Settings.Datatype == scheme.Int && q.shiftSteps(l, t, q.in.Encodings[t], tap.Inputs[0]) > 0
+}
+
 // oftenTied reports whether ties were common on the calibration samples, as
 // where the inputs are whole numbers.
 func (q *qdq) oftenTied(t *plan.Tensor) bool {

@@ -102,7 +102,7 @@ quant_info.json as vai_q_pytorch writes it, into the folder vai there.`,
 			if err := a.hold(c.Context(), in.out); err != nil {
 				return err
 			}
-			sum, err := a.export(c.Context(), cal, &f, nil)
+			sum, err := a.export(c.Context(), &in, cal, &f, nil)
 			if err != nil {
 				return err
 			}
@@ -115,6 +115,7 @@ quant_info.json as vai_q_pytorch writes it, into the folder vai there.`,
 	in.addModel(c)
 	configFlag(c, &config)
 	in.addOut(c)
+	in.addEngine(c)
 	f.add(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	return c
@@ -127,12 +128,14 @@ type exportSummary struct {
 	Bytes int64 `json:"bytes"`
 	// Opset is that of a model, 0 of another file.
 	Opset int64 `json:"opset,omitempty"`
+	// Execution says how ONNX Runtime computes it; nil where that was not asked.
+	Execution *executionSummary `json:"execution,omitempty"`
 }
 
 // export writes the quantized model, or what else f asks for, into the output
 // folder, which is held, together with what belongs to it: the files that more
 // returns, which is asked when all findings are known, and may be nil.
-func (a *app) export(ctx context.Context, c *narrow.Calibrated, f *exportFlags, more func() (map[string][]byte, error)) (exportSummary, error) {
+func (a *app) export(ctx context.Context, in *inputFlags, c *narrow.Calibrated, f *exportFlags, more func() (map[string][]byte, error)) (exportSummary, error) {
 	dir := a.folder.Dir()
 	var files map[string][]byte
 	if more == nil {
@@ -174,7 +177,9 @@ func (a *app) export(ctx context.Context, c *narrow.Calibrated, f *exportFlags, 
 	if err != nil {
 		return exportSummary{}, fmt.Errorf("after writing %s: %w", file, err)
 	}
-	return exportSummary{File: file, Bytes: size, Opset: m.Opsets[""]}, nil
+	sum := exportSummary{File: file, Bytes: size, Opset: m.Opsets[""]}
+	sum.Execution, err = a.executions(ctx, in, form, sum)
+	return sum, err
 }
 
 // sizeWithData returns the bytes of a model's file and of the external data
@@ -211,5 +216,5 @@ func (a *app) printExport(s exportSummary) error {
 	if s.Opset == 0 {
 		return a.say(diag.Textf("wrote %s (%.1f KB)", s.File, float64(s.Bytes)/1000))
 	}
-	return a.say(diag.Textf("wrote %s (%.1f KB, opset %d)", s.File, float64(s.Bytes)/1000, s.Opset))
+	return a.say(append([]diag.Text{diag.Textf("wrote %s (%.1f KB, opset %d)", s.File, float64(s.Bytes)/1000, s.Opset)}, s.Execution.lines()...)...)
 }

@@ -71,7 +71,7 @@ With --subset-len it calibrates on that many samples and tests on all; with
 				files[reportFile], err = a.render(page)
 				return files, err
 			}
-			if sum.Export, err = a.export(c.Context(), done, &e, files); err != nil {
+			if sum.Export, err = a.export(c.Context(), &f.inputFlags, done, &e, files); err != nil {
 				return err
 			}
 			f.checkpoint.remove()

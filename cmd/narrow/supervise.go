@@ -20,7 +20,7 @@ import (
 // whole process, so such a command does its work in a child process.
 func runsEngine(name string) bool {
 	switch name {
-	case "run", "calib", "test", "report", "compare", "sensitivity", "search", "serve", "version":
+	case "run", "calib", "test", "export", "report", "compare", "sensitivity", "search", "serve", "version":
 		return true
 	}
 	return false

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"narrow/engine"
+	"narrow/graph"
 	"narrow/graph/onnx"
 )
 
@@ -48,4 +50,25 @@ func (r *Runner) LoadFile(ctx context.Context, path string, o FileOptions) (engi
 	}
 	p.model = nil
 	return s, nil
+}
+
+// Optimized returns the network of a model file as ONNX Runtime's optimizer
+// leaves it for this machine's processor: its operators are partly ONNX
+// Runtime's own. scratch is a folder for a file that is gone afterwards. What
+// [Runner.LoadFile] says of the file holds.
+func (r *Runner) Optimized(ctx context.Context, path, scratch string) (*graph.Model, error) {
+	file := filepath.Join(scratch, "optimized.onnx")
+	defer os.Remove(file)
+	s, err := r.LoadFile(ctx, path, FileOptions{Threads: 1, Optimized: file})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Close(); err != nil {
+		return nil, fmt.Errorf("optimize model %s: %w", path, err)
+	}
+	m, err := onnx.Load(file)
+	if err != nil {
+		return nil, fmt.Errorf("optimize model %s: %w", path, err)
+	}
+	return m, nil
 }
