@@ -239,6 +239,11 @@ func (s *arraySource) digest(i int, sc *scratch) (sum [sha256.Size]byte, err err
 
 // hash adds a sample of the k-th array to a digest.
 func (s *arraySource) hash(h hash.Hash, k int, raw []byte, shape []int64) {
-	fmt.Fprintf(h, "%q %v %v\n", s.fits[k].spec.Name, s.arrays[k].typ, shape)
+	hashArray(h, s.fits[k].spec.Name, s.arrays[k].typ, shape, raw)
+}
+
+// hashArray adds one sample of an input to a digest.
+func hashArray(h hash.Hash, input string, typ ElementType, shape []int64, raw []byte) {
+	fmt.Fprintf(h, "%q %v %v\n", input, typ, shape)
 	h.Write(raw)
 }

@@ -342,9 +342,14 @@ func (s *Set) Hash(ctx context.Context) (string, error) {
 		}
 	}
 	s.sums.Store(&sums)
+	return hashSamples(s.src.plans(), sums), nil
+}
+
+// hashSamples is the hash of samples whose digests are sums, read by plans.
+func hashSamples(plans []*plan, sums [][sha256.Size]byte) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "narrow.samples/1 %d\n", s.count)
-	for _, p := range s.src.plans() {
+	fmt.Fprintf(h, "narrow.samples/1 %d\n", len(sums))
+	for _, p := range plans {
 		how := "as they are"
 		if p.tables != nil {
 			how = p.recipe.String()
@@ -354,5 +359,5 @@ func (s *Set) Hash(ctx context.Context) (string, error) {
 	for _, sum := range sums {
 		h.Write(sum[:])
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	return hex.EncodeToString(h.Sum(nil))
 }
