@@ -243,7 +243,7 @@ func (s *arraySource) hash(h hash.Hash, k int, raw []byte, shape []int64) {
 }
 
 // hashArray adds one sample of an input to a digest.
-func hashArray(h hash.Hash, input string, typ ElementType, shape []int64, raw []byte) {
+func hashArray(h hash.Hash, input string, typ graph.DataType, shape []int64, raw []byte) {
 	fmt.Fprintf(h, "%q %v %v\n", input, typ, shape)
 	h.Write(raw)
 }

@@ -5,12 +5,14 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"iter"
 	"os"
 	"runtime"
 	"slices"
 	"sync"
 	"unsafe"
+
+	"narrow/engine"
+	"narrow/graph"
 )
 
 // Spool collects batches that a program hands over one by one, and yields them
@@ -52,7 +54,7 @@ func NewSpool(inputs []InputSpec, memory int64) *Spool {
 // SpoolArray is an input of a batch that is added: elements in C order,
 // little-endian, at an address that suits their type.
 type SpoolArray struct {
-	Type  ElementType
+	Type  graph.DataType
 	Shape []int64
 	Data  []byte
 	// Shared says that the array has no axis for samples: it is one value for the
@@ -77,11 +79,11 @@ func (s *Spool) Add(count int, arrays map[string]SpoolArray) (kept bool, err err
 		switch {
 		case a.Type != spec.Type:
 			return false, fmt.Errorf("input %q takes %v, not %v", spec.Name, spec.Type, a.Type)
-		case spec.Dims != nil && !accepts(spec.Dims, a.Shape):
-			return false, fmt.Errorf("input %q takes the shape %s, not %s", spec.Name, shapeString(spec.Dims), shapeString(a.Shape))
 		case !a.Shared && (len(a.Shape) == 0 || a.Shape[0] != int64(count)):
 			return false, fmt.Errorf("input %q has the shape %s: its first axis must count the batch's %d samples", spec.Name, shapeString(a.Shape), count)
-		case product(a.Shape)*int64(a.Type.size()) != int64(len(a.Data)):
+		case !takes(spec.Dims, a):
+			return false, fmt.Errorf("input %q takes the shape %s, not %s", spec.Name, shapeString(spec.Dims), shapeString(a.Shape))
+		case product(a.Shape)*int64(sizeOf(a.Type)) != int64(len(a.Data)):
 			return false, fmt.Errorf("input %q of shape %s has %d bytes", spec.Name, shapeString(a.Shape), len(a.Data))
 		}
 		b.inputs = append(b.inputs, spooledArray{shape: slices.Clone(a.Shape), shared: a.Shared, data: a.Data, size: int64(len(a.Data))})
@@ -102,6 +104,18 @@ func (s *Spool) Add(count int, arrays map[string]SpoolArray) (kept bool, err err
 	s.batches = append(s.batches, b)
 	s.samples += count
 	return kept, nil
+}
+
+// takes reports whether an input with dims takes a; a batch of another size than
+// the network's is cut and padded.
+func takes(dims []int64, a SpoolArray) bool {
+	switch {
+	case dims == nil:
+		return true
+	case a.Shared:
+		return accepts(dims, a.Shape)
+	}
+	return len(dims) == len(a.Shape) && accepts(dims[1:], a.Shape[1:])
 }
 
 // write moves a batch into the file.
@@ -160,44 +174,62 @@ func (s *Spool) load(a *spooledArray) ([]byte, error) {
 	return data, nil
 }
 
-// Batches yields the batches as they were added.
-func (s *Spool) Batches(ctx context.Context) iter.Seq2[*Batch, error] {
-	return func(yield func(*Batch, error) bool) {
+// Batches yields the batches as they were added. Where the network fixes how many
+// samples it takes, fixed is that number, and 0 otherwise.
+func (s *Spool) Batches(ctx context.Context, fixed int) engine.Batches {
+	return func(yield func(*engine.Batch, error) bool) {
 		for i := range s.batches {
-			b := &s.batches[i]
-			out := &Batch{First: b.first, Count: b.count, Inputs: make(map[string]Array, len(s.specs))}
-			err := ctx.Err()
-			for k := 0; k < len(b.inputs) && err == nil; k++ {
-				var data []byte
-				if data, err = s.load(&b.inputs[k]); err != nil {
-					break
-				}
-				a := Array{Type: s.specs[k].Type, Shape: slices.Clone(b.inputs[k].shape), Raw: data}
-				if a.Type == Float32 {
-					a.Floats, a.Raw = unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(data))), len(data)/4), nil
-				}
-				out.Inputs[s.specs[k].Name] = a
-			}
+			b, err := s.batch(ctx, &s.batches[i])
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			if !yield(out, nil) {
+			if b.Count <= fixed {
+				b.Size = fixed
+			}
+			if !yield(b, nil) {
 				return
 			}
 		}
 	}
 }
 
-// Shared tells which inputs have no axis for samples.
-func (s *Spool) Shared() map[string]bool {
-	m := map[string]bool{}
-	for _, b := range s.batches {
-		for k, a := range b.inputs {
-			m[s.specs[k].Name] = m[s.specs[k].Name] || a.shared
+// batch loads a batch.
+func (s *Spool) batch(ctx context.Context, b *spooled) (*engine.Batch, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	out := &engine.Batch{First: b.first, Count: b.count, Inputs: make(map[string]engine.Tensor, len(s.specs)), Shared: map[string]bool{}}
+	for k, spec := range s.specs {
+		data, err := s.load(&b.inputs[k])
+		if err != nil {
+			return nil, err
+		}
+		t := engine.Tensor{Type: spec.Type, Shape: slices.Clone(b.inputs[k].shape), Raw: data}
+		if t.Type == graph.Float32 {
+			t.Floats, t.Raw = unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(data))), len(data)/4), nil
+		}
+		out.Inputs[spec.Name], out.Shared[spec.Name] = t, b.inputs[k].shared
+	}
+	return out, nil
+}
+
+// Move takes all batches of another spool, of the same inputs, over into s,
+// which must be empty; the other one is empty afterwards.
+func (s *Spool) Move(from *Spool) error {
+	if len(s.batches) > 0 || len(s.specs) != len(from.specs) {
+		return errors.New("samples of other inputs cannot be taken over")
+	}
+	for k, spec := range s.specs {
+		if other := from.specs[k]; other.Name != spec.Name || other.Type != spec.Type {
+			return fmt.Errorf("samples of the input %q (%v) cannot be taken over for %q (%v)", other.Name, other.Type, spec.Name, spec.Type)
 		}
 	}
-	return m
+	own := s.specs
+	*s = *from
+	s.specs = own
+	*from = Spool{specs: from.specs, memory: from.memory}
+	return nil
 }
 
 // Hash returns what [Set.Hash] does for the same samples in an .npz file with an

@@ -15,21 +15,24 @@ import (
 	"time"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/diag"
+	"narrow/engine"
 )
 
 // Config is what a [Server] needs of the program around it.
 type Config struct {
 	// Engine opens what runs networks; it is called once, when the first request
 	// needs it.
-	Engine func() (calibrate.Runner, error)
+	Engine func() (engine.Runner, error)
 	// EngineName names it for people, such as "ONNX Runtime 1.30.0".
 	EngineName func() string
 	// Text writes findings for people, as the command prints them; source is the
 	// text of the strategy file that they are about, nil where there is none. Nil
 	// means a line each.
 	Text func(list diag.List, source []byte) string
+	// Command runs a command of narrow's and returns its exit code; nil where the
+	// program has none.
+	Command func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int
 	// Gone, when set, is called when the other side has closed its end while a
 	// request is being served, which is cancelled then.
 	Gone func()
@@ -57,7 +60,7 @@ type Server struct {
 	arena   arena
 	objects map[int]any
 	last    int // the last handle given
-	engine  calibrate.Runner
+	engine  engine.Runner
 }
 
 // New returns a server that reads requests from in and writes answers to out.
@@ -453,7 +456,7 @@ func (c *call) parse(p any) error {
 }
 
 // runner returns the engine, which the first use opens.
-func (s *Server) runner() (calibrate.Runner, error) {
+func (s *Server) runner() (engine.Runner, error) {
 	if s.engine == nil {
 		e, err := s.cfg.Engine()
 		if err != nil {

@@ -62,6 +62,7 @@ func commands() []func(*app) *cobra.Command {
 		newFmtCommand,
 		newInitCommand,
 		newSchemaCommand,
+		newServeCommand,
 		newVersionCommand,
 		newCompletionCommand,
 		newManCommand,

@@ -78,6 +78,9 @@ var house = map[string]struct {
 	}},
 	"search": {8, []string{".", "diag", "scheme", "strategy", "engine", "plan", "calibrate", "evaluate", "cost", "inspect"}},
 	"report": {8, []string{".", "diag", "scheme", "strategy", "graph", "plan", "calibrate", "evaluate", "inspect", "internal/messages"}},
+	"serve": {8, []string{
+		".", "diag", "scheme", "strategy", "graph", "graph/onnx", "graph/names", "engine", "plan", "calibrate", "samples", "export", "internal/kernel", "internal/atomicfile",
+	}},
 }
 
 // programs are above the table and may import anything.

@@ -1,0 +1,1 @@
+def trace(*a): raise NotImplementedError

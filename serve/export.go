@@ -1,0 +1,117 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"narrow/diag"
+	"narrow/export"
+	"narrow/graph"
+	"narrow/graph/onnx"
+	"narrow/internal/atomicfile"
+)
+
+// exportTo writes a calibration in a form that other programs read.
+func exportTo(_ context.Context, c *call) (any, []Array, error) {
+	var p struct {
+		Calibration int `json:"calibration"`
+		// Format is "qdq" or "vai".
+		Format string `json:"format"`
+		// File is the file to write.
+		File string `json:"file"`
+		// Opset is the operator set of a model, 0 for the smallest that does.
+		Opset int64 `json:"opset"`
+		// For is the runtime to write for; "" is ort. See the command's --for.
+		For           string `json:"for"`
+		ExactRounding bool   `json:"exact_rounding"`
+		KeepBias      bool   `json:"keep_bias"`
+		// Batch is how many samples the model is to take at once; 0 leaves it open.
+		Batch int64 `json:"batch"`
+	}
+	if err := c.parse(&p); err != nil {
+		return nil, nil, err
+	}
+	cal, err := get[*calibration](c.s, p.Calibration, "calibration")
+	if err != nil {
+		return nil, nil, err
+	}
+	if p.File == "" {
+		return nil, nil, usagef("export needs the name of a file")
+	}
+	dir, name := filepath.Dir(p.File), filepath.Base(p.File)
+	if err := atomicfile.MakeDir(dir); err != nil {
+		return nil, nil, err
+	}
+	var list diag.List
+	opset := int64(0)
+	switch p.Format {
+	case "", "qdq":
+		form, err := export.ParseForm(p.For)
+		if err != nil {
+			return nil, nil, usagef("%v", err)
+		}
+		m, found, err := cal.Export(export.Options{For: form, ExactRounding: p.ExactRounding, KeepBias: p.KeepBias, Opset: p.Opset})
+		if err != nil {
+			return nil, nil, err
+		}
+		if found.HasErrors() {
+			return nil, nil, c.s.strategyError(found, nil)
+		}
+		list, opset = found, m.Opsets[""]
+		fixBatch(m, p.Batch)
+		if err := onnx.Save(m, p.File); err != nil {
+			return nil, nil, err
+		}
+	case "vai":
+		data, err := cal.ExportVAI()
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := atomicfile.Write(dir, atomicfile.Bytes(name, data)); err != nil {
+			return nil, nil, err
+		}
+	default:
+		return nil, nil, usagef("format is %q: it must be qdq or vai", p.Format)
+	}
+	st, err := os.Stat(p.File)
+	if err != nil {
+		return nil, nil, fmt.Errorf("after writing %s: %w", p.File, err)
+	}
+	return struct {
+		File  string `json:"file"`
+		Bytes int64  `json:"bytes"`
+		Opset int64  `json:"opset,omitempty"`
+		found
+	}{p.File, st.Size(), opset, c.s.found(list, nil)}, nil, nil
+}
+
+// batchDim is what exporters of the Python package call the dimension that counts
+// samples.
+const batchDim = "batch"
+
+// fixBatch makes a network take n samples at once, where it takes any number.
+func fixBatch(m *graph.Model, n int64) {
+	if n < 1 {
+		return
+	}
+	fixed := func(v *graph.Value) *graph.Value {
+		if len(v.Shape) == 0 || v.Shape[0].Param != batchDim {
+			return v
+		}
+		own := *v
+		own.Shape = slices.Clone(v.Shape)
+		own.Shape[0] = graph.Dim{Size: n}
+		return &own
+	}
+	for _, list := range [][]*graph.Value{m.Graph.Inputs, m.Graph.Outputs} {
+		for i, v := range list {
+			list[i] = fixed(v)
+		}
+	}
+	for name, v := range m.Graph.Values {
+		m.Graph.Values[name] = fixed(v)
+	}
+}
