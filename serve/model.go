@@ -131,21 +131,28 @@ const (
 // way torch's newer exporter does. Nodes whose module is not known stay as they
 // are.
 func nameModules(m *graph.Model, modules map[string]string) {
+	ix := graph.NewIndex(m.Graph)
 	for _, e := range names.New(m).Entries {
-		if e.Node.Metadata[metaScopes] != "" || !e.Scoped {
+		module, scoped := e.Module, e.Scoped
+		if w := weightsOf(e.Node, ix, modules); w != "" && trimCall(module) != w {
+			module, scoped = w, true // a normalization was folded into it, and gave it its name
+		} else if e.Node.Metadata[metaScopes] != "" {
+			continue
+		}
+		if !scoped {
 			continue
 		}
 		scopes, classes := []string{""}, []string{modules[""]}
-		parts := strings.Split(e.Module, ".")
+		parts := strings.Split(module, ".")
 		known := true
 		for i := range parts {
-			if e.Module == "" {
+			if module == "" {
 				break
 			}
 			path := strings.Join(parts[:i+1], ".")
 			class := modules[path]
 			if class == "" { // a module that is called again has a number behind its name
-				class = modules[callTail.ReplaceAllString(path, "")]
+				class = modules[trimCall(path)]
 			}
 			if class == "" {
 				class = modules[strings.Join(trimCalls(parts[:i+1]), ".")]
@@ -167,13 +174,30 @@ func nameModules(m *graph.Model, modules map[string]string) {
 	}
 }
 
+// weightsOf returns the module whose weights a node reads, by their name, "" where
+// it is not known.
+func weightsOf(n *graph.Node, ix *graph.Index, modules map[string]string) string {
+	if !n.Is("Conv", "ConvTranspose", "Gemm", "MatMul") {
+		return ""
+	}
+	for _, in := range n.Inputs {
+		if path, ok := strings.CutSuffix(in, ".weight"); ok && ix.Constant[in] != nil && modules[path] != "" {
+			return path
+		}
+	}
+	return ""
+}
+
+// trimCall takes the number of a repeated call off a path.
+func trimCall(path string) string { return callTail.ReplaceAllString(path, "") }
+
 var callTail = regexp.MustCompile(`_[0-9]+$`)
 
 // trimCalls takes the numbers of repeated calls off the parts of a path.
 func trimCalls(parts []string) []string {
 	out := make([]string, len(parts))
 	for i, p := range parts {
-		out[i] = callTail.ReplaceAllString(p, "")
+		out[i] = trimCall(p)
 	}
 	return out
 }
@@ -187,7 +211,7 @@ func pythonList(list []string) string {
 	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
-// plan is a model with a strategy laid over it.
+// resolved is a model with a strategy laid over it.
 type resolved struct {
 	*narrow.Resolved
 }

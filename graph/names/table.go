@@ -253,6 +253,9 @@ func (t *Table) module(path string) []*graph.Node {
 // vai returns the nodes that a name of vai_q_pytorch leads to.
 func (t *Table) vai(v vai) []*graph.Node {
 	own := t.byModule[v.path]
+	if e := t.asListed(own, v.tail); e != nil {
+		return []*graph.Node{e.Node}
+	}
 	if len(own) == 0 && v.path != "" {
 		// A module that wraps others, or a file without that module's nodes.
 		own = t.calls(v.path)
@@ -297,6 +300,22 @@ func (t *Table) vai(v vai) []*graph.Node {
 		}
 	}
 	return nodes
+}
+
+// asListed returns the one of a module's entries whose operator is the last part
+// of a name, as narrow's own listings write it: that one call of the module,
+// where it is called several times. Nil where there is no such one.
+func (t *Table) asListed(own []*Entry, tail string) *Entry {
+	var found *Entry
+	for _, e := range own {
+		if tail == strings.ToLower(e.Node.OpType) {
+			if found != nil {
+				return nil
+			}
+			found = e
+		}
+	}
+	return found
 }
 
 // calls returns the nodes of the second and later calls of a module. The

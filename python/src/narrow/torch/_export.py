@@ -231,7 +231,7 @@ def _by_trace(module: torch.nn.Module, s: Signature, path: str) -> None:
     for n, x in zip(s.output_names, s.results):
         if axes and x.dim() > 0 and int(x.shape[0]) == s.count:
             axes[n] = {0: BATCH}
-    options: dict[str, Any] = {"opset_version": 13 if not has_dynamo() else 17}
+    options: dict[str, Any] = {"opset_version": 17}
     if has_dynamo():
         options["dynamo"] = False
     torch.onnx.export(
