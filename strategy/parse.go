@@ -34,22 +34,26 @@ func Parse(file string, src []byte) (*Strategy, diag.List) {
 		c.shadows()
 		c.effects()
 	}
-	for i := range p.list {
-		for _, r := range s.Rules {
-			if rest, ok := strings.CutPrefix(p.list[i].Path, r.Path); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
-				p.list[i].Rule = r.Index
-			}
-		}
-	}
-	for i := range p.list {
-		for _, r := range s.Rules {
-			if rest, ok := strings.CutPrefix(p.list[i].Path, r.Path); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
-				p.list[i].Rule = r.Index
-			}
-		}
-	}
+	p.numberRules()
 	p.list.Sort()
 	return s, p.list
+}
+
+// numberRules notes at each finding the layer rule that it is about. All paths
+// of rules are of one form, so that none needs to be searched for.
+func (p *parser) numberRules() {
+	index := make(map[string]int, len(p.s.Rules))
+	for _, r := range p.s.Rules {
+		index[r.Path] = r.Index
+	}
+	for i := range p.list {
+		path := p.list[i].Path
+		if end := strings.IndexByte(path, ']'); end >= 0 {
+			if k, ok := index[path[:end+1]]; ok {
+				p.list[i].Rule = k
+			}
+		}
+	}
 }
 
 // parser turns a JSON tree into a Strategy.
@@ -123,8 +127,7 @@ func (p *parser) object(n *node, path string, what diag.Text, table []field, vis
 		return false
 	}
 	var meant []string
-	var few [16]seen // no object of the format has more keys
-	first := few[:0]
+	first := make(map[string]*member, min(len(n.members), len(table)))
 	for _, m := range n.members {
 		name := m.key
 		f := find(table, name)
@@ -143,7 +146,7 @@ func (p *parser) object(n *node, path string, what diag.Text, table []field, vis
 				}
 			}
 		}
-		if old := lookup(first, name); old != nil {
+		if old := first[name]; old != nil {
 			msg := diag.Textf("the key %s appears twice in one object", clip(strconv.Quote(m.key)))
 			if old.key != m.key {
 				msg = diag.Textf("%q and %q are two spellings of one key", old.key, m.key)
@@ -154,7 +157,7 @@ func (p *parser) object(n *node, path string, what diag.Text, table []field, vis
 			}
 			fd.Related = []diag.Related{{Range: p.t.rng(old.keySpan), Message: diag.Textf("it is here first")}}
 		} else {
-			first = append(first, seen{name, m})
+			first[name] = m
 		}
 		if f != nil {
 			visit(f, m, place{key: p.t.rng(m.keySpan), val: p.t.rng(m.val.span), path: mpath})
@@ -164,7 +167,7 @@ func (p *parser) object(n *node, path string, what diag.Text, table []field, vis
 		return true
 	}
 	for i := range table {
-		if f := &table[i]; f.required && lookup(first, f.name) == nil && !slices.Contains(meant, f.name) {
+		if f := &table[i]; f.required && first[f.name] == nil && !slices.Contains(meant, f.name) {
 			fix := diag.Textf("add %q: {} to inherit everything", f.name)
 			if f.typ == kindsValue {
 				fix = diag.Textf(`add %q: ["weights", "bias", "activation"], or those of the three that the rule is for`, f.name)
@@ -173,21 +176,6 @@ func (p *parser) object(n *node, path string, what diag.Text, table []field, vis
 		}
 	}
 	return true
-}
-
-// seen is a key of an object that has been read.
-type seen struct {
-	name string
-	m    *member
-}
-
-func lookup(list []seen, name string) *member {
-	for _, s := range list {
-		if s.name == name {
-			return s.m
-		}
-	}
-	return nil
 }
 
 // under looks for mistakes in what stands under a misspelled key.
