@@ -87,7 +87,7 @@ func explainSetting(b strategy.Because, applies bool) explainedSetting {
 }
 
 func newExplainCommand(a *app) *cobra.Command {
-	var file, model, layer string
+	var file, model, layer, format string
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "explain [--config-file F] --model M [--layer L]",
@@ -95,9 +95,13 @@ func newExplainCommand(a *app) *cobra.Command {
 		Long: `explain lists every tensor of a model that can be quantized, in the network's
 order, with each setting that applies and the line of the strategy file, or the
 default, that it comes from. Values that were overridden stand in brackets.
-Tensors that are left alone say why.`,
+Tensors that are left alone say why. With --format xmodel it lists the
+operators that each layer becomes in an .xmodel, or why it cannot be written.`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if format != "" && format != formatXModel {
+				return usagef("--format is %q: it must be xmodel", format)
+			}
 			m, err := openModel(model)
 			if err != nil {
 				return err
@@ -117,6 +121,9 @@ Tensors that are left alone say why.`,
 			list = append(list, more...)
 			list.Sort()
 			a.printFindings(a.stderr, list, s.Source)
+			if format == formatXModel {
+				return a.explainXModel(resolved, layer, list, asJSON)
+			}
 			r, err := newExplainReport(resolved, layer)
 			if err != nil {
 				return err
@@ -136,6 +143,7 @@ Tensors that are left alone say why.`,
 	configFlag(c, &file)
 	modelFlag(c, &model)
 	c.Flags().StringVar(&layer, "layer", "", "only this layer: a node name, module path or vai name")
+	c.Flags().StringVar(&format, "format", "", "xmodel: what each layer becomes in an .xmodel")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	return c
 }

@@ -24,23 +24,33 @@ type exportFlags struct {
 	runtime       string
 	plain         bool
 	opset         int64
+	className     string
+	deployCheck   bool
 }
 
 func (f *exportFlags) add(c *cobra.Command) {
-	c.Flags().StringVar(&f.format, "format", "qdq", "what to write: qdq (ONNX with QuantizeLinear and DequantizeLinear) or vai (quant_info.json in vai_q_pytorch's form)")
+	c.Flags().StringVar(&f.format, "format", "qdq", "what to write: qdq (ONNX with QuantizeLinear and DequantizeLinear), xmodel (what a DPU's compiler takes) or vai (quant_info.json in vai_q_pytorch's form)")
 	c.Flags().StringVar(&f.runtime, "for", "ort", "the runtime to write for: "+strings.Join(export.Forms(), ", "))
 	c.Flags().BoolVar(&f.exactRounding, "exact-rounding", false, "write round modes other than half_even in standard operators, bit for bit (ort)")
 	c.Flags().BoolVar(&f.keepBias, "keep-bias", false, "store biases as they were calibrated, not as int32 for integer kernels (ort)")
 	c.Flags().BoolVar(&f.plain, "plain", false, "former name of --for openvino")
 	_ = c.Flags().MarkHidden("plain") // fails for flags that do not exist only
+	c.Flags().StringVar(&f.className, "class-name", "", "the network's class name, which the .xmodel is named after (default: the model tells)")
+	c.Flags().BoolVar(&f.deployCheck, "deploy-check", false, "with --format xmodel: write what every layer gives for the first sample, to compare a board's results with")
 	c.Flags().Int64Var(&f.opset, "opset", 0, "operator set to write (default: the strategy's onnx_opset_version, else the smallest that holds the result)")
 }
 
 func (f *exportFlags) check() error {
 	switch f.format {
-	case formatQDQ, formatVAI:
+	case formatQDQ, formatVAI, formatXModel:
 	default:
-		return usagef("--format is %q: it must be qdq or vai", f.format)
+		return usagef("--format is %q: it must be qdq, xmodel or vai", f.format)
+	}
+	if f.format != formatXModel && (f.deployCheck || f.className != "") {
+		return usagef("--deploy-check and --class-name are of --format xmodel only")
+	}
+	if f.className != "" && !isName(f.className) {
+		return usagef("--class-name is %q: give letters, digits and underscores, such as ResNet", f.className)
 	}
 	form, err := f.form()
 	if err != nil {
@@ -71,8 +81,9 @@ func (f *exportFlags) form() (export.Form, error) {
 
 // The values of --format.
 const (
-	formatQDQ = "qdq"
-	formatVAI = "vai"
+	formatQDQ    = "qdq"
+	formatVAI    = "vai"
+	formatXModel = "xmodel"
 )
 
 func newExportCommand(a *app) *cobra.Command {
@@ -85,8 +96,10 @@ func newExportCommand(a *app) *cobra.Command {
 		Short: "Write the quantized model for other runtimes",
 		Long: `export takes the calibration from the output folder and writes the quantized
 model into it: as <model>.qdq.onnx for ONNX Runtime, as <model>.openvino.onnx,
-<model>.tensorrt.onnx or <model>.vitisai.onnx with --for; or, with --format vai,
-quant_info.json as vai_q_pytorch writes it, into the folder vai there.`,
+<model>.tensorrt.onnx or <model>.vitisai.onnx with --for; with --format xmodel,
+as <Model>_int.xmodel for a DPU's compiler; or, with --format vai,
+quant_info.json as vai_q_pytorch writes it, into the folder vai there.
+--deploy-check needs --data, of which the first sample counts.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := in.required(c, "model"); err != nil {
@@ -94,6 +107,14 @@ quant_info.json as vai_q_pytorch writes it, into the folder vai there.`,
 			}
 			if err := errors.Join(f.check(), in.checkOut()); err != nil {
 				return err
+			}
+			if f.deployCheck {
+				if err := in.required(c, "data"); err != nil {
+					return err
+				}
+				if err := in.checkNumbers(); err != nil {
+					return err
+				}
 			}
 			_, cal, err := a.loadCalibration(c.Context(), &in, config)
 			if err != nil {
@@ -117,6 +138,7 @@ quant_info.json as vai_q_pytorch writes it, into the folder vai there.`,
 	in.addOut(c)
 	in.addEngine(c)
 	f.add(c)
+	in.addSamples(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	return c
 }
@@ -130,6 +152,8 @@ type exportSummary struct {
 	Opset int64 `json:"opset,omitempty"`
 	// Execution says how ONNX Runtime computes it; nil where that was not asked.
 	Execution *executionSummary `json:"execution,omitempty"`
+	// XModel tells of an .xmodel, nil of another file.
+	XModel *xmodelSummary `json:"xmodel,omitempty"`
 }
 
 // export writes the quantized model, or what else f asks for, into the output
@@ -152,6 +176,9 @@ func (a *app) export(ctx context.Context, in *inputFlags, c *narrow.Calibrated, 
 			}
 		}
 		return a.exportVAI(ctx, c, filepath.Join(dir, formatVAI))
+	}
+	if f.format == formatXModel {
+		return a.exportXModel(ctx, in, c, f, more)
 	}
 	form, err := f.form()
 	if err != nil {
@@ -213,6 +240,9 @@ func (a *app) exportVAI(ctx context.Context, c *narrow.Calibrated, dir string) (
 }
 
 func (a *app) printExport(s exportSummary) error {
+	if s.XModel != nil {
+		return a.printXModel(s)
+	}
 	if s.Opset == 0 {
 		return a.say(diag.Textf("wrote %s (%.1f KB)", s.File, float64(s.Bytes)/1000))
 	}

@@ -22,6 +22,8 @@ type results struct {
 	// model is a network to write as modelFile, or nil.
 	model     *graph.Model
 	modelFile string
+	// large are files that are written as they are made.
+	large []atomicfile.File
 }
 
 // hold keeps other processes from the output folder until the command ends,
@@ -46,6 +48,11 @@ func (a *app) write(ctx context.Context, r results) error {
 			file := atomicfile.Bytes(name, r.files[name])
 			if err := atomicfile.WriteNew(filepath.Join(stage, name), file.Write); err != nil {
 				return fmt.Errorf("writing %s: %w", filepath.Join(dir, name), cause(err))
+			}
+		}
+		for _, file := range r.large {
+			if err := atomicfile.WriteNew(filepath.Join(stage, file.Name), file.Write); err != nil {
+				return fmt.Errorf("writing %s: %w", filepath.Join(dir, file.Name), cause(err))
 			}
 		}
 		if r.model == nil {

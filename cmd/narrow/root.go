@@ -52,6 +52,7 @@ func commands() []func(*app) *cobra.Command {
 		newCalibCommand,
 		newTestCommand,
 		newExportCommand,
+		newDeployCheckCommand,
 		newReportCommand,
 		newCompareCommand,
 		newSensitivityCommand,

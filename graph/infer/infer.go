@@ -22,6 +22,9 @@ type Result struct {
 	// Shapes holds the shape of every value whose rank is known; dimensions in
 	// it may be open.
 	Shapes map[string][]graph.Dim
+	// Values holds the elements of small tensors that are known, those that
+	// follow from shapes too: integers, truth values as 0 and 1, float32.
+	Values map[string][]float64
 }
 
 // Types returns the element type of each value in m's outermost graph. For
@@ -65,7 +68,24 @@ func Infer(m *graph.Model, inputs map[string][]graph.Dim) *Result {
 		}
 	}
 	f.run()
-	return &Result{Types: f.types, Shapes: f.shapes}
+	return &Result{Types: f.types, Shapes: f.shapes, Values: f.known()}
+}
+
+// known returns the values of which every element is known.
+func (f *frame) known() map[string][]float64 {
+	all := make(map[string][]float64, len(f.values))
+	for name, elems := range f.values {
+		v := make([]float64, len(elems))
+		whole := true
+		for i, e := range elems {
+			v[i] = e.v
+			whole = whole && e.known
+		}
+		if whole {
+			all[name] = v
+		}
+	}
+	return all
 }
 
 // frame is what is known within one graph; inner graphs see the outer ones.

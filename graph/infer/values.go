@@ -2,6 +2,7 @@ package infer
 
 import (
 	"math"
+	"slices"
 
 	"narrow/graph"
 )
@@ -156,8 +157,12 @@ func (f *frame) fold(n *graph.Node) {
 			f.setValue(out, gatherElems(a, b))
 		}
 	case "Slice":
-		if okA && len(f.shapeOf(n.Input(0))) == 1 {
+		if okA {
 			f.setValue(out, f.sliceElems(n, a))
+		}
+	case "Transpose":
+		if okA {
+			f.setValue(out, f.transposeElems(n, a))
 		}
 	case "Concat":
 		var all []elem
@@ -407,16 +412,62 @@ func gatherElems(a, index []elem) []elem {
 	return out
 }
 
-// sliceElems cuts a vector.
+// sliceElems cuts a vector, or a matrix by rows or columns.
 func (f *frame) sliceElems(n *graph.Node, a []elem) []elem {
-	s, ok := f.sliceArgs(n)
-	if !ok || len(s) != 1 {
+	dims, ok := total2(f.shapeOf(n.Input(0)))
+	if !ok || dims[0]*dims[1] != int64(len(a)) {
 		return nil
 	}
+	s, ok := f.sliceArgs(n)
+	if !ok {
+		return nil
+	}
+	cuts := [2]cut{{end: math.MaxInt64, step: 1}, {end: math.MaxInt64, step: 1}}
+	rank := len(f.shapeOf(n.Input(0)))
+	for _, c := range s {
+		axis, ok := axisOf(c.axis, rank)
+		if !ok || c.open {
+			return nil
+		}
+		cuts[axis+2-rank] = c
+	}
 	out := []elem{}
-	start, count := s[0].over(int64(len(a)))
-	for i := range count {
-		out = append(out, a[start+i*s[0].step])
+	row, rows := cuts[0].over(dims[0])
+	col, cols := cuts[1].over(dims[1])
+	for i := range rows {
+		for j := range cols {
+			out = append(out, a[(row+i*cuts[0].step)*dims[1]+col+j*cuts[1].step])
+		}
 	}
 	return out
+}
+
+// transposeElems turns a matrix round.
+func (f *frame) transposeElems(n *graph.Node, a []elem) []elem {
+	dims, ok := total2(f.shapeOf(n.Input(0)))
+	if !ok || dims[0]*dims[1] != int64(len(a)) {
+		return nil
+	}
+	perm := n.Ints("perm")
+	if len(f.shapeOf(n.Input(0))) != 2 || perm != nil && (len(perm) != 2 || perm[0] != 1) {
+		return slices.Clone(a)
+	}
+	out := make([]elem, 0, len(a))
+	for j := range dims[1] {
+		for i := range dims[0] {
+			out = append(out, a[i*dims[1]+j])
+		}
+	}
+	return out
+}
+
+// total2 returns the rows and columns of a matrix, a vector being one row.
+func total2(shape []graph.Dim) ([2]int64, bool) {
+	switch {
+	case len(shape) == 1 && shape[0].Size >= 0:
+		return [2]int64{1, shape[0].Size}, true
+	case len(shape) == 2 && shape[0].Size >= 0 && shape[1].Size >= 0:
+		return [2]int64{shape[0].Size, shape[1].Size}, true
+	}
+	return [2]int64{}, false
 }

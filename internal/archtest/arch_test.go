@@ -57,19 +57,21 @@ var house = map[string]struct {
 
 	"plan": {3, []string{"diag", "scheme", "strategy", "graph", "graph/op", "graph/infer", "graph/names"}},
 
-	"rewrite":   {4, []string{"diag", "graph", "graph/op", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme"}},
-	"calibrate": {4, []string{"diag", "graph", "graph/op", "graph/infer", "engine", "plan", "calibrate/observe", "internal/kernel", "scheme"}},
-	"evaluate":  {4, []string{"graph", "engine", "calibrate/observe", "internal/kernel"}},
-	"cost":      {4, []string{"graph", "graph/op", "graph/infer", "plan", "scheme"}},
-	"export":    {5, []string{"calibrate", "diag", "graph", "graph/onnx", "graph/op", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme", "strategy"}},
-	"refine":    {5, []string{"calibrate", "calibrate/observe", "engine", "graph", "graph/op", "graph/infer", "internal/kernel", "plan", "scheme"}},
+	"rewrite":       {4, []string{"diag", "graph", "graph/op", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme"}},
+	"calibrate":     {4, []string{"diag", "graph", "graph/op", "graph/infer", "engine", "plan", "calibrate/observe", "internal/kernel", "scheme"}},
+	"evaluate":      {4, []string{"graph", "engine", "calibrate/observe", "internal/kernel"}},
+	"cost":          {4, []string{"graph", "graph/op", "graph/infer", "plan", "scheme"}},
+	"export":        {5, []string{"calibrate", "diag", "graph", "graph/onnx", "graph/op", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme", "strategy"}},
+	"export/xmodel": {5, []string{"calibrate", "calibrate/observe", "diag", "engine", "graph", "graph/op", "graph/infer", "internal/kernel", "plan", "scheme"}},
+	"refine":        {5, []string{"calibrate", "calibrate/observe", "engine", "graph", "graph/op", "graph/infer", "internal/kernel", "plan", "scheme"}},
 
 	// The root strings all together but the engine: importing it brings no cgo.
 	".": {6, []string{
 		"diag", "scheme", "strategy", "graph", "graph/onnx", "graph/infer", "graph/names", "engine", "plan", "rewrite", "calibrate", "evaluate",
-		"calibrate/observe", "refine", "samples", "export", "internal/atomicfile",
+		"calibrate/observe", "refine", "samples", "export", "export/xmodel", "internal/atomicfile",
 	}},
 	"internal/parity":  {6, nil},
+	"internal/xirtest": {6, []string{"export/xmodel"}},                                                                   // for tests
 	"internal/testnet": {7, []string{".", "strategy", "graph", "graph/onnx", "graph/graphtext", "engine", "engine/ort"}}, // for tests
 
 	"compare": {7, []string{".", "diag", "scheme", "strategy", "graph", "graph/onnx", "engine", "plan", "calibrate", "evaluate", "cost", "export", "internal/scratch"}},
@@ -89,7 +91,7 @@ var programs = []string{"cmd", "tools", "examples"}
 // outside says who may import which module that is not of the standard
 // library.
 var outside = map[string][]string{
-	"google.golang.org/protobuf":        {"graph/onnx", "engine/ort"},
+	"google.golang.org/protobuf":        {"graph/onnx", "engine/ort", "export/xmodel", "internal/xirtest"},
 	"github.com/spf13/cobra":            {"cmd"},
 	"github.com/spf13/pflag":            {"cmd"},
 	"golang.org/x/image":                {"samples"},

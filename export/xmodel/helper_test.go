@@ -1,0 +1,207 @@
+package xmodel_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"math"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"narrow"
+	"narrow/calibrate"
+	"narrow/diag"
+	"narrow/engine"
+	"narrow/export/xmodel"
+	"narrow/internal/testnet"
+	"narrow/internal/xirtest"
+	"narrow/samples"
+)
+
+const parity = "../../internal/parity/testdata"
+
+// files returns where a recorded network and its samples lie.
+func files(net string) (model, calib, input string) {
+	if strings.HasPrefix(net, "tiny") {
+		dir := filepath.Join(parity, "models", net)
+		return filepath.Join(dir, "model.onnx"), filepath.Join(dir, "calib.npy"), filepath.Join(dir, "test.npy")
+	}
+	model, calib, input = filepath.Join("testdata", net+".onnx"), "testdata/calib.npy", "testdata/input.npy"
+	if net == "bnfirst" {
+		calib, input = "testdata/bnfirst.calib.npy", "testdata/bnfirst.input.npy"
+	}
+	return model, calib, input
+}
+
+// strategyFile returns the file of a recorded strategy, "" for none.
+func strategyFile(name string) string {
+	switch name {
+	case "none":
+		return ""
+	case "dpu_hswish", "dpu_relu6":
+		return filepath.Join("testdata", name+".json")
+	}
+	return filepath.Join(parity, "configs", name+".json")
+}
+
+// calibrated calibrates a recorded network as the reference did: 16 samples in batches of 4.
+func calibrated(t testing.TB, r engine.Runner, net, strategy string) (c *narrow.Calibrated, input map[string]engine.Tensor) {
+	t.Helper()
+	model, calib, in := files(net)
+	m := testnet.Open(t, model)
+	res, _, err := m.ResolveFile(strategyFile(strategy), narrow.Guide)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	c, err = res.Calibrate(ctx, r, open(t, m, calib).Batches(ctx, 4), calibrate.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, first(t, open(t, m, in))
+}
+
+func open(t testing.TB, m *narrow.Model, path string) *samples.Set {
+	t.Helper()
+	set, err := samples.Open(path, m.Inputs(), samples.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { set.Close() })
+	return set
+}
+
+// first returns the first sample of a set.
+func first(t testing.TB, set *samples.Set) map[string]engine.Tensor {
+	t.Helper()
+	for b, err := range set.Batches(context.Background(), 1) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		one := map[string]engine.Tensor{}
+		for name, x := range b.Inputs {
+			x = x.Clone()
+			n := len(x.Floats) / int(x.Shape[0])
+			x.Shape[0], x.Floats = 1, x.Floats[:n]
+			one[name] = x
+		}
+		return one
+	}
+	t.Fatal("no samples")
+	return nil
+}
+
+// written turns a calibration into a file and reads that again.
+func written(t testing.TB, c *narrow.Calibrated, name string) (*xmodel.File, *xmodel.Graph) {
+	t.Helper()
+	f, list, err := c.ExportXModel(name)
+	if err != nil {
+		t.Fatal(err, list)
+	}
+	var buf bytes.Buffer
+	n, err := f.WriteTo(&buf)
+	if err != nil || n != int64(buf.Len()) || n != f.Graph.Size() {
+		t.Fatalf("%d bytes written, %d told, %d foretold: %v", buf.Len(), n, f.Graph.Size(), err)
+	}
+	g, err := xirtest.Decode(buf.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := xirtest.Check(g); err != nil {
+		t.Error(err)
+	}
+	return f, g
+}
+
+// equal computes every operator of a file from its definition, and holds it
+// against what the quantized network of narrow test gives: integers exactly.
+// It returns the interpreter's values and how many quantizers there were.
+func equal(t testing.TB, r engine.Runner, c *narrow.Calibrated, f *xmodel.File, g *xmodel.Graph, in map[string]engine.Tensor) (map[string][]float64, int) {
+	t.Helper()
+	dump := map[string][]byte{}
+	if err := f.Dump(context.Background(), r, c.Result, in, func(name string, data []byte) error {
+		dump[name] = bytes.Clone(data)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	inputs := map[string][]float32{}
+	for _, p := range f.Inputs {
+		name := strings.TrimSuffix(p.Op, "_fix")
+		inputs[name] = floats(dump[name+".bin"])
+	}
+	values, err := xirtest.Run(g, inputs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fixes := 0
+	for _, o := range g.Ops {
+		data, ok := dump[o.Name+".bin"]
+		if !ok {
+			continue
+		}
+		if o.Type == "fix" {
+			fixes++
+			got := xirtest.FixInts(o, values[o.Name])
+			differ := 0
+			for i, q := range integers(data, int(o.Attr("bit_width").(int32)), len(got)) {
+				if q != got[i] {
+					differ++
+				}
+			}
+			if differ > 0 {
+				t.Errorf("%s: %d of %d integers differ from test's", o.Name, differ, len(got))
+			}
+			continue
+		}
+		for i, x := range floats(data) {
+			if d := math.Abs(values[o.Name][i] - float64(x)); !(d <= 1e-5*math.Max(1, math.Abs(float64(x)))) {
+				t.Errorf("%s: element %d is %v, in test %v", o.Name, i, values[o.Name][i], x)
+				break
+			}
+		}
+	}
+	for _, p := range f.Outputs {
+		if _, ok := dump[p.Op+".bin"]; !ok {
+			t.Errorf("output %s is not in the dump", p.Op)
+		}
+	}
+	return values, fixes
+}
+
+func floats(b []byte) []float32 {
+	out := make([]float32, len(b)/4)
+	for i := range out {
+		out[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
+	}
+	return out
+}
+
+func integers(b []byte, bits, n int) []int32 {
+	var out []int32
+	for i := range n {
+		switch {
+		case bits <= 4 && i%2 == 0:
+			out = append(out, int32(int8(b[i/2])>>4))
+		case bits <= 4:
+			out = append(out, int32(int8(b[i/2]<<4)>>4))
+		case bits <= 8:
+			out = append(out, int32(int8(b[i])))
+		default:
+			out = append(out, int32(int16(binary.LittleEndian.Uint16(b[2*i:]))))
+		}
+	}
+	return out
+}
+
+// refusals are the messages of a list's errors.
+func refusals(list diag.List) string {
+	var b strings.Builder
+	for _, f := range list {
+		if f.Severity == diag.Error {
+			b.WriteString(f.String() + "\n")
+		}
+	}
+	return b.String()
+}
