@@ -19,6 +19,7 @@ func (m *Model) rewrites(s *strategy.Strategy, a Accuracy) rewrite.Options {
 		Equalize:     s.IncludeCLE,
 
 		DeviceArithmetic: true,
+		EqualPads:        a != High,
 
 		Values: m.values,
 	}

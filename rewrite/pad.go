@@ -68,8 +68,9 @@ func (w *work) readPad(n *graph.Node) (p padding, reason string) {
 
 // FoldPadIntoPool folds Pad with zeros into the pooling behind it, where that
 // pools the same values: AveragePool that counts its padding, and MaxPool over
-// values that are never negative.
-func FoldPadIntoPool() Rule {
+// values that are never negative. With equal, only a Pad of equal widths on both
+// sides of each axis.
+func FoldPadIntoPool(equal bool) Rule {
 	return Rule{
 		Name: "fold-pad-into-pool", Exact: true,
 		Doc: "Folds Pad with zeros into AveragePool that counts its padding, and into MaxPool behind a function that is never negative.",
@@ -77,13 +78,15 @@ func FoldPadIntoPool() Rule {
 			if !n.Is("AveragePool", "MaxPool") {
 				return nil
 			}
-			return w.padInto(n)
+			return w.padInto(n, equal)
 		},
 	}
 }
 
-// FoldPad folds Pad with zeros into the convolution behind it.
-func FoldPad() Rule {
+// FoldPad folds Pad with zeros into the convolution behind it. With equal, only
+// a Pad of equal widths on both sides of each axis: vai_q_pytorch leaves the
+// others, each with a quantizer (optimization/fuse_pad.py).
+func FoldPad(equal bool) Rule {
 	return Rule{
 		Name: "fold-pad", Exact: true,
 		Doc: "Folds Pad with zeros into the Conv behind it, which pads by itself.",
@@ -91,14 +94,14 @@ func FoldPad() Rule {
 			if !n.Is("Conv") {
 				return nil
 			}
-			return w.padInto(n)
+			return w.padInto(n, equal)
 		},
 	}
 }
 
 // padInto is the site of a node n that pads by itself and may have a Pad in
-// front of it.
-func (w *work) padInto(n *graph.Node) *site {
+// front of it. equal says that the widths must be equal on both sides.
+func (w *work) padInto(n *graph.Node, equal bool) *site {
 	pad := w.ix.Producer[n.Input(0)]
 	if pad == nil || !pad.Is("Pad") {
 		return nil
@@ -113,6 +116,8 @@ func (w *work) padInto(n *graph.Node) *site {
 	}
 	spatial := slices.Concat(p.pads[2:r], p.pads[r+2:])
 	switch {
+	case equal && !slices.Equal(p.pads[:r], p.pads[r:]):
+		return refuse("%q pads other widths on both sides, as vai_q_pytorch leaves them", pad.Label())
 	case p.mode != "constant":
 		return refuse("%q pads with mode %q, not with zeros", pad.Label(), p.mode)
 	case !p.zero:

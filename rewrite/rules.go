@@ -17,6 +17,8 @@ type Options struct {
 	// DeviceArithmetic computes pooling and some activation functions with the
 	// DPU's constants, as vai_q_pytorch does. Not exact.
 	DeviceArithmetic bool
+	// EqualPads leaves a Pad of other widths on both sides, as vai_q_pytorch does.
+	EqualPads bool
 	// Values are constants that nodes make, as an engine computed them, see
 	// [FoldConstants].
 	Values map[string]*graph.Tensor
@@ -46,7 +48,7 @@ func Before(o Options) []Rule {
 		RemoveNoopCast(),
 		RemoveNoopPad(),
 		RemoveNoopReshape(),
-		FoldPadIntoPool(),
+		FoldPadIntoPool(o.EqualPads),
 	}
 	if o.ConvertRelu6 {
 		rules = append(rules, ConvertRelu6())
@@ -62,7 +64,7 @@ func Before(o Options) []Rule {
 		}
 		rules = append(rules, Equalize(Equalizing{Relu6: way, Rounds: max(o.Rounds, 1), WeightsOnly: o.WeightsOnly}))
 	}
-	rules = append(rules, FoldPad())
+	rules = append(rules, FoldPad(o.EqualPads))
 	if o.DeviceArithmetic {
 		rules = append(rules, DeviceArithmetic())
 	}
