@@ -55,6 +55,9 @@ type form struct {
 	// ties lets the two nodes of a pair differ, by a hair of the scale or by the
 	// zero point, so that ties fall as the round mode asks.
 	ties bool
+	// everywhere has pairs behind operators that only move values too, whatever
+	// reads them: the runtime's compiler takes an operator between two pairs.
+	everywhere bool
 	// unsigned stores signed 8-bit activations as uint8 where ONNX Runtime on
 	// x86 needs that. False keeps them int8 everywhere.
 	unsigned bool
@@ -83,7 +86,7 @@ func (f Form) form() form {
 		return form{name: "tensorrt", suffix: "tensorrt.onnx", fromFloat: true, bias: biasFloat, least: 8, most: 8,
 			perChannel: true, half: true}
 	case VitisAI:
-		return form{name: "vitisai", suffix: "vitisai.onnx", bias: biasOwn, least: 8, most: 8, powerOfTwo: true}
+		return form{name: "vitisai", suffix: "vitisai.onnx", everywhere: true, bias: biasOwn, least: 8, most: 8, powerOfTwo: true}
 	}
 	return form{name: "ort", suffix: "qdq.onnx", fuse: true, ties: true, unsigned: true, bias: biasSums, least: 4, most: 32,
 		zeroPoint: true, unsignedTypes: true, perChannel: true, half: true}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"narrow/graph"
+	"narrow/graph/op"
 )
 
 // afterMove returns pairs behind n where it moves quantized values on to an
@@ -12,11 +13,14 @@ import (
 // carries a DequantizeLinear over Reshape, Transpose, Squeeze, Unsqueeze and Slice
 // of operator sets before 21 by itself, over nothing else.
 func (q *qdq) afterMove(l *links, n *graph.Node) []*graph.Node {
-	if !q.form.fuse || q.opts.ExactRounding || n.Domain != "" || !carries(n, q.opset) {
+	if n.Domain != "" || q.opts.ExactRounding || !(q.form.everywhere && q.movesOnly(l, n) || q.form.fuse && carries(n, q.opset)) {
 		return nil
 	}
 	producer := func(v string) *graph.Node { return l.producer[v] }
-	t := q.source(producer, n.Input(0))
+	t := q.carried[n.Input(0)]
+	if t == nil {
+		t = q.source(producer, n.Input(0))
+	}
 	p, ok := q.pairs[t]
 	if !ok || p.st.typ.Bits() != 8 {
 		return nil
@@ -25,7 +29,7 @@ func (q *qdq) afterMove(l *links, n *graph.Node) []*graph.Node {
 	for _, value := range n.Outputs {
 		var readers []*graph.Node
 		for _, r := range q.m.Graph.Nodes {
-			if r.Domain == "" && (fusable(r) || r.Is("Softmax", "Sigmoid", "LeakyRelu")) && slices.Contains(r.Inputs, value) {
+			if slices.Contains(r.Inputs, value) && q.tensor[r] == nil && r.Domain == "" && (q.form.everywhere || fusable(r) || r.Is("Softmax", "Sigmoid", "LeakyRelu")) {
 				readers = append(readers, r)
 			}
 		}
@@ -42,9 +46,26 @@ func (q *qdq) afterMove(l *links, n *graph.Node) []*graph.Node {
 		}
 		pair := q.pair(ruleFuse, t, p.e, p.st, p.e.Scale[0], 0, value, out)
 		l.producer[out], l.readers[out] = n, len(readers)
+		q.carried[out] = t
 		pairs = append(pairs, pair...)
 	}
 	return pairs
+}
+
+// movesOnly reports whether n puts out nothing but values of its first input and zeros.
+func (q *qdq) movesOnly(l *links, n *graph.Node) bool {
+	if n.OpType == "Pad" {
+		if n.Str("mode", "constant") != "constant" || n.Input(2) == "" {
+			return n.Float("value", 0) == 0
+		}
+		c := l.constant[n.Input(2)]
+		if c == nil {
+			return false
+		}
+		v, err := c.Floats()
+		return err == nil && !slices.ContainsFunc(v, func(x float32) bool { return x != 0 })
+	}
+	return op.Moves(n) && !n.Is("Identity", "Dropout") || n.Is("MaxPool", "Gather")
 }
 
 // carries reports whether n moves values only, and ONNX Runtime computes it on

@@ -71,7 +71,7 @@ func QDQ(in *calibrate.Calibrated, opts Options) (*graph.Model, diag.List, error
 
 func newQDQ(in *calibrate.Calibrated, opts Options) *qdq {
 	return &qdq{in: in, opts: opts, form: opts.For.form(), held: map[*plan.Tensor]bool{},
-		shifts: map[*plan.Tensor]shift{}, shifted: map[*plan.Tensor]bool{}, weightScales: map[*plan.Tensor][]float32{}, pairs: map[*plan.Tensor]storedPair{}}
+		shifts: map[*plan.Tensor]shift{}, shifted: map[*plan.Tensor]bool{}, weightScales: map[*plan.Tensor][]float32{}, pairs: map[*plan.Tensor]storedPair{}, carried: map[string]*plan.Tensor{}}
 }
 
 // qdq is one export at work.
@@ -105,6 +105,8 @@ type qdq struct {
 	weightScales map[*plan.Tensor][]float32
 	// pairs are what activations are stored as, by QuantizeLinear.
 	pairs map[*plan.Tensor]storedPair
+	// carried are the tensors whose values a pair behind a moving operator holds.
+	carried map[string]*plan.Tensor
 	bias  biasAudit
 	// stored are the biases as the export holds them; nil where nobody asks.
 	stored map[*plan.Tensor][]float32
@@ -149,6 +151,7 @@ func (q *qdq) run() error {
 		return err
 	}
 	delete(q.m.Opsets, graph.TapDomain)
+	q.m.Producer, q.m.ProducerVersion = "narrow", q.in.Version
 	q.m.Metadata[MetaVersion] = q.in.Version
 	q.m.Metadata[MetaStrategy] = q.in.Plan.Strategy.SHA256()
 	if q.in.ModelSHA256 != "" {
