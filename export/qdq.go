@@ -107,7 +107,7 @@ type qdq struct {
 	pairs map[*plan.Tensor]storedPair
 	// carried are the tensors whose values a pair behind a moving operator holds.
 	carried map[string]*plan.Tensor
-	bias  biasAudit
+	bias    biasAudit
 	// stored are the biases as the export holds them; nil where nobody asks.
 	stored map[*plan.Tensor][]float32
 }
