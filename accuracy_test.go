@@ -11,12 +11,11 @@ import (
 	"testing"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/engine"
 	"narrow/evaluate"
 	"narrow/export"
-	"narrow/graph/onnx"
 	"narrow/internal/testnet"
+	"narrow/scheme"
 )
 
 // highConfigs are strategies that are refined each in its own way: powers of
@@ -34,9 +33,9 @@ var highConfigs = map[string]string{
 		"tensor_quantize_config": {"weights": {"per_channel": true, "bit_width": 12}, "activation": {"symmetry": false}}}`,
 }
 
-func refined(t *testing.T, r *narrow.Resolved, in engine.Batches, threads int) *narrow.Calibrated {
+func refined(t *testing.T, r *narrow.Planned, in engine.Batches, threads int) *narrow.Calibrated {
 	t.Helper()
-	c, err := r.Calibrate(context.Background(), testnet.Runner(t), in, calibrate.Options{Threads: threads})
+	c, err := r.Calibrate(context.Background(), testnet.Runner(t), in, narrow.CalibrateOptions{Threads: threads})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,8 +48,8 @@ func TestRefineGains(t *testing.T) {
 	for name, config := range highConfigs {
 		t.Run(name, func(t *testing.T) {
 			m := testnet.Bundled(t)
-			_, guide := outputs(t, calibrated(t, testnet.Resolve(t, m, config), calibrate.Options{}))
-			c := refined(t, testnet.ResolveFor(t, m, config, narrow.High), pictures(40), 2)
+			_, guide := outputs(t, calibrated(t, testnet.Plan(t, m, config), narrow.CalibrateOptions{}))
+			c := refined(t, testnet.PlanFor(t, m, config, narrow.High), pictures(40), 2)
 			want, high := outputs(t, c)
 			// With weights of 12 bits there is nothing to gain, and little to lose.
 			margin := evaluate.Decibel(1)
@@ -61,7 +60,7 @@ func TestRefineGains(t *testing.T) {
 				t.Errorf("SQNR %v dB, the guide's way %v dB", high.SQNR, guide.SQNR)
 			}
 			dir := save(t, c)
-			loaded, _, err := narrow.Load(dir, testnet.Bundled(t), nil)
+			loaded, err := narrow.Load(dir, testnet.Bundled(t), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -84,19 +83,19 @@ func TestRefineSameBytes(t *testing.T) {
 		var first map[string]string
 		for i, threads := range []int{1, 3} {
 			in := engine.Rebatch(pictures(40), []int{40, 7}[i])
-			got := content(t, save(t, refined(t, testnet.ResolveFor(t, testnet.Bundled(t), highConfigs[name], narrow.High), in, threads)))
+			got := content(t, save(t, refined(t, testnet.PlanFor(t, testnet.Bundled(t), highConfigs[name], narrow.High), in, threads)))
 			if i == 0 {
 				first = got
-				if !strings.Contains(first[narrow.QuantInfoFile], `"integers": "`) {
+				if !strings.Contains(first[export.QuantInfoFile], `"integers": "`) {
 					t.Fatal("no integers are kept")
 				}
 			}
-			if got[narrow.BiasCorrFile] != first[narrow.BiasCorrFile] {
-				t.Errorf("%s: %s differs with %d threads and other batches", name, narrow.BiasCorrFile, threads)
+			if got[export.BiasCorrFile] != first[export.BiasCorrFile] {
+				t.Errorf("%s: %s differs with %d threads and other batches", name, export.BiasCorrFile, threads)
 			}
 			tensors := func(s string) string { return s[strings.Index(s, `"tensors"`):] }
-			if strip(tensors(got[narrow.QuantInfoFile])) != strip(tensors(first[narrow.QuantInfoFile])) {
-				t.Errorf("%s: %s differs with %d threads and other batches", name, narrow.QuantInfoFile, threads)
+			if strip(tensors(got[export.QuantInfoFile])) != strip(tensors(first[export.QuantInfoFile])) {
+				t.Errorf("%s: %s differs with %d threads and other batches", name, export.QuantInfoFile, threads)
 			}
 		}
 	}
@@ -117,25 +116,21 @@ func TestRefineUnusualModels(t *testing.T) {
 			t.Run(u.name+"/"+name, func(t *testing.T) {
 				m := testnet.Parse(t, u.net)
 				in := someBatches(m.Graph, u.shared, u.one)
-				c := refined(t, testnet.ResolveFor(t, m, highConfigs[name], narrow.High), in, 2)
-				opts := export.Options{ExactRounding: true}
-				stored, err := c.StoredBiases(opts)
-				if err != nil {
-					t.Fatal(err)
-				}
+				c := refined(t, testnet.PlanFor(t, m, highConfigs[name], narrow.High), in, 2)
+				opts := narrow.ExportOptions{ExactRounding: true}
 				var want [][]engine.Tensor
 				if _, err := c.Test(ctx, testnet.Runner(t), in, narrow.TestOptions{Threads: 2, Output: func(_ int, outs []engine.Tensor) error {
 					want = append(want, slices.Clone(outs))
 					return nil
-				}, Constants: stored}); err != nil {
+				}, AsExported: &opts}); err != nil {
 					t.Fatal(err)
 				}
-				x, list, err := c.Export(opts)
-				if err != nil || list.HasErrors() {
-					t.Fatal(err, list.Err())
+				x, err := c.Export(opts)
+				if err != nil {
+					t.Fatal(err)
 				}
 				file := filepath.Join(t.TempDir(), "q.onnx")
-				if err := onnx.Save(x, file); err != nil {
+				if err := x.Save(file); err != nil {
 					t.Fatal(err)
 				}
 				runExport(t, testnet.Runner(t), c, file, true, in, want)
@@ -147,9 +142,9 @@ func TestRefineUnusualModels(t *testing.T) {
 // TestRefinedIntegersDamaged: integers that do not fit are told with the
 // tensor's name.
 func TestRefinedIntegersDamaged(t *testing.T) {
-	c := refined(t, testnet.ResolveFor(t, testnet.Bundled(t), "{}", narrow.High), pictures(8), 2)
+	c := refined(t, testnet.PlanFor(t, testnet.Bundled(t), "{}", narrow.High), pictures(8), 2)
 	dir := save(t, c)
-	file := filepath.Join(dir, narrow.QuantInfoFile)
+	file := filepath.Join(dir, export.QuantInfoFile)
 	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -160,7 +155,7 @@ func TestRefinedIntegersDamaged(t *testing.T) {
 	if err := os.WriteFile(file, damaged, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = narrow.Load(dir, testnet.Bundled(t), nil)
+	_, err = narrow.Load(dir, testnet.Bundled(t), nil)
 	if err == nil || !strings.Contains(err.Error(), "its integers are 3 bytes") || !strings.Contains(err.Error(), "weights of layer") {
 		t.Errorf("error %v", err)
 	}
@@ -168,11 +163,11 @@ func TestRefinedIntegersDamaged(t *testing.T) {
 
 func TestParseAccuracy(t *testing.T) {
 	for text, want := range map[string]narrow.Accuracy{"": narrow.Guide, "guide": narrow.Guide, "high": narrow.High} {
-		if got, err := narrow.ParseAccuracy(text); got != want || err != nil {
+		if got, err := scheme.ParseAccuracy(text); got != want || err != nil {
 			t.Errorf("%q is %v, %v", text, got, err)
 		}
 	}
-	if _, err := narrow.ParseAccuracy("best"); err == nil {
+	if _, err := scheme.ParseAccuracy("best"); err == nil {
 		t.Error("best was accepted")
 	}
 }

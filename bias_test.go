@@ -5,11 +5,10 @@ import (
 	"math"
 	"testing"
 
-	"narrow/calibrate"
+	"narrow"
 	"narrow/engine"
 	"narrow/graph"
 	"narrow/internal/testnet"
-	"narrow/strategy"
 )
 
 // layouts is a Runner that counts the taps which see channels in blocks, or
@@ -46,12 +45,12 @@ func (l *layouts) Load(ctx context.Context, m *graph.Model, o engine.LoadOptions
 // the engine keeps channels in blocks or not. Batches of 8 are compared on
 // their first sample.
 func TestBiasCorrectionInBlocks(t *testing.T) {
-	r, _, err := testnet.Bundled(t).Resolve(strategy.Default())
+	r, err := testnet.Bundled(t).Plan(nil, narrow.PlanOptions{Accuracy: narrow.Guide})
 	if err != nil {
 		t.Fatal(err)
 	}
 	run := func(l *layouts) map[string][]float32 {
-		c, err := r.Calibrate(context.Background(), l, engine.Rebatch(pictures(48), 8), calibrate.Options{})
+		c, err := r.Calibrate(context.Background(), l, engine.Rebatch(pictures(48), 8), narrow.CalibrateOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,11 +1,10 @@
 package narrow_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
+	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,8 +13,8 @@ import (
 	"narrow"
 	"narrow/calibrate"
 	"narrow/engine"
+	"narrow/export"
 	"narrow/internal/testnet"
-	"narrow/strategy"
 )
 
 // checkpointed are strategies that between them have every method, statistic
@@ -36,15 +35,15 @@ func TestCheckpoint(t *testing.T) {
 	for name, text := range checkpointed {
 		for _, how := range []calibrate.Propagation{calibrate.Progressive, calibrate.Float} {
 			t.Run(name+"/"+how.String(), func(t *testing.T) {
-				resolved := testnet.Resolve(t, m, text)
+				planned := testnet.Plan(t, m, text)
 				const samples, size = 54, 6
 				in := func() engine.Batches { return engine.Rebatch(pictures(samples), size) }
-				files := func(c *narrow.Calibrated, err error) map[string]string {
+				files := func(c *calibrate.Calibrated, err error) map[string]string {
 					t.Helper()
 					if err != nil {
 						t.Fatal(err)
 					}
-					fs, err := c.Files()
+					fs, err := export.Files(c)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -54,8 +53,8 @@ func TestCheckpoint(t *testing.T) {
 					}
 					return out
 				}
-				run := func(p *calibrate.Checkpoint, in engine.Batches) (*narrow.Calibrated, error) {
-					return resolved.Calibrate(context.Background(), testnet.Runner(t), in, calibrate.Options{Propagate: how, Checkpoint: p})
+				run := func(p *calibrate.Checkpoint, in engine.Batches) (*calibrate.Calibrated, error) {
+					return calibrate.Calibrate(context.Background(), planned.Plan, testnet.Runner(t), in, calibrate.Options{Propagate: how, Checkpoint: p})
 				}
 				want := files(run(nil, in()))
 				var states [][]byte
@@ -75,13 +74,13 @@ func TestCheckpoint(t *testing.T) {
 						continue
 					}
 					first := done[i] / 24 * 24 // where batches of 6 and of 8 both begin
-					got := files(run(&calibrate.Checkpoint{State: state}, from(in(), first)))
+					got := files(run(&calibrate.Checkpoint{State: state}, fromSample(in(), first)))
 					if !maps.Equal(got, want) {
 						t.Errorf("after %d samples: %v differ", done[i], changedFiles(want, got))
 					}
 				}
 				// A state of other batches is no use, and says so.
-				if _, err := run(&calibrate.Checkpoint{State: states[0]}, from(in(), 30)); err == nil || !strings.Contains(err.Error(), "begins at sample") {
+				if _, err := run(&calibrate.Checkpoint{State: states[0]}, fromSample(in(), 30)); err == nil || !strings.Contains(err.Error(), "begins at sample") {
 					t.Errorf("batches that begin too late: %v", err)
 				}
 			})
@@ -89,8 +88,8 @@ func TestCheckpoint(t *testing.T) {
 	}
 }
 
-// from leaves out the batches before sample first.
-func from(in engine.Batches, first int) engine.Batches {
+// fromSample leaves out the batches before sample first.
+func fromSample(in engine.Batches, first int) engine.Batches {
 	return func(yield func(*engine.Batch, error) bool) {
 		for b, err := range in {
 			if err == nil && b.First < first {
@@ -113,73 +112,72 @@ func changedFiles(a, b map[string]string) []string {
 	return slices.Sorted(slices.Values(names))
 }
 
-// TestCheckpointFile: a checkpoint goes on what it is of and nothing else.
-func TestCheckpointFile(t *testing.T) {
+// TestCheckpointOption: a calibration that is broken off resumes from its file,
+// to the same result, reading only what is not done; one of something else is
+// told what the file is of.
+func TestCheckpointOption(t *testing.T) {
+	ctx := context.Background()
 	m := testnet.Bundled(t)
-	resolved, _, err := m.Resolve(strategy.Default())
+	p := testnet.Plan(t, m, "{}")
+	file := filepath.Join(t.TempDir(), "c")
+	const samples, size = 54, 6
+	in := func() engine.Batches { return engine.Rebatch(pictures(samples), size) }
+	want := save(t, calibratedOn(t, p, in(), narrow.CalibrateOptions{SamplesSHA256: "aa"}))
+	resumed, from, written := 0, -1, 0
+	opts := narrow.CalibrateOptions{SamplesSHA256: "aa", Checkpoint: &narrow.Checkpoint{
+		File: file, BatchSize: size, Engine: "an engine 1.0",
+		From:    func(n int) engine.Batches { from = n; return fromSample(in(), n) },
+		Resumed: func(n int) { resumed = n },
+		Write:   func(write func() error) error { written++; return write() },
+	}}
+	short, cancel := context.WithCancel(ctx)
+	defer cancel()
+	broken := opts
+	broken.Progress = func(n int) {
+		if n >= 50 {
+			cancel()
+		}
+	}
+	if _, err := p.Calibrate(short, testnet.Runner(t), in(), broken); !errors.Is(err, context.Canceled) {
+		t.Fatalf("not broken off: %v", err)
+	}
+	if written == 0 || resumed != 0 || from != -1 {
+		t.Fatalf("written %d times, resumed after %d", written, resumed)
+	}
+	c := calibratedOn(t, p, in(), opts)
+	if resumed < 48 || from != 48 {
+		t.Errorf("resumed after %d samples, batches from %d", resumed, from)
+	}
+	if !maps.Equal(content(t, save(t, c)), content(t, want)) {
+		t.Error("resuming gives another result")
+	}
+	other := opts
+	other.SamplesSHA256 = "bb"
+	_, err := p.Calibrate(ctx, testnet.Runner(t), in(), other)
+	var mismatch *narrow.MismatchError
+	if !errors.As(err, &mismatch) || mismatch.Of != "samples" || !strings.Contains(err.Error(), file) {
+		t.Errorf("other samples: %v", err)
+	}
+	if _, err := p.Calibrate(ctx, testnet.Runner(t), in(), narrow.CalibrateOptions{Propagate: calibrate.Float, SaveStats: io.Discard, Checkpoint: &narrow.Checkpoint{File: filepath.Join(t.TempDir(), "d")}}); err == nil {
+		t.Error("a checkpoint went with statistics")
+	}
+}
+
+// calibratedOn calibrates on given batches.
+func calibratedOn(t *testing.T, p *narrow.Planned, in engine.Batches, opts narrow.CalibrateOptions) *narrow.Calibrated {
+	t.Helper()
+	c, err := p.Calibrate(context.Background(), testnet.Runner(t), in, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(t.TempDir(), "new", "c")
-	opts := calibrate.Options{Propagate: calibrate.Progressive}
-	of := func() *narrow.Checkpoint {
-		c, err := resolved.Checkpoint("samples", 16, opts)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.Engine = "an engine 1.0"
-		return c
-	}
-	c := of()
-	if err := c.Read(file); err != nil || c.State != nil {
-		t.Fatalf("no file: %v", err)
-	}
-	c.Samples, c.State = 32, []byte("state\nof things")
-	if err := c.Write(file); err != nil {
-		t.Fatal(err)
-	}
-	again := of()
-	if err := again.Read(file); err != nil || again.Samples != 32 || !bytes.Equal(again.State, c.State) {
-		t.Fatalf("%+v, %v", again, err)
-	}
-	for want, change := range map[string]func(*narrow.Checkpoint){
-		"another version of narrow":                         func(c *narrow.Checkpoint) { c.Version = "v9" },
-		"another engine (an engine 1.0, not an engine 2.0)": func(c *narrow.Checkpoint) { c.Engine = "an engine 2.0" },
-		"another model":                                     func(c *narrow.Checkpoint) { c.ModelSHA256 = "x" },
-		"another strategy":                                  func(c *narrow.Checkpoint) { c.StrategySHA256 = "x" },
-		"another network":                                   func(c *narrow.Checkpoint) { c.NetworkSHA256 = "x" },
-		"other samples":                                     func(c *narrow.Checkpoint) { c.SamplesSHA256 = "x" },
-		"another batch size (16, not 8)":                    func(c *narrow.Checkpoint) { c.BatchSize = 8 },
-		"another --propagate (progressive, not float)":      func(c *narrow.Checkpoint) { c.Propagate = "float" },
-		"another --skip-invalid (false, not true)":          func(c *narrow.Checkpoint) { c.SkipInvalid = true },
-		"another --accuracy (guide, not high)":              func(c *narrow.Checkpoint) { c.Accuracy = "high" },
-	} {
-		other := of()
-		change(other)
-		err := other.Read(file)
-		var mismatch *narrow.CheckpointMismatchError
-		if !errors.As(err, &mismatch) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), file) || other.State != nil {
-			t.Errorf("%v, want %q", err, want)
-		}
-	}
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for want, data := range map[string][]byte{
-		"is damaged":       data[:len(data)-1],
-		"is no checkpoint": []byte(`{"format": "narrow.quant_info/1"}`),
-	} {
-		if err := os.WriteFile(file, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := of().Read(file); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v, want %q", err, want)
-		}
-	}
-	// Whatever a state holds, it is an error and no panic.
-	for _, state := range [][]byte{nil, []byte("x"), data} {
-		_, err := resolved.Calibrate(context.Background(), testnet.Runner(t), pictures(8), calibrate.Options{Checkpoint: &calibrate.Checkpoint{State: append([]byte{}, state...)}})
+	return c
+}
+
+// TestDamagedState: whatever a state holds, it is an error and no panic.
+func TestDamagedState(t *testing.T) {
+	p := testnet.Plan(t, testnet.Bundled(t), "{}")
+	for _, state := range []string{"", "x", "narrow.checkpoint/1\nof things"} {
+		_, err := calibrate.Calibrate(context.Background(), p.Plan, testnet.Runner(t), pictures(8), calibrate.Options{Checkpoint: &calibrate.Checkpoint{State: []byte(state)}})
 		if err == nil || !strings.Contains(err.Error(), "damaged") {
 			t.Errorf("a state of %d bytes: %v", len(state), err)
 		}

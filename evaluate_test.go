@@ -7,11 +7,9 @@ import (
 	"testing"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/engine"
 	"narrow/evaluate"
 	"narrow/internal/testnet"
-	"narrow/strategy"
 )
 
 // TestFloatAlone holds the float network alone to what Test tells of it, and a
@@ -19,11 +17,11 @@ import (
 func TestFloatAlone(t *testing.T) {
 	ctx := context.Background()
 	m := testnet.Bundled(t)
-	r, _, err := m.Resolve(strategy.Default())
+	r, err := m.Plan(nil, narrow.PlanOptions{Accuracy: narrow.Guide})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := calibrated(t, r, calibrate.Options{})
+	c := calibrated(t, r, narrow.CalibrateOptions{})
 	opts := narrow.TestOptions{Labels: make([]int, 40)}
 	for i := range opts.Labels {
 		opts.Labels[i] = i % 10
@@ -58,29 +56,33 @@ func TestFloatAlone(t *testing.T) {
 	}
 }
 
-// TestTestAll holds several calibrations that are tested at once to what Test
+// TestTogether holds several calibrations that are tested at once to what Test
 // tells of each alone.
-func TestTestAll(t *testing.T) {
+func TestTogether(t *testing.T) {
 	ctx := context.Background()
 	m := testnet.Bundled(t)
 	opts := narrow.TestOptions{Labels: make([]int, 40)}
 	for i := range opts.Labels {
 		opts.Labels[i] = i % 10
 	}
-	var all []*narrow.Calibrated
+	var all []engine.Network
 	var want []*evaluate.Result
 	for _, text := range []string{`{}`, `{"include_cle": false, "overall_quantize_config": {"datatype": "bfloat16"}}`} {
-		c := calibrated(t, testnet.Resolve(t, m, text), calibrate.Options{})
+		c := calibrated(t, testnet.Plan(t, m, text), narrow.CalibrateOptions{})
 		res, err := c.Test(ctx, testnet.Runner(t), pictures(40), opts)
 		if err != nil {
 			t.Fatal(err)
 		}
-		all, want = append(all, c), append(want, res)
+		n, err := c.Result.Network(0, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, want = append(all, n), append(want, res)
 	}
 	if want[0].SQNR == want[1].SQNR {
 		t.Fatal("the two strategies should not come out equal")
 	}
-	got, err := narrow.TestAll(ctx, testnet.Runner(t), pictures(40), all, opts)
+	got, err := evaluate.Run(ctx, testnet.Runner(t), m.Graph, all, pictures(40), evaluate.Options{Labels: opts.Labels})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,13 +9,11 @@ import (
 	"slices"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/engine"
 	"narrow/graph"
 	"narrow/graph/graphtext"
 	"narrow/graph/onnx"
 	"narrow/scheme"
-	"narrow/strategy"
 )
 
 // interpreter is an engine of few words: MatMul, Add of a vector, Relu, and
@@ -138,11 +136,11 @@ func Example_runner() {
 		log.Fatal(err)
 	}
 
-	model, err := narrow.Open(path)
+	model, err := narrow.Open(context.Background(), path)
 	if err != nil {
 		log.Fatal(err)
 	}
-	resolved, _, err := model.Resolve(strategy.Default())
+	planned, err := model.Plan(nil, narrow.PlanOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -151,7 +149,7 @@ func Example_runner() {
 			"x": {Type: graph.Float32, Shape: []int64{3, 2}, Floats: []float32{1, 0.5, -1, 0.25, 0.5, -0.75}},
 		}}, nil)
 	}
-	calibrated, err := resolved.Calibrate(ctx, interpreter{}, batches, calibrate.Options{})
+	calibrated, err := planned.Calibrate(ctx, interpreter{}, batches, narrow.CalibrateOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -9,12 +9,10 @@ import (
 	"path/filepath"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/engine"
 	"narrow/engine/ort"
-	"narrow/export"
 	"narrow/graph"
-	"narrow/graph/onnx"
+	"narrow/strategy"
 )
 
 // pictures yields n pictures of 28x28 grey pixels in 0..1, 16 at a time. Real
@@ -48,23 +46,28 @@ func Example() {
 	}
 	defer os.RemoveAll(dir)
 
-	model, err := narrow.Open("models/fashion_dscnn.onnx")
+	model, err := narrow.Open(ctx, "models/fashion_dscnn.onnx")
 	if err != nil {
 		log.Fatal(err)
 	}
-	const file = "examples/configs/int_config.json"
-	// Mistakes in the file are the error; findings are warnings and notes.
-	resolved, findings, err := model.ResolveFile(file, narrow.Guide)
+	// Mistakes in the file are the error, all of them at once.
+	s, err := strategy.Load("examples/configs/int_config.json")
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(len(findings), "findings")
+	planned, err := model.Plan(s, narrow.PlanOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, f := range planned.Findings { // warnings and notes, such as this:
+		fmt.Println(f.Severity, f.Code)
+	}
 
 	runner, err := ort.Open("") // wherever ONNX Runtime is
 	if err != nil {
 		log.Fatal(err)
 	}
-	calibrated, err := resolved.Calibrate(ctx, runner, pictures(48), calibrate.Options{})
+	calibrated, err := planned.Calibrate(ctx, runner, pictures(48), narrow.CalibrateOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -76,11 +79,14 @@ func Example() {
 	}
 	fmt.Println(result.Samples, "samples tested; most agree:", result.Agreement > 0.5)
 
-	quantized, _, err := calibrated.Export(export.Options{})
+	exported, err := calibrated.Export(narrow.ExportOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := onnx.Save(quantized, filepath.Join(dir, "fashion_dscnn.qdq.onnx")); err != nil {
+	for _, f := range exported.Findings { // what the form could not hold
+		fmt.Println(f.Severity, f.Code)
+	}
+	if err := exported.Save(filepath.Join(dir, "fashion_dscnn.qdq.onnx")); err != nil {
 		log.Fatal(err)
 	}
 
@@ -88,11 +94,11 @@ func Example() {
 	if err := calibrated.Save(dir); err != nil {
 		log.Fatal(err)
 	}
-	again, _, err := narrow.Load(dir, model, nil)
+	again, err := narrow.Load(dir, model, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println("loaded:", again.Plan.Strategy.SHA256() == resolved.Plan.Strategy.SHA256())
+	fmt.Println("loaded:", again.Plan.Strategy.SHA256() == planned.Plan.Strategy.SHA256())
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		log.Fatal(err)
@@ -101,9 +107,9 @@ func Example() {
 		fmt.Println(e.Name())
 	}
 	// Output:
-	// 0 findings
 	// 54 tensors calibrated on 48 samples
 	// 64 samples tested; most agree: true
+	// note bias-int32
 	// loaded: true
 	// bias_corr.json
 	// fashion_dscnn.py

@@ -9,12 +9,11 @@ import (
 	"narrow/engine"
 	"narrow/graph"
 	"narrow/internal/testnet"
-	"narrow/strategy"
 )
 
-// TestFloatPartner: the network to compare inner values with puts out what the
+// TestFloatReference: the network to compare inner values with puts out what the
 // model does, and has the plan's weights.
-func TestFloatPartner(t *testing.T) {
+func TestFloatReference(t *testing.T) {
 	between := `net (float[N, 1, 28, 28] image) => (float[N, 2, 28, 28] y) <float[2, 1, 1, 1] v = {9, -0.1}, float[2, 2, 1, 1] w = {0.5, -0.2, 30, 0.1}>
 		{ h = Conv (image, v)
 		  r = Clip <min = 0.0, max = 6.0> (h)
@@ -30,11 +29,11 @@ func TestFloatPartner(t *testing.T) {
 		"before Min was": {testnet.Parse(t, `<ir_version: 4, opset_import: ["": 7]> `+between), narrow.Guide, false}, // broadcast: no bound per channel
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, _, err := tt.model.ResolveFor(strategy.Default(), tt.accuracy)
+			r, err := tt.model.Plan(nil, narrow.PlanOptions{Accuracy: tt.accuracy})
 			if err != nil {
 				t.Fatal(err)
 			}
-			m, exact, err := r.FloatPartner()
+			m, exact, err := r.FloatReference()
 			if err != nil || exact != tt.exact {
 				t.Fatal(exact, err)
 			}

@@ -1,6 +1,7 @@
 package narrow_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -8,7 +9,7 @@ import (
 	"testing"
 
 	"narrow"
-	"narrow/calibrate"
+	"narrow/export"
 	"narrow/graph/infer"
 	"narrow/graph/onnx"
 	"narrow/internal/bounded"
@@ -43,7 +44,7 @@ func planAll(t *testing.T, m *narrow.Model) {
 		if list.HasErrors() {
 			t.Fatal(list.Err())
 		}
-		r, _, err := m.ResolveFor(s, narrow.Accuracy(1+i%2))
+		r, err := m.Plan(s, narrow.PlanOptions{Accuracy: narrow.Accuracy(1 + i%2)})
 		oneLine(t, err, m.Path)
 		if err == nil {
 			_, err = r.Plan.Simulation(plan.SimulationOptions{})
@@ -75,7 +76,7 @@ func FuzzOpen(f *testing.F) {
 			t.Fatal(err)
 		}
 		resolveBound.Run(t, len(data), func() {
-			m, err := narrow.Open(path)
+			m, err := narrow.Open(context.Background(), path)
 			oneLine(t, err, path)
 			if err == nil {
 				planAll(t, m)
@@ -120,9 +121,9 @@ func FuzzLoad(f *testing.F) {
 		{ [fc] h = Gemm (x, w, b) [act] y = Relu (h) }`
 	m := testnet.Parse(f, net)
 	dir := f.TempDir()
-	names := []string{narrow.QuantInfoFile, narrow.BiasCorrFile, narrow.TiesFile}
+	names := []string{export.QuantInfoFile, export.BiasCorrFile, export.TiesFile}
 	for _, config := range strategies {
-		c, err := testnet.Resolve(f, m, config).Calibrate(f.Context(), testnet.Runner(f), batch(2, []float32{1, -2, 3, 4, 5, 6, -7, 8}, 4), calibrate.Options{Threads: 1})
+		c, err := testnet.Plan(f, m, config).Calibrate(f.Context(), testnet.Runner(f), batch(2, []float32{1, -2, 3, 4, 5, 6, -7, 8}, 4), narrow.CalibrateOptions{Threads: 1})
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -149,13 +150,13 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 		loadBound.Run(t, len(info)+len(bias)+len(ties), func() {
-			c, list, err := narrow.Load(dir, m, nil)
+			c, err := narrow.Load(dir, m, nil)
 			oneLine(t, err, dir)
-			if err == nil && list.HasErrors() {
-				t.Errorf("errors and none: %v", list)
+			if err == nil && c.Findings.HasErrors() {
+				t.Errorf("errors and none: %v", c.Findings)
 			}
 			if err == nil {
-				_, err = c.ExportVAI()
+				_, err = export.VAI(c.Result)
 				oneLine(t, err, "")
 			}
 		})

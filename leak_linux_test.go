@@ -22,9 +22,8 @@ import (
 	"narrow"
 	"narrow/calibrate"
 	"narrow/engine/ort"
-	"narrow/export"
-	"narrow/graph/onnx"
 	"narrow/samples"
+	"narrow/strategy"
 )
 
 // TestNothingLeaks: fifty calibrations and tests in one process leave no
@@ -111,7 +110,7 @@ const oneArena = "MALLOC_ARENA_MAX"
 // calibrateAndTest does what calib, test and export do, in one of four ways.
 func calibrateAndTest(r *ort.Runner, work string, i int) (err error) {
 	ctx := context.Background()
-	m, err := narrow.Open(dscnn)
+	m, err := narrow.Open(context.Background(), dscnn)
 	if err != nil {
 		return err
 	}
@@ -119,7 +118,8 @@ func calibrateAndTest(r *ort.Runner, work string, i int) (err error) {
 	if i%2 == 0 {
 		text = "{}"
 	}
-	resolved, _, err := m.ResolveText("s.json", []byte(text), narrow.Guide)
+	st, _ := strategy.Parse("s.json", []byte(text))
+	resolved, err := m.Plan(st, narrow.PlanOptions{Accuracy: narrow.Guide})
 	if err != nil {
 		return err
 	}
@@ -130,28 +130,28 @@ func calibrateAndTest(r *ort.Runner, work string, i int) (err error) {
 	defer func() { err = errors.Join(err, set.Close()) }()
 	// A calibration that is broken off must leave nothing either.
 	short, cancel := context.WithCancel(ctx)
-	_, err = resolved.Calibrate(short, r, set.Batches(short, 4), calibrate.Options{Progress: func(int) { cancel() }})
+	_, err = resolved.Calibrate(short, r, set.Batches(short, 4), narrow.CalibrateOptions{Progress: func(int) { cancel() }})
 	if cancel(); !errors.Is(err, context.Canceled) {
 		return errors.Join(errors.New("a cancelled calibration goes on"), err)
 	}
-	c, err := resolved.Calibrate(ctx, r, set.Batches(ctx, 4), calibrate.Options{Propagate: 1 + calibrate.Propagation(i/2%2)})
+	c, err := resolved.Calibrate(ctx, r, set.Batches(ctx, 4), narrow.CalibrateOptions{Propagate: 1 + calibrate.Propagation(i/2%2)})
 	if err != nil {
 		return err
 	}
 	if err := c.Save(filepath.Join(work, "out")); err != nil {
 		return err
 	}
-	if c, _, err = narrow.Load(filepath.Join(work, "out"), m, nil); err != nil {
+	if c, err = narrow.Load(filepath.Join(work, "out"), m, nil); err != nil {
 		return err
 	}
 	if _, err := c.Test(ctx, r, set.Batches(ctx, 4), narrow.TestOptions{}); err != nil {
 		return err
 	}
-	x, _, err := c.Export(export.Options{})
+	x, err := c.Export(narrow.ExportOptions{})
 	if err != nil {
 		return err
 	}
-	return onnx.Save(x, filepath.Join(work, "out", "net.onnx"))
+	return x.Save(filepath.Join(work, "out", "net.onnx"))
 }
 
 // settled waits until a number no longer falls: what ends by itself needs a

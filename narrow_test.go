@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -19,7 +20,6 @@ import (
 	"narrow/engine"
 	"narrow/evaluate"
 	"narrow/export"
-	"narrow/graph/onnx"
 	"narrow/internal/testnet"
 	"narrow/strategy"
 )
@@ -37,7 +37,7 @@ var configs = map[string]string{
 		{"layer_type": "Linear", "layer_name": null, "quantizable_data_type": ["weights", "bias", "activation"], "overall_quantize_config": {"bit_width": 16}}]}`,
 }
 
-func calibrated(t *testing.T, r *narrow.Resolved, opts calibrate.Options) *narrow.Calibrated {
+func calibrated(t *testing.T, r *narrow.Planned, opts narrow.CalibrateOptions) *narrow.Calibrated {
 	t.Helper()
 	c, err := r.Calibrate(context.Background(), testnet.Runner(t), pictures(40), opts)
 	if err != nil {
@@ -95,15 +95,15 @@ func TestRoundTrip(t *testing.T) {
 	m := testnet.Bundled(t)
 	for name, config := range configs {
 		t.Run(name, func(t *testing.T) {
-			c := calibrated(t, testnet.Resolve(t, m, config), calibrate.Options{})
+			c := calibrated(t, testnet.Plan(t, m, config), narrow.CalibrateOptions{})
 			dir := save(t, c)
 			s, _ := strategy.Parse("strategy.json", []byte(config))
-			loaded, list, err := narrow.Load(dir, testnet.Bundled(t), s)
+			loaded, err := narrow.Load(dir, testnet.Bundled(t), s)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(list) > 0 {
-				t.Errorf("loading finds %v", list)
+			if len(loaded.Findings) > 0 {
+				t.Errorf("loading finds %v", loaded.Findings)
 			}
 			want, wantResult := outputs(t, c)
 			got, gotResult := outputs(t, loaded)
@@ -125,11 +125,11 @@ func TestRoundTrip(t *testing.T) {
 
 func exported(t *testing.T, c *narrow.Calibrated) []byte {
 	t.Helper()
-	m, _, err := c.Export(export.Options{})
+	x, err := c.Export(narrow.ExportOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := onnx.Encode(m)
+	data, err := x.Bytes()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,10 +142,10 @@ func TestSameBytes(t *testing.T) {
 		for _, how := range []calibrate.Propagation{calibrate.Progressive, calibrate.Float} {
 			var first map[string]string
 			for _, threads := range []int{1, 2, 3, 2} {
-				r := testnet.Resolve(t, testnet.Bundled(t), config)
-				got := content(t, save(t, calibrated(t, r, calibrate.Options{Threads: threads, Propagate: how})))
-				if len(got[narrow.QuantInfoFile]) < 1000 {
-					t.Fatalf("%s: %s is short", name, narrow.QuantInfoFile)
+				r := testnet.Plan(t, testnet.Bundled(t), config)
+				got := content(t, save(t, calibrated(t, r, narrow.CalibrateOptions{Threads: threads, Propagate: how})))
+				if len(got[export.QuantInfoFile]) < 1000 {
+					t.Fatalf("%s: %s is short", name, export.QuantInfoFile)
 				}
 				if first == nil {
 					first = got
@@ -163,12 +163,12 @@ func TestSameBytes(t *testing.T) {
 // TestLoadErrors: every error names the file and the way out.
 func TestLoadErrors(t *testing.T) {
 	m := testnet.Bundled(t)
-	dir := save(t, calibrated(t, testnet.Resolve(t, m, "{}"), calibrate.Options{}))
+	dir := save(t, calibrated(t, testnet.Plan(t, m, "{}"), narrow.CalibrateOptions{}))
 	whole := content(t, dir)
 	other := testnet.Parse(t, `net (float[N, 4] x) => (float[N, 4] y) { y = Relu (x) }`)
 
-	info := filepath.Join(dir, narrow.QuantInfoFile)
-	bias := filepath.Join(dir, narrow.BiasCorrFile)
+	info := filepath.Join(dir, export.QuantInfoFile)
+	bias := filepath.Join(dir, export.BiasCorrFile)
 	tests := []struct {
 		name    string
 		m       *narrow.Model
@@ -176,11 +176,11 @@ func TestLoadErrors(t *testing.T) {
 		file    string // the file that is changed
 		change  func(string) string
 		says    []string
-		another bool // a StrategyMismatchError
+		another string // what a MismatchError is of
 	}{
-		{name: "another model", m: other, says: []string{info, "another model", "calibrate this one"}},
-		{name: "another strategy", by: configs["bfloat16"], says: []string{info, "strategy.json", "calibrate again"}, another: true},
-		{name: "no quant_info.json", file: info, says: []string{info, "run narrow calib first"}},
+		{name: "another model", m: other, says: []string{info, "another model"}, another: "model"},
+		{name: "another strategy", by: configs["bfloat16"], says: []string{info, "strategy.json"}, another: "strategy"},
+		{name: "no quant_info.json", file: info, says: []string{info, "there is no calibration"}},
 		{name: "no bias_corr.json", file: bias, says: []string{bias, "calibrate again"}},
 		{name: "cut off", file: info, change: func(s string) string { return s[:len(s)/2] }, says: []string{info}},
 		{name: "empty", file: info, change: func(string) string { return "" }, says: []string{info}},
@@ -220,7 +220,7 @@ func TestLoadErrors(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			c, _, err := narrow.Load(dir, tt.m, s)
+			c, err := narrow.Load(dir, tt.m, s)
 			if err == nil || c != nil {
 				t.Fatalf("no error")
 			}
@@ -232,20 +232,23 @@ func TestLoadErrors(t *testing.T) {
 			if strings.Contains(err.Error(), "\n") {
 				t.Errorf("%q is more than one line", err)
 			}
-			var mismatch *narrow.StrategyMismatchError
-			if errors.As(err, &mismatch) != tt.another {
+			var mismatch *narrow.MismatchError
+			if is := errors.As(err, &mismatch); is != (tt.another != "") || is && mismatch.Of != tt.another {
 				t.Errorf("%T for %s", err, tt.name)
+			}
+			if regexp.MustCompile(`\s--?[a-z]`).MatchString(err.Error()) {
+				t.Errorf("%q names a flag", err)
 			}
 		})
 	}
-	if _, _, err := narrow.Load(dir, m, nil); err != nil {
+	if _, err := narrow.Load(dir, m, nil); err != nil {
 		t.Error("whole again:", err)
 	}
 }
 
 // TestOpenMissing: callers can tell a missing model from a bad one.
 func TestOpenMissing(t *testing.T) {
-	if _, err := narrow.Open("models/nowhere.onnx"); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "models/nowhere.onnx") {
+	if _, err := narrow.Open(context.Background(), "models/nowhere.onnx"); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "models/nowhere.onnx") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -254,8 +257,8 @@ func TestOpenMissing(t *testing.T) {
 func TestCancel(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	r := testnet.Resolve(t, testnet.Bundled(t), "{}")
-	_, err := r.Calibrate(ctx, testnet.Runner(t), pictures(1_000_000), calibrate.Options{Progress: func(int) { cancel() }})
+	r := testnet.Plan(t, testnet.Bundled(t), "{}")
+	_, err := r.Calibrate(ctx, testnet.Runner(t), pictures(1_000_000), narrow.CalibrateOptions{Progress: func(int) { cancel() }})
 	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), dscnn) {
 		t.Errorf("error %v", err)
 	}
@@ -267,7 +270,7 @@ func TestInvalidSamples(t *testing.T) {
 	m := testnet.Parse(t, `net (float[N, 2] x) => (float[N, 2] y)
 <float[2, 2] w = {1, -0.5, 0.3, 0.7}> { [fc] y = MatMul (x, w) }`)
 	good := []float32{1, 0.5, -1, 0.3}
-	c, err := testnet.Resolve(t, m, "{}").Calibrate(context.Background(), testnet.Runner(t), batch(2, good, 2), calibrate.Options{})
+	c, err := testnet.Plan(t, m, "{}").Calibrate(context.Background(), testnet.Runner(t), batch(2, good, 2), narrow.CalibrateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -290,13 +293,14 @@ func TestInvalidSamples(t *testing.T) {
 	}
 }
 
-// TestResolveFile: the defaults where there is no file, all mistakes of one that
-// has some, and the reason why it cannot be read.
-func TestResolveFile(t *testing.T) {
+// TestPlan: the defaults where there is no strategy, and all mistakes of one
+// that has some, in the file or next to the model. A strategy with mistakes makes
+// no plan, wherever they are.
+func TestPlan(t *testing.T) {
 	m := testnet.Bundled(t)
-	want := testnet.Resolve(t, m, "{}").Plan.Strategy.SHA256()
-	if r, list, err := m.ResolveFile("", narrow.High); err != nil || len(list) > 0 || r.Plan.Strategy.SHA256() != want || r.Accuracy != narrow.High {
-		t.Errorf("no file: %v, %v", list, err)
+	want := testnet.Plan(t, m, "{}").Plan.Strategy.SHA256()
+	if p, err := m.Plan(nil, narrow.PlanOptions{Accuracy: narrow.High}); err != nil || len(p.Findings) > 0 || p.Plan.Strategy.SHA256() != want || p.Accuracy != narrow.High {
+		t.Errorf("no strategy: %+v, %v", p, err)
 	}
 	file := filepath.Join(t.TempDir(), "s.json")
 	for text, parts := range map[string][]string{
@@ -304,18 +308,15 @@ func TestResolveFile(t *testing.T) {
 		`{"target_device": "CPX", "include_cle": 1}`: {file + ":1:", "CPX", "include_cle"},
 		`{"layer_quantize_config": [{"layer_type": null, "layer_name": "none", "quantizable_data_type": ["weights"], "overall_quantize_config": {"bit_width": 4}}]}`: {file + ":1:", "none"},
 	} {
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		r, list, err := m.ResolveFile(file, narrow.Guide)
+		s, _ := strategy.Parse(file, []byte(text))
+		p, err := m.Plan(s, narrow.PlanOptions{})
 		if parts == nil {
-			if err != nil || r.Plan.Strategy.SHA256() == want {
-				t.Errorf("%s: %v, %v", text, list, err)
+			if err != nil || p.Plan.Strategy.SHA256() == want {
+				t.Errorf("%s: %v", text, err)
 			}
 			continue
 		}
-		var found *diag.FindingsError
-		if !errors.As(err, &found) || r != nil {
+		if _, ok := diag.AsFindings(err); !ok || p != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
@@ -325,7 +326,44 @@ func TestResolveFile(t *testing.T) {
 			}
 		}
 	}
-	if _, _, err := m.ResolveFile("nowhere.json", narrow.Guide); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "nowhere.json") {
-		t.Errorf("no such file: %v", err)
+	// Warnings hang on the plan, the strategy's own first.
+	s, list := strategy.Parse("s.json", []byte(`{"layer_quantize_config": [{"layer_type": "Conv2d", "layer_name": null, "quantizable_data_type": ["weights"], "overall_quantize_config": {"bit_width": 3}},
+		{"layer_type": "Conv2d", "layer_name": null, "quantizable_data_type": ["weights"], "overall_quantize_config": {"bit_width": 4}}]}`))
+	if p, err := m.Plan(s, narrow.PlanOptions{}); err != nil || len(list) == 0 || !slices.EqualFunc(p.Findings[:len(list)], list, func(a, b diag.Finding) bool { return a.String() == b.String() }) {
+		t.Errorf("warnings: %v, plan %+v, %v", list, p, err)
+	}
+}
+
+// TestExportRefused: what a form cannot hold is the error, and there is no model.
+func TestExportRefused(t *testing.T) {
+	c := calibrated(t, testnet.Plan(t, testnet.Bundled(t), `{"target_device": "CPU", "overall_quantize_config": {"bit_width": 20}}`), narrow.CalibrateOptions{})
+	x, err := c.Export(narrow.ExportOptions{For: export.TensorRT, Strict: true})
+	if list, ok := diag.AsFindings(err); !ok || !list.HasErrors() || x != nil {
+		t.Errorf("%v, %v", x, err)
+	}
+}
+
+// TestOpenBytes: bytes make the model that their file makes.
+func TestOpenBytes(t *testing.T) {
+	ctx := context.Background()
+	want := testnet.Bundled(t)
+	data, err := os.ReadFile(dscnn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := narrow.OpenBytes(ctx, "net", data)
+	if err != nil || m.SHA256 != want.SHA256 || m.Path != "net" || len(m.Graph.Graph.Nodes) != len(want.Graph.Graph.Nodes) {
+		t.Errorf("%+v, %v", m, err)
+	}
+	if m, err := narrow.OpenBytes(ctx, "net", data[:100]); err == nil || m != nil || !strings.Contains(err.Error(), "net") {
+		t.Errorf("cut off: %v", err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	cancel()
+	if m, err := narrow.OpenBytes(ctx, "net", data); !errors.Is(err, context.Canceled) || m != nil {
+		t.Errorf("cancelled: %v", err)
+	}
+	if m, err := narrow.Open(ctx, dscnn); !errors.Is(err, context.Canceled) || m != nil {
+		t.Errorf("cancelled: %v", err)
 	}
 }

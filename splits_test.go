@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"narrow"
 	"narrow/calibrate"
 	"narrow/engine"
 	"narrow/internal/testnet"
@@ -37,8 +38,8 @@ func TestSplits(t *testing.T) {
 			config := fmt.Sprintf(`{"target_device": "CPU", "overall_quantize_config": {%s}}`, settings)
 			var first string
 			for _, size := range []int{1, 8, 32, 3} {
-				r := testnet.Resolve(t, m, config)
-				c, err := r.Calibrate(context.Background(), testnet.Runner(t), engine.Rebatch(pictures(40), size), calibrate.Options{Propagate: calibrate.Float})
+				r := testnet.Plan(t, m, config)
+				c, err := r.Calibrate(context.Background(), testnet.Runner(t), engine.Rebatch(pictures(40), size), narrow.CalibrateOptions{Propagate: calibrate.Float})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -81,8 +82,8 @@ func TestInvalid(t *testing.T) {
 	for _, v := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
 		for config := range map[string]bool{"{}": true, configs["bfloat16"]: true} {
 			for _, how := range []calibrate.Propagation{calibrate.Progressive, calibrate.Float} {
-				r := testnet.Resolve(t, testnet.Bundled(t), config)
-				_, err := r.Calibrate(context.Background(), testnet.Runner(t), spoiled(float32(v)), calibrate.Options{Propagate: how})
+				r := testnet.Plan(t, testnet.Bundled(t), config)
+				_, err := r.Calibrate(context.Background(), testnet.Runner(t), spoiled(float32(v)), narrow.CalibrateOptions{Propagate: how})
 				if err == nil {
 					t.Fatalf("%v, %v: no error", v, how)
 				}
@@ -92,7 +93,7 @@ func TestInvalid(t *testing.T) {
 						t.Errorf("%v, %v: %q does not say %q", v, how, err, part)
 					}
 				}
-				c, err := r.Calibrate(context.Background(), testnet.Runner(t), spoiled(float32(v)), calibrate.Options{Propagate: how, SkipInvalid: true})
+				c, err := r.Calibrate(context.Background(), testnet.Runner(t), spoiled(float32(v)), narrow.CalibrateOptions{Propagate: how, SkipInvalid: true})
 				if err != nil {
 					t.Fatalf("%v, %v, skipping: %v", v, how, err)
 				}

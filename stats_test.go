@@ -13,22 +13,25 @@ import (
 	"narrow"
 	"narrow/calibrate"
 	"narrow/engine"
+	"narrow/export"
 	"narrow/internal/testnet"
 )
 
 // saveStats calibrates r in float propagation and returns the statistics.
-func saveStats(t *testing.T, r *narrow.Resolved, in engine.Batches, samplesSHA256 string, opts calibrate.Options) []byte {
+func saveStats(t *testing.T, r *narrow.Planned, in engine.Batches, samplesSHA256 string, opts narrow.CalibrateOptions) []byte {
 	t.Helper()
-	info, err := r.StatsInfo(samplesSHA256)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var buf bytes.Buffer
-	opts.Propagate, opts.SaveStats = calibrate.Float, &calibrate.SaveStats{W: &buf, Info: info}
+	opts.Propagate, opts.SaveStats, opts.SamplesSHA256 = calibrate.Float, &buf, samplesSHA256
 	if _, err := r.Calibrate(context.Background(), testnet.Runner(t), in, opts); err != nil {
 		t.Fatal(err)
 	}
 	return buf.Bytes()
+}
+
+// fromStats calibrates without samples.
+func fromStats(p *narrow.Planned, s *calibrate.Stats, opts narrow.CalibrateOptions) (*narrow.Calibrated, error) {
+	opts.FromStats = s
+	return p.Calibrate(context.Background(), nil, nil, opts)
 }
 
 // saved returns the files that a calibration saves, but for ties.json, which
@@ -49,7 +52,7 @@ func saved(t *testing.T, c *narrow.Calibrated) map[string]string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if filepath.Base(name) != narrow.TiesFile {
+		if filepath.Base(name) != export.TiesFile {
 			files[filepath.Base(name)] = string(data)
 		}
 	}
@@ -62,8 +65,8 @@ func saved(t *testing.T, c *narrow.Calibrated) map[string]string {
 func TestFromStatsEqualsFreshRun(t *testing.T) {
 	m := testnet.Bundled(t)
 	const hash = "5a"
-	data := saveStats(t, testnet.Resolve(t, m, `{}`), testnet.Blobs(20, 16), hash, calibrate.Options{})
-	if again := saveStats(t, testnet.Resolve(t, m, `{}`), testnet.Blobs(20, 3), hash, calibrate.Options{Threads: 1}); !bytes.Equal(data, again) {
+	data := saveStats(t, testnet.Plan(t, m, `{}`), testnet.Blobs(20, 16), hash, narrow.CalibrateOptions{})
+	if again := saveStats(t, testnet.Plan(t, m, `{}`), testnet.Blobs(20, 3), hash, narrow.CalibrateOptions{Threads: 1}); !bytes.Equal(data, again) {
 		t.Error("another batch size and one thread give other statistics")
 	}
 	stats, err := calibrate.ReadStats(data)
@@ -97,13 +100,12 @@ func TestFromStatsEqualsFreshRun(t *testing.T) {
 			"overall_quantize_config": {"bit_width": 5}}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := testnet.Resolve(t, m, text)
-			fresh, err := r.Calibrate(context.Background(), testnet.Runner(t), testnet.Blobs(20, 5), calibrate.Options{Propagate: calibrate.Float})
+			r := testnet.Plan(t, m, text)
+			fresh, err := r.Calibrate(context.Background(), testnet.Runner(t), testnet.Blobs(20, 5), narrow.CalibrateOptions{Propagate: calibrate.Float, SamplesSHA256: hash})
 			if err != nil {
 				t.Fatal(err)
 			}
-			fresh.Result.SamplesSHA256 = hash
-			quick, err := r.CalibrateStats(stats, "", calibrate.Options{})
+			quick, err := fromStats(r, stats, narrow.CalibrateOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -139,8 +141,8 @@ func TestStatsRefused(t *testing.T) {
 	}
 	m, other := testnet.Parse(t, text("1")), testnet.Parse(t, text("9"))
 	x := []float32{1, 2, 3, 4, -1, 0.5, 0.25, 2}
-	r := testnet.Resolve(t, m, `{"include_cle": false}`)
-	stats, err := calibrate.ReadStats(saveStats(t, r, batch(2, x, 4), "aa", calibrate.Options{}))
+	r := testnet.Plan(t, m, `{"include_cle": false}`)
+	stats, err := calibrate.ReadStats(saveStats(t, r, batch(2, x, 4), "aa", narrow.CalibrateOptions{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,8 +156,8 @@ func TestStatsRefused(t *testing.T) {
 		{"other samples", `{"include_cle": false}`, "bb", "other samples", m},
 		{"other network", `{}`, "", "include_cle is true here and was false there", m},
 	} {
-		c, err := testnet.Resolve(t, tt.model, tt.strategy).CalibrateStats(stats, tt.samples, calibrate.Options{})
-		var mismatch *narrow.StatsMismatchError
+		c, err := fromStats(testnet.Plan(t, tt.model, tt.strategy), stats, narrow.CalibrateOptions{SamplesSHA256: tt.samples})
+		var mismatch *narrow.MismatchError
 		switch {
 		case tt.want == "" && err != nil:
 			t.Errorf("%s: %v", tt.what, err)
@@ -166,14 +168,14 @@ func TestStatsRefused(t *testing.T) {
 		}
 	}
 	// What a rule asks for in the middle of a layer is not in statistics.
-	inner := testnet.Resolve(t, m, `{"include_cle": false, "layer_quantize_config": [{"layer_type": null, "layer_name": "act",
+	inner := testnet.Plan(t, m, `{"include_cle": false, "layer_quantize_config": [{"layer_type": null, "layer_name": "act",
 		"quantizable_data_type": ["input", "activation"], "overall_quantize_config": {"datatype": "bfloat16"}}]}`)
-	_, err = inner.CalibrateStats(stats, "", calibrate.Options{})
+	_, err = fromStats(inner, stats, narrow.CalibrateOptions{})
 	var missing *calibrate.Missing
 	if !errors.As(err, &missing) || missing.Value != "h" {
 		t.Errorf("a value inside a layer: error %v", err)
 	}
-	if _, err := r.Calibrate(context.Background(), testnet.Runner(t), batch(2, x, 4), calibrate.Options{SaveStats: &calibrate.SaveStats{W: &bytes.Buffer{}}}); err == nil {
+	if _, err := r.Calibrate(context.Background(), testnet.Runner(t), batch(2, x, 4), narrow.CalibrateOptions{SaveStats: &bytes.Buffer{}}); err == nil {
 		t.Error("progressive propagation kept statistics")
 	}
 }
@@ -184,8 +186,8 @@ func TestStatsOfInvalidSamples(t *testing.T) {
 	m := testnet.Parse(t, `net (float[N, 2] x) => (float[N, 2] y)
 <float[2] c = {1, 1}> { [root] r = Sqrt (x) [add] y = Add (r, c) }`)
 	x := []float32{1, 4, -1, 9, 16, 0.25}
-	r := testnet.Resolve(t, m, `{"target_device": "CPU"}`)
-	skip := calibrate.Options{Propagate: calibrate.Float, SkipInvalid: true}
+	r := testnet.Plan(t, m, `{"target_device": "CPU"}`)
+	skip := narrow.CalibrateOptions{Propagate: calibrate.Float, SkipInvalid: true, SamplesSHA256: "aa"}
 	stats, err := calibrate.ReadStats(saveStats(t, r, batch(3, x, 2), "aa", skip))
 	if err != nil {
 		t.Fatal(err)
@@ -194,24 +196,23 @@ func TestStatsOfInvalidSamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fresh.Result.SamplesSHA256 = "aa"
-	quick, err := r.CalibrateStats(stats, "", skip)
+	quick, err := fromStats(r, stats, skip)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if fresh.Result.Invalid != 2 || quick.Result.Invalid != 2 {
 		t.Errorf("%d and %d invalid tensors, want 2", fresh.Result.Invalid, quick.Result.Invalid)
 	}
-	if want, got := saved(t, fresh), saved(t, quick); want[narrow.QuantInfoFile] != got[narrow.QuantInfoFile] {
-		t.Error(firstDifference(got[narrow.QuantInfoFile], want[narrow.QuantInfoFile]))
+	if want, got := saved(t, fresh), saved(t, quick); want[export.QuantInfoFile] != got[export.QuantInfoFile] {
+		t.Error(firstDifference(got[export.QuantInfoFile], want[export.QuantInfoFile]))
 	}
-	_, freshErr := r.Calibrate(context.Background(), testnet.Runner(t), batch(3, x, 2), calibrate.Options{Propagate: calibrate.Float})
-	_, quickErr := r.CalibrateStats(stats, "", calibrate.Options{})
+	_, freshErr := r.Calibrate(context.Background(), testnet.Runner(t), batch(3, x, 2), narrow.CalibrateOptions{Propagate: calibrate.Float})
+	_, quickErr := fromStats(r, stats, narrow.CalibrateOptions{})
 	if freshErr == nil || quickErr == nil || freshErr.Error() != quickErr.Error() {
 		t.Errorf("errors are %v and %v", freshErr, quickErr)
 	}
-	spared := testnet.Resolve(t, m, `{"target_device": "CPU", "quantizable_data_type": ["input"]}`)
-	if _, err := spared.CalibrateStats(stats, "", calibrate.Options{}); err != nil {
+	spared := testnet.Plan(t, m, `{"target_device": "CPU", "quantizable_data_type": ["input"]}`)
+	if _, err := fromStats(spared, stats, narrow.CalibrateOptions{}); err != nil {
 		t.Errorf("a strategy that does not quantize it: %v", err)
 	}
 }

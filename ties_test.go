@@ -11,6 +11,7 @@ import (
 	"narrow"
 	"narrow/calibrate"
 	"narrow/engine"
+	"narrow/export"
 	"narrow/graph"
 	"narrow/internal/testnet"
 )
@@ -30,7 +31,7 @@ func batch(rows int, x []float32, dims ...int64) engine.Batches {
 func TestTieAudit(t *testing.T) {
 	m := testnet.Parse(t, `net (float[N, 4] x) => (float[N, 4] y)
 <float[4] c = {0.5, 0.5, 0.5, 0.5}> { [add] y = Add (x, c) }`)
-	r := testnet.Resolve(t, m, `{}`)
+	r := testnet.Plan(t, m, `{}`)
 	x := []float32{100, 0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 3}
 	want := map[string]calibrate.Ties{"x": {Elements: 8, Differing: 4}, "y": {Elements: 8, Differing: 4}}
 	for _, how := range []calibrate.Propagation{calibrate.Progressive, calibrate.Float} {
@@ -42,7 +43,7 @@ func TestTieAudit(t *testing.T) {
 			// neighbour go 100, 2, 2, 4, 0, -2, -2, 4, up go 101, 2, 3, 4, 0, -1, -2, 4.
 			want["y"] = calibrate.Ties{Elements: 8, Differing: 3}
 		}
-		c, err := r.Calibrate(context.Background(), testnet.Runner(t), batch(2, x, 4), calibrate.Options{Propagate: how})
+		c, err := r.Calibrate(context.Background(), testnet.Runner(t), batch(2, x, 4), narrow.CalibrateOptions{Propagate: how})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,28 +62,28 @@ func TestTieAudit(t *testing.T) {
 		if err := c.Save(dir); err != nil {
 			t.Fatal(err)
 		}
-		loaded, _, err := narrow.Load(dir, m, nil)
+		loaded, err := narrow.Load(dir, m, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		check("loaded", loaded)
 
-		file := filepath.Join(dir, narrow.TiesFile)
+		file := filepath.Join(dir, export.TiesFile)
 		for _, bad := range []string{"", "{", `{"format": "narrow.ties/9"}`,
 			`{"format": "narrow.ties/1", "tensors": [{"name": "z", "kind": "input", "layer": "z"}]}`,
 			`{"format": "narrow.ties/1", "tensors": [{"name": "x", "kind": "input", "layer": "x", "elements": 1, "differing": 2}]}`} {
 			if err := os.WriteFile(file, []byte(bad), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if _, _, err := narrow.Load(dir, m, nil); err == nil || !strings.Contains(err.Error(), file) {
-				t.Errorf("%q as %s: error %v", bad, narrow.TiesFile, err)
+			if _, err := narrow.Load(dir, m, nil); err == nil || !strings.Contains(err.Error(), file) {
+				t.Errorf("%q as %s: error %v", bad, export.TiesFile, err)
 			}
 		}
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)
 		}
-		if loaded, _, err = narrow.Load(dir, m, nil); err != nil || len(loaded.Result.Ties) != 0 {
-			t.Errorf("without %s: %v, %v", narrow.TiesFile, loaded, err)
+		if loaded, err = narrow.Load(dir, m, nil); err != nil || len(loaded.Result.Ties) != 0 {
+			t.Errorf("without %s: %v, %v", export.TiesFile, loaded, err)
 		}
 	}
 }

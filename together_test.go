@@ -31,16 +31,16 @@ func TestCalibrateTogether(t *testing.T) {
 		float + `"method": "percentile", "percentage": 99, "calib_statistic_method": "median", "symmetry": false}}`,
 	}
 	apart := []int{2, 5}
-	var rs []*narrow.Resolved
+	var rs []*narrow.Planned
 	for _, text := range texts {
-		rs = append(rs, testnet.Resolve(t, m, text))
+		rs = append(rs, testnet.Plan(t, m, text))
 	}
 	passes := 0
 	in := func(yield func(*engine.Batch, error) bool) {
 		passes++
 		testnet.Blobs(20, 6)(yield)
 	}
-	got, err := narrow.CalibrateTogether(ctx, testnet.Runner(t), rs, in, calibrate.Options{Propagate: calibrate.Float})
+	got, err := narrow.CalibrateTogether(ctx, testnet.Runner(t), rs, in, narrow.CalibrateOptions{Propagate: calibrate.Float})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestCalibrateTogether(t *testing.T) {
 			}
 			continue
 		}
-		alone, err := rs[i].Calibrate(ctx, testnet.Runner(t), testnet.Blobs(20, 6), calibrate.Options{Propagate: calibrate.Float, Threads: 1})
+		alone, err := rs[i].Calibrate(ctx, testnet.Runner(t), testnet.Blobs(20, 6), narrow.CalibrateOptions{Propagate: calibrate.Float, Threads: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,9 +70,9 @@ func TestCalibrateTogether(t *testing.T) {
 	}
 
 	for name, want := range map[string]error{
-		"float propagation only": together(t, rs[:1], calibrate.Options{}),
-		"no strategy":            together(t, nil, calibrate.Options{Propagate: calibrate.Float}),
-		"one model":              together(t, []*narrow.Resolved{rs[0], testnet.Resolve(t, testnet.Bundled(t), `{}`)}, calibrate.Options{Propagate: calibrate.Float}),
+		"float propagation only": together(t, rs[:1], narrow.CalibrateOptions{}),
+		"no strategy":            together(t, nil, narrow.CalibrateOptions{Propagate: calibrate.Float}),
+		"one model":              together(t, []*narrow.Planned{rs[0], testnet.Plan(t, testnet.Bundled(t), `{}`)}, narrow.CalibrateOptions{Propagate: calibrate.Float}),
 	} {
 		if want == nil || !strings.Contains(want.Error(), name) {
 			t.Errorf("%v, want an error about %q", want, name)
@@ -81,7 +81,7 @@ func TestCalibrateTogether(t *testing.T) {
 }
 
 // together returns the error of a calibration that cannot be.
-func together(t *testing.T, rs []*narrow.Resolved, opts calibrate.Options) error {
+func together(t *testing.T, rs []*narrow.Planned, opts narrow.CalibrateOptions) error {
 	t.Helper()
 	_, err := narrow.CalibrateTogether(context.Background(), testnet.Runner(t), rs, testnet.Blobs(4, 4), opts)
 	return err

@@ -13,9 +13,7 @@ import (
 	"narrow/calibrate"
 	"narrow/engine"
 	"narrow/engine/ort"
-	"narrow/export"
 	"narrow/graph"
-	"narrow/graph/onnx"
 	"narrow/internal/testnet"
 	"narrow/scheme"
 )
@@ -174,38 +172,34 @@ func TestUnusualModels(t *testing.T) {
 			for _, how := range []calibrate.Propagation{calibrate.Progressive, calibrate.Float} {
 				t.Run(fmt.Sprintf("%s/%s/%v", u.name, name, how), func(t *testing.T) {
 					m := testnet.Parse(t, u.net)
-					r := testnet.Resolve(t, m, config)
+					r := testnet.Plan(t, m, config)
 					if n := len(r.Plan.Tensors); (n == 0) != u.nothing {
 						t.Errorf("%d tensors are quantized", n)
 					}
 					batches := someBatches(m.Graph, u.shared, u.one)
 					ctx := context.Background()
-					c, err := r.Calibrate(ctx, runner, batches, calibrate.Options{Propagate: how, Threads: 2})
+					c, err := r.Calibrate(ctx, runner, batches, narrow.CalibrateOptions{Propagate: how, Threads: 2})
 					if err != nil {
 						t.Fatal(err)
 					}
-					opts := export.Options{ExactRounding: true}
-					stored, err := c.StoredBiases(opts)
-					if err != nil {
-						t.Fatal(err)
-					}
+					opts := narrow.ExportOptions{ExactRounding: true}
 					var want [][]engine.Tensor
 					res, err := c.Test(ctx, runner, batches, narrow.TestOptions{Threads: 2, Output: func(_ int, outs []engine.Tensor) error {
 						want = append(want, append([]engine.Tensor(nil), outs...))
 						return nil
-					}, Constants: stored})
+					}, AsExported: &opts})
 					if err != nil {
 						t.Fatal(err)
 					}
 					if res.Samples == 0 || name == "bfloat16" && !u.nothing && !(res.SQNR > 20) {
 						t.Errorf("%d samples, SQNR %v", res.Samples, res.SQNR)
 					}
-					x, list, err := c.Export(opts)
-					if err != nil || list.HasErrors() {
-						t.Fatal(err, list.Err())
+					x, err := c.Export(opts)
+					if err != nil {
+						t.Fatal(err)
 					}
 					file := filepath.Join(t.TempDir(), "q.onnx")
-					if err := onnx.Save(x, file); err != nil {
+					if err := x.Save(file); err != nil {
 						t.Fatal(err)
 					}
 					for _, plain := range []bool{true, false} {

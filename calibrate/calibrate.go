@@ -64,7 +64,7 @@ type Source struct {
 // Options say how to calibrate.
 type Options struct {
 	Source Source
-	// Accuracy is what the plan was made for; [scheme.Guide] unless set.
+	// Accuracy is the way to quantize that the plan was made for.
 	Accuracy scheme.Accuracy
 	// Propagate is Progressive unless set.
 	Propagate Propagation
@@ -76,16 +76,11 @@ type Options struct {
 	// SaveStats, when set, keeps statistics for other strategies; for [Float]
 	// only.
 	SaveStats *SaveStats
-	// Checkpoint, when set, keeps what a calibration knows, to go on from there.
+	// Checkpoint, when set, keeps what a calibration knows, to resume from there.
 	Checkpoint *Checkpoint
 	// Progress, when set, is called after every batch with the number of
 	// samples done.
 	Progress func(samples int)
-	// RefineSamples is over how many samples, at most, package refine chooses
-	// weights and ranges for [scheme.High]; 0 means its own number.
-	RefineSamples int
-	// RefineProgress, when set, is called while it does with how much is done, of all.
-	RefineProgress func(done, all int)
 }
 
 func (o Options) threads() int {
@@ -179,9 +174,6 @@ func Calibrate(ctx context.Context, p *plan.Plan, r engine.Runner, in engine.Bat
 func newCalibration(p *plan.Plan, opts Options) (*calibration, error) {
 	if opts.Propagate == 0 {
 		opts.Propagate = Progressive
-	}
-	if opts.Accuracy == 0 {
-		opts.Accuracy = scheme.Guide
 	}
 	c := &calibration{
 		plan: p, opts: opts, pool: kernel.NewPool(opts.threads()),

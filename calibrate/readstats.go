@@ -7,7 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"math"
+	"os"
+	"slices"
+	"strings"
 
 	"narrow/calibrate/observe"
 	"narrow/plan"
@@ -247,4 +251,45 @@ func (c *calibration) feedFrame(t *plan.Tensor, f recordsFrame, invalid *int) er
 		return fmt.Errorf("the statistics of %q are damaged: %w: save them again", t.Name, err)
 	}
 	return err
+}
+
+// OpenStats reads a file of statistics. The error names it.
+func OpenStats(file string) (*Stats, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the statistics: %w", err)
+	}
+	s, err := ReadStats(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return s, nil
+}
+
+// Match says whether statistics of i serve a calibration of what own tells. A
+// hash of samples that is "" in own agrees with all. The error is a
+// [*MismatchError].
+func (i StatsInfo) Match(own StatsInfo) error {
+	if i.ModelSHA256 != own.ModelSHA256 {
+		return &MismatchError{Of: "model", Message: fmt.Sprintf("the statistics are of another model: of %s, whose SHA-256 begins with %.12s, not of %s (%.12s): save them of this one",
+			i.ModelPath, i.ModelSHA256, own.ModelPath, own.ModelSHA256)}
+	}
+	if own.SamplesSHA256 != "" && own.SamplesSHA256 != i.SamplesSHA256 {
+		return &MismatchError{Of: "samples", Message: fmt.Sprintf("the statistics are of other samples: of %d whose hash begins with %.12s, not %.12s: give the samples that they were saved on, preprocessed alike, or save them of these",
+			i.Samples, i.SamplesSHA256, own.SamplesSHA256)}
+	}
+	if i.NetworkSHA256 == own.NetworkSHA256 {
+		return nil
+	}
+	var differ []string
+	for _, k := range slices.Sorted(maps.Keys(own.Switches)) {
+		if was, ok := i.Switches[k]; ok && was != own.Switches[k] {
+			differ = append(differ, fmt.Sprintf("%s is %v here and was %v there", strings.TrimPrefix(k, "--"), own.Switches[k], was))
+		}
+	}
+	if len(differ) == 0 {
+		return &MismatchError{Of: "network", Message: fmt.Sprintf("the statistics are of the same model, but rewritten otherwise, by narrow %s: save them again", i.Version)}
+	}
+	return &MismatchError{Of: "network", Message: fmt.Sprintf("the statistics are of another network, since the strategy rewrites the model otherwise: %s: save statistics with this strategy, or with one that has the same switches",
+		strings.Join(differ, ", "))}
 }

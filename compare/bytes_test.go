@@ -6,9 +6,7 @@ import (
 	"testing"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/cost"
-	"narrow/export"
 	"narrow/internal/testnet"
 	"narrow/scheme"
 )
@@ -29,15 +27,12 @@ func TestCostBytes(t *testing.T) {
 			"quantizable_data_type": ["weights", "bias", "activation"], "overall_quantize_config": {"datatype": "float32"}}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := entries(t, narrow.Guide, text)[0].Resolved
-			c, err := r.Calibrate(ctx, engine, testnet.Blobs(8, 8), calibrate.Options{})
+			r := entries(t, narrow.Guide, text)[0].Planned
+			c, err := r.Calibrate(ctx, engine, testnet.Blobs(8, 8), narrow.CalibrateOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			m, list, err := c.Export(export.Options{})
-			if err == nil {
-				err = list.Err()
-			}
+			x, err := c.Export(narrow.ExportOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -46,7 +41,7 @@ func TestCostBytes(t *testing.T) {
 				left[l.Name] = l.Kind == scheme.Weights || l.Kind == scheme.Bias
 			}
 			var want int64
-			for _, init := range m.Graph.Initializers {
+			for _, init := range x.Graph.Graph.Initializers {
 				for _, end := range []string{"_quantized", "_bfloat16", "_float16"} {
 					left[init.Name] = left[init.Name] || strings.HasSuffix(init.Name, end)
 				}
@@ -55,7 +50,7 @@ func TestCostBytes(t *testing.T) {
 				}
 			}
 			if got := cost.Of(r.Plan, nil).Bytes; got != want || want == 0 {
-				t.Errorf("%d bytes reckoned, %d stored", got, want)
+				t.Errorf("%d bytes estimated, %d stored", got, want)
 			}
 		})
 	}

@@ -60,27 +60,27 @@ func (c *comparer) calibrate(ctx context.Context) ([]calibrated, error) {
 func (c *comparer) run(ctx context.Context, entries []int) ([]*narrow.Calibrated, error) {
 	first := c.entries[entries[0]]
 	if c.opts.Propagate == calibrate.Progressive {
-		done, err := first.Resolved.Calibrate(ctx, c.engine, c.samples, c.calibrateOptions(first.Name))
+		done, err := first.Planned.Calibrate(ctx, c.engine, c.samples, c.calibrateOptions(first.Name))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", first.Name, err)
 		}
 		return []*narrow.Calibrated{done}, nil
 	}
-	var rs []*narrow.Resolved
+	var ps []*narrow.Planned
 	var names []string
 	for _, i := range entries {
-		rs = append(rs, c.entries[i].Resolved)
+		ps = append(ps, c.entries[i].Planned)
 		names = append(names, c.entries[i].Name)
 	}
-	done, err := narrow.CalibrateTogether(ctx, c.engine, rs, c.samples, c.calibrateOptions(strings.Join(names, ", ")))
+	done, err := narrow.CalibrateTogether(ctx, c.engine, ps, c.samples, c.calibrateOptions(strings.Join(names, ", ")))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", strings.Join(names, ", "), err)
 	}
 	return done, nil
 }
 
-func (c *comparer) calibrateOptions(strategy string) calibrate.Options {
-	return calibrate.Options{
+func (c *comparer) calibrateOptions(strategy string) narrow.CalibrateOptions {
+	return narrow.CalibrateOptions{
 		Propagate: c.opts.Propagate, Threads: c.opts.Threads, SkipInvalid: c.opts.SkipInvalid,
 		Progress:      func(n int) { c.opts.Progress(Step{Stage: Calibrating, Strategy: strategy, Done: n}) },
 		RefineSamples: c.opts.RefineSamples,

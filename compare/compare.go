@@ -26,8 +26,8 @@ const Format = "narrow.compare/1"
 // Entry is one strategy laid over the network.
 type Entry struct {
 	// Name is what the strategy is called, such as its file.
-	Name     string
-	Resolved *narrow.Resolved
+	Name    string
+	Planned *narrow.Planned
 }
 
 // Options say how to compare.
@@ -37,7 +37,7 @@ type Options struct {
 	Threads     int
 	SkipInvalid bool
 	// RefineSamples is on how many samples weights are refined, for entries that
-	// were resolved for [narrow.High]; 0 means its own number.
+	// were planned for [narrow.High]; 0 means its own number.
 	RefineSamples int
 	// Labels are the classes of the samples to test on; nil where there are none.
 	Labels []int
@@ -148,10 +148,10 @@ func Run(ctx context.Context, runner engine.Runner, entries []Entry, calib, test
 	if len(entries) == 0 {
 		return nil, errors.New("there is no strategy to compare")
 	}
-	model := entries[0].Resolved.Model
+	model := entries[0].Planned.Model
 	for _, e := range entries {
-		if e.Resolved.Model != model {
-			return nil, fmt.Errorf("%s is resolved for another model than %s: resolve all for one", e.Name, entries[0].Name)
+		if e.Planned.Model != model {
+			return nil, fmt.Errorf("%s is planned for another model than %s: plan all for one", e.Name, entries[0].Name)
 		}
 	}
 	if opts.Propagate == 0 {
@@ -161,7 +161,7 @@ func Run(ctx context.Context, runner engine.Runner, entries []Entry, calib, test
 	if c.opts.Progress == nil {
 		c.opts.Progress = func(Step) {}
 	}
-	out := &Comparison{Format: Format, Version: narrow.Version(), Accuracy: entries[0].Resolved.Accuracy.String(), Propagate: opts.Propagate.String()}
+	out := &Comparison{Format: Format, Version: narrow.Version(), Accuracy: entries[0].Planned.Accuracy.String(), Propagate: opts.Propagate.String()}
 	out.Model.Path, out.Model.SHA256 = model.Path, model.SHA256
 
 	done, err := c.calibrate(ctx)
@@ -191,7 +191,13 @@ func Run(ctx context.Context, runner engine.Runner, entries []Entry, calib, test
 	if out.Float.Bytes, err = sizeOf(model.Graph); err != nil {
 		return nil, err
 	}
-	tested, err := narrow.TestAll(ctx, runner, test, results, narrow.TestOptions{
+	networks := make([]engine.Network, len(results))
+	for i, c := range results {
+		if networks[i], err = c.Result.Network(opts.Threads, nil); err != nil {
+			return nil, fmt.Errorf("testing %s: %w", model.Path, err)
+		}
+	}
+	tested, err := evaluate.Run(ctx, runner, model.Graph, networks, test, evaluate.Options{
 		Threads: opts.Threads, Labels: opts.Labels,
 		Progress: func(n int) { c.opts.Progress(Step{Stage: Testing, Done: n}) },
 		Output: func(_ int, outs []engine.Tensor) error {
@@ -202,7 +208,7 @@ func Run(ctx context.Context, runner engine.Runner, entries []Entry, calib, test
 		},
 	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("testing %s: %w", model.Path, err)
 	}
 	for i, t := range tested {
 		row := &out.Strategies[i]
@@ -214,13 +220,16 @@ func Run(ctx context.Context, runner engine.Runner, entries []Entry, calib, test
 
 // export tells the size of the exported network.
 func (r *Row) export(c *narrow.Calibrated, opts export.Options) error {
-	m, list, err := c.Export(opts)
-	r.Findings = list
-	if err != nil || m == nil {
+	x, err := c.Export(opts)
+	if list, ok := diag.AsFindings(err); ok {
+		r.Findings = list
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	r.Opset = m.Opsets[""]
-	r.Bytes, err = sizeOf(m)
+	r.Findings, r.Opset = x.Findings, x.Graph.Opsets[""]
+	r.Bytes, err = sizeOf(x.Graph)
 	return err
 }
 

@@ -18,9 +18,7 @@ import (
 	"narrow/diag"
 	"narrow/engine"
 	"narrow/evaluate"
-	"narrow/export"
 	"narrow/graph"
-	"narrow/graph/onnx"
 	"narrow/internal/testnet"
 )
 
@@ -57,14 +55,14 @@ func entries(t *testing.T, accuracy narrow.Accuracy, texts ...string) []compare.
 
 func entry(t *testing.T, m *narrow.Model, accuracy narrow.Accuracy, name, text string) compare.Entry {
 	t.Helper()
-	return compare.Entry{Name: name, Resolved: testnet.ResolveFor(t, m, text, accuracy)}
+	return compare.Entry{Name: name, Planned: testnet.PlanFor(t, m, text, accuracy)}
 }
 
 // alone calibrates, tests and exports one strategy as run does.
 func alone(t *testing.T, e compare.Entry, how calibrate.Propagation) (*evaluate.Result, int64) {
 	t.Helper()
 	ctx, runner := context.Background(), testnet.Runner(t)
-	c, err := e.Resolved.Calibrate(ctx, runner, testnet.Blobs(24, 8), calibrate.Options{Propagate: how})
+	c, err := e.Planned.Calibrate(ctx, runner, testnet.Blobs(24, 8), narrow.CalibrateOptions{Propagate: how})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,15 +70,12 @@ func alone(t *testing.T, e compare.Entry, how calibrate.Propagation) (*evaluate.
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, list, err := c.Export(export.Options{})
-	if err == nil {
-		err = list.Err()
-	}
+	x, err := c.Export(narrow.ExportOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "model.onnx")
-	if err := onnx.Save(m, file); err != nil {
+	if err := x.Save(file); err != nil {
 		t.Fatal(err)
 	}
 	st, err := os.Stat(file)
@@ -112,7 +107,7 @@ func TestEqualsEachAlone(t *testing.T) {
 			if got.Calibrated != 24 || got.Tested != 40 || got.Classes != 10 {
 				t.Errorf("%d samples calibrated, %d tested, %d classes", got.Calibrated, got.Tested, got.Classes)
 			}
-			if st, err := os.Stat(es[0].Resolved.Model.Path); err != nil || got.Float.Bytes != st.Size() {
+			if st, err := os.Stat(es[0].Planned.Model.Path); err != nil || got.Float.Bytes != st.Size() {
 				t.Errorf("the float network has %d bytes, %v", got.Float.Bytes, err)
 			}
 			for i, row := range got.Strategies {

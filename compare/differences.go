@@ -52,7 +52,7 @@ func Differences(entries []Entry) []*Difference {
 	out := make([]*Difference, len(entries))
 	for i, e := range entries {
 		if i > 0 {
-			out[i] = difference(entries[0].Resolved.Plan, e.Resolved.Plan)
+			out[i] = difference(entries[0].Planned.Plan, e.Planned.Plan)
 		}
 	}
 	return out

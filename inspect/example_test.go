@@ -6,16 +6,14 @@ import (
 	"log"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/engine/ort"
 	"narrow/inspect"
-	"narrow/strategy"
 )
 
 // Where does a network lose its accuracy, and which layer is to blame?
 func Example() {
 	ctx := context.Background()
-	model, err := narrow.Open("../models/fashion_dscnn.onnx")
+	model, err := narrow.Open(context.Background(), "../models/fashion_dscnn.onnx")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -23,12 +21,12 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	resolved, _, err := model.Resolve(strategy.Default())
+	planned, err := model.Plan(nil, narrow.PlanOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}
 	images := random(model, 32, 16, 1) // your own: Batches of a samples.Set
-	done, err := resolved.Calibrate(ctx, engine, images, calibrate.Options{})
+	done, err := planned.Calibrate(ctx, engine, images, narrow.CalibrateOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}

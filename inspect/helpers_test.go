@@ -52,7 +52,7 @@ func calibrated(t testing.TB, m *narrow.Model, config string, scale float32) *na
 
 func propagated(t testing.TB, m *narrow.Model, config string, scale float32, how calibrate.Propagation) *narrow.Calibrated {
 	t.Helper()
-	c, err := testnet.Resolve(t, m, config).Calibrate(context.Background(), testnet.Runner(t), random(m, 24, 8, scale), calibrate.Options{Propagate: how})
+	c, err := testnet.Plan(t, m, config).Calibrate(context.Background(), testnet.Runner(t), random(m, 24, 8, scale), narrow.CalibrateOptions{Propagate: how})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -90,7 +90,7 @@ type test struct {
 }
 
 func newMeasurement(c *narrow.Calibrated, pool *kernel.Pool) (*measurement, error) {
-	partner, exact, err := c.FloatPartner()
+	partner, exact, err := c.FloatReference()
 	if err != nil {
 		return nil, err
 	}

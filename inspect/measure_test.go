@@ -93,7 +93,7 @@ func TestAgainstRuns(t *testing.T) {
 			c := calibrated(t, m, config, 1)
 			in := random(m, 8, 8, 1)
 			got := measure(t, c, in, inspect.Options{})
-			float, exact, err := c.FloatPartner()
+			float, exact, err := c.FloatReference()
 			if err != nil || !exact || got.Partner != inspect.Exact {
 				t.Fatal(err, exact)
 			}

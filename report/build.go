@@ -11,6 +11,7 @@ import (
 	"narrow"
 	"narrow/diag"
 	"narrow/evaluate"
+	"narrow/export"
 	"narrow/inspect"
 	"narrow/plan"
 	"narrow/scheme"
@@ -43,16 +44,16 @@ type Input struct {
 func New(in Input) (*Document, error) {
 	c := in.Calibrated
 	own := c.Plan // with the reasons to show
-	restored := in.Strategy == nil && c.Loaded()
+	restored := in.Strategy == nil && c.Result.Reasons != nil
 	if s := in.Strategy; s != nil && s != own.Strategy {
 		if s.SHA256() != own.Strategy.SHA256() {
 			return nil, fmt.Errorf("report: the strategy %s is not the one that %s was calibrated by", s.File, c.Model.Path)
 		}
-		r, _, err := c.Model.ResolveFor(s, c.Accuracy)
+		p, err := c.Model.Plan(s, narrow.PlanOptions{Accuracy: c.Accuracy})
 		if err != nil {
 			return nil, fmt.Errorf("report: %w", err)
 		}
-		own = r.Plan
+		own = p.Plan
 	}
 	if len(own.Tensors) != len(c.Plan.Tensors) || len(own.Layers) != len(c.Plan.Layers) {
 		return nil, fmt.Errorf("report: the strategy %s plans %d tensors, the calibration has %d", in.Strategy.File, len(own.Tensors), len(c.Plan.Tensors))
@@ -265,7 +266,7 @@ func (b *builder) strategy(restored bool) *Strategy {
 	d := &Strategy{File: s.File, Source: string(s.Source), SHA256: s.SHA256(), Target: s.Target.String(), Rules: b.rules()}
 	if restored {
 		// Its file is a part of quant_info.json, indented as there.
-		d.Restored, d.File, d.Source = true, narrow.QuantInfoFile, strings.ReplaceAll(d.Source, "\n  ", "\n")
+		d.Restored, d.File, d.Source = true, export.QuantInfoFile, strings.ReplaceAll(d.Source, "\n  ", "\n")
 	}
 	return d
 }

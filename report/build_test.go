@@ -10,10 +10,10 @@ import (
 	"testing"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/diag"
 	"narrow/engine/ort"
 	"narrow/evaluate"
+	"narrow/export"
 	"narrow/inspect"
 	"narrow/internal/testnet"
 	"narrow/scheme"
@@ -38,11 +38,11 @@ var made = sync.OnceValue(func() (m struct {
 	if m.err = list.Err(); m.err != nil {
 		return m
 	}
-	model, err := narrow.Open("../models/fashion_dscnn.onnx")
+	model, err := narrow.Open(context.Background(), "../models/fashion_dscnn.onnx")
 	if m.err = err; err != nil {
 		return m
 	}
-	resolved, _, err := model.Resolve(m.strategy)
+	planned, err := model.Plan(m.strategy, narrow.PlanOptions{Accuracy: narrow.Guide})
 	if m.err = err; err != nil {
 		return m
 	}
@@ -51,10 +51,9 @@ var made = sync.OnceValue(func() (m struct {
 		return m
 	}
 	ctx, images := context.Background(), testnet.Noise(16, 8, 1)
-	if m.done, m.err = resolved.Calibrate(ctx, run, images, calibrate.Options{}); m.err != nil {
+	if m.done, m.err = planned.Calibrate(ctx, run, images, narrow.CalibrateOptions{SamplesSHA256: "5a"}); m.err != nil {
 		return m
 	}
-	m.done.Result.SamplesSHA256 = "5a"
 	if m.test, m.err = m.done.Test(ctx, run, images, narrow.TestOptions{}); m.err != nil {
 		return m
 	}
@@ -252,12 +251,12 @@ func TestNewOfFolder(t *testing.T) {
 	if err := m.done.Save(dir); err != nil {
 		t.Fatal(err)
 	}
-	loaded, _, err := narrow.Load(dir, m.done.Model, nil)
+	loaded, err := narrow.Load(dir, m.done.Model, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	d := mustDocument(t, func(in *Input) { in.Calibrated = loaded })
-	if !d.Strategy.Restored || d.Strategy.File != narrow.QuantInfoFile || !strings.HasPrefix(d.Strategy.Source, "{\n  \"") {
+	if !d.Strategy.Restored || d.Strategy.File != export.QuantInfoFile || !strings.HasPrefix(d.Strategy.Source, "{\n  \"") {
 		t.Errorf("restored %v, file %q, source %.40q", d.Strategy.Restored, d.Strategy.File, d.Strategy.Source)
 	}
 	lines := strings.Split(d.Strategy.Source, "\n")

@@ -46,7 +46,7 @@ const rankSamples = 64
 type Network struct {
 	model  *narrow.Model
 	runner engine.Runner
-	opts   calibrate.Options
+	opts   narrow.CalibrateOptions
 	layers []Layer
 	// nameless are the layers that no rule finds.
 	nameless []string
@@ -63,7 +63,7 @@ type Network struct {
 // kept in memory up to 1 GiB, beyond which they are read again for each trial.
 //
 // The error tells of samples or a network that top-1 cannot be told of.
-func NewNetwork(ctx context.Context, m *narrow.Model, run engine.Runner, in Samples, space Space, opts calibrate.Options) (*Network, error) {
+func NewNetwork(ctx context.Context, m *narrow.Model, run engine.Runner, in Samples, space Space, opts narrow.CalibrateOptions) (*Network, error) {
 	if len(in.Labels) == 0 {
 		return nil, errors.New("the test samples have no labels: top-1 cannot be told without")
 	}
@@ -131,16 +131,14 @@ func layersOf(m *narrow.Model, space Space) (named []Layer, nameless []string, e
 	if err != nil {
 		return nil, nil, err
 	}
-	r, list, err := m.Resolve(st)
-	if err == nil {
-		err = list.Err()
-	}
+	guide := narrow.PlanOptions{Accuracy: narrow.Guide}
+	p, err := m.Plan(st, guide)
 	if err != nil {
 		return nil, nil, fmt.Errorf("planning %s: %w", m.Path, err)
 	}
 	var layers []Layer
 	at := map[*plan.Layer]int{}
-	for _, t := range r.Plan.Tensors {
+	for _, t := range p.Plan.Tensors {
 		i, ok := at[t.Layer]
 		if !ok {
 			i = len(layers)
@@ -158,7 +156,8 @@ func layersOf(m *narrow.Model, space Space) (named []Layer, nameless []string, e
 	if st, err = space.Strategy(bare, space.candidate(layers, space.half())); err != nil {
 		return nil, nil, err
 	}
-	if _, list, err = m.Resolve(st); err != nil {
+	_, list, err := m.Draft(st, guide)
+	if err != nil {
 		return nil, nil, fmt.Errorf("planning %s: %w", m.Path, err)
 	}
 	bad := map[int]bool{}
@@ -205,33 +204,30 @@ func (n *Network) Top1() float64 { return n.top1 }
 // Layers returns the layers that a rule can name.
 func (n *Network) Layers() []Layer { return n.layers }
 
-// resolve plans a strategy.
-func (n *Network) resolve(s *strategy.Strategy) (*narrow.Resolved, error) {
-	r, list, err := n.model.Resolve(s)
-	if err == nil {
-		err = list.Err()
-	}
+// plan lays a strategy over the network.
+func (n *Network) plan(s *strategy.Strategy) (*narrow.Planned, error) {
+	p, err := n.model.Plan(s, narrow.PlanOptions{Accuracy: narrow.Guide})
 	if err != nil {
 		return nil, fmt.Errorf("planning %s: %w", n.model.Path, err)
 	}
-	return r, nil
+	return p, nil
 }
 
 // Cost returns what the network costs next to float32: [cost.Cost.Relative].
 func (n *Network) Cost(s *strategy.Strategy) (float64, error) {
-	r, err := n.resolve(s)
+	p, err := n.plan(s)
 	if err != nil {
 		return 0, err
 	}
-	return cost.Of(r.Plan, nil).Relative(), nil
+	return cost.Of(p.Plan, nil).Relative(), nil
 }
 
 func (n *Network) calibrate(ctx context.Context, s *strategy.Strategy) (*narrow.Calibrated, error) {
-	r, err := n.resolve(s)
+	p, err := n.plan(s)
 	if err != nil {
 		return nil, err
 	}
-	return r.Calibrate(ctx, n.runner, n.calibration, n.opts)
+	return p.Calibrate(ctx, n.runner, n.calibration, n.opts)
 }
 
 // errStop ends a trial that is given up.

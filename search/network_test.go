@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/engine"
 	"narrow/graph"
 	"narrow/internal/testnet"
@@ -26,7 +25,7 @@ func TestNetwork(t *testing.T) {
 	for i := range labels {
 		labels[i] = i % 10
 	}
-	net, err := search.NewNetwork(ctx, m, testnet.Runner(t), search.Samples{Calibration: testnet.Noise(24, 8, 1), Test: testnet.Noise(samples, 8, 2), Labels: labels, Seed: 3}, search.SpaceFor(scheme.CPU), calibrate.Options{})
+	net, err := search.NewNetwork(ctx, m, testnet.Runner(t), search.Samples{Calibration: testnet.Noise(24, 8, 1), Test: testnet.Noise(samples, 8, 2), Labels: labels, Seed: 3}, search.SpaceFor(scheme.CPU), narrow.CalibrateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,11 +40,11 @@ func TestNetwork(t *testing.T) {
 
 	int8 := testnet.Strategy(t, `{"target_device": "CPU", "include_cle": false, "include_bias_corr": false, "overall_quantize_config":
 		{"method": "maxmin", "round_mode": "half_even", "scale_type": "float", "calib_statistic_method": "max"}}`)
-	resolved, _, err := m.Resolve(int8)
+	planned, err := m.Plan(int8, narrow.PlanOptions{Accuracy: narrow.Guide})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := resolved.Calibrate(ctx, testnet.Runner(t), testnet.Noise(24, 8, 1), calibrate.Options{})
+	c, err := planned.Calibrate(ctx, testnet.Runner(t), testnet.Noise(24, 8, 1), narrow.CalibrateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +125,7 @@ func TestNameless(t *testing.T) {
 		  [middle] i = MatMul (h, w)
 		  [other] y = MatMul (i, w)
 		}`)
-	net, err := search.NewNetwork(context.Background(), m, testnet.Runner(t), in, search.SpaceFor(scheme.DPU), calibrate.Options{})
+	net, err := search.NewNetwork(context.Background(), m, testnet.Runner(t), in, search.SpaceFor(scheme.DPU), narrow.CalibrateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,13 +140,13 @@ func TestNameless(t *testing.T) {
 	if err != nil || out.Best == nil {
 		t.Errorf("%+v, %v", out, err)
 	}
-	_, err = search.NewNetwork(context.Background(), m, testnet.Runner(t), search.Samples{Calibration: inputs, Test: inputs}, search.SpaceFor(scheme.DPU), calibrate.Options{})
+	_, err = search.NewNetwork(context.Background(), m, testnet.Runner(t), search.Samples{Calibration: inputs, Test: inputs}, search.SpaceFor(scheme.DPU), narrow.CalibrateOptions{})
 	if err == nil || !strings.Contains(err.Error(), "no labels") {
 		t.Errorf("samples without labels: %v", err)
 	}
 	m = testnet.Parse(t, `net (float[N, 2] x) => (float y) { h = Relu (x)
 		  y = ReduceSum <keepdims = 0> (h) }`)
-	_, err = search.NewNetwork(context.Background(), m, testnet.Runner(t), in, search.SpaceFor(scheme.DPU), calibrate.Options{})
+	_, err = search.NewNetwork(context.Background(), m, testnet.Runner(t), in, search.SpaceFor(scheme.DPU), narrow.CalibrateOptions{})
 	if err == nil || !strings.Contains(err.Error(), "no top-1 to search by") {
 		t.Errorf("a network without classes: %v", err)
 	}
@@ -166,7 +165,7 @@ func TestOverflow(t *testing.T) {
 	}
 	in := search.Samples{Calibration: inputs, Test: inputs, Labels: []int{1, 0}}
 	space := search.SpaceFor(scheme.GPU)
-	net, err := search.NewNetwork(context.Background(), m, testnet.Runner(t), in, space, calibrate.Options{})
+	net, err := search.NewNetwork(context.Background(), m, testnet.Runner(t), in, space, narrow.CalibrateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"narrow"
 	"narrow/calibrate"
 	"narrow/engine"
+	"narrow/export"
 	"narrow/graph"
 	"narrow/samples"
 	"narrow/strategy"
@@ -117,7 +118,7 @@ func calibrateOn(ctx context.Context, c *call) (any, []Array, error) {
 	if err := c.parse(&p); err != nil {
 		return nil, nil, err
 	}
-	r, err := get[*resolved](c.s, p.Plan, "plan")
+	r, err := get[*planned](c.s, p.Plan, "plan")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -128,7 +129,7 @@ func calibrateOn(ctx context.Context, c *call) (any, []Array, error) {
 	if sp.Len() == 0 {
 		return nil, nil, usagef("there are no samples to calibrate on: add some batches first")
 	}
-	opts := calibrate.Options{
+	opts := narrow.CalibrateOptions{
 		Threads: c.s.cfg.Threads, SkipInvalid: p.SkipInvalid, Progress: c.progress("calib", sp.Len()),
 		RefineProgress: func(done, all int) { c.progress("refine", all)(done) },
 	}
@@ -141,7 +142,7 @@ func calibrateOn(ctx context.Context, c *call) (any, []Array, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if opts.Source.SamplesSHA256, err = sp.Hash(ctx); err != nil {
+	if opts.SamplesSHA256, err = sp.Hash(ctx); err != nil {
 		return nil, nil, err
 	}
 	done, err := r.Calibrate(ctx, run, sp.batches(ctx), opts)
@@ -175,7 +176,7 @@ func save(_ context.Context, c *call) (any, []Array, error) {
 	if p.Dir == "" {
 		return nil, nil, usagef("save needs the name of a folder")
 	}
-	files, err := cal.Files()
+	files, err := export.Files(cal.Result)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -211,11 +212,11 @@ func load(_ context.Context, c *call) (any, []Array, error) {
 		}
 		st = s
 	}
-	cal, list, err := narrow.Load(p.Dir, m.Model, st)
+	cal, err := narrow.Load(p.Dir, m.Model, st)
 	if err != nil {
 		return nil, nil, err
 	}
-	return c.s.calibrated(cal, c.s.found(list, nil)), nil, nil
+	return c.s.calibrated(cal, c.s.found(cal.Findings, nil)), nil, nil
 }
 
 // session is a network that stays loaded.

@@ -7,10 +7,10 @@ import (
 	"path/filepath"
 	"slices"
 
+	"narrow"
 	"narrow/diag"
 	"narrow/export"
 	"narrow/graph"
-	"narrow/graph/onnx"
 	"narrow/internal/atomicfile"
 )
 
@@ -53,20 +53,17 @@ func exportTo(_ context.Context, c *call) (any, []Array, error) {
 		if err != nil {
 			return nil, nil, usagef("%v", err)
 		}
-		m, found, err := cal.Export(export.Options{For: form, ExactRounding: p.ExactRounding, KeepBias: p.KeepBias, Opset: p.Opset})
+		x, err := cal.Export(narrow.ExportOptions{For: form, ExactRounding: p.ExactRounding, KeepBias: p.KeepBias, Opset: p.Opset})
 		if err != nil {
 			return nil, nil, err
 		}
-		if found.HasErrors() {
-			return nil, nil, c.s.strategyError(found, nil)
-		}
-		list, opset = found, m.Opsets[""]
-		fixBatch(m, p.Batch)
-		if err := onnx.Save(m, p.File); err != nil {
+		list, opset = x.Findings, x.Graph.Opsets[""]
+		fixBatch(x.Graph, p.Batch)
+		if err := x.Save(p.File); err != nil {
 			return nil, nil, err
 		}
 	case "vai":
-		data, err := cal.ExportVAI()
+		data, err := export.VAI(cal.Result)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -13,6 +13,7 @@ import (
 	"narrow/graph"
 	"narrow/graph/names"
 	"narrow/graph/onnx"
+	"narrow/scheme"
 	"narrow/strategy"
 )
 
@@ -88,7 +89,7 @@ func open(ctx context.Context, c *call) (any, []Array, error) {
 		}
 		p.Path = p.Save
 	}
-	m, err := narrow.Open(p.Path)
+	m, err := narrow.Open(ctx, p.Path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -211,9 +212,9 @@ func pythonList(list []string) string {
 	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
-// resolved is a model with a strategy laid over it.
-type resolved struct {
-	*narrow.Resolved
+// planned is a model with a strategy laid over it.
+type planned struct {
+	*narrow.Planned
 }
 
 // resolve lays a strategy over a model. Every mistake of the strategy comes at
@@ -232,7 +233,7 @@ func resolve(_ context.Context, c *call) (any, []Array, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	how, err := narrow.ParseAccuracy(p.Accuracy)
+	how, err := scheme.ParseAccuracy(p.Accuracy)
 	if err != nil {
 		return nil, nil, usagef("accuracy: %v", err)
 	}
@@ -243,13 +244,12 @@ func resolve(_ context.Context, c *call) (any, []Array, error) {
 	if list.HasErrors() {
 		return nil, nil, c.s.strategyError(list, st.Source)
 	}
-	r, more, err := m.ResolveFor(st, how)
-	list = append(list, more...)
+	plan, err := m.Plan(st, narrow.PlanOptions{Accuracy: how})
+	if list, ok := diag.AsFindings(err); ok {
+		return nil, nil, c.s.strategyError(list, st.Source)
+	}
 	if err != nil {
 		return nil, nil, err
-	}
-	if list.HasErrors() {
-		return nil, nil, c.s.strategyError(list, st.Source)
 	}
 	return struct {
 		Handle int `json:"handle"`
@@ -257,7 +257,7 @@ func resolve(_ context.Context, c *call) (any, []Array, error) {
 		Accuracy string `json:"accuracy"`
 		Tensors  int    `json:"tensors"`
 		SHA256   string `json:"strategy_sha256"`
-	}{c.s.put(&resolved{r}), c.s.found(list, st.Source), how.String(), len(r.Plan.Tensors), st.SHA256()}, nil, nil
+	}{c.s.put(&planned{plan}), c.s.found(plan.Findings, st.Source), how.String(), len(plan.Plan.Tensors), st.SHA256()}, nil, nil
 }
 
 // strategyError is the error of findings, worded as the command prints them.

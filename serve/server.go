@@ -379,8 +379,8 @@ func (s *Server) describe(ctx context.Context, err error) *Error {
 	if ctx.Err() != nil || errors.Is(err, context.Canceled) {
 		return &Error{Kind: KindCanceled, Message: "canceled"}
 	}
-	var other *narrow.StrategyMismatchError
-	if errors.As(err, &other) {
+	var other *narrow.MismatchError
+	if errors.As(err, &other) && other.Of == "strategy" {
 		return &Error{Kind: KindUsage, Message: err.Error()}
 	}
 	return &Error{Kind: KindFailure, Message: err.Error()}

@@ -17,10 +17,11 @@ import (
 	"unsafe"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/engine"
+	"narrow/export"
 	"narrow/graph"
 	"narrow/internal/testnet"
+	"narrow/scheme"
 )
 
 // client is a second client of the protocol, besides the Python one.
@@ -196,12 +197,12 @@ func TestSameAsLibrary(t *testing.T) {
 				c.must("save", map[string]any{"calibration": k, "dir": dir})
 
 				own := testnet.Bundled(t)
-				how, err := narrow.ParseAccuracy(accuracy)
+				how, err := scheme.ParseAccuracy(accuracy)
 				if err != nil {
 					t.Fatal(err)
 				}
-				r := testnet.ResolveFor(t, own, "{}", how)
-				info, err := os.ReadFile(filepath.Join(dir, narrow.QuantInfoFile))
+				r := testnet.PlanFor(t, own, "{}", how)
+				info, err := os.ReadFile(filepath.Join(dir, export.QuantInfoFile))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -214,11 +215,11 @@ func TestSameAsLibrary(t *testing.T) {
 				if err := json.Unmarshal(info, &q); err != nil || q.Samples.Count != 24 || len(q.Samples.SHA256) != 64 {
 					t.Fatalf("samples %+v, %v", q, err)
 				}
-				want, err := r.Calibrate(t.Context(), run, batches(parts), calibrate.Options{Source: calibrate.Source{SamplesSHA256: q.Samples.SHA256}})
+				want, err := r.Calibrate(t.Context(), run, batches(parts), narrow.CalibrateOptions{SamplesSHA256: q.Samples.SHA256})
 				if err != nil {
 					t.Fatal(err)
 				}
-				files, err := want.Files()
+				files, err := export.Files(want.Result)
 				if err != nil {
 					t.Fatal(err)
 				}

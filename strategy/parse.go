@@ -3,6 +3,7 @@ package strategy
 import (
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,6 +37,7 @@ func Parse(file string, src []byte) (*Strategy, diag.List) {
 	}
 	p.numberRules()
 	p.list.Sort()
+	s.Findings = p.list
 	return s, p.list
 }
 
@@ -54,6 +56,20 @@ func (p *parser) numberRules() {
 			}
 		}
 	}
+}
+
+// Load reads a strategy file. Its mistakes are the error, all of them at once
+// with the warnings as a [*diag.FindingsError].
+func Load(file string) (*Strategy, error) {
+	src, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the strategy: %w", err)
+	}
+	s, list := Parse(file, src)
+	if err := list.Err(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // parser turns a JSON tree into a Strategy.

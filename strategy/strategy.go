@@ -16,6 +16,8 @@ type Strategy struct {
 	File string
 	// Source is the file's content, nil where there is no file.
 	Source []byte
+	// Findings are all that [Parse] found in the file, mistakes among them.
+	Findings diag.List
 
 	Target scheme.Target
 	// ConvertReLU6 and ConvertSiLU ask for rewrites before calibration.

@@ -6,6 +6,7 @@ import (
 	"narrow"
 	"narrow/calibrate"
 	"narrow/refine"
+	"narrow/scheme"
 )
 
 // accuracyFlags ask for more accuracy than the guide's way gives.
@@ -24,7 +25,7 @@ func (f *accuracyFlags) add(c *cobra.Command) {
 // and the user did not say otherwise.
 func (f *accuracyFlags) check(c *cobra.Command, propagate *string) error {
 	var err error
-	if f.chosen, err = narrow.ParseAccuracy(f.level); err != nil {
+	if f.chosen, err = scheme.ParseAccuracy(f.level); err != nil {
 		return usagef("--accuracy: %w", err)
 	}
 	if f.samples < 1 {

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -10,7 +13,7 @@ import (
 	"narrow"
 	"narrow/calibrate"
 	"narrow/diag"
-	"narrow/engine"
+	"narrow/export"
 	"narrow/samples"
 	"narrow/strategy"
 )
@@ -70,7 +73,7 @@ their own.`,
 			if err != nil {
 				return err
 			}
-			files, err := done.Files()
+			files, err := export.Files(done.Result)
 			if err != nil {
 				return err
 			}
@@ -91,14 +94,14 @@ their own.`,
 
 // calibJob is a calibration ready to run.
 type calibJob struct {
-	a        *app
-	f        *calibFlags
-	how      calibrate.Propagation
-	model    *narrow.Model
-	resolved *narrow.Resolved
-	set      *samples.Set
-	engine   *watchedEngine
-	seconds  float64
+	a       *app
+	f       *calibFlags
+	how     calibrate.Propagation
+	model   *narrow.Model
+	planned *narrow.Planned
+	set     *samples.Set
+	engine  *watchedEngine
+	seconds float64
 }
 
 // prepare checks everything that can be checked before the long work: flags,
@@ -142,7 +145,7 @@ func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
 	if job.model, err = a.openModel(c.Context(), &f.inputFlags); err != nil {
 		return nil, err
 	}
-	if job.resolved, err = a.resolve(job.model, s, f.accuracy.chosen); err != nil {
+	if job.planned, err = a.plan(job.model, s, f.accuracy.chosen); err != nil {
 		return nil, err
 	}
 	if f.data != "" {
@@ -163,15 +166,21 @@ func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
 	return job, a.hold(c.Context(), f.out)
 }
 
-// resolve plans the quantization of m and prints the findings.
-func (a *app) resolve(m *narrow.Model, s *strategy.Strategy, acc narrow.Accuracy) (*narrow.Resolved, error) {
-	r, list, err := m.ResolveFor(s, acc)
-	if err != nil {
+// plan plans the quantization of m and prints the findings, but for those of
+// the strategy alone, which have been printed.
+func (a *app) plan(m *narrow.Model, s *strategy.Strategy, acc narrow.Accuracy) (*narrow.Planned, error) {
+	p, err := m.Plan(s, narrow.PlanOptions{Accuracy: acc})
+	list, ok := diag.AsFindings(err)
+	switch {
+	case err == nil:
+		list = p.Findings
+	case !ok:
 		return nil, err
 	}
+	list = slices.Clone(list[len(s.Findings):])
 	list.Sort()
 	a.printFindings(a.stderr, list, s.Source)
-	return r, a.verdict(list)
+	return p, a.verdict(list)
 }
 
 // calibrate runs the samples through the network.
@@ -192,7 +201,10 @@ func (j *calibJob) calibrate(ctx context.Context) (*narrow.Calibrated, error) {
 	bar, set := j.a.bar("calib", j.set.Len())
 	defer func() { bar.Done() }()
 	start := time.Now()
-	opts := calibrate.Options{Propagate: j.how, Threads: j.f.cores(), SkipInvalid: j.f.skipInvalid, Progress: set, Source: calibrate.Source{SamplesSHA256: hash}, RefineSamples: j.f.accuracy.samples}
+	opts := narrow.CalibrateOptions{
+		Propagate: j.how, Threads: j.f.cores(), SkipInvalid: j.f.skipInvalid, Progress: set, SamplesSHA256: hash,
+		RefineSamples: j.f.accuracy.samples, Checkpoint: j.checkpoint(ctx),
+	}
 	var refining func(int) // the second bar begins when the first is done
 	opts.RefineProgress = func(n, all int) {
 		if refining == nil {
@@ -201,18 +213,17 @@ func (j *calibJob) calibrate(ctx context.Context) (*narrow.Calibrated, error) {
 		}
 		refining(n * 1000 / all)
 	}
-	var left engine.Batches
-	var err error
-	if opts.Checkpoint, left, err = j.checkpoint(ctx, hash, opts); err != nil {
-		return nil, err
-	}
 	var c *narrow.Calibrated
-	err = j.savingStats(ctx, hash, func(save *calibrate.SaveStats) error {
+	err := j.savingStats(ctx, func(save io.Writer) error {
 		opts.SaveStats = save
 		var err error
-		c, err = j.resolved.Calibrate(ctx, j.engine, left, opts)
+		c, err = j.planned.Calibrate(ctx, j.engine, j.set.Batches(ctx, j.f.batch), opts)
 		return err
 	})
+	var mismatch *narrow.MismatchError
+	if errors.As(err, &mismatch) {
+		return nil, &exitError{code: exitUsage, err: err}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -234,7 +245,7 @@ type calibSummary struct {
 func (j *calibJob) summary(c *narrow.Calibrated) calibSummary {
 	return calibSummary{
 		Samples: c.Result.Samples, Batches: c.Result.Batches, Tensors: len(c.Plan.Tensors), Invalid: c.Result.Invalid,
-		Propagate: c.Result.Propagate.String(), Seconds: j.seconds, QuantInfo: filepath.Join(j.f.out, narrow.QuantInfoFile),
+		Propagate: c.Result.Propagate.String(), Seconds: j.seconds, QuantInfo: filepath.Join(j.f.out, export.QuantInfoFile),
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/diag"
 	"narrow/engine"
 	"narrow/internal/atomicfile"
@@ -68,37 +67,18 @@ func (f *checkpointFlags) remove() {
 	}
 }
 
-// checkpoint reads the file, if there is one, and returns what keeps it and the
-// batches that are left. Without --checkpoint that is nil and all of them.
-func (j *calibJob) checkpoint(ctx context.Context, samplesSHA256 string, opts calibrate.Options) (*calibrate.Checkpoint, engine.Batches, error) {
+// checkpoint returns what keeps the calibration, nil without --checkpoint.
+func (j *calibJob) checkpoint(ctx context.Context) *narrow.Checkpoint {
 	f := &j.f.checkpoint
 	if f.file == "" {
-		return nil, j.set.Batches(ctx, j.f.batch), nil
+		return nil
 	}
-	size := j.set.BatchSize(j.f.batch)
-	c, err := j.resolved.Checkpoint(samplesSHA256, size, opts)
-	if err != nil {
-		return nil, nil, err
+	return &narrow.Checkpoint{
+		File: f.file, Every: f.every, BatchSize: j.set.BatchSize(j.f.batch), Engine: "ONNX Runtime " + j.engine.Version(),
+		From: func(sample int) engine.Batches { return j.set.BatchesFrom(ctx, j.f.batch, sample) },
+		Resumed: func(samples int) {
+			fmt.Fprintln(j.a.stderr, j.a.lang.Sprint(diag.Textf("going on after %d of %s, from %s", samples, count(j.set.Len(), "sample"), f.file)))
+		},
+		Write: func(write func() error) error { return j.a.commit(ctx, write) },
 	}
-	c.Engine = "ONNX Runtime " + j.engine.Version()
-	err = c.Read(f.file)
-	var mismatch *narrow.CheckpointMismatchError
-	if errors.As(err, &mismatch) {
-		return nil, nil, &exitError{code: exitUsage, err: err}
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	keep := &calibrate.Checkpoint{State: c.State, Every: f.every, Save: func(samples int, state []byte) error {
-		c.Samples, c.State = samples, state
-		return j.a.commit(ctx, func() error { return c.Write(f.file) })
-	}}
-	start := 0
-	if c.State != nil {
-		fmt.Fprintln(j.a.stderr, j.a.lang.Sprint(diag.Textf("going on after %d of %s, from %s", c.Samples, count(j.set.Len(), "sample"), f.file)))
-		if j.resolved.Accuracy != narrow.High { // which goes through all samples again
-			start = c.Samples / (8 * size) * (8 * size) // see calibrate.Checkpoint
-		}
-	}
-	return keep, j.set.BatchesFrom(ctx, j.f.batch, start), nil
 }

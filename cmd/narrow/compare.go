@@ -95,7 +95,7 @@ func (a *app) compare(c *cobra.Command, f *compareFlags, files []string) error {
 	if err != nil {
 		return err
 	}
-	model := entries[0].Resolved.Model
+	model := entries[0].Planned.Model
 	set, err := a.openSamples(&f.inputFlags, model)
 	if err != nil {
 		return err
@@ -161,9 +161,9 @@ func (a *app) entries(ctx context.Context, f *compareFlags, files []string) ([]c
 		if err == nil {
 			a.printFindings(a.stderr, list, s.Source)
 			if err = a.verdict(list); err == nil && model != nil {
-				var r *narrow.Resolved
-				r, err = a.resolve(model, s, f.accuracy.chosen)
-				entries = append(entries, compare.Entry{Name: name, Resolved: r})
+				var p *narrow.Planned
+				p, err = a.plan(model, s, f.accuracy.chosen)
+				entries = append(entries, compare.Entry{Name: name, Planned: p})
 			}
 		}
 		var told *exitError

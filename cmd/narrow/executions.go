@@ -44,7 +44,7 @@ func (a *app) executions(ctx context.Context, in *inputFlags, form export.Form, 
 		return nil, err
 	}
 	defer dir.Remove()
-	exported, err := narrow.Open(m.File)
+	exported, err := narrow.Open(ctx, m.File)
 	if err != nil {
 		return nil, err
 	}

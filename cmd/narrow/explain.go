@@ -98,11 +98,11 @@ default, that it comes from. Values that were overridden stand in brackets.
 Tensors that are left alone say why. With --format xmodel it lists the
 operators that each layer becomes in an .xmodel, or why it cannot be written.`,
 		Args: noArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(c *cobra.Command, _ []string) error {
 			if format != "" && format != formatXModel {
 				return usagef("--format is %q: it must be xmodel", format)
 			}
-			m, err := openModel(model)
+			m, err := openModel(c.Context(), model)
 			if err != nil {
 				return err
 			}
@@ -114,7 +114,7 @@ operators that each layer becomes in an .xmodel, or why it cannot be written.`,
 				a.printFindings(a.stderr, list, s.Source)
 				return a.verdict(list)
 			}
-			resolved, more, err := m.Resolve(s)
+			p, more, err := m.Draft(s, narrow.PlanOptions{Accuracy: narrow.Guide})
 			if err != nil {
 				return err
 			}
@@ -122,9 +122,9 @@ operators that each layer becomes in an .xmodel, or why it cannot be written.`,
 			list.Sort()
 			a.printFindings(a.stderr, list, s.Source)
 			if format == formatXModel {
-				return a.explainXModel(resolved, layer, list, asJSON)
+				return a.explainXModel(m, p, layer, list, asJSON)
 			}
-			r, err := newExplainReport(resolved, layer)
+			r, err := newExplainReport(m.Path, p, layer)
 			if err != nil {
 				return err
 			}
@@ -150,9 +150,8 @@ operators that each layer becomes in an .xmodel, or why it cannot be written.`,
 
 // newExplainReport lists the tensors of a plan in the network's order; layer
 // narrows it to one layer, "" does not.
-func newExplainReport(r *narrow.Resolved, layer string) (explainReport, error) {
-	p := r.Plan
-	rep := explainReport{Model: r.Model.Path, Tensors: []explained{}}
+func newExplainReport(model string, p *plan.Plan, layer string) (explainReport, error) {
+	rep := explainReport{Model: model, Tensors: []explained{}}
 	if p.Strategy.File != "" {
 		rep.Strategy = &p.Strategy.File
 	}

@@ -9,6 +9,7 @@ import (
 	"narrow/diag"
 	"narrow/export/xmodel"
 	"narrow/graph"
+	"narrow/plan"
 )
 
 // xmodelExplained is the JSON document of explain --format xmodel.
@@ -23,16 +24,16 @@ type xmodelExplained struct {
 
 // explainXModel prints what each layer becomes in an .xmodel. The exit code is
 // that of the export.
-func (a *app) explainXModel(r *narrow.Resolved, layer string, list diag.List, asJSON bool) error {
-	layers, refused := xmodel.Explain(r.Plan)
-	only, err := layersNamed(r.Plan, layer)
+func (a *app) explainXModel(m *narrow.Model, p *plan.Plan, layer string, list diag.List, asJSON bool) error {
+	layers, refused := xmodel.Explain(p)
+	only, err := layersNamed(p, layer)
 	if err != nil {
 		return err
 	}
 	if only != nil {
 		layers = slices.DeleteFunc(layers, func(l xmodel.Layer) bool {
-			for p := range only {
-				if slices.ContainsFunc(p.Nodes, func(n *graph.Node) bool { return n.Label() == l.Name }) {
+			for named := range only {
+				if slices.ContainsFunc(named.Nodes, func(n *graph.Node) bool { return n.Label() == l.Name }) {
 					return false
 				}
 			}
@@ -40,7 +41,7 @@ func (a *app) explainXModel(r *narrow.Resolved, layer string, list diag.List, as
 		})
 	}
 	if asJSON {
-		doc := xmodelExplained{Model: r.Model.Path, Layers: append([]xmodel.Layer{}, layers...), Findings: append(append(diag.List{}, list...), refused...)}
+		doc := xmodelExplained{Model: m.Path, Layers: append([]xmodel.Layer{}, layers...), Findings: append(append(diag.List{}, list...), refused...)}
 		if err := a.printJSON(doc); err != nil {
 			return err
 		}

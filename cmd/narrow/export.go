@@ -184,8 +184,12 @@ func (a *app) export(ctx context.Context, in *inputFlags, c *narrow.Calibrated, 
 	if err != nil {
 		return exportSummary{}, err
 	}
-	m, list, err := c.Export(export.Options{For: form, Strict: a.strict, ExactRounding: f.exactRounding, KeepBias: f.keepBias, Opset: f.opset})
-	if err != nil {
+	x, err := c.Export(narrow.ExportOptions{For: form, Strict: a.strict, ExactRounding: f.exactRounding, KeepBias: f.keepBias, Opset: f.opset})
+	list, ok := diag.AsFindings(err)
+	switch {
+	case err == nil:
+		list = x.Findings
+	case !ok:
 		return exportSummary{}, err
 	}
 	a.printFindings(a.stderr, list, nil)
@@ -196,7 +200,7 @@ func (a *app) export(ctx context.Context, in *inputFlags, c *narrow.Calibrated, 
 		return exportSummary{}, err
 	}
 	name := form.FileName(c.Model.Path)
-	if err := a.write(ctx, results{files: files, model: m, modelFile: name}); err != nil {
+	if err := a.write(ctx, results{files: files, model: x.Graph, modelFile: name}); err != nil {
 		return exportSummary{}, err
 	}
 	file := filepath.Join(dir, name)
@@ -204,7 +208,7 @@ func (a *app) export(ctx context.Context, in *inputFlags, c *narrow.Calibrated, 
 	if err != nil {
 		return exportSummary{}, fmt.Errorf("after writing %s: %w", file, err)
 	}
-	sum := exportSummary{File: file, Bytes: size, Opset: m.Opsets[""]}
+	sum := exportSummary{File: file, Bytes: size, Opset: x.Graph.Opsets[""]}
 	sum.Execution, err = a.executions(ctx, in, form, sum)
 	return sum, err
 }
@@ -231,12 +235,12 @@ func sizeWithData(file string) (int64, error) {
 
 // exportVAI writes vai_q_pytorch's own quant_info.json into dir.
 func (a *app) exportVAI(ctx context.Context, c *narrow.Calibrated, dir string) (exportSummary, error) {
-	data, err := c.ExportVAI()
+	data, err := export.VAI(c.Result)
 	if err != nil {
-		return exportSummary{}, err
+		return exportSummary{}, fmt.Errorf("exporting %s: %w", c.Model.Path, err)
 	}
-	err = a.commit(ctx, func() error { return atomicfile.Write(dir, atomicfile.Bytes(narrow.QuantInfoFile, data)) })
-	return exportSummary{File: filepath.Join(dir, narrow.QuantInfoFile), Bytes: int64(len(data))}, err
+	err = a.commit(ctx, func() error { return atomicfile.Write(dir, atomicfile.Bytes(export.QuantInfoFile, data)) })
+	return exportSummary{File: filepath.Join(dir, export.QuantInfoFile), Bytes: int64(len(data))}, err
 }
 
 func (a *app) printExport(s exportSummary) error {

@@ -204,7 +204,7 @@ func (a *app) openSamples(f *inputFlags, m *narrow.Model) (*samples.Set, error) 
 
 // openModel reads the model, and computes the constants that its nodes make.
 func (a *app) openModel(ctx context.Context, f *inputFlags) (*narrow.Model, error) {
-	m, err := narrow.Open(f.model)
+	m, err := narrow.Open(ctx, f.model)
 	if err != nil {
 		return nil, err
 	}

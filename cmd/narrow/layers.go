@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -63,8 +64,8 @@ module path and, where the exporter wrote class names down, the name in
 vai_q_pytorch's listings) and the types that layer_type takes (torch class and
 ONNX operator).`,
 		Args: noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			m, err := openModel(model)
+		RunE: func(c *cobra.Command, _ []string) error {
+			m, err := openModel(c.Context(), model)
 			if err != nil {
 				return err
 			}
@@ -87,11 +88,11 @@ func modelFlag(c *cobra.Command, model *string) {
 }
 
 // openModel reads the model of a command that needs one.
-func openModel(path string) (*narrow.Model, error) {
+func openModel(ctx context.Context, path string) (*narrow.Model, error) {
 	if path == "" {
 		return nil, usagef("--model is missing: name the ONNX model")
 	}
-	return narrow.Open(path)
+	return narrow.Open(ctx, path)
 }
 
 func newLayersReport(m *narrow.Model) layersReport {

@@ -28,13 +28,13 @@ layer or too many.`,
 			}
 			return nil
 		},
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(c *cobra.Command, _ []string) error {
 			s, list, err := a.readConfig(file)
 			if err != nil {
 				return err
 			}
 			if model != "" {
-				more, err := lintModel(model, s, list)
+				more, err := lintModel(c.Context(), model, s, list)
 				if err != nil {
 					return err
 				}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"slices"
 
 	"narrow"
@@ -9,12 +10,12 @@ import (
 )
 
 // lintModel returns what a strategy's rules do wrong in a model.
-func lintModel(path string, s *strategy.Strategy, known diag.List) (diag.List, error) {
-	m, err := narrow.Open(path)
+func lintModel(ctx context.Context, path string, s *strategy.Strategy, known diag.List) (diag.List, error) {
+	m, err := narrow.Open(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	r, list, err := m.Resolve(s)
+	p, list, err := m.Draft(s, narrow.PlanOptions{Accuracy: narrow.Guide})
 	if err != nil {
 		return nil, err
 	}
@@ -24,5 +25,5 @@ func lintModel(path string, s *strategy.Strategy, known diag.List) (diag.List, e
 			return k.Severity == diag.Error && k.Range == f.Range && !f.Range.IsZero()
 		})
 	})
-	return append(list, r.Plan.Overlaps(slices.Concat(known, list))...), nil
+	return append(list, p.Overlaps(slices.Concat(known, list))...), nil
 }

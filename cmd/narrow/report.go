@@ -156,7 +156,7 @@ func (a *app) report(c *cobra.Command, f *inputFlags, m *measureFlags, config st
 // calibratedModel returns the path of the model that a calibration is of.
 func calibratedModel(dir string) (string, error) {
 	atomicfile.Finish(dir)
-	file := filepath.Join(dir, narrow.QuantInfoFile)
+	file := filepath.Join(dir, export.QuantInfoFile)
 	data, err := readFile(file)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w: run narrow calib first, or name its folder with -o", file, err)

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"narrow"
+	"narrow/export"
 	"narrow/graph"
 	"narrow/graph/onnx"
 	"narrow/internal/atomicfile"
@@ -63,7 +63,7 @@ func (a *app) write(ctx context.Context, r results) error {
 		}
 		return nil
 	}
-	_, calibrated := r.files[narrow.QuantInfoFile]
+	_, calibrated := r.files[export.QuantInfoFile]
 	drop := func(name string) bool {
 		// A page shows one calibration: that of a former one goes with it.
 		return r.model != nil && onnx.IsDataOf(name, r.modelFile) || calibrated && name == reportFile

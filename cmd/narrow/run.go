@@ -8,6 +8,7 @@ import (
 
 	"narrow/diag"
 	"narrow/evaluate"
+	"narrow/export"
 )
 
 // runSummary is the JSON document of run.
@@ -63,7 +64,7 @@ With --subset-len it calibrates on that many samples and tests on all; with
 			// Nothing is written before the end, and then all of it at once: what
 			// the folder holds belongs together, whatever happens meanwhile.
 			files := func() (map[string][]byte, error) {
-				files, err := done.Files()
+				files, err := export.Files(done.Result)
 				if err != nil || page == nil {
 					return files, err
 				}

@@ -17,7 +17,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/internal/atomicfile"
 	"narrow/samples"
 	"narrow/scheme"
@@ -169,7 +168,7 @@ func (a *app) search(c *cobra.Command, f *searchFlags) error {
 	network, err := search.NewNetwork(ctx, j.model, engine, search.Samples{
 		Calibration: j.calibration.Batches(ctx, f.batch), Test: j.test.Batches(ctx, f.batch),
 		Labels: labels, SearchSamples: f.searchSamples, Seed: f.seed,
-	}, space, calibrate.Options{Propagate: how, Threads: f.cores()})
+	}, space, narrow.CalibrateOptions{Propagate: how, Threads: f.cores()})
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/inspect"
 	"narrow/samples"
 )
@@ -101,7 +100,7 @@ func (a *app) calibrationOf(c *cobra.Command, f *sensitivityFlags) (*narrow.Cali
 	if err != nil {
 		return nil, nil, err
 	}
-	r, err := a.resolve(m, s, narrow.Guide)
+	p, err := a.plan(m, s, narrow.Guide)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -115,7 +114,7 @@ func (a *app) calibrationOf(c *cobra.Command, f *sensitivityFlags) (*narrow.Cali
 	}
 	bar, progress := a.bar("calib", set.Len())
 	defer bar.Done()
-	cal, err := r.Calibrate(c.Context(), engine, set.Batches(c.Context(), f.batch), calibrate.Options{Threads: f.cores(), Progress: progress})
+	cal, err := p.Calibrate(c.Context(), engine, set.Batches(c.Context(), f.batch), narrow.CalibrateOptions{Threads: f.cores(), Progress: progress})
 	return cal, set, err
 }
 

@@ -71,11 +71,13 @@ func (f *statsFlags) saveError(err error) error {
 
 // fromStats calibrates from the statistics that were named.
 func (j *calibJob) fromStats(samplesSHA256 string) (*narrow.Calibrated, error) {
-	s, err := narrow.ReadStats(j.f.stats.from)
+	s, err := calibrate.OpenStats(j.f.stats.from)
 	if err != nil {
 		return nil, err
 	}
-	c, err := j.resolved.CalibrateStats(s, samplesSHA256, calibrate.Options{Threads: j.f.cores(), SkipInvalid: j.f.skipInvalid})
+	c, err := j.planned.Calibrate(context.Background(), nil, nil, narrow.CalibrateOptions{
+		FromStats: s, SamplesSHA256: samplesSHA256, Threads: j.f.cores(), SkipInvalid: j.f.skipInvalid,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", j.f.stats.from, err)
 	}
@@ -85,13 +87,9 @@ func (j *calibJob) fromStats(samplesSHA256 string) (*narrow.Calibrated, error) {
 // savingStats calls run with what keeps statistics, and writes them when it is
 // done. Until then they are in a file that has no name, so that nothing stays
 // of a run that ends early.
-func (j *calibJob) savingStats(ctx context.Context, samplesSHA256 string, run func(*calibrate.SaveStats) error) error {
+func (j *calibJob) savingStats(ctx context.Context, run func(io.Writer) error) error {
 	if j.f.stats.save == "" {
 		return run(nil)
-	}
-	info, err := j.resolved.StatsInfo(samplesSHA256)
-	if err != nil {
-		return err
 	}
 	spool, err := os.CreateTemp("", "narrow-stats-")
 	if err != nil {
@@ -100,7 +98,7 @@ func (j *calibJob) savingStats(ctx context.Context, samplesSHA256 string, run fu
 	defer os.Remove(spool.Name()) // where an open file cannot go
 	defer spool.Close()
 	os.Remove(spool.Name())
-	if err := run(&calibrate.SaveStats{W: spool, Info: info}); err != nil {
+	if err := run(spool); err != nil {
 		return err
 	}
 	if _, err := spool.Seek(0, io.SeekStart); err != nil {

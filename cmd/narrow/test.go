@@ -81,7 +81,7 @@ network.`,
 			}
 			how := tested{asExported: f.asExported}
 			if f.exported {
-				if how.model, err = a.openExported(cal, f.out, form); err != nil {
+				if how.model, err = a.openExported(c.Context(), cal, f.out, form); err != nil {
 					return err
 				}
 			}
@@ -124,15 +124,19 @@ func (a *app) loadCalibration(ctx context.Context, f *inputFlags, config string)
 		return nil, nil, err
 	}
 	atomicfile.Finish(f.out)
-	c, list, err := narrow.Load(f.out, m, s)
-	var mismatch *narrow.StrategyMismatchError
-	if errors.As(err, &mismatch) {
-		return nil, nil, &exitError{code: exitUsage, err: err}
-	}
-	if err != nil {
+	c, err := narrow.Load(f.out, m, s)
+	var mismatch *narrow.MismatchError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil, fmt.Errorf("there is no %s: run narrow calib first, or name its folder with -o", filepath.Join(f.out, export.QuantInfoFile))
+	case errors.As(err, &mismatch) && mismatch.Of == "strategy":
+		return nil, nil, &exitError{code: exitUsage, err: fmt.Errorf("%w: leave --config-file out, or calibrate again", err)}
+	case errors.As(err, &mismatch):
+		return nil, nil, fmt.Errorf("%w: calibrate this one, or name its folder with -o", err)
+	case err != nil:
 		return nil, nil, err
 	}
-	a.printFindings(a.stderr, list, nil)
+	a.printFindings(a.stderr, c.Findings, nil)
 	return m, c, nil
 }
 
@@ -146,8 +150,8 @@ type tested struct {
 
 // openExported reads the exported model in the folder dir, and says what runs it
 // where that is not the runtime that it is for.
-func (a *app) openExported(c *narrow.Calibrated, dir string, form export.Form) (*narrow.Model, error) {
-	m, err := c.OpenExported(filepath.Join(dir, form.FileName(c.Model.Path)))
+func (a *app) openExported(ctx context.Context, c *narrow.Calibrated, dir string, form export.Form) (*narrow.Model, error) {
+	m, err := narrow.Open(ctx, filepath.Join(dir, form.FileName(c.Model.Path)))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: run narrow export --for %v first", err, form)
 	}
@@ -163,14 +167,12 @@ func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set
 	if err != nil {
 		return nil, err
 	}
-	opts := narrow.TestOptions{Threads: f.cores()}
+	opts := narrow.TestOptions{Threads: f.cores(), Exported: how.model}
 	if labels, ok := set.Labels(); ok {
 		opts.Labels = labels
 	}
 	if how.asExported {
-		if opts.Constants, err = c.StoredBiases(export.Options{}); err != nil {
-			return nil, err
-		}
+		opts.AsExported = &narrow.ExportOptions{}
 	}
 	bar, progress := a.bar("test", set.Len())
 	defer bar.Done()
@@ -191,11 +193,7 @@ func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set
 		}
 		in := watchInputs(set.Batches(ctx, f.batch), inputs)
 		var err error
-		if how.model != nil {
-			res, err = c.TestExported(ctx, runner, how.model, in, opts)
-		} else {
-			res, err = c.Test(ctx, runner, in, opts)
-		}
+		res, err = c.Test(ctx, runner, in, opts)
 		return err
 	}
 	if saveOutput == "" {

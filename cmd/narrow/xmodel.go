@@ -13,6 +13,7 @@ import (
 	"narrow"
 	"narrow/diag"
 	"narrow/engine"
+	"narrow/export"
 	"narrow/export/xmodel"
 	"narrow/internal/atomicfile"
 )
@@ -55,16 +56,20 @@ func isName(s string) bool {
 // exportXModel writes <Model>_int.xmodel into the output folder, which is held,
 // and the deploy-check dump beside it.
 func (a *app) exportXModel(ctx context.Context, in *inputFlags, c *narrow.Calibrated, f *exportFlags, more func() (map[string][]byte, error)) (exportSummary, error) {
-	file, list, err := c.ExportXModel(f.className)
-	if _, ok := diag.AsFindings(err); ok {
+	name := f.className
+	if name == "" {
+		name = export.ModelName(c.Model.Graph, c.Model.Path)
+	}
+	file, err := xmodel.New(c.Result, xmodel.Options{Name: name})
+	if list, ok := diag.AsFindings(err); ok {
 		a.printFindings(a.stderr, list, nil)
 		return exportSummary{}, &exitError{code: xmodelCode(list)}
 	}
 	if err != nil {
-		return exportSummary{}, err
+		return exportSummary{}, fmt.Errorf("exporting %s: %w", c.Model.Path, err)
 	}
-	a.printFindings(a.stderr, list, nil)
-	if err := a.verdict(list); err != nil {
+	a.printFindings(a.stderr, file.Findings, nil)
+	if err := a.verdict(file.Findings); err != nil {
 		return exportSummary{}, err
 	}
 	var run engine.Runner
@@ -78,7 +83,7 @@ func (a *app) exportXModel(ctx context.Context, in *inputFlags, c *narrow.Calibr
 	if err != nil {
 		return exportSummary{}, err
 	}
-	name := file.Graph.Name + "_int.xmodel"
+	name = file.Graph.Name + "_int.xmodel"
 	sum := exportSummary{File: filepath.Join(a.folder.Dir(), name), Bytes: file.Graph.Size()}
 	write := func(w io.Writer) error {
 		_, err := file.WriteTo(w)

@@ -18,13 +18,12 @@ import (
 	"path/filepath"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/engine"
 	"narrow/engine/ort"
 	"narrow/evaluate"
 	"narrow/export"
-	"narrow/graph/onnx"
 	"narrow/samples"
+	"narrow/strategy"
 )
 
 // options are the script's flags.
@@ -59,7 +58,7 @@ func main() {
 }
 
 func run(ctx context.Context, o options) error {
-	m, err := narrow.Open(filepath.Join(o.modelDir, "resnet18.onnx"))
+	m, err := narrow.Open(ctx, filepath.Join(o.modelDir, "resnet18.onnx"))
 	if err != nil {
 		return err
 	}
@@ -85,7 +84,7 @@ func run(ctx context.Context, o options) error {
 	case "calib":
 		return calib(ctx, o, m, runner, set, batches)
 	case "test":
-		c, _, err := narrow.Load(o.resultDir, m, nil)
+		c, err := narrow.Load(o.resultDir, m, nil)
 		if err != nil {
 			return err
 		}
@@ -96,20 +95,24 @@ func run(ctx context.Context, o options) error {
 		if err := show("quantized", res.Quantized); err != nil || !o.deploy {
 			return err
 		}
-		q, list, err := c.Export(export.Options{})
+		q, err := c.Export(narrow.ExportOptions{})
 		if err != nil {
 			return err
 		}
-		if err := list.Err(); err != nil {
-			return err
+		for _, f := range q.Findings {
+			fmt.Println(f)
 		}
-		return onnx.Save(q, filepath.Join(o.resultDir, "resnet18.qdq.onnx"))
+		return q.Save(filepath.Join(o.resultDir, "resnet18.qdq.onnx"))
 	}
 	return fmt.Errorf("--quant_mode is %q: it must be float, calib or test", o.mode)
 }
 
 func calib(ctx context.Context, o options, m *narrow.Model, runner engine.Runner, set *samples.Set, batches engine.Batches) error {
-	r, _, err := m.ResolveFile(o.config, narrow.Guide)
+	s, err := strategy.Load(o.config)
+	if err != nil {
+		return err
+	}
+	p, err := m.Plan(s, narrow.PlanOptions{Accuracy: narrow.Guide})
 	if err != nil {
 		return err
 	}
@@ -117,14 +120,14 @@ func calib(ctx context.Context, o options, m *narrow.Model, runner engine.Runner
 	if err != nil {
 		return err
 	}
-	c, err := r.Calibrate(ctx, runner, batches, calibrate.Options{Source: calibrate.Source{SamplesSHA256: hash}})
+	c, err := p.Calibrate(ctx, runner, batches, narrow.CalibrateOptions{SamplesSHA256: hash})
 	if err != nil {
 		return err
 	}
 	if err := c.Save(o.resultDir); err != nil {
 		return err
 	}
-	fmt.Printf("calibrated on %d images, wrote %s\n", c.Result.Samples, filepath.Join(o.resultDir, narrow.QuantInfoFile))
+	fmt.Printf("calibrated on %d images, wrote %s\n", c.Result.Samples, filepath.Join(o.resultDir, export.QuantInfoFile))
 	return nil
 }
 

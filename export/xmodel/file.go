@@ -19,6 +19,8 @@ type Options struct {
 
 // File is a network as an .xmodel holds it.
 type File struct {
+	// Findings are warnings and notes of what the file holds otherwise.
+	Findings diag.List
 	// Graph is what is written.
 	Graph *Graph
 	// Inputs and Outputs tell which operator each input and output of the ONNX
@@ -48,24 +50,26 @@ type dumped struct {
 	f       *fix
 }
 
-// New turns a calibrated network into the operators of an .xmodel. Findings say
-// what the file cannot hold; where they hold errors, there is no file. The
-// error is for calibrations that are not whole.
-func New(c *calibrate.Calibrated, o Options) (*File, diag.List, error) {
+// New turns a calibrated network into the operators of an .xmodel. What the file
+// cannot hold is the error, all of it, as a [*diag.FindingsError]; other errors
+// are for calibrations that are not whole.
+func New(c *calibrate.Calibrated, o Options) (*File, error) {
 	constants, err := c.QuantizedConstants((*kernel.Pool)(nil))
 	if err != nil {
-		return nil, nil, fmt.Errorf("writing an .xmodel: %w", err)
+		return nil, fmt.Errorf("writing an .xmodel: %w", err)
 	}
 	for _, t := range c.Plan.Tensors {
 		if _, ok := c.Encodings[t]; !ok {
-			return nil, nil, fmt.Errorf("writing an .xmodel: layer %s: %v %s has no encoding", t.Layer.Name, t.Kind, t.Name)
+			return nil, fmt.Errorf("writing an .xmodel: layer %s: %v %s has no encoding", t.Layer.Name, t.Kind, t.Name)
 		}
 	}
 	b := lower(source{plan: c.Plan, name: o.Name, encodings: c.Encodings, constants: constants})
-	if b.list.HasErrors() {
-		return nil, b.list, nil
+	if err := b.list.Err(); err != nil {
+		return nil, err
 	}
-	return b.file(), b.list, nil
+	f := b.file()
+	f.Findings = b.list
+	return f, nil
 }
 
 // file brings what was lowered into the file's order.

@@ -13,10 +13,12 @@ import (
 	"narrow/calibrate"
 	"narrow/diag"
 	"narrow/engine"
+	qdq "narrow/export"
 	"narrow/export/xmodel"
 	"narrow/internal/testnet"
 	"narrow/internal/xirtest"
 	"narrow/samples"
+	"narrow/strategy"
 )
 
 const parity = "../../internal/parity/testdata"
@@ -46,16 +48,23 @@ func strategyFile(name string) string {
 }
 
 // calibrated calibrates a recorded network as the reference did: 16 samples in batches of 4.
-func calibrated(t testing.TB, r engine.Runner, net, strategy string) (c *narrow.Calibrated, input map[string]engine.Tensor) {
+func calibrated(t testing.TB, r engine.Runner, net, name string) (c *narrow.Calibrated, input map[string]engine.Tensor) {
 	t.Helper()
 	model, calib, in := files(net)
 	m := testnet.Open(t, model)
-	res, _, err := m.ResolveFile(strategyFile(strategy), narrow.Guide)
+	var s *strategy.Strategy
+	if file := strategyFile(name); file != "" {
+		var err error
+		if s, err = strategy.Load(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	planned, err := m.Plan(s, narrow.PlanOptions{Accuracy: narrow.Guide})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx := context.Background()
-	c, err = res.Calibrate(ctx, r, open(t, m, calib).Batches(ctx, 4), calibrate.Options{})
+	c, err = planned.Calibrate(ctx, r, open(t, m, calib).Batches(ctx, 4), narrow.CalibrateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,12 +101,20 @@ func first(t testing.TB, set *samples.Set) map[string]engine.Tensor {
 	return nil
 }
 
+// export turns a calibration into a file.
+func export(c *narrow.Calibrated, name string) (*xmodel.File, error) {
+	if name == "" {
+		name = qdq.ModelName(c.Model.Graph, c.Model.Path)
+	}
+	return xmodel.New(c.Result, xmodel.Options{Name: name})
+}
+
 // written turns a calibration into a file and reads that again.
 func written(t testing.TB, c *narrow.Calibrated, name string) (*xmodel.File, *xmodel.Graph) {
 	t.Helper()
-	f, list, err := c.ExportXModel(name)
+	f, err := export(c, name)
 	if err != nil {
-		t.Fatal(err, list)
+		t.Fatal(err)
 	}
 	var buf bytes.Buffer
 	n, err := f.WriteTo(&buf)

@@ -37,11 +37,11 @@ func TestNetworks(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".onnx"), func(t *testing.T) {
 			m := testnet.Open(t, path)
 			for _, a := range []narrow.Accuracy{narrow.Guide, narrow.High} {
-				res, _, err := m.ResolveFile("", a)
+				planned, err := m.Plan(nil, narrow.PlanOptions{Accuracy: a})
 				if err != nil {
 					t.Fatal(err)
 				}
-				c, err := res.Calibrate(context.Background(), r, noise(m.Graph, 8), calibrate.Options{})
+				c, err := planned.Calibrate(context.Background(), r, noise(m.Graph, 8), narrow.CalibrateOptions{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -72,11 +72,11 @@ func TestBundled(t *testing.T) {
 	r := testnet.Runner(t)
 	for _, a := range []narrow.Accuracy{narrow.Guide, narrow.High} {
 		m := testnet.Bundled(t)
-		res, _, err := m.ResolveFile("", a)
+		planned, err := m.Plan(nil, narrow.PlanOptions{Accuracy: a})
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := res.Calibrate(context.Background(), r, noise(m.Graph, 16), calibrate.Options{})
+		c, err := planned.Calibrate(context.Background(), r, noise(m.Graph, 16), narrow.CalibrateOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

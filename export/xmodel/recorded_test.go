@@ -126,7 +126,7 @@ func TestSameBytes(t *testing.T) {
 	var files [2]bytes.Buffer
 	for i := range files {
 		c, _ := calibrated(t, r, "decoder", "none")
-		f, _, err := c.ExportXModel("")
+		f, err := export(c, "")
 		if err != nil {
 			t.Fatal(err)
 		}

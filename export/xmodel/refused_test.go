@@ -8,6 +8,7 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
+	"narrow/diag"
 	"narrow/export/xmodel"
 	"narrow/internal/testnet"
 )
@@ -60,14 +61,15 @@ g (float[N, 3, 8, 8] x) => (float[N, 4, A, B] y) <float[4, 3, 3, 3] w = {0.5, ..
 			if strategy == "" {
 				strategy = "{}"
 			}
-			res := testnet.Resolve(t, m, strategy)
+			res := testnet.Plan(t, m, strategy)
 			batches := noise(m.Graph, 4)
-			cal, err := res.Calibrate(context.Background(), r, batches, calibrate.Options{})
+			cal, err := res.Calibrate(context.Background(), r, batches, narrow.CalibrateOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			f, list, err := cal.ExportXModel("")
-			if err == nil || f != nil {
+			f, err := export(cal, "")
+			list, ok := diag.AsFindings(err)
+			if !ok || f != nil {
 				t.Fatal("it is written")
 			}
 			got := refusals(list)

@@ -58,7 +58,7 @@ var house = map[string]struct {
 	"plan": {3, []string{"diag", "scheme", "strategy", "graph", "graph/op", "graph/infer", "graph/names"}},
 
 	"rewrite":       {4, []string{"diag", "graph", "graph/op", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme"}},
-	"calibrate":     {4, []string{"diag", "graph", "graph/op", "graph/infer", "engine", "plan", "calibrate/observe", "internal/kernel", "scheme"}},
+	"calibrate":     {4, []string{"internal/atomicfile", "diag", "graph", "graph/op", "graph/infer", "engine", "plan", "calibrate/observe", "internal/kernel", "scheme"}},
 	"evaluate":      {4, []string{"graph", "engine", "calibrate/observe", "internal/kernel"}},
 	"cost":          {4, []string{"graph", "graph/op", "graph/infer", "plan", "scheme"}},
 	"export":        {5, []string{"calibrate", "diag", "graph", "graph/onnx", "graph/op", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme", "strategy"}},
@@ -79,7 +79,7 @@ var house = map[string]struct {
 		".", "scheme", "graph", "graph/infer", "engine", "plan", "calibrate", "evaluate", "calibrate/observe", "internal/kernel",
 	}},
 	"search": {8, []string{".", "diag", "scheme", "strategy", "engine", "plan", "calibrate", "evaluate", "cost", "inspect"}},
-	"report": {8, []string{".", "diag", "scheme", "strategy", "graph", "plan", "calibrate", "evaluate", "inspect", "internal/messages"}},
+	"report": {8, []string{"export", ".", "diag", "scheme", "strategy", "graph", "plan", "calibrate", "evaluate", "inspect", "internal/messages"}},
 	"serve": {8, []string{
 		".", "diag", "scheme", "strategy", "graph", "graph/onnx", "graph/names", "engine", "plan", "calibrate", "samples", "export", "internal/kernel", "internal/atomicfile",
 	}},

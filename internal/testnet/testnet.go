@@ -5,6 +5,7 @@
 package testnet
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -42,7 +43,7 @@ func Runner(t testing.TB) *ort.Runner {
 // Open opens a model's file.
 func Open(t testing.TB, path string) *narrow.Model {
 	t.Helper()
-	m, err := narrow.Open(path)
+	m, err := narrow.Open(context.Background(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,18 +91,19 @@ func Strategy(t testing.TB, text string) *strategy.Strategy {
 	return s
 }
 
-// Resolve lays the text of a strategy file over m.
-func Resolve(t testing.TB, m *narrow.Model, text string) *narrow.Resolved {
+// Plan lays the text of a strategy file over m.
+func Plan(t testing.TB, m *narrow.Model, text string) *narrow.Planned {
 	t.Helper()
-	return ResolveFor(t, m, text, narrow.Guide)
+	return PlanFor(t, m, text, narrow.Guide)
 }
 
-// ResolveFor is Resolve for an accuracy.
-func ResolveFor(t testing.TB, m *narrow.Model, text string, a narrow.Accuracy) *narrow.Resolved {
+// PlanFor is Plan for an accuracy.
+func PlanFor(t testing.TB, m *narrow.Model, text string, a narrow.Accuracy) *narrow.Planned {
 	t.Helper()
-	r, _, err := m.ResolveText("strategy.json", []byte(text), a)
+	s, _ := strategy.Parse("strategy.json", []byte(text))
+	p, err := m.Plan(s, narrow.PlanOptions{Accuracy: a})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r
+	return p
 }

@@ -22,11 +22,11 @@ import (
 	"time"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/engine"
 	"narrow/engine/ort"
 	"narrow/internal/ortlib"
 	"narrow/samples"
+	"narrow/strategy"
 )
 
 const (
@@ -86,7 +86,7 @@ func run(ctx context.Context, models, data, lib string, only, rows []string) err
 
 // table prints the rows of one network.
 func (n network) table(ctx context.Context, runner engine.Runner, models, data string, rows []string) error {
-	model, err := narrow.Open(filepath.Join(models, n.model))
+	model, err := narrow.Open(ctx, filepath.Join(models, n.model))
 	if err != nil {
 		return err
 	}
@@ -138,11 +138,12 @@ func (s row) calibrate(ctx context.Context, runner engine.Runner, model *narrow.
 	if err != nil {
 		return nil, err
 	}
-	resolved, _, err := model.ResolveText("tools/accuracy/"+file, src, s.accuracy)
+	parsed, _ := strategy.Parse("tools/accuracy/"+file, src)
+	planned, err := model.Plan(parsed, narrow.PlanOptions{Accuracy: s.accuracy})
 	if err != nil {
 		return nil, err
 	}
-	return resolved.Calibrate(ctx, runner, set.Batches(ctx, calibBatch), calibrate.Options{})
+	return planned.Calibrate(ctx, runner, set.Batches(ctx, calibBatch), narrow.CalibrateOptions{})
 }
 
 func percent(x float64) string { return fmt.Sprintf("%.1f %%", 100*x) }

@@ -161,7 +161,7 @@ func (b *bench) child(ctx context.Context, path, name string) error {
 
 // open reads a model and opens its batch size.
 func open(path string) (*narrow.Model, error) {
-	m, err := narrow.Open(path)
+	m, err := narrow.Open(context.Background(), path)
 	if err != nil {
 		return nil, err
 	}

@@ -7,11 +7,11 @@ import (
 	"time"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/engine"
 	"narrow/engine/ort"
 	"narrow/graph"
 	"narrow/plan"
+	"narrow/strategy"
 )
 
 const batchSize = 8
@@ -108,9 +108,9 @@ func (b *bench) rows(m *narrow.Model) ([]row, error) {
 	return rows, nil
 }
 
-func resolve(m *narrow.Model, text string) (*narrow.Resolved, error) {
-	res, _, err := m.ResolveText("bench.json", []byte(text), narrow.Guide)
-	return res, err
+func resolve(m *narrow.Model, text string) (*narrow.Planned, error) {
+	s, _ := strategy.Parse("bench.json", []byte(text))
+	return m.Plan(s, narrow.PlanOptions{Accuracy: narrow.Guide})
 }
 
 // session runs a network whose taps, if any, do nothing. It stays loaded: the
@@ -135,10 +135,10 @@ func (b *bench) session(m *graph.Model, anyOrder func(int) bool) (func(context.C
 	}, nil
 }
 
-func (b *bench) calib(res *narrow.Resolved) func(context.Context, engine.Batches) (cost, error) {
+func (b *bench) calib(res *narrow.Planned) func(context.Context, engine.Batches) (cost, error) {
 	return func(ctx context.Context, in engine.Batches) (cost, error) {
 		var w watch
-		_, err := res.Calibrate(ctx, b.engine, in, calibrate.Options{Threads: b.threads, Progress: w.batch})
+		_, err := res.Calibrate(ctx, b.engine, in, narrow.CalibrateOptions{Threads: b.threads, Progress: w.batch})
 		return w.perBatch(), err
 	}
 }
@@ -149,7 +149,7 @@ func (b *bench) test(m *narrow.Model, mode string) (func(context.Context, engine
 	if err != nil {
 		return nil, err
 	}
-	done, err := res.Calibrate(context.Background(), b.engine, batches(m, batchSize), calibrate.Options{Threads: b.threads})
+	done, err := res.Calibrate(context.Background(), b.engine, batches(m, batchSize), narrow.CalibrateOptions{Threads: b.threads})
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ func TestBundledNetwork(t *testing.T) {
 	if fi.Size() > 400_000 {
 		t.Errorf("%d bytes are more than 400 KB", fi.Size())
 	}
-	m, err := narrow.Open(path)
+	m, err := narrow.Open(context.Background(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestStrategies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	model, err := narrow.Open(modelFile)
+	model, err := narrow.Open(context.Background(), modelFile)
 	if err != nil {
 		t.Fatal(err)
 	}

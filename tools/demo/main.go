@@ -23,16 +23,14 @@ import (
 	"time"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/engine"
 	"narrow/engine/ort"
 	"narrow/evaluate"
-	"narrow/export"
-	"narrow/graph/onnx"
 	"narrow/internal/ortlib"
 	"narrow/internal/progress"
 	"narrow/internal/setup"
 	"narrow/samples"
+	"narrow/strategy"
 )
 
 const (
@@ -83,7 +81,7 @@ func run(ctx context.Context, out, lib string) error {
 	if _, err := os.Stat(data); err != nil {
 		return fmt.Errorf("the images are not in %s: run `make setup`", data)
 	}
-	model, err := narrow.Open(modelFile)
+	model, err := narrow.Open(ctx, modelFile)
 	if err != nil {
 		return err
 	}
@@ -146,10 +144,14 @@ func (d *demo) all(ctx context.Context, out string) ([]row, error) {
 // quantize takes one strategy from its file to the exported model.
 func (d *demo) quantize(ctx context.Context, name, file, out string) (row, error) {
 	start := time.Now()
-	resolved, _, err := d.model.ResolveFile(file, narrow.Guide)
+	s, err := strategy.Load(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w (run the demo in narrow's source folder)", err)
 	}
+	if err != nil {
+		return row{}, err
+	}
+	planned, err := d.model.Plan(s, narrow.PlanOptions{Accuracy: narrow.Guide})
 	if err != nil {
 		return row{}, err
 	}
@@ -158,7 +160,7 @@ func (d *demo) quantize(ctx context.Context, name, file, out string) (row, error
 	if err != nil {
 		return row{}, err
 	}
-	cal, err := resolved.Calibrate(ctx, d.engine, d.calib.Batches(ctx, calibBatch), calibrate.Options{Progress: shown, Source: calibrate.Source{SamplesSHA256: hash}})
+	cal, err := planned.Calibrate(ctx, d.engine, d.calib.Batches(ctx, calibBatch), narrow.CalibrateOptions{Progress: shown, SamplesSHA256: hash})
 	if err != nil {
 		return row{}, err
 	}
@@ -170,10 +172,7 @@ func (d *demo) quantize(ctx context.Context, name, file, out string) (row, error
 	}
 	d.done += d.test.Len()
 
-	exported, list, err := cal.Export(export.Options{})
-	if err == nil {
-		err = list.Err()
-	}
+	exported, err := cal.Export(narrow.ExportOptions{})
 	if err != nil {
 		return row{}, err
 	}
@@ -181,7 +180,7 @@ func (d *demo) quantize(ctx context.Context, name, file, out string) (row, error
 		return row{}, err
 	}
 	path := filepath.Join(out, "model.onnx")
-	if err := onnx.Save(exported, path); err != nil {
+	if err := exported.Save(path); err != nil {
 		return row{}, err
 	}
 	if err := cal.Save(out); err != nil {

@@ -26,13 +26,12 @@ import (
 	"time"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/engine"
 	"narrow/engine/ort"
-	"narrow/export"
 	"narrow/graph"
 	"narrow/graph/onnx"
 	"narrow/internal/ortlib"
+	"narrow/strategy"
 	"narrow/tools/internal/machine"
 )
 
@@ -98,7 +97,7 @@ func run(ctx context.Context) error {
 
 // model measures one model and its exports.
 func (b *bench) model(ctx context.Context, path string) error {
-	m, err := narrow.Open(path)
+	m, err := narrow.Open(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -172,22 +171,23 @@ func (b *bench) model(ctx context.Context, path string) error {
 }
 
 func (b *bench) export(ctx context.Context, m *narrow.Model, text, file string) error {
-	r, _, err := m.ResolveText("strategy.json", []byte(text), narrow.Guide)
+	s, _ := strategy.Parse("strategy.json", []byte(text))
+	p, err := m.Plan(s, narrow.PlanOptions{Accuracy: narrow.Guide})
 	if err != nil {
 		return err
 	}
 	in := input(m, 8)
-	c, err := r.Calibrate(ctx, b.engine, func(yield func(*engine.Batch, error) bool) {
+	c, err := p.Calibrate(ctx, b.engine, func(yield func(*engine.Batch, error) bool) {
 		yield(&engine.Batch{Count: 8, Inputs: in}, nil)
-	}, calibrate.Options{Threads: b.threads})
+	}, narrow.CalibrateOptions{Threads: b.threads})
 	if err != nil {
 		return err
 	}
-	q, _, err := c.Export(export.Options{})
+	q, err := c.Export(narrow.ExportOptions{})
 	if err != nil {
 		return err
 	}
-	return onnx.Save(q, file)
+	return q.Save(file)
 }
 
 // input makes up a batch.

@@ -28,10 +28,9 @@ import (
 	"narrow/engine/ort"
 	"narrow/evaluate"
 	"narrow/export"
-	"narrow/graph/onnx"
 	"narrow/internal/ortlib"
-	"narrow/plan"
 	"narrow/samples"
+	"narrow/strategy"
 )
 
 // options are the flags.
@@ -101,7 +100,7 @@ func (o *options) run(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	m, err := narrow.Open(o.model)
+	m, err := narrow.Open(ctx, o.model)
 	if err != nil {
 		return false, err
 	}
@@ -197,11 +196,14 @@ func numbers(s string) ([]float64, error) {
 // run takes the strategy from its file to the comparison.
 func (r *round) run(ctx context.Context) error {
 	start := time.Now()
-	config := r.file
-	if config == "default" {
-		config = ""
+	s := strategy.Default()
+	if r.file != "default" {
+		var err error
+		if s, err = strategy.Load(r.file); err != nil {
+			return err
+		}
 	}
-	resolved, _, err := r.model.ResolveFile(config, narrow.Guide)
+	planned, err := r.model.Plan(s, narrow.PlanOptions{Accuracy: narrow.Guide})
 	if err != nil {
 		return err
 	}
@@ -219,7 +221,7 @@ func (r *round) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cal, err := resolved.Calibrate(ctx, r.engine, calib.Batches(ctx, r.o.batch), calibrate.Options{Propagate: r.how, Source: calibrate.Source{SamplesSHA256: hash}})
+	cal, err := planned.Calibrate(ctx, r.engine, calib.Batches(ctx, r.o.batch), narrow.CalibrateOptions{Propagate: r.how, SamplesSHA256: hash})
 	if err != nil {
 		return err
 	}
@@ -228,7 +230,7 @@ func (r *round) run(ctx context.Context) error {
 	if err := cal.Save(dir); err != nil {
 		return err
 	}
-	if cal, _, err = narrow.Load(dir, r.model, nil); err != nil {
+	if cal, err = narrow.Load(dir, r.model, nil); err != nil {
 		return err
 	}
 	form, err := export.ParseForm(r.o.form)
@@ -237,31 +239,25 @@ func (r *round) run(ctx context.Context) error {
 	}
 	exportOptions := export.Options{For: form, ExactRounding: r.o.exact, KeepBias: r.o.keepBias}
 	want := &outputs{}
-	stored := map[*plan.Tensor][]float32{}
-	if !r.o.calibrated {
-		if stored, err = cal.StoredBiases(exportOptions); err != nil {
-			return err
-		}
-	}
 	labels, _ := test.Labels()
-	if r.result, err = cal.Test(ctx, r.engine, test.Batches(ctx, r.o.batch),
-		narrow.TestOptions{Labels: labels, Output: want.add, Constants: stored}); err != nil {
+	testOptions := narrow.TestOptions{Labels: labels, Output: want.add}
+	if !r.o.calibrated {
+		testOptions.AsExported = &exportOptions
+	}
+	if r.result, err = cal.Test(ctx, r.engine, test.Batches(ctx, r.o.batch), testOptions); err != nil {
 		return err
 	}
-	exported, list, err := cal.Export(exportOptions)
-	if err == nil {
-		err = list.Err()
-	}
+	exported, err := cal.Export(exportOptions)
 	if err != nil {
 		return err
 	}
-	for _, f := range list {
+	for _, f := range exported.Findings {
 		if !strings.Contains(f.Message.String(), "half_even") {
 			r.notes = append(r.notes, f.Message.String())
 		}
 	}
 	file := filepath.Join(dir, "model.onnx")
-	if err := onnx.Save(exported, file); err != nil {
+	if err := exported.Save(file); err != nil {
 		return err
 	}
 	fi, err := os.Stat(file)

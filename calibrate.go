@@ -1,0 +1,274 @@
+package narrow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"narrow/calibrate"
+	"narrow/engine"
+	"narrow/plan"
+	"narrow/refine"
+)
+
+// CalibrateOptions say how to calibrate.
+type CalibrateOptions struct {
+	// Propagate is what a layer sees while calibrating. Unless set it is
+	// [calibrate.Progressive] for [Guide] and [calibrate.Float] for [High], which
+	// takes no other.
+	Propagate calibrate.Propagation
+	// Threads is how many threads share the work; 0 means one per core.
+	Threads int
+	// SkipInvalid skips tensors that hold NaN or Inf in a batch, and counts
+	// them, where they would otherwise be an error.
+	SkipInvalid bool
+	// SamplesSHA256 is the hash of the samples, to be kept with the result: see
+	// [samples.Set.Hash].
+	SamplesSHA256 string
+	// RefineSamples is over how many samples, at most, [High] chooses weights
+	// and ranges; 0 means its own number.
+	RefineSamples int
+	// Checkpoint, when set, keeps what a calibration knows in a file, to resume
+	// from there. It does not go with SaveStats.
+	Checkpoint *Checkpoint
+	// SaveStats, when set, gets the statistics of every value that a strategy
+	// could quantize, for FromStats; for [calibrate.Float] only.
+	SaveStats io.Writer
+	// FromStats, when set, stands for runner and samples, which may be nil: the
+	// network does not run. The result is what [calibrate.Float] finds on the
+	// samples that the statistics are of, but for [calibrate.Calibrated.Ties].
+	// They must be of the same model under the same rewrites, and of samples of
+	// that SamplesSHA256 unless it is "".
+	FromStats *calibrate.Stats
+	// Progress, when set, is called after every batch with the number of
+	// samples done; RefineProgress for [High] after that, with how much is done,
+	// of all.
+	Progress       func(samples int)
+	RefineProgress func(done, all int)
+}
+
+// Checkpoint keeps a calibration in a file while it runs. A calibration that
+// finds the file resumes from it, to the same bytes.
+type Checkpoint struct {
+	File string
+	// Every is how often it is kept: after the first batch that ends so long
+	// after the last time, and after the last batch of all.
+	Every time.Duration
+	// BatchSize is how many samples a batch holds, Engine the name and version of
+	// what runs networks: a checkpoint of others is refused.
+	BatchSize int
+	Engine    string
+	// From, when set, yields the batches from a sample on, which is the first of
+	// one of them. Where it is not set, batches that are done are read and
+	// skipped.
+	From func(sample int) engine.Batches
+	// Resumed, when set, is called with the number of samples that a checkpoint
+	// knows already.
+	Resumed func(samples int)
+	// Write, when set, calls write, which writes the file.
+	Write func(write func() error) error
+}
+
+// Calibrated is a planned model with an encoding for every tensor. Only
+// [Planned.Calibrate], [CalibrateTogether] and [Load] make one.
+type Calibrated struct {
+	*Planned
+	// Result holds the encodings.
+	Result *calibrate.Calibrated
+}
+
+// Calibrate runs the batches through the network and finds the scales; for
+// [High] it goes through them twice. An error names the layer, the tensor and
+// the sample; a [*MismatchError] says that a checkpoint or statistics are of
+// something else.
+func (p *Planned) Calibrate(ctx context.Context, run engine.Runner, in engine.Batches, opts CalibrateOptions) (*Calibrated, error) {
+	c, err := p.calibrate(ctx, run, in, opts)
+	var mismatch *MismatchError
+	if errors.As(err, &mismatch) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("calibrating %s: %w", p.Model.Path, err)
+	}
+	return &Calibrated{Planned: p, Result: c}, nil
+}
+
+func (p *Planned) calibrate(ctx context.Context, run engine.Runner, in engine.Batches, opts CalibrateOptions) (*calibrate.Calibrated, error) {
+	o, err := p.options(opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.complete(ctx, run); err != nil {
+		return nil, err
+	}
+	if s := opts.FromStats; s != nil {
+		own, err := p.statsInfo(opts.SamplesSHA256)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.Info.Match(own); err != nil {
+			return nil, err
+		}
+		o.Source.SamplesSHA256 = s.Info.SamplesSHA256
+		return calibrate.CalibrateStats(p.Plan, s, o)
+	}
+	if opts.SaveStats != nil {
+		info, err := p.statsInfo(opts.SamplesSHA256)
+		if err != nil {
+			return nil, err
+		}
+		o.SaveStats = &calibrate.SaveStats{W: opts.SaveStats, Info: info}
+	}
+	rest := in
+	if opts.Checkpoint != nil {
+		if o.Checkpoint, rest, err = p.checkpoint(opts.Checkpoint, in, o); err != nil {
+			return nil, err
+		}
+	}
+	c, err := calibrate.Calibrate(ctx, p.Plan, run, rest, o)
+	if err != nil {
+		return nil, err
+	}
+	return c, p.refine(ctx, c, run, in, opts)
+}
+
+// options are opts for package calibrate, without what a file keeps.
+func (p *Planned) options(opts CalibrateOptions) (calibrate.Options, error) {
+	o := calibrate.Options{
+		Source:   calibrate.Source{ModelPath: p.Model.Path, ModelSHA256: p.Model.SHA256, SamplesSHA256: opts.SamplesSHA256, Version: Version()},
+		Accuracy: p.Accuracy, Propagate: opts.Propagate, Threads: opts.Threads, SkipInvalid: opts.SkipInvalid, Progress: opts.Progress,
+	}
+	switch {
+	case p.Accuracy == High && o.Propagate == calibrate.Progressive:
+		return o, errors.New("progressive propagation is a part of the guide's way: propagate float, or plan for that")
+	case p.Accuracy == High && opts.FromStats != nil:
+		return o, errors.New("statistics hold no samples to choose weights over: calibrate on samples, or plan for the guide's way")
+	case p.Accuracy == High || opts.FromStats != nil:
+		o.Propagate = calibrate.Float
+	}
+	return o, nil
+}
+
+// refine does what [High] asks of a calibration.
+func (p *Planned) refine(ctx context.Context, c *calibrate.Calibrated, run engine.Runner, in engine.Batches, opts CalibrateOptions) error {
+	if p.Accuracy != High {
+		return nil
+	}
+	if err := refine.Refine(ctx, c, run, in, refine.Options{Threads: opts.Threads, Samples: opts.RefineSamples, Progress: opts.RefineProgress}); err != nil {
+		return fmt.Errorf("refining: %w", err)
+	}
+	return nil
+}
+
+// checkpoint reads the file of a checkpoint, if there is one, and returns what
+// keeps it and the batches to go on with.
+func (p *Planned) checkpoint(k *Checkpoint, in engine.Batches, o calibrate.Options) (*calibrate.Checkpoint, engine.Batches, error) {
+	network, err := p.networkSHA256()
+	if err != nil {
+		return nil, nil, err
+	}
+	propagate := o.Propagate
+	if propagate == 0 {
+		propagate = calibrate.Progressive
+	}
+	file := &calibrate.CheckpointFile{CheckpointOf: calibrate.CheckpointOf{
+		Version: Version(), Engine: k.Engine, ModelPath: p.Model.Path, ModelSHA256: p.Model.SHA256, NetworkSHA256: network,
+		StrategySHA256: p.Plan.Strategy.SHA256(), SamplesSHA256: o.Source.SamplesSHA256, BatchSize: k.BatchSize,
+		Propagate: propagate.String(), SkipInvalid: o.SkipInvalid, Accuracy: p.Accuracy.String(),
+	}}
+	if err := file.Read(k.File); err != nil {
+		return nil, nil, err
+	}
+	keep := &calibrate.Checkpoint{State: file.State, Every: k.Every, Save: func(samples int, state []byte) error {
+		file.Samples, file.State = samples, state
+		write := func() error { return file.Write(k.File) }
+		if k.Write != nil {
+			return k.Write(write)
+		}
+		return write()
+	}}
+	if file.State == nil {
+		return keep, in, nil
+	}
+	if k.Resumed != nil {
+		k.Resumed(file.Samples)
+	}
+	if k.From != nil && k.BatchSize > 0 {
+		in = k.From(file.Samples / (8 * k.BatchSize) * (8 * k.BatchSize)) // see calibrate.Checkpoint
+	}
+	return keep, in, nil
+}
+
+// statsInfo says what statistics of p's network are of.
+func (p *Planned) statsInfo(samplesSHA256 string) (calibrate.StatsInfo, error) {
+	network, err := p.networkSHA256()
+	if err != nil {
+		return calibrate.StatsInfo{}, err
+	}
+	s := p.Plan.Strategy
+	return calibrate.StatsInfo{
+		Version: Version(), ModelPath: p.Model.Path, ModelSHA256: p.Model.SHA256, NetworkSHA256: network,
+		Switches: map[string]bool{
+			"include_cle":            s.IncludeCLE,
+			"convert_relu6_to_relu":  s.ConvertReLU6,
+			"convert_silu_to_hswish": s.ConvertSiLU,
+			"--accuracy high":        p.Accuracy == High,
+		},
+		SamplesSHA256: samplesSHA256,
+	}, nil
+}
+
+// CalibrateTogether is [Planned.Calibrate] in float propagation for several
+// strategies at once, with the same results: the network runs once for all that
+// rewrite it as the first one does. What cannot take part is nil in the result:
+// strategies of another network, and those that [calibrate.CalibrateTogether]
+// leaves out. All must be of one model; nothing is kept in files.
+func CalibrateTogether(ctx context.Context, run engine.Runner, ps []*Planned, in engine.Batches, opts CalibrateOptions) ([]*Calibrated, error) {
+	if len(ps) == 0 {
+		return nil, errors.New("there is no strategy to calibrate by")
+	}
+	if opts.Checkpoint != nil || opts.SaveStats != nil || opts.FromStats != nil {
+		return nil, errors.New("several strategies keep neither a checkpoint nor statistics: calibrate them one by one for that")
+	}
+	var alike []int
+	var plans []*plan.Plan
+	network := ""
+	for i, p := range ps {
+		if p.Model != ps[0].Model {
+			return nil, fmt.Errorf("models %s and %s cannot be calibrated together: give strategies of one model", ps[0].Model.Path, p.Model.Path)
+		}
+		if err := p.complete(ctx, run); err != nil {
+			return nil, err
+		}
+		sum, err := p.networkSHA256()
+		if err != nil {
+			return nil, err
+		}
+		if i == 0 {
+			network = sum
+		}
+		if sum == network && p.Accuracy == ps[0].Accuracy {
+			alike, plans = append(alike, i), append(plans, p.Plan)
+		}
+	}
+	o, err := ps[0].options(opts)
+	if err != nil {
+		return nil, fmt.Errorf("calibrating %s: %w", ps[0].Model.Path, err)
+	}
+	done, err := calibrate.CalibrateTogether(ctx, plans, run, in, o)
+	if err != nil {
+		return nil, fmt.Errorf("calibrating %s: %w", ps[0].Model.Path, err)
+	}
+	out := make([]*Calibrated, len(ps))
+	for k, i := range alike {
+		if done[k] != nil {
+			if err := ps[i].refine(ctx, done[k], run, in, opts); err != nil {
+				return nil, fmt.Errorf("calibrating %s: %w", ps[i].Model.Path, err)
+			}
+			out[i] = &Calibrated{Planned: ps[i], Result: done[k]}
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,114 @@
+package calibrate
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"narrow/internal/atomicfile"
+)
+
+// CheckpointOf says what calibration a checkpoint is of. Two that agree in all
+// but ModelPath resume one another.
+type CheckpointOf struct {
+	// Version is narrow's, Engine the name and version of what runs networks.
+	Version string `json:"version"`
+	Engine  string `json:"engine"`
+	// ModelPath is the model's file as it was given, ModelSHA256 the hash of its
+	// bytes, NetworkSHA256 that of the network after the strategy's rewrites.
+	ModelPath      string `json:"model_path"`
+	ModelSHA256    string `json:"model_sha256"`
+	NetworkSHA256  string `json:"network_sha256"`
+	StrategySHA256 string `json:"strategy_sha256"`
+	SamplesSHA256  string `json:"samples_sha256"`
+	BatchSize      int    `json:"batch_size"`
+	Propagate      string `json:"propagate"`
+	SkipInvalid    bool   `json:"skip_invalid"`
+	Accuracy       string `json:"accuracy"`
+}
+
+// CheckpointFile is a checkpoint as a file holds it: a line of JSON, then the
+// state.
+type CheckpointFile struct {
+	CheckpointOf
+	// Samples is how many are done.
+	Samples int
+	// State is for [Checkpoint]; nil where there is none yet.
+	State []byte
+}
+
+// checkpointHead is the first line of the file.
+type checkpointHead struct {
+	Format string `json:"format"`
+	CheckpointOf
+	Samples int `json:"samples"`
+	// StateSHA256 is the hash of what follows.
+	StateSHA256 string `json:"state_sha256"`
+}
+
+// Write writes the checkpoint to a file, whole or not at all.
+func (c *CheckpointFile) Write(file string) error {
+	sum := sha256.Sum256(c.State)
+	head, err := json.Marshal(checkpointHead{checkpointFormat, c.CheckpointOf, c.Samples, hex.EncodeToString(sum[:])})
+	if err != nil {
+		return fmt.Errorf("writing the checkpoint %s: %w", file, err)
+	}
+	data := append(append(head, '\n'), c.State...)
+	if err := atomicfile.Write(filepath.Dir(file), atomicfile.Bytes(filepath.Base(file), data)); err != nil {
+		return fmt.Errorf("keeping a checkpoint: %w", err)
+	}
+	return nil
+}
+
+// Read takes Samples and State from a file that a calibration kept; a file that
+// does not exist leaves c as it is. A [*MismatchError] says in what the other
+// calibration differs from c.
+func (c *CheckpointFile) Read(file string) error {
+	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading the checkpoint: %w", err)
+	}
+	head, state, _ := bytes.Cut(data, []byte("\n"))
+	var was checkpointHead
+	if err := json.Unmarshal(head, &was); err != nil || was.Format != checkpointFormat {
+		return fmt.Errorf("%s is no checkpoint of a calibration: name another file, or remove it", file)
+	}
+	sum := sha256.Sum256(state)
+	if hex.EncodeToString(sum[:]) != was.StateSHA256 || was.Samples < 1 {
+		return fmt.Errorf("the checkpoint %s is damaged: remove it to begin anew", file)
+	}
+	for _, d := range []struct {
+		of, what  string
+		own, kept any
+	}{
+		{"calibration", "another version of narrow", c.Version, was.Version},
+		{"calibration", "another engine", c.Engine, was.Engine},
+		{"model", "another model", c.ModelSHA256, was.ModelSHA256},
+		{"strategy", "another strategy", c.StrategySHA256, was.StrategySHA256},
+		{"calibration", "another accuracy", c.Accuracy, was.Accuracy},
+		{"network", "another network: the model's external data, or its rewriting, has changed", c.NetworkSHA256, was.NetworkSHA256},
+		{"samples", "other samples, or another preprocessing", c.SamplesSHA256, was.SamplesSHA256},
+		{"calibration", "another batch size", c.BatchSize, was.BatchSize},
+		{"calibration", "another propagation", c.Propagate, was.Propagate},
+		{"calibration", "another choice of skipping invalid values", c.SkipInvalid, was.SkipInvalid},
+	} {
+		if d.own != d.kept {
+			which := ""
+			if len(fmt.Sprint(d.own)) < 40 {
+				which = fmt.Sprintf(" (%v, not %v)", d.kept, d.own)
+			}
+			return &MismatchError{Of: d.of, Message: fmt.Sprintf("the checkpoint %s is of a calibration with %s%s: repeat what it was made with, or remove it to begin anew", file, d.what, which)}
+		}
+	}
+	c.Samples, c.State = was.Samples, state
+	return nil
+}
