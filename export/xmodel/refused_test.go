@@ -85,7 +85,7 @@ g (float[N, 3, 8, 8] x) => (float[N, 4, A, B] y) <float[4, 3, 3, 3] w = {0.5, ..
 // TestExplain tells what layers become before anything is calibrated.
 func TestExplain(t *testing.T) {
 	m := testnet.Open(t, "testdata/decoder.onnx")
-	res, _, err := m.ResolveFile("", narrow.Guide)
+	res, err := m.Plan(nil, narrow.PlanOptions{Accuracy: narrow.Guide})
 	if err != nil {
 		t.Fatal(err)
 	}
