@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/diag"
 	"narrow/engine"
 	qdq "narrow/export"

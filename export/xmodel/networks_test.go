@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/engine"
 	"narrow/graph"
 	"narrow/internal/testnet"

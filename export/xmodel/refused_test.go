@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"narrow"
-	"narrow/calibrate"
 	"narrow/diag"
 	"narrow/export/xmodel"
 	"narrow/internal/testnet"
@@ -114,7 +113,7 @@ func TestExplain(t *testing.T) {
 		t.Errorf("not told: %v", want)
 	}
 	m = testnet.Open(t, "testdata/silu.onnx")
-	if res, _, err = m.ResolveFile("", narrow.Guide); err != nil {
+	if res, err = m.Plan(nil, narrow.PlanOptions{Accuracy: narrow.Guide}); err != nil {
 		t.Fatal(err)
 	}
 	layers, list = xmodel.Explain(res.Plan)
