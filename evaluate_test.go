@@ -22,9 +22,9 @@ func TestFloatAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := calibrated(t, r, narrow.CalibrateOptions{})
-	opts := narrow.TestOptions{Labels: make([]int, 40)}
-	for i := range opts.Labels {
-		opts.Labels[i] = i % 10
+	opts := narrow.TestOptions{Labels: engine.Labels{Classes: make([]int, 40)}}
+	for i := range opts.Labels.Classes {
+		opts.Labels.Classes[i] = i % 10
 	}
 	both, err := c.Test(ctx, testnet.Runner(t), pictures(40), opts)
 	if err != nil {
@@ -48,7 +48,7 @@ func TestFloatAlone(t *testing.T) {
 	if alone.Float == nil || *alone.Float != *both.Float || alone.Samples != 40 || alone.Quantized != nil {
 		t.Errorf("Float gave %+v, Test %+v", alone, both)
 	}
-	opts.Labels = opts.Labels[:39]
+	opts.Labels.Classes = opts.Labels.Classes[:39]
 	_, err = evaluate.Float(ctx, testnet.Runner(t), m.Graph, pictures(40), evaluate.Options{Labels: opts.Labels, Output: opts.Output})
 	_, want := c.Test(ctx, testnet.Runner(t), pictures(40), opts)
 	if err == nil || want == nil || !strings.HasSuffix(want.Error(), err.Error()) || !strings.Contains(err.Error(), "39 labels") {
@@ -61,9 +61,9 @@ func TestFloatAlone(t *testing.T) {
 func TestTogether(t *testing.T) {
 	ctx := context.Background()
 	m := testnet.Bundled(t)
-	opts := narrow.TestOptions{Labels: make([]int, 40)}
-	for i := range opts.Labels {
-		opts.Labels[i] = i % 10
+	opts := narrow.TestOptions{Labels: engine.Labels{Classes: make([]int, 40)}}
+	for i := range opts.Labels.Classes {
+		opts.Labels.Classes[i] = i % 10
 	}
 	var all []engine.Network
 	var want []*evaluate.Result

@@ -77,7 +77,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(result.Samples, "samples tested; most agree:", result.Agreement > 0.5)
+	fmt.Println(result.Samples, "samples tested; most agree:", *result.Agreement > 0.5)
 
 	exported, err := calibrated.Export(narrow.ExportOptions{})
 	if err != nil {

@@ -110,7 +110,7 @@ func TestRoundTrip(t *testing.T) {
 			if len(want) != 400 || !slices.Equal(got, want) {
 				t.Errorf("outputs differ after loading")
 			}
-			if gotResult.Agreement != wantResult.Agreement || gotResult.SQNR != wantResult.SQNR || gotResult.Samples != 40 {
+			if *gotResult.Agreement != *wantResult.Agreement || gotResult.SQNR != wantResult.SQNR || gotResult.Samples != 40 {
 				t.Errorf("%+v after loading, %+v before", gotResult, wantResult)
 			}
 			if again := save(t, loaded); !maps.Equal(content(t, again), content(t, dir)) {
@@ -276,7 +276,7 @@ func TestInvalidSamples(t *testing.T) {
 	}
 	test := func(rows int, x []float32, labels ...int) *evaluate.Result {
 		t.Helper()
-		res, err := c.Test(context.Background(), testnet.Runner(t), batch(rows, x, 2), narrow.TestOptions{Labels: labels})
+		res, err := c.Test(context.Background(), testnet.Runner(t), batch(rows, x, 2), narrow.TestOptions{Labels: engine.Labels{Classes: labels}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -285,7 +285,7 @@ func TestInvalidSamples(t *testing.T) {
 	nan := float32(math.NaN())
 	want := test(2, good, 0, 1)
 	got := test(3, append([]float32{nan, nan}, good...), 0, 0, 1)
-	if want.Invalid != 0 || got.Invalid != 1 || got.Samples != 3 || got.SQNR != want.SQNR || got.Agreement != want.Agreement {
+	if want.Invalid != 0 || got.Invalid != 1 || got.Samples != 3 || got.SQNR != want.SQNR || *got.Agreement != *want.Agreement {
 		t.Errorf("with NaN %+v, without %+v", got, want)
 	}
 	if want.Float.Top1 != 1 || got.Float.Top1 != 2.0/3 {

@@ -35,9 +35,8 @@ func (c *Calibrated) Encoding(name string, kind scheme.Kind) (scheme.Encoding, b
 type TestOptions struct {
 	// Threads is how many threads share the work; 0 means one per core.
 	Threads int
-	// Labels are the samples' classes, from the first sample of all; nil where
-	// there are none.
-	Labels []int
+	// Labels are the samples' classes.
+	Labels engine.Labels
 	// QuantizedOnly runs the quantized network alone: the result holds only what
 	// that tells.
 	QuantizedOnly bool

@@ -39,8 +39,8 @@ type Options struct {
 	// RefineSamples is on how many samples weights are refined, for entries that
 	// were planned for [narrow.High]; 0 means its own number.
 	RefineSamples int
-	// Labels are the classes of the samples to test on; nil where there are none.
-	Labels []int
+	// Labels are the classes of the samples to test on.
+	Labels engine.Labels
 	// Export says how to export.
 	Export export.Options
 	// Progress, when set, is called as work goes on.
@@ -84,9 +84,11 @@ type Comparison struct {
 	Tested     int `json:"test_samples"`
 	// Invalid counts the samples that are left out: see [evaluate.Result].
 	Invalid int `json:"invalid,omitempty"`
-	// Classes is how many classes the first output tells apart, 0 where it tells
-	// none.
+	// Classes is how many classes the first classification among the outputs
+	// tells apart, 0 where there is none.
 	Classes int `json:"classes,omitempty"`
+	// Findings are what of the tests is not to be taken at its word.
+	Findings diag.List `json:"-"`
 	// Float is the network without quantization.
 	Float Float `json:"float"`
 	// Strategies are in the order given.
@@ -111,11 +113,13 @@ type Row struct {
 	Tensors int `json:"tensors"`
 	// Differences are next to the first strategy; nil for that.
 	Differences *Difference `json:"differences,omitempty"`
-	// Accuracy is nil where there are no labels; Agreement and SQNR are with the
-	// float network: see [evaluate.Result].
+	// Accuracy is nil where there are no labels; Agreement, SQNR and what is told
+	// of each output are with the float network: see [evaluate.Result].
 	Accuracy  *evaluate.Accuracy `json:"accuracy,omitempty"`
-	Agreement float64            `json:"agreement"`
+	Agreement *float64           `json:"agreement"`
 	SQNR      evaluate.Decibel   `json:"sqnr_db"`
+	Exact     bool               `json:"exact,omitempty"`
+	Outputs   []evaluate.Output  `json:"outputs"`
 	// Bytes is the size of the exported file, with its data file if it has one,
 	// and Opset its operator set; 0 where the strategy cannot be exported, and
 	// Findings say why.
@@ -200,21 +204,16 @@ func Run(ctx context.Context, runner engine.Runner, entries []Entry, calib, test
 	tested, err := evaluate.Run(ctx, runner, model.Graph, networks, test, evaluate.Options{
 		Threads: opts.Threads, Labels: opts.Labels,
 		Progress: func(n int) { c.opts.Progress(Step{Stage: Testing, Done: n}) },
-		Output: func(_ int, outs []engine.Tensor) error {
-			if len(outs) > 0 && len(outs[0].Shape) > 1 {
-				out.Classes = outs[0].Len() / int(max(outs[0].Shape[0], 1))
-			}
-			return nil
-		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("testing %s: %w", model.Path, err)
 	}
 	for i, t := range tested {
 		row := &out.Strategies[i]
-		row.Accuracy, row.Agreement, row.SQNR = t.Quantized, t.Agreement, t.SQNR
+		row.Accuracy, row.Agreement, row.SQNR, row.Exact, row.Outputs = t.Quantized, t.Agreement, t.SQNR, t.Exact, t.Outputs
 	}
 	out.Tested, out.Invalid, out.Float.Accuracy = tested[0].Samples, tested[0].Invalid, tested[0].Float
+	out.Classes, out.Findings = tested[0].Classes(), tested[0].Findings()
 	return out, nil
 }
 

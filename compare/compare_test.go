@@ -66,7 +66,7 @@ func alone(t *testing.T, e compare.Entry, how calibrate.Propagation) (*evaluate.
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, err := c.Test(ctx, runner, testnet.Blobs(40, 8), narrow.TestOptions{Labels: labels(40)})
+	res, err := c.Test(ctx, runner, testnet.Blobs(40, 8), narrow.TestOptions{Labels: engine.Labels{Classes: labels(40)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestEqualsEachAlone(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%v %v", tt.how, tt.accuracy), func(t *testing.T) {
 			es := entries(t, tt.accuracy, tt.texts...)
-			got, err := compare.Run(context.Background(), testnet.Runner(t), es, testnet.Blobs(24, 8), testnet.Blobs(40, 8), compare.Options{Propagate: tt.how, Labels: labels(40)})
+			got, err := compare.Run(context.Background(), testnet.Runner(t), es, testnet.Blobs(24, 8), testnet.Blobs(40, 8), compare.Options{Propagate: tt.how, Labels: engine.Labels{Classes: labels(40)}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -112,7 +112,7 @@ func TestEqualsEachAlone(t *testing.T) {
 			}
 			for i, row := range got.Strategies {
 				res, size := alone(t, es[i], tt.how)
-				want := evaluate.Result{Samples: 40, Float: got.Float.Accuracy, Quantized: row.Accuracy, Agreement: row.Agreement, SQNR: row.SQNR}
+				want := evaluate.Result{Samples: 40, Float: got.Float.Accuracy, Quantized: row.Accuracy, Agreement: row.Agreement, SQNR: row.SQNR, Exact: row.Exact, Outputs: row.Outputs}
 				if !reflect.DeepEqual(*res, want) {
 					t.Errorf("%s: %+v\nalone %+v", row.Name, want, *res)
 				}
@@ -252,7 +252,7 @@ func TestErrors(t *testing.T) {
 	if _, err := compare.Run(ctx, testnet.Runner(t), es, broken, testnet.Blobs(8, 8), compare.Options{}); !errors.Is(err, bad) || !strings.HasPrefix(err.Error(), "a: ") {
 		t.Errorf("broken samples: %v", err)
 	}
-	if _, err := compare.Run(ctx, testnet.Runner(t), es, testnet.Blobs(8, 8), testnet.Blobs(8, 8), compare.Options{Labels: labels(7)}); err == nil || !strings.Contains(err.Error(), "7 labels") {
+	if _, err := compare.Run(ctx, testnet.Runner(t), es, testnet.Blobs(8, 8), testnet.Blobs(8, 8), compare.Options{Labels: engine.Labels{Classes: labels(7)}}); err == nil || !strings.Contains(err.Error(), "7 labels") {
 		t.Errorf("too few labels: %v", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)

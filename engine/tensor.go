@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"encoding/binary"
+	"math"
 	"slices"
 
 	"narrow/graph"
@@ -26,6 +28,31 @@ func (t Tensor) Len() int {
 		n *= int(d)
 	}
 	return n
+}
+
+// Float32s returns the elements of a tensor of a float type, widened or rounded
+// to float32, which share t's memory where they are float32 already; ok is
+// false for other types.
+func (t Tensor) Float32s() (x []float32, ok bool) {
+	var get func(b []byte) float32
+	size := t.Type.Bits() / 8
+	switch t.Type {
+	case graph.Float32:
+		return t.Floats, true
+	case graph.Float64:
+		get = func(b []byte) float32 { return float32(math.Float64frombits(binary.LittleEndian.Uint64(b))) }
+	case graph.BFloat16:
+		get = func(b []byte) float32 { return math.Float32frombits(uint32(binary.LittleEndian.Uint16(b)) << 16) }
+	case graph.Float16:
+		get = func(b []byte) float32 { return graph.FromHalf(binary.LittleEndian.Uint16(b)) }
+	default:
+		return nil, false
+	}
+	x = make([]float32, len(t.Raw)/size)
+	for i := range x {
+		x[i] = get(t.Raw[i*size:])
+	}
+	return x, true
 }
 
 // Clone returns a copy in memory of its own.

@@ -3,7 +3,6 @@ package evaluate
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"narrow/engine"
 	"narrow/graph"
@@ -13,9 +12,8 @@ import (
 type Options struct {
 	// Threads is how many threads share the work; 0 means one per core.
 	Threads int
-	// Labels are the samples' classes, from the first sample of all; nil where
-	// there are none.
-	Labels []int
+	// Labels are the samples' classes.
+	Labels engine.Labels
 	// Output, when set, is called with the first tested network's outputs of
 	// every batch, in the graph's order, cut to the samples that are real. The
 	// first axis is the sample; where an output has no such axis, it gets one.
@@ -53,7 +51,7 @@ func Run(ctx context.Context, r engine.Runner, float *graph.Model, tested []engi
 	}
 	scores := make([]*Score, len(tested))
 	for i := range scores {
-		scores[i] = NewScore(opts.Labels)
+		scores[i] = NewScore(m.Graph.Outputs, opts.Labels)
 	}
 	err := opts.each(ctx, in, m, func(b *engine.Batch) error {
 		outs := make([][]engine.Tensor, len(tested))
@@ -76,10 +74,12 @@ func Run(ctx context.Context, r engine.Runner, float *graph.Model, tested []engi
 			}
 		}
 		for i, s := range scores {
+			ref := want
 			if reference == nil {
-				s.Add(b.First, b.Count, outs[i], outs[i])
-			} else {
-				s.Add(b.First, b.Count, want, outs[i])
+				ref = outs[i]
+			}
+			if err := s.Add(b.First, b.Count, ref, outs[i]); err != nil {
+				return err
 			}
 		}
 		return nil
@@ -91,10 +91,18 @@ func Run(ctx context.Context, r engine.Runner, float *graph.Model, tested []engi
 	for i, s := range scores {
 		res[i] = s.Result()
 		if reference == nil {
-			res[i].Float = nil
+			res[i].forget()
 		}
 	}
 	return res, nil
+}
+
+// forget leaves out what is of a float network that did not run.
+func (r *Result) forget() {
+	r.Float = nil
+	for i := range r.Outputs {
+		r.Outputs[i].Float = nil
+	}
 }
 
 // Float runs the float network m alone over the batches and returns its
@@ -106,6 +114,10 @@ func Float(ctx context.Context, r engine.Runner, m *graph.Model, in engine.Batch
 		return nil, err
 	}
 	res[0].Float, res[0].Quantized = res[0].Quantized, nil
+	for i := range res[0].Outputs {
+		o := &res[0].Outputs[i]
+		o.Float, o.Quantized = o.Quantized, nil
+	}
 	return res[0], nil
 }
 
@@ -118,9 +130,6 @@ func (o Options) each(ctx context.Context, in engine.Batches, m *graph.Model, ru
 		}
 		if err := ctx.Err(); err != nil {
 			return err
-		}
-		if o.Labels != nil && b.First+b.Count > len(o.Labels) {
-			return fmt.Errorf("there are %d labels, but at least %d samples", len(o.Labels), b.First+b.Count)
 		}
 		if err := run(b); err != nil {
 			return err

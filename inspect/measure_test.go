@@ -260,7 +260,7 @@ func TestSameBytes(t *testing.T) {
 			t.Fatal(err)
 		}
 		labels := make([]int, 20)
-		s := rank(t, c, random(m, 20, size, 1), inspect.SensitivityOptions{Threads: threads, Labels: labels})
+		s := rank(t, c, random(m, 20, size, 1), inspect.SensitivityOptions{Threads: threads, Labels: engine.Labels{Classes: labels}})
 		ranked, err = json.Marshal(s)
 		if err != nil {
 			t.Fatal(err)
@@ -487,8 +487,8 @@ func TestErrors(t *testing.T) {
 		!strings.Contains(err.Error(), "fashion_dscnn.onnx: there are no samples") {
 		t.Errorf("no samples: %v", err)
 	}
-	if _, err := inspect.Sensitivity(context.Background(), c, testnet.Runner(t), random(m, 4, 4, 1), inspect.SensitivityOptions{Labels: []int{1, 2}}); err == nil ||
-		!strings.Contains(err.Error(), "2 labels, but 4 samples") {
+	if _, err := inspect.Sensitivity(context.Background(), c, testnet.Runner(t), random(m, 4, 4, 1), inspect.SensitivityOptions{Labels: engine.Labels{Classes: []int{1, 2}}}); err == nil ||
+		!strings.Contains(err.Error(), "2 labels, but at least 4 samples") {
 		t.Errorf("too few labels: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

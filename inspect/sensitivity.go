@@ -22,9 +22,8 @@ import (
 type SensitivityOptions struct {
 	// Threads is how many threads share the work; 0 means one per core.
 	Threads int
-	// Labels are the samples' classes, from the first sample of all; nil where
-	// there are none.
-	Labels []int
+	// Labels are the samples' classes.
+	Labels engine.Labels
 	// Progress, when set, is called with the number of networks that have run
 	// over the samples, and how many there are.
 	Progress func(done, all int)
@@ -82,11 +81,8 @@ func newRanker(ctx context.Context, c *narrow.Calibrated, run engine.Runner, in 
 		r.batches = append(r.batches, &kept)
 		r.out.Samples += b.Count
 	}
-	switch n := r.out.Samples; {
-	case n == 0:
+	if r.out.Samples == 0 {
 		return nil, errors.New("there are no samples to run")
-	case opts.Labels != nil && n > len(opts.Labels):
-		return nil, fmt.Errorf("there are %d labels, but %d samples", len(opts.Labels), n)
 	}
 	return r, nil
 }
@@ -113,16 +109,19 @@ func (r *ranker) rank() error {
 	if err != nil {
 		return err
 	}
-	res := r.score(read, float)
-	r.out.Format, r.out.Float, r.out.Rewrites, r.out.Invalid = RankingFormat, res.Float, costOf(res), res.Invalid
-	if out := read[0]; len(out) > 0 {
-		r.out.Classes = out[0].Len() / r.batches[0].Count
+	res, err := r.score(read, float)
+	if err != nil {
+		return err
 	}
+	r.out.Format, r.out.Float, r.out.Rewrites, r.out.Invalid = RankingFormat, res.Float, costOf(res), res.Invalid
 	all, err := r.quantized(p.Tensors)
 	if err != nil {
 		return err
 	}
-	r.out.All = costOf(r.score(read, all))
+	if res, err = r.score(read, all); err != nil {
+		return err
+	}
+	r.out.All, r.out.Classes, r.out.Findings = costOf(res), res.Classes(), res.Findings()
 
 	light, err := r.lightLayers()
 	if err != nil {
@@ -147,10 +146,13 @@ func (r *ranker) rank() error {
 		if err != nil {
 			return fmt.Errorf("layer %s alone: %w", l.Name, err)
 		}
+		if res, err = r.score(float, outs); err != nil {
+			return err
+		}
 		d := describe(p, l)
 		r.out.Layers = append(r.out.Layers, LayerCost{
 			Name: l.Name, Index: i, Op: l.Op, Module: d.module, Weights: d.weights, Activation: d.activation,
-			Cost: costOf(r.score(float, outs)), Own: own.errors[i].error(),
+			Cost: costOf(res), Own: own.errors[i].error(),
 		})
 	}
 	slices.SortStableFunc(r.out.Layers, func(a, b LayerCost) int { return cmp.Compare(a.SQNR, b.SQNR) })
@@ -271,17 +273,22 @@ func (r *ranker) only(light *lightLayers, l *plan.Layer) ([][]engine.Tensor, err
 }
 
 // score compares outputs with a reference's.
-func (r *ranker) score(reference, tested [][]engine.Tensor) *evaluate.Result {
-	s := evaluate.NewScore(r.opts.Labels)
+func (r *ranker) score(reference, tested [][]engine.Tensor) (*evaluate.Result, error) {
+	s := evaluate.NewScore(r.c.Plan.Model.Graph.Outputs, r.opts.Labels)
 	for i, b := range r.batches {
-		s.Add(b.First, b.Count, reference[i], tested[i])
+		if err := s.Add(b.First, b.Count, reference[i], tested[i]); err != nil {
+			return nil, err
+		}
 	}
-	return s.Result()
+	return s.Result(), nil
 }
 
 // costOf is what a result says of the tested network.
 func costOf(r *evaluate.Result) Cost {
-	c := Cost{SQNR: r.SQNR, Agreement: r.Agreement}
+	c := Cost{SQNR: r.SQNR, Exact: r.Exact, Agreement: r.Agreement}
+	if w := r.Worst(); w != nil && len(r.Outputs) > 1 {
+		c.Output = w.Name
+	}
 	if math.IsNaN(float64(c.SQNR)) && r.Invalid < r.Samples {
 		c.SQNR = evaluate.Decibel(math.Inf(-1))
 	}

@@ -35,7 +35,7 @@ func TestAlone(t *testing.T) {
 	for i := range labels {
 		labels[i] = i % 3
 	}
-	r := rank(t, c, in, inspect.SensitivityOptions{Labels: labels})
+	r := rank(t, c, in, inspect.SensitivityOptions{Labels: engine.Labels{Classes: labels}})
 	only := func(ts []*plan.Tensor) calibrate.Calibrated {
 		p := *c.Plan
 		p.Tensors = ts
@@ -53,7 +53,7 @@ func TestAlone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		res, err := evaluate.Run(context.Background(), testnet.Runner(t), float, []engine.Network{net}, in, evaluate.Options{Labels: labels})
+		res, err := evaluate.Run(context.Background(), testnet.Runner(t), float, []engine.Network{net}, in, evaluate.Options{Labels: engine.Labels{Classes: labels}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,10 +61,10 @@ func TestAlone(t *testing.T) {
 	}
 	same := func(what string, got inspect.Cost, want *evaluate.Result) {
 		t.Helper()
-		if math.Abs(float64(got.SQNR-want.SQNR)) > 1e-3 || got.Agreement != want.Agreement ||
+		if math.Abs(float64(got.SQNR-want.SQNR)) > 1e-3 || *got.Agreement != *want.Agreement ||
 			*got.Top1 != want.Quantized.Top1 || *got.Drop != want.Float.Top1-want.Quantized.Top1 {
-			t.Errorf("%s: %v dB, %v, %v, %v; test says %v, %v, %v, %v", what, got.SQNR, got.Agreement, *got.Top1, *got.Drop,
-				want.SQNR, want.Agreement, want.Quantized.Top1, want.Float.Top1)
+			t.Errorf("%s: %v dB, %v, %v, %v; test says %v, %v, %v, %v", what, got.SQNR, *got.Agreement, *got.Top1, *got.Drop,
+				want.SQNR, *want.Agreement, want.Quantized.Top1, want.Float.Top1)
 		}
 	}
 	all := test(c.Plan.Tensors, true)

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"narrow/diag"
 	"narrow/evaluate"
 	"narrow/scheme"
 )
@@ -159,8 +160,11 @@ type Ranking struct {
 	// Format is RankingFormat.
 	Format  string `json:"format"`
 	Samples int    `json:"samples"`
-	// Classes is how many values a sample has in the network's first output.
+	// Classes is how many classes the first classification among the network's
+	// outputs tells apart, 0 where there is none.
 	Classes int `json:"classes"`
+	// Findings are what of the comparison is not to be taken at its word.
+	Findings diag.List `json:"-"`
 	// Float is the accuracy of the float network, nil where there are no labels.
 	Float *evaluate.Accuracy `json:"float,omitempty"`
 	// Invalid counts the samples for which the float network puts out NaN or
@@ -179,12 +183,16 @@ type Ranking struct {
 
 // Cost is a network's output against that of another.
 type Cost struct {
-	// SQNR is over all float outputs: -Inf where the network puts out NaN, NaN
+	// SQNR is that of the worst output: -Inf where the network puts out NaN, NaN
 	// where no sample could be compared.
 	SQNR evaluate.Decibel `json:"sqnr_db"`
-	// Agreement is the share of samples whose highest output stands in the same
-	// place, in 0..1.
-	Agreement float64 `json:"agreement"`
+	// Exact reports that nothing differs: SQNR is then +Inf.
+	Exact bool `json:"exact,omitempty"`
+	// Output is the name of the worst output, "" where there is but one.
+	Output string `json:"output,omitempty"`
+	// Agreement is the lowest of the outputs' that are classifications, in 0..1,
+	// else nil.
+	Agreement *float64 `json:"agreement"`
 	// Top1 is the accuracy, nil without labels, and Drop the reference's minus
 	// it: positive is a loss.
 	Top1 *float64 `json:"top1,omitempty"`

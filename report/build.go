@@ -178,10 +178,14 @@ func result(r *evaluate.Result) *Result {
 	if r == nil {
 		return nil
 	}
-	return &Result{
+	out := &Result{
 		Samples: r.Samples, Float: r.Float, Quantized: r.Quantized, Agreement: r.Agreement,
-		SQNR: Number(r.SQNR), Exact: math.IsInf(float64(r.SQNR), 1), Invalid: r.Invalid,
+		SQNR: Number(r.SQNR), Exact: r.Exact, Invalid: r.Invalid,
 	}
+	if w := r.Worst(); w != nil && len(r.Outputs) > 1 {
+		out.Worst, out.Outputs = w.Name, r.Outputs
+	}
+	return out
 }
 
 func measured(e *inspect.Error) *Error {

@@ -61,11 +61,16 @@ type Result struct {
 	// Float and Quantized are nil where there are no labels.
 	Float     *evaluate.Accuracy `json:"float"`
 	Quantized *evaluate.Accuracy `json:"quantized"`
-	Agreement float64            `json:"agreement"`
-	SQNR      Number             `json:"sqnr_db"`
+	Agreement *float64           `json:"agreement"`
+	// SQNR is that of the worst output, whose name is Worst where there are
+	// several.
+	SQNR  Number `json:"sqnr_db"`
+	Worst string `json:"worst,omitempty"`
 	// Exact says that nothing differs, and SQNR therefore is no number.
 	Exact   bool `json:"exact,omitempty"`
 	Invalid int  `json:"invalid,omitempty"`
+	// Outputs are the network's, nil where there is but one.
+	Outputs []evaluate.Output `json:"outputs,omitempty"`
 }
 
 // Error tells how far tested values are from reference ones: see
@@ -289,6 +294,7 @@ type CompareRow struct {
 	Quantized *evaluate.Accuracy `json:"quantized"`
 	Agreement *float64           `json:"agreement"`
 	SQNR      *evaluate.Decibel  `json:"sqnr_db"`
+	Exact     bool               `json:"exact,omitempty"`
 	// Bytes is the exported file's size, 0 where it was not exported.
 	Bytes int64 `json:"bytes,omitempty"`
 	// MACs are multiply-adds of one sample by what they multiply, in the order

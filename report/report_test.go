@@ -170,7 +170,8 @@ func TestLimitChannels(t *testing.T) {
 }
 
 func TestResultWithoutDifference(t *testing.T) {
-	r := result(&evaluate.Result{Samples: 3, Agreement: 1, SQNR: evaluate.Decibel(math.Inf(1))})
+	all := 1.0
+	r := result(&evaluate.Result{Samples: 3, Agreement: &all, SQNR: evaluate.Decibel(math.Inf(1)), Exact: true})
 	got, _ := json.Marshal(r)
 	if want := `{"samples":3,"float":null,"quantized":null,"agreement":1,"sqnr_db":null,"exact":true}`; string(got) != want {
 		t.Errorf("%s, want %s", got, want)

@@ -25,11 +25,12 @@ const hostile = `</script><script>document.title='taken'</script><img src=x oner
 // a network is: long names, full histograms, many channels. Every datatype, a
 // layer without error and one without a number, and names that are hostile.
 func generated(n int) *Document {
+	agreement := 0.9321
 	d := &Document{
 		Format: Format, Model: Model{Name: "generated.onnx" + hostile, Path: "models/generated.onnx", SHA256: fmt.Sprintf("%064x", n)},
 		Result: &Result{
 			Samples: 1000, Float: &evaluate.Accuracy{Top1: 0.75, Top5: 0.925}, Quantized: &evaluate.Accuracy{Top1: 0.7321, Top5: 0.9187},
-			Agreement: 0.9321, SQNR: 17.25,
+			Agreement: &agreement, SQNR: 17.25,
 		},
 		Measured: &Measured{Samples: 256, Partner: inspect.Exact},
 		Strategy: &Strategy{

@@ -127,9 +127,9 @@ func TestNPYWriterIsNumpys(t *testing.T) {
 
 func TestHalf(t *testing.T) {
 	for h := range 1 << 16 {
-		v := fromHalf(uint16(h))
+		v := graph.FromHalf(uint16(h))
 		if v != v {
-			if back := fromHalf(toHalf(float64(v))); back == back {
+			if back := graph.FromHalf(toHalf(float64(v))); back == back {
 				t.Fatalf("NaN %#x became %v", h, back)
 			}
 			continue
@@ -142,7 +142,7 @@ func TestHalf(t *testing.T) {
 		1 + 1.0/2048: 1, 1 + 3.0/2048: 1 + 2.0/1024, 65519: 65504, 65520: float32(math.Inf(1)),
 		1.0 / (1 << 25): 0, 3.0 / (1 << 25): 2.0 / (1 << 24), 6.1e-5: 1023.0 / (1 << 24),
 	} {
-		if got := fromHalf(toHalf(x)); got != want {
+		if got := graph.FromHalf(toHalf(x)); got != want {
 			t.Errorf("%v rounds to %v, want %v", x, got, want)
 		}
 	}

@@ -17,7 +17,7 @@ func get(raw []byte, t graph.DataType, i int) float64 {
 	case graph.Float64:
 		return math.Float64frombits(binary.LittleEndian.Uint64(raw[8*i:]))
 	case graph.Float16:
-		return float64(fromHalf(binary.LittleEndian.Uint16(raw[2*i:])))
+		return float64(graph.FromHalf(binary.LittleEndian.Uint16(raw[2*i:])))
 	}
 	v, neg := getInt(raw, t, i)
 	if neg {
@@ -108,21 +108,6 @@ func toInts(dst []byte, to graph.DataType, raw []byte, from graph.DataType) erro
 		copy(dst[i*width:], b[:width])
 	}
 	return nil
-}
-
-// fromHalf widens a float16.
-func fromHalf(h uint16) float32 {
-	sign := uint32(h>>15) << 31
-	exp := uint32(h>>10) & 31
-	frac := uint32(h) & 1023
-	switch exp {
-	case 31:
-		return math.Float32frombits(sign | 0xff<<23 | frac<<13)
-	case 0:
-		v := float32(frac) * (1.0 / (1 << 24))
-		return math.Float32frombits(sign | math.Float32bits(v))
-	}
-	return math.Float32frombits(sign | (exp+112)<<23 | frac<<13)
 }
 
 // toHalf rounds to the nearest float16, ties to even.

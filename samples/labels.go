@@ -36,15 +36,17 @@ func (s *Set) findLabels(file string, dir *folder) error {
 			}
 			break
 		}
-		if len(table.class) != total {
-			return fmt.Errorf("%s: holds %d labels, but %s holds %d samples: give one label for each", file, len(table.class), s.path, total)
+		if table.samples != total {
+			return fmt.Errorf("%s: holds %d labels, but %s holds %d samples: give one label for each", file, table.samples, s.path, total)
 		}
-		all = table.class
+		all, s.labels.Shape = table.class, table.shape
 	}
-	s.labels = make([]int, s.count)
-	for k := range s.labels {
-		s.labels[k] = all[s.at(k)]
+	per := s.labels.PerSample()
+	s.labels.Classes = make([]int, 0, s.count*per)
+	for k := range s.count {
+		s.labels.Classes = append(s.labels.Classes, all[s.at(k)*per:][:per]...)
 	}
+	s.labels.Implied = file == ""
 	return nil
 }
 
@@ -53,6 +55,10 @@ func (s *Set) findLabels(file string, dir *folder) error {
 type labelTable struct {
 	class []int
 	files []string
+	// samples is how many samples have labels, shape that of one sample's; nil
+	// where it has one.
+	samples int
+	shape   []int64
 }
 
 // readLabels reads an .npy or IDX file of one integer a sample, or a CSV.
@@ -92,35 +98,45 @@ func readLabels(file string) (*labelTable, error) {
 	if len(c.arrays) != 1 {
 		return nil, fmt.Errorf("%s: holds %d arrays: labels are one", file, len(c.arrays))
 	}
-	class, err := arrayLabels(c.arrays[0])
+	t, err := arrayLabels(c.arrays[0])
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	return &labelTable{class: class}, nil
+	return t, nil
 }
 
-// arrayLabels reads an array of labels of shape (N,) or (N, 1).
-func arrayLabels(a *arrayFile) ([]int, error) {
-	if len(a.shape) == 0 || a.shape[0] != product(a.shape) {
-		return nil, fmt.Errorf("labels must be one number a sample, but the array has shape %s", shapeString(a.shape))
+// arrayLabels reads an array of labels: of shape (N,) or (N, 1, ...) one a
+// sample, else one for each position of a sample's output, where negative ones
+// are ignored.
+func arrayLabels(a *arrayFile) (*labelTable, error) {
+	if len(a.shape) == 0 {
+		return nil, errors.New("labels must be one number a sample, but the array is a single one")
 	}
 	if !isInt(a.typ) {
 		return nil, fmt.Errorf("labels must be whole numbers, but the array holds %v", a.typ)
 	}
-	n := int(a.shape[0])
+	t := &labelTable{samples: int(a.shape[0])}
+	if product(a.shape) != a.shape[0] {
+		t.shape = slices.Clone(a.shape[1:])
+	}
+	n := int(product(a.shape))
 	raw := make([]byte, n*sizeOf(a.typ)) // ready made sure that the file holds as much
 	if err := a.read(a.offset, raw); err != nil {
 		return nil, err
 	}
-	out := make([]int, n)
-	for i := range out {
+	t.class = make([]int, n)
+	for i := range t.class {
 		v, neg := getInt(raw, a.typ, i)
-		if neg || v > math.MaxInt32 {
+		switch {
+		case neg && t.shape != nil:
+			t.class[i] = -1
+			continue
+		case neg || v > math.MaxInt32:
 			return nil, fmt.Errorf("label %d is %v: classes count from 0", i, get(raw, a.typ, i))
 		}
-		out[i] = int(v)
+		t.class[i] = int(v)
 	}
-	return out, nil
+	return t, nil
 }
 
 // readLabelCSV reads columns file,class. A first line that is no data names
@@ -176,6 +192,7 @@ func readLabelCSV(r io.Reader) (*labelTable, error) {
 	if len(t.class) == 0 {
 		return nil, errors.New("holds no labels")
 	}
+	t.samples = len(t.class)
 	return t, nil
 }
 

@@ -57,11 +57,11 @@ type source interface {
 type Set struct {
 	path     string
 	src      source
-	count    int   // samples in use
-	skip     int   // samples passed over before them
-	order    []int // their indices in the source; nil for the first count behind skip
-	labels   []int // of the samples in use; nil for none
-	fixed    int   // batch size that the network fixes; 0 for any
+	count    int           // samples in use
+	skip     int           // samples passed over before them
+	order    []int         // their indices in the source; nil for the first count behind skip
+	labels   engine.Labels // of the samples in use
+	fixed    int           // batch size that the network fixes; 0 for any
 	recipe   recipe
 	workers  int
 	findings diag.List
@@ -252,11 +252,11 @@ func (s *Set) noteRawPixels(opts Options) {
 
 // warnOneClass notices the classic mistake with sorted class folders.
 func (s *Set) warnOneClass(opts Options) {
-	if s.count < 2 || s.count == s.src.total() || s.skip > 0 || opts.Shuffle || s.labels == nil {
+	if s.count < 2 || s.count == s.src.total() || s.skip > 0 || opts.Shuffle || s.labels.Classes == nil || s.labels.Shape != nil {
 		return
 	}
-	for _, l := range s.labels {
-		if l != s.labels[0] {
+	for _, l := range s.labels.Classes {
+		if l != s.labels.Classes[0] {
 			return
 		}
 	}
@@ -264,7 +264,7 @@ func (s *Set) warnOneClass(opts Options) {
 		Severity: diag.Warning,
 		Code:     "one-class",
 		Range:    diag.Range{File: s.path},
-		Message:  diag.Textf("all of the first %d samples are of class %d", s.count, s.labels[0]),
+		Message:  diag.Textf("all of the first %d samples are of class %d", s.count, s.labels.Classes[0]),
 		Fix:      diag.Textf("--shuffle draws from all classes"),
 	})
 }
@@ -275,9 +275,8 @@ func (s *Set) Len() int { return s.count }
 // Path returns the path that was opened.
 func (s *Set) Path() string { return s.path }
 
-// Labels returns the classes of the samples in use, in order, and false where
-// there are none.
-func (s *Set) Labels() ([]int, bool) { return slices.Clone(s.labels), s.labels != nil }
+// Labels returns the classes of the samples in use, in order.
+func (s *Set) Labels() engine.Labels { return s.labels }
 
 // Findings are warnings about the choice of samples.
 func (s *Set) Findings() diag.List { return slices.Clone(s.findings) }

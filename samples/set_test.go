@@ -251,7 +251,7 @@ func TestIDX(t *testing.T) {
 				break
 			}
 		}
-		if l, ok := s.Labels(); !ok || !slices.Equal(l, []int{7, 9}) {
+		if l := s.Labels().Classes; !slices.Equal(l, []int{7, 9}) {
 			t.Errorf("labels %v", l)
 		}
 	}
@@ -415,11 +415,30 @@ func TestBadInput(t *testing.T) {
 	ok := npy("labelled.npy", graph.Float32, 2, 3, 8, 8)
 	fails(t, ok, net, Options{Labels: npy("l3.npy", graph.Int64, 3)}, "l3.npy", "3 labels", "2 samples")
 	fails(t, ok, net, Options{Labels: npy("lf.npy", graph.Float32, 2)}, "whole numbers", "float32")
-	fails(t, ok, net, Options{Labels: npy("l2.npy", graph.Int64, 2, 2)}, "(2, 2)")
+	fails(t, ok, net, Options{Labels: npy("l0.npy", graph.Int64)}, "a single one")
 	fails(t, ok, net, Options{Labels: writeNPY(t, filepath.Join(dir, "neg.npy"), graph.Int64, []int64{2}, func(i int) float64 { return -1 })}, "label 0 is -1")
 	fails(t, ok, net, Options{Labels: filepath.Join(dir, "nolabels")}, "nolabels", "cannot be read")
 	fails(t, ok, net, Options{Labels: writeFile(t, dir, "bad.csv", []byte("file,class\na,b\n"))}, "bad.csv", "line 2", `"b"`)
 	fails(t, ok, net, Options{Labels: writeFile(t, dir, "short.csv", []byte("file,class\na,1\n"))}, "1 labels", "2 samples")
+}
+
+// TestLabelsByPosition: an array may hold labels for each position of a sample.
+func TestLabelsByPosition(t *testing.T) {
+	dir := t.TempDir()
+	x := writeNPY(t, filepath.Join(dir, "x.npy"), graph.Float32, []int64{3, 2}, nil)
+	each := writeNPY(t, filepath.Join(dir, "each.npy"), graph.Int16, []int64{3, 2, 2}, func(i int) float64 { return float64(i - 1) })
+	l := open(t, x, spec(graph.Float32, -1, 2), Options{Labels: each, Skip: 1, SubsetLen: 1}).Labels()
+	if !slices.Equal(l.Classes, []int{3, 4, 5, 6}) || !slices.Equal(l.Shape, []int64{2, 2}) || l.Implied {
+		t.Errorf("%+v", l)
+	}
+	l = open(t, x, spec(graph.Float32, -1, 2), Options{Labels: each}).Labels()
+	if len(l.Classes) != 12 || l.Classes[0] != -1 {
+		t.Errorf("%+v", l)
+	}
+	column := writeNPY(t, filepath.Join(dir, "column.npy"), graph.Uint8, []int64{3, 1}, nil)
+	if l = open(t, x, spec(graph.Float32, -1, 2), Options{Labels: column}).Labels(); len(l.Classes) != 3 || l.Shape != nil {
+		t.Errorf("%+v", l)
+	}
 }
 
 func TestFolders(t *testing.T) {
@@ -434,15 +453,15 @@ func TestFolders(t *testing.T) {
 	if want := []float64{0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3}; !slices.Equal(got["x"], want) {
 		t.Errorf("%v, want %v", got["x"], want)
 	}
-	if _, ok := s.Labels(); ok {
+	if s.Labels().Classes != nil {
 		t.Error("a flat folder has labels")
 	}
 	csv := writeFile(t, dir, "labels.csv", []byte("class,file\n4,a.png\n1,flat/10.png\n2,2.png\n3,B.PNG\n9,elsewhere.png\n"))
-	if l, ok := open(t, flat, net, Options{Labels: csv}).Labels(); !ok || !slices.Equal(l, []int{1, 2, 3, 4}) {
+	if l := open(t, flat, net, Options{Labels: csv}).Labels().Classes; !slices.Equal(l, []int{1, 2, 3, 4}) {
 		t.Errorf("labels by file: %v", l)
 	}
 	same := writeFile(t, dir, "same.csv", []byte("p/a.png,4\nq/a.png,4\n10.png,1\n2.png,2\nB.PNG,3\n"))
-	if l, ok := open(t, flat, net, Options{Labels: same}).Labels(); !ok || !slices.Equal(l, []int{1, 2, 3, 4}) {
+	if l := open(t, flat, net, Options{Labels: same}).Labels().Classes; !slices.Equal(l, []int{1, 2, 3, 4}) {
 		t.Errorf("labels by bare name: %v", l)
 	}
 	fails(t, flat, net, Options{Labels: writeFile(t, dir, "doubt.csv", []byte("p/a.png,4\nq/a.png,5\n10.png,1\n2.png,2\nB.PNG,3\n"))}, "several rows for a.png")
@@ -455,8 +474,11 @@ func TestFolders(t *testing.T) {
 	writePNG(t, classes, "ant/3.png", 2, 2, grey(8))
 	writeFile(t, classes, "README.txt", nil)
 	s = open(t, classes, net, Options{})
-	if l, ok := s.Labels(); !ok || !slices.Equal(l, []int{0, 0, 1}) {
+	if l := s.Labels().Classes; !slices.Equal(l, []int{0, 0, 1}) {
 		t.Errorf("class folders' labels: %v", l)
+	}
+	if !s.Labels().Implied {
+		t.Error("class folders' labels are given by name")
 	}
 	for b, err := range s.Batches(context.Background(), 3) {
 		if err != nil || !slices.Equal(b.Names, []string{"ant/3.png", "ant/deep/2.png", "zebra/1.png"}) {

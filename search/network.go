@@ -27,8 +27,8 @@ type Samples struct {
 	// Calibration and Test yield the same batches every time, and have no sample
 	// in common.
 	Calibration, Test engine.Batches
-	// Labels are the classes of the test samples.
-	Labels []int
+	// Labels are the classes of the test samples, one each.
+	Labels engine.Labels
 	// SearchSamples is how many test samples the search split has at most; 0 means
 	// [SearchSamples].
 	SearchSamples int
@@ -54,7 +54,8 @@ type Network struct {
 	calibration, test engine.Batches
 	labels            []int
 	split             split
-	float             [][]float32 // the float network's first output, by test sample
+	output            int         // the output that the labels are for
+	float             [][]float32 // the float network's, by test sample
 	top1              float64     // of the float network
 }
 
@@ -64,10 +65,10 @@ type Network struct {
 //
 // The error tells of samples or a network that top-1 cannot be told of.
 func NewNetwork(ctx context.Context, m *narrow.Model, run engine.Runner, in Samples, space Space, opts narrow.CalibrateOptions) (*Network, error) {
-	if len(in.Labels) == 0 {
-		return nil, errors.New("the test samples have no labels: top-1 cannot be told without")
+	if len(in.Labels.Classes) == 0 || in.Labels.Shape != nil {
+		return nil, errors.New("the test samples have no labels, one each: top-1 cannot be told without")
 	}
-	n := &Network{model: m, runner: run, opts: opts, labels: in.Labels}
+	n := &Network{model: m, runner: run, opts: opts, labels: in.Labels.Classes}
 	var err error
 	if n.layers, n.nameless, err = layersOf(m, space); err != nil {
 		return nil, err
@@ -83,7 +84,10 @@ func NewNetwork(ctx context.Context, m *narrow.Model, run engine.Runner, in Samp
 	res, err := evaluate.Float(ctx, run, m.Graph, n.test, evaluate.Options{
 		Threads: opts.Threads, Labels: in.Labels,
 		Output: func(first int, outs []engine.Tensor) error {
-			rows, err := rowsOf(outs)
+			if first == 0 && len(outs) > 0 && len(outs[0].Shape) > 0 {
+				n.output = max(evaluate.Labelled(outs, int(outs[0].Shape[0]), nil), 0)
+			}
+			rows, err := rowsOf(outs, n.output)
 			if err != nil {
 				return err
 			}
@@ -108,18 +112,18 @@ func NewNetwork(ctx context.Context, m *narrow.Model, run engine.Runner, in Samp
 	return n, nil
 }
 
-var errNoClasses = errors.New("the network's first output is not one row of float32 a sample: there is no top-1 to search by")
+var errNoClasses = errors.New("the network has no output of one row of classes a sample, in float32: there is no top-1 to search by")
 
-// rowsOf cuts the first output into samples.
-func rowsOf(outs []engine.Tensor) ([][]float32, error) {
-	if len(outs) == 0 || outs[0].Floats == nil || len(outs[0].Shape) < 2 || outs[0].Shape[0] == 0 {
+// rowsOf cuts one of the outputs into samples.
+func rowsOf(outs []engine.Tensor, output int) ([][]float32, error) {
+	if output >= len(outs) || outs[output].Floats == nil || len(outs[output].Shape) < 2 || outs[output].Shape[0] == 0 {
 		return nil, errNoClasses
 	}
-	n := int(outs[0].Shape[0])
-	per := len(outs[0].Floats) / n
+	n := int(outs[output].Shape[0])
+	per := len(outs[output].Floats) / n
 	rows := make([][]float32, n)
 	for i := range rows {
-		rows[i] = outs[0].Floats[i*per : (i+1)*per]
+		rows[i] = outs[output].Floats[i*per : (i+1)*per]
 	}
 	return rows, nil
 }
@@ -266,7 +270,7 @@ func (n *Network) Search(ctx context.Context, s *strategy.Strategy, giveUp func(
 
 // add counts the outputs for the samples from first on.
 func (n *Network) add(sum *tally, first int, outs []engine.Tensor) error {
-	rows, err := rowsOf(outs)
+	rows, err := rowsOf(outs, n.output)
 	if err != nil {
 		return err
 	}
@@ -288,7 +292,7 @@ func (n *Network) Confirm(ctx context.Context, s *strategy.Strategy) (*Promise, 
 	}
 	var all, held tally
 	res, err := c.Test(ctx, n.runner, n.test, narrow.TestOptions{
-		Threads: n.opts.Threads, Labels: n.labels,
+		Threads: n.opts.Threads, Labels: engine.Labels{Classes: n.labels},
 		Output: func(first int, outs []engine.Tensor) error {
 			if !n.split.searched[first] {
 				if err := n.add(&held, first, outs); err != nil {
@@ -301,7 +305,7 @@ func (n *Network) Confirm(ctx context.Context, s *strategy.Strategy) (*Promise, 
 	if err != nil {
 		return nil, err
 	}
-	p := &Promise{Samples: res.Samples, Float: res.Float.Top1, Quantized: res.Quantized.Top1, Agreement: res.Agreement, All: all.score()}
+	p := &Promise{Samples: res.Samples, Float: res.Float.Top1, Quantized: res.Quantized.Top1, Agreement: *res.Labelled().Agreement, All: all.score()}
 	if held.Samples > 0 {
 		h := held.score()
 		p.HeldOut = &h

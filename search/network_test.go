@@ -25,7 +25,7 @@ func TestNetwork(t *testing.T) {
 	for i := range labels {
 		labels[i] = i % 10
 	}
-	net, err := search.NewNetwork(ctx, m, testnet.Runner(t), search.Samples{Calibration: testnet.Noise(24, 8, 1), Test: testnet.Noise(samples, 8, 2), Labels: labels, Seed: 3}, search.SpaceFor(scheme.CPU), narrow.CalibrateOptions{})
+	net, err := search.NewNetwork(ctx, m, testnet.Runner(t), search.Samples{Calibration: testnet.Noise(24, 8, 1), Test: testnet.Noise(samples, 8, 2), Labels: engine.Labels{Classes: labels}, Seed: 3}, search.SpaceFor(scheme.CPU), narrow.CalibrateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func TestNetwork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := c.Test(ctx, testnet.Runner(t), testnet.Noise(samples, 8, 2), narrow.TestOptions{Labels: labels})
+	want, err := c.Test(ctx, testnet.Runner(t), testnet.Noise(samples, 8, 2), narrow.TestOptions{Labels: engine.Labels{Classes: labels}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,10 +56,10 @@ func TestNetwork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Samples != samples || p.Float != want.Float.Top1 || p.Quantized != want.Quantized.Top1 || p.Agreement != want.Agreement || p.Float != net.Top1() {
+	if p.Samples != samples || p.Float != want.Float.Top1 || p.Quantized != want.Quantized.Top1 || p.Agreement != *want.Agreement || p.Float != net.Top1() {
 		t.Errorf("promised %+v, tested %+v", p, want)
 	}
-	if got := p.All.Agreement(); got != want.Agreement {
+	if got := p.All.Agreement(); got != *want.Agreement {
 		t.Errorf("agreement %v, not %v", got, want.Agreement)
 	}
 	if p.HeldOut == nil || p.HeldOut.Samples != held {
@@ -118,7 +118,7 @@ func TestNameless(t *testing.T) {
 		x := []float32{1, 2, 3, 4}
 		yield(&engine.Batch{Count: 2, Inputs: map[string]engine.Tensor{"x": {Type: graph.Float32, Shape: []int64{2, 2}, Floats: x}}}, nil)
 	}
-	in := search.Samples{Calibration: inputs, Test: inputs, Labels: []int{0, 1}}
+	in := search.Samples{Calibration: inputs, Test: inputs, Labels: engine.Labels{Classes: []int{0, 1}}}
 	m := testnet.Parse(t, `net (float[N, 2] x) => (float[N, 2] y) <float[2, 2] w = {1, 2, 3, 4}>
 		{
 		  [x] h = MatMul (x, w)
@@ -163,7 +163,7 @@ func TestOverflow(t *testing.T) {
 	inputs := func(yield func(*engine.Batch, error) bool) {
 		yield(&engine.Batch{Count: 2, Inputs: map[string]engine.Tensor{"x": {Type: graph.Float32, Shape: []int64{2, 2}, Floats: []float32{1, 90, 80, 4}}}}, nil)
 	}
-	in := search.Samples{Calibration: inputs, Test: inputs, Labels: []int{1, 0}}
+	in := search.Samples{Calibration: inputs, Test: inputs, Labels: engine.Labels{Classes: []int{1, 0}}}
 	space := search.SpaceFor(scheme.GPU)
 	net, err := search.NewNetwork(context.Background(), m, testnet.Runner(t), in, space, narrow.CalibrateOptions{})
 	if err != nil {

@@ -123,7 +123,7 @@ func TestBadInput(t *testing.T) {
 
 		{"no labels' file", ok + " --labels nowhere.csv", []string{"nowhere.csv: the labels cannot be read: no such file"}},
 		{"too few labels", ok + " --labels y7.npy", []string{"y7.npy: holds 7 labels", "8 samples", "give one label for each"}},
-		{"labels are samples", ok + " --labels x.npy", []string{"x.npy: labels must be one number a sample"}},
+		{"labels are samples", ok + " --labels x.npy", []string{"x.npy: labels must be whole numbers"}},
 		{"labels without a header", ok + " --labels header.csv", []string{"header.csv: line 1: ", "write the columns file,class"}},
 		{"label is a word", ok + " --labels word.csv", []string{"word.csv: line 3: ", `"cat"`}},
 		{"empty labels", ok + " --labels empty.csv", []string{"empty.csv: holds no labels"}},

@@ -111,20 +111,18 @@ func (a *app) compare(c *cobra.Command, f *compareFlags, files []string) error {
 	if err := a.commit(c.Context(), func() error { return checkHTML(f.html) }); err != nil {
 		return err
 	}
-	labels, _ := testSet.Labels()
 	bars := &stepBars{a: a, calib: set, test: testSet}
 	defer bars.done()
 	ctx := c.Context()
 	res, err := compare.Run(ctx, engine, entries, set.Batches(ctx, f.batch), testSet.Batches(ctx, f.batch), compare.Options{
 		Propagate: how, Threads: f.cores(), SkipInvalid: f.skipInvalid, RefineSamples: f.accuracy.samples,
-		Labels: labels, Export: export.Options{Strict: a.strict}, Progress: bars.step,
+		Labels: testSet.Labels(), Export: export.Options{Strict: a.strict}, Progress: bars.step,
 	})
 	if err != nil {
 		return err
 	}
 	bars.done()
-	a.warnLabels(testing, labels, res.Classes)
-	a.warnInvalid(testing, res.Invalid, res.Tested)
+	a.printResultFindings(testing, res.Findings)
 	var all diag.List
 	for _, s := range res.Strategies {
 		list := slices.DeleteFunc(slices.Clone(s.Findings), func(f diag.Finding) bool { return f.Severity == diag.Note })
@@ -276,7 +274,7 @@ func comparisonTable(c *compare.Comparison) [][]string {
 			size = "none"
 		}
 		row := append([]string{s.Name}, accuracy(s.Accuracy)...)
-		row = append(row, agreed(s.Agreement, nothingCompared(s.SQNR, c.Invalid, c.Tested)), shortDecibel(s.SQNR), size, fmt.Sprintf("%.1f s", s.Seconds), percent(s.RelativeCost))
+		row = append(row, agreed(s.Agreement), shortDecibel(s.SQNR), size, fmt.Sprintf("%.1f s", s.Seconds), percent(s.RelativeCost))
 		for _, p := range pairs {
 			row = append(row, millions(s.MACs(p)))
 		}

@@ -67,10 +67,15 @@ func execute(args string) (code int, stdout, stderr string) {
 }
 
 // TestScript runs testdata/script. The scripts find the bundled network in
-// $MODEL and ONNX Runtime in $NARROW_ORT_LIB.
+// $MODEL, small networks of one kind each in $CASES, and ONNX Runtime in
+// $NARROW_ORT_LIB.
 func TestScript(t *testing.T) {
 	lib := library(t)
 	model, err := filepath.Abs(bundled)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases, err := filepath.Abs("testdata/cases")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,6 +87,7 @@ func TestScript(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv(ortlib.Env, lib)
 			e.Setenv("MODEL", model)
+			e.Setenv("CASES", cases)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

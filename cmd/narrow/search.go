@@ -163,11 +163,10 @@ func (a *app) search(c *cobra.Command, f *searchFlags) error {
 	// without a result because of it.
 	a.printFindings(a.stderr, a.later, nil)
 	a.later = nil
-	labels, _ := j.test.Labels()
 	space := search.SpaceFor(target)
 	network, err := search.NewNetwork(ctx, j.model, engine, search.Samples{
 		Calibration: j.calibration.Batches(ctx, f.batch), Test: j.test.Batches(ctx, f.batch),
-		Labels: labels, SearchSamples: f.searchSamples, Seed: f.seed,
+		Labels: j.test.Labels(), SearchSamples: f.searchSamples, Seed: f.seed,
 	}, space, narrow.CalibrateOptions{Propagate: how, Threads: f.cores()})
 	if err != nil {
 		return err
@@ -238,7 +237,7 @@ func (j *searchJob) openSamples() error {
 	if j.test, testing, err = j.a.openTestSet(f.inputFlags, &f.test, j.model); err != nil {
 		return err
 	}
-	if _, ok := j.test.Labels(); !ok {
+	if j.test.Labels().Classes == nil {
 		return usagef("%s has no labels, and top-1 cannot be told without: give --labels, or --test-labels with --test-data", testing.data)
 	}
 	j.provenance.Calibration = search.Dataset{Path: f.data, Samples: j.calibration.Len()}
@@ -265,9 +264,8 @@ func (j *searchJob) total() (int, error) {
 // them.
 func (j *searchJob) identify(ctx context.Context, c *cobra.Command, target scheme.Target) error {
 	f := j.f
-	labels, _ := j.test.Labels()
 	j.key = search.Key{
-		Version: narrow.Version(), ModelSHA256: j.model.SHA256, LabelsSHA256: search.LabelsSHA256(labels),
+		Version: narrow.Version(), ModelSHA256: j.model.SHA256, LabelsSHA256: search.LabelsSHA256(j.test.Labels().Classes),
 		Target: target.String(), MaxDrop: f.maxDrop, Seed: f.seed, SearchSamples: f.searchSamples, BatchSize: f.batch, Propagate: f.propagate,
 	}
 	var err error

@@ -110,7 +110,7 @@ func TestSearch(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &sum); err != nil {
 		t.Fatal(err)
 	}
-	if r := sum.Test; r.Samples != p.Promise.Samples || r.Float.Top1 != p.Promise.Float || r.Quantized.Top1 != p.Promise.Quantized || r.Agreement != p.Promise.Agreement {
+	if r := sum.Test; r.Samples != p.Promise.Samples || r.Float.Top1 != p.Promise.Float || r.Quantized.Top1 != p.Promise.Quantized || *r.Agreement != p.Promise.Agreement {
 		t.Errorf("%s: %+v, %+v, %+v\nnot what was promised: %+v", p.Command, r, r.Float, r.Quantized, p.Promise)
 	}
 

@@ -58,7 +58,7 @@ without, or with -o too, it takes the calibration in the output folder. Unless
 			if err != nil {
 				return err
 			}
-			if _, labelled := set.Labels(); f.by == "top-1" && !labelled {
+			if f.by == "top-1" && set.Labels().Classes == nil {
 				return usagef("--by top-1 needs labels: give --labels, or images in class folders")
 			}
 			r, err := a.sensitivity(c.Context(), &f, cal, set)
@@ -124,12 +124,11 @@ func (a *app) sensitivity(ctx context.Context, f *sensitivityFlags, c *narrow.Ca
 	if err != nil {
 		return nil, err
 	}
-	labels, _ := set.Labels()
 	const whole = 1000
 	bar, progress := a.bar("rank", whole)
 	defer bar.Done()
 	r, err := inspect.Sensitivity(ctx, c, engine, set.Batches(ctx, f.batch), inspect.SensitivityOptions{
-		Threads: f.cores(), Labels: labels, Progress: func(done, all int) { progress(done * whole / all) },
+		Threads: f.cores(), Labels: set.Labels(), Progress: func(done, all int) { progress(done * whole / all) },
 	})
 	if err != nil {
 		return nil, err
@@ -138,8 +137,7 @@ func (a *app) sensitivity(ctx context.Context, f *sensitivityFlags, c *narrow.Ca
 	if f.by == "top-1" {
 		r.ByTop1()
 	}
-	a.warnLabels(&f.inputFlags, labels, r.Classes)
-	a.warnInvalid(&f.inputFlags, r.Invalid, r.Samples)
+	a.printResultFindings(&f.inputFlags, r.Findings)
 	return r, nil
 }
 
@@ -196,7 +194,7 @@ func rankingTable(r *inspect.Ranking) [][]string {
 		}
 		rows = append(rows, append(row, own))
 	}
-	return alignRight(rows, first)
+	return alignRight(rows, func(i int) bool { return i == 0 || i >= first })
 }
 
 // rule is a layer rule as a strategy file has it.
@@ -222,7 +220,13 @@ func spare(c *narrow.Calibrated, l inspect.LayerCost) rule {
 
 // costText says what a whole network costs; none: nothing could be compared.
 func costText(c inspect.Cost, none bool) string {
-	s := fmt.Sprintf("SQNR %s, agreement %s", shortDecibel(c.SQNR), strings.TrimSpace(agreed(c.Agreement, none)))
+	s := "SQNR " + shortDecibel(c.SQNR)
+	if c.Output != "" {
+		s += fmt.Sprintf(" (%s, the worst output)", c.Output)
+	}
+	if c.Agreement != nil || none {
+		s += ", agreement " + strings.TrimSpace(agreed(c.Agreement))
+	}
 	if c.Drop != nil {
 		s += fmt.Sprintf(", top-1 %s (%s points lost)", strings.TrimSpace(percent(*c.Top1)), lostPoints(*c.Drop))
 	}
@@ -235,9 +239,8 @@ func unchanged(c inspect.Cost) bool { return c.SQNR > 100 }
 // lostPoints writes a share as percentage points.
 func lostPoints(x float64) string { return fmt.Sprintf("%.2f", 100*x+0) }
 
-// alignRight puts the columns from the given one on, and the first, to the
-// right.
-func alignRight(rows [][]string, from int) [][]string {
+// alignRight puts the columns to the right for which right holds.
+func alignRight(rows [][]string, right func(column int) bool) [][]string {
 	widths := map[int]int{}
 	for _, row := range rows {
 		for i, cell := range row {
@@ -246,7 +249,7 @@ func alignRight(rows [][]string, from int) [][]string {
 	}
 	for _, row := range rows {
 		for i, cell := range row {
-			if i == 0 || i >= from {
+			if right(i) {
 				row[i] = strings.Repeat(" ", widths[i]-width(clean(cell))) + cell
 			}
 		}

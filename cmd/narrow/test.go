@@ -167,10 +167,7 @@ func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set
 	if err != nil {
 		return nil, err
 	}
-	opts := narrow.TestOptions{Threads: f.cores(), Exported: how.model}
-	if labels, ok := set.Labels(); ok {
-		opts.Labels = labels
-	}
+	opts := narrow.TestOptions{Threads: f.cores(), Exported: how.model, Labels: set.Labels()}
 	if how.asExported {
 		opts.AsExported = &narrow.ExportOptions{}
 	}
@@ -179,18 +176,9 @@ func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set
 	opts.Progress = progress
 	var res *evaluate.Result
 	var failed error // of the network: it has nothing to do with the file being written
-	classes := 0
 	inputs := inputRanges(c)
 	run := func(out func(int, []engine.Tensor) error) error {
-		opts.Output = func(first int, outs []engine.Tensor) error {
-			if len(outs) > 0 && len(outs[0].Shape) > 1 {
-				classes = outs[0].Len() / int(max(outs[0].Shape[0], 1))
-			}
-			if out == nil {
-				return nil
-			}
-			return out(first, outs)
-		}
+		opts.Output = out
 		in := watchInputs(set.Batches(ctx, f.batch), inputs)
 		var err error
 		res, err = c.Test(ctx, runner, in, opts)
@@ -208,52 +196,32 @@ func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set
 		}}))
 	}
 	if failed != nil {
-		return nil, failed
+		err = failed
+	}
+	var unfit *evaluate.LabelsError
+	if errors.As(err, &unfit) {
+		return nil, &exitError{code: exitUsage, err: fmt.Errorf("%s: %w", f.labels, unfit)}
 	}
 	if err != nil {
 		return nil, err
 	}
-	a.warnLabels(f, opts.Labels, classes)
+	a.printResultFindings(f, res.Findings())
 	for _, r := range inputs {
 		a.printFindings(a.stderr, r.findings(), nil)
 	}
-	a.warnInvalid(f, res.Invalid, res.Samples)
 	return res, nil
 }
 
-// warnInvalid tells of samples that the float network does not take.
-func (a *app) warnInvalid(f *inputFlags, invalid, samples int) {
-	if invalid == 0 {
-		return
-	}
-	a.printFindings(a.stderr, diag.List{{
-		Severity: diag.Warning, Code: "not-finite", Range: diag.Range{File: f.data},
-		Message: diag.Textf("for %d of %s the float network puts out NaN or Inf: they are left out of SQNR and agreement", invalid, count(samples, "sample")),
-		Fix:     diag.Textf("mend the samples or the model"),
-	}}, nil)
-}
-
-// warnLabels tells of labels that the network cannot mean, as where they are
-// counted from 1.
-func (a *app) warnLabels(f *inputFlags, labels []int, classes int) {
-	n, most := 0, 0
-	for _, l := range labels {
-		if l >= classes {
-			n, most = n+1, max(most, l)
+// printResultFindings prints what a result says of the samples in f.data and
+// their labels.
+func (a *app) printResultFindings(f *inputFlags, list diag.List) {
+	for i := range list {
+		list[i].Range.File = f.data
+		if strings.HasPrefix(list[i].Code, "label") && f.labels != "" {
+			list[i].Range.File = f.labels
 		}
 	}
-	if n == 0 || classes == 0 {
-		return
-	}
-	file := f.labels
-	if file == "" {
-		file = f.data
-	}
-	a.printFindings(a.stderr, diag.List{{
-		Severity: diag.Warning, Code: "label-range", Range: diag.Range{File: file},
-		Message: diag.Textf("%d of %s are no classes of the network, which has 0 to %d (the largest is %d): they count as wrong", n, count(len(labels), "label"), classes-1, most),
-		Fix:     diag.Textf("count classes from 0"),
-	}}, nil)
+	a.printFindings(a.stderr, list, nil)
 }
 
 // checkOutput makes sure, before the work, that --save-output can be written.
@@ -326,13 +294,55 @@ func (a *app) printResult(r *evaluate.Result) error {
 	}
 	none := nothingCompared(r.SQNR, r.Invalid, r.Samples)
 	sqnr := decibel(r.SQNR)
-	if none {
+	switch w := r.Worst(); {
+	case none:
 		sqnr = diag.Textf("undefined (no sample could be compared)")
+	case w == nil:
+		sqnr = diag.Textf("undefined (no output holds numbers to compare)")
+	case len(r.Outputs) > 1 && !r.Exact:
+		sqnr = diag.Textf("%s (%s, the worst of %d outputs)", sqnr, w.Name, len(r.Outputs))
 	}
-	row(diag.Textf("agreement"), agreed(r.Agreement, none))
+	if r.Agreement != nil || none && r.Classes() > 0 {
+		row(diag.Textf("agreement"), agreed(r.Agreement))
+	}
 	row(diag.Verbatim("SQNR"), a.lang.Sprint(sqnr))
+	if len(r.Outputs) > 1 {
+		b.WriteByte('\n')
+		if err := printTable(&b, a.outputTable(r)); err != nil {
+			return err
+		}
+	}
 	_, err := io.WriteString(a.stdout, b.String())
 	return err
+}
+
+// outputTable returns the cells of the table of outputs, the head first.
+func (a *app) outputTable(r *evaluate.Result) [][]string {
+	head := []string{}
+	for _, t := range []diag.Text{diag.Textf("output"), diag.Textf("shape"), diag.Verbatim("SQNR"), diag.Textf("cosine"), diag.Textf("largest error"), diag.Textf("agreement")} {
+		head = append(head, a.lang.Sprint(t))
+	}
+	number := func(x evaluate.Number, format string) string {
+		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
+			return "-"
+		}
+		return fmt.Sprintf(format, float64(x))
+	}
+	rows := [][]string{head}
+	for _, o := range r.Outputs {
+		dims := make([]string, len(o.Shape))
+		for i, d := range o.Shape {
+			if dims[i] = strconv.FormatInt(d, 10); d < 0 {
+				dims[i] = "?"
+			}
+		}
+		sqnr, share := a.lang.Sprint(diag.Verbatim(shortDecibel(o.SQNR))), o.Agreement
+		if o.Equal != nil {
+			sqnr, share = "-", o.Equal
+		}
+		rows = append(rows, []string{o.Name, strings.Join(dims, "x"), sqnr, number(o.Cosine, "%.5f"), number(o.MaxError, "%.4g"), strings.TrimSpace(agreed(share))})
+	}
+	return alignRight(rows, func(i int) bool { return i >= 2 })
 }
 
 // nothingCompared reports whether every sample was left out, so that SQNR is not
@@ -341,13 +351,12 @@ func nothingCompared(sqnr evaluate.Decibel, invalid, samples int) bool {
 	return math.IsNaN(float64(sqnr)) && invalid == samples
 }
 
-// agreed writes an agreement. Where nothing was compared it is 0, unless the
-// outputs hold Inf but no NaN.
-func agreed(x float64, none bool) string {
-	if none && x == 0 {
+// agreed writes an agreement, a dash where there is none.
+func agreed(x *float64) string {
+	if x == nil {
 		return "-"
 	}
-	return percent(x)
+	return percent(*x)
 }
 
 func percent(x float64) string { return fmt.Sprintf("%5.2f %%", 100*x) }

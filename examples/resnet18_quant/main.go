@@ -73,7 +73,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	batches := set.Batches(ctx, o.batch)
-	labels, _ := set.Labels()
+	labels := set.Labels()
 	switch o.mode {
 	case "float":
 		res, err := evaluate.Float(ctx, runner, m.Graph, batches, evaluate.Options{Labels: labels})

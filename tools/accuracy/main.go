@@ -120,14 +120,14 @@ func (n network) table(ctx context.Context, runner engine.Runner, models, data s
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 		took := time.Since(start)
-		labels, _ := test.Labels()
+		labels := test.Labels()
 		res, err := c.Test(ctx, runner, test.Batches(ctx, testBatch), narrow.TestOptions{Labels: labels})
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 		fmt.Printf("| %s | %v | %s | %s | %.1f | %s | %s | %.1f s |\n", s.title, s.accuracy,
 			percent(res.Float.Top1), percent(res.Quantized.Top1), 100*(res.Float.Top1-res.Quantized.Top1),
-			percent(res.Agreement), decibel(float64(res.SQNR)), took.Seconds())
+			percent(*res.Agreement), decibel(float64(res.SQNR)), took.Seconds())
 	}
 	return nil
 }

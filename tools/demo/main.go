@@ -165,7 +165,7 @@ func (d *demo) quantize(ctx context.Context, name, file, out string) (row, error
 		return row{}, err
 	}
 	d.done += d.calib.Len()
-	labels, _ := d.test.Labels()
+	labels := d.test.Labels()
 	result, err := cal.Test(ctx, d.engine, d.test.Batches(ctx, testBatch), narrow.TestOptions{Labels: labels, Progress: shown})
 	if err != nil {
 		return row{}, err
@@ -199,7 +199,7 @@ func table(w io.Writer, rows []row, out string) error {
 	fmt.Fprintf(&b, head, "strategy", "top-1 float", "top-1 quantized", "agreement", "SQNR", "file size", "seconds")
 	for _, r := range rows {
 		fmt.Fprintf(&b, line, r.name, 100*r.result.Float.Top1, 100*r.result.Quantized.Top1,
-			100*r.result.Agreement, float64(r.result.SQNR), float64(r.bytes)/1000, r.seconds)
+			100**r.result.Agreement, float64(r.result.SQNR), float64(r.bytes)/1000, r.seconds)
 	}
 	fmt.Fprintf(&b, "\nThe exported models and quant_info.json are in %s.\n", out)
 	_, err := io.WriteString(w, b.String())

@@ -239,7 +239,7 @@ func (r *round) run(ctx context.Context) error {
 	}
 	exportOptions := export.Options{For: form, ExactRounding: r.o.exact, KeepBias: r.o.keepBias}
 	want := &outputs{}
-	labels, _ := test.Labels()
+	labels := test.Labels()
 	testOptions := narrow.TestOptions{Labels: labels, Output: want.add}
 	if !r.o.calibrated {
 		testOptions.AsExported = &exportOptions
@@ -271,7 +271,7 @@ func (r *round) run(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("exported: %w", err)
 		}
-		c := newComparison(want, steps, labels)
+		c := newComparison(want, steps, labels.Classes)
 		fixed := cmp.Or(test.FixedBatch(), engine.FixedBatch(r.model.Graph))
 		batches := test.Batches(ctx, r.o.batch)
 		if fixed > 0 && test.FixedBatch() == 0 {

@@ -27,10 +27,24 @@ export interface TestResult {
   samples: number
   float: Accuracy | null
   quantized: Accuracy | null
-  agreement: number
+  agreement: number | null
   sqnr_db: number | null
+  /** worst is the output that sqnr_db is of, and outputs are all, where there are several. */
+  worst?: string
   exact?: boolean
   invalid?: number
+  outputs?: Output[]
+}
+
+export interface Output {
+  name: string
+  shape: number[] | null
+  sqnr_db: number | null
+  exact?: boolean
+  cosine: number | null
+  max_error: number | null
+  equal?: number
+  agreement: number | null
 }
 
 /** Numbers are null where they are not finite: sqnr_db too where nothing differs. */
@@ -120,6 +134,7 @@ export interface CompareRow {
   quantized: Accuracy | null
   agreement: number | null
   sqnr_db: number | null
+  exact?: boolean
   bytes?: number
   macs?: { bits: string; count: number }[]
   cost: number | null

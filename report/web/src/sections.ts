@@ -1,7 +1,7 @@
 // The sections around the layers: what is a table, a list or a text.
 
 import { colourClass } from './datatypes'
-import type { Accuracy, CompareRow, Doc, Finding } from './document'
+import type { Accuracy, CompareRow, Doc, Finding, Output } from './document'
 import { h } from './dom'
 import { big, bytes, decibel, percent, whole } from './format'
 import { isWord, say, t } from './words'
@@ -16,11 +16,13 @@ export function summary(doc: Doc): HTMLElement {
     if (r.float && r.quantized) {
       for (const top of ['top1', 'top5'] as const) cards.append(accuracy(top, r.float, r.quantized))
     }
-    cards.append(
-      card(t('agreement'), r.invalid === r.samples && !r.agreement ? '–' : percent(r.agreement), t('agreementHelp')),
-      card(t('outputSqnr'), decibel(r), t('outputSqnrHelp')))
+    if (r.agreement !== null || r.invalid === r.samples) {
+      cards.append(card(t('agreement'), r.agreement === null ? '–' : percent(r.agreement), t('agreementHelp')))
+    }
+    cards.append(card(t('outputSqnr'), decibel(r), r.worst ? t('worstOutput', { name: r.worst }) : t('outputSqnrHelp')))
     e.append(cards, h('p', { class: 'muted' }, t('testedOn', { n: whole(r.samples) }),
       !r.float ? ` · ${t('noLabels')}` : null, r.invalid ? ` · ${t('invalid', { n: whole(r.invalid) })}` : null))
+    if (r.outputs) e.append(outputs(r.outputs))
   }
   const kinds = new Map<string, number>()
   for (const x of doc.tensors ?? []) kinds.set(x.datatype, (kinds.get(x.datatype) ?? 0) + 1)
@@ -29,6 +31,17 @@ export function summary(doc: Doc): HTMLElement {
       ...[...kinds].sort().map(([name, n]) => h('span', { class: 'chip' }, h('span', { class: `dot ${colourClass(name)}` }), `${name} ${n}`))))
   }
   return e
+}
+
+/** outputs is the table of the network's outputs. */
+function outputs(list: Output[]): HTMLElement {
+  const number = (x: number | null, digits: number) => (x === null ? '–' : x.toPrecision(digits))
+  const head = [t('colOutput'), t('colShape'), t('sqnr'), t('cosine'), t('maxDiff'), t('agreement')]
+  return h('div', { class: 'wide-table card', tabindex: 0, role: 'region', 'aria-label': t('colOutput') }, h('table', { id: 'outputs', class: 'compare' },
+    h('thead', {}, h('tr', {}, ...head.map((name) => h('th', { scope: 'col' }, name)))),
+    h('tbody', {}, ...list.map((o) => h('tr', {}, h('th', { scope: 'row' }, o.name),
+      ...[(o.shape ?? []).map((d) => (d < 0 ? '?' : d)).join(' × '), o.equal === undefined ? decibel(o) : '–', number(o.cosine, 6), number(o.max_error, 4),
+        o.agreement != null ? percent(o.agreement) : o.equal !== undefined ? percent(o.equal) : '–'].map((text) => h('td', {}, text)))))))
 }
 
 function card(title: string, value: string, help: string): HTMLElement {
@@ -66,7 +79,7 @@ export function comparison(doc: Doc): HTMLElement | null {
   }
   const least = best((r) => r.bytes, false), cheap = best((r) => r.cost, false)
   columns.push([t('agreement'), (r) => (r.agreement != null ? percent(r.agreement) : '–')])
-  columns.push([t('sqnr'), (r) => (r.sqnr_db != null || r.agreement === 1 ? decibel({ sqnr_db: r.sqnr_db, exact: r.sqnr_db === null }) : '–')])
+  columns.push([t('sqnr'), (r) => (r.sqnr_db != null || r.exact ? decibel(r) : '–')])
   if (has((r) => r.bytes)) columns.push([t('colSize'), (r) => (r.bytes ? bytes(r.bytes) : '–'), (r) => r.bytes === least])
   if (has((r) => r.macs?.length)) columns.push([t('colMacs'), (r) => (r.macs ?? []).map((m) => `${m.bits}: ${big(m.count)}`).join('\n')])
   if (has((r) => r.cost)) columns.push([t('colCost'), (r) => (r.cost != null ? percent(r.cost, 1) : '–'), (r) => r.cost === cheap, t('costHelp')])
