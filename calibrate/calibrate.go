@@ -371,7 +371,7 @@ func (c *calibration) run(ctx context.Context, r engine.Runner, in engine.Batche
 		if _, err := engine.Run(ctx, session, b.Inputs, func(tap int, dst, src []float32, shape []int64) error {
 			return n.hook(tap, b, dst, src, shape)
 		}); err != nil {
-			return err
+			return c.traced(ctx, r, b, err)
 		}
 		c.out.Samples += b.Count
 		c.out.Batches++
@@ -451,7 +451,7 @@ func (c *calibration) finish() error {
 		}
 		e, err := o.Encoding()
 		if err != nil {
-			return fmt.Errorf("layer %s: %w: no sample reached it with valid values", t.Layer.Name, err)
+			return fmt.Errorf("layer %s: %w: it holds NaN or Inf in every sample; leave the layer in float with the layer rule %s", t.Layer.Name, err, floatRule(t.Layer.Name))
 		}
 		c.out.Encodings[t] = e
 	}

@@ -197,5 +197,5 @@ func (c *calibration) observeFloat(t *plan.Tensor, b *engine.Batch, x []float32,
 }
 
 func invalidIn(t *plan.Tensor, v float32, sample string) error {
-	return fmt.Errorf("layer %s: tensor %q holds %v in %s: mend the sample or the model, or pass --skip-invalid", t.Layer.Name, t.Name, v, sample)
+	return &NotFiniteError{Layer: t.Layer.Name, Tensor: t.Name, Sample: sample, Value: v}
 }

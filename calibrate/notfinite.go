@@ -1,17 +1,142 @@
 package calibrate
 
-import "fmt"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"narrow/engine"
+	"narrow/graph"
+	"narrow/internal/kernel"
+	"narrow/plan"
+)
+
+// Origin is what made a value NaN or infinite.
+type Origin int
+
+// The origins. The zero value says that nobody looked.
+const (
+	FromSample    Origin = iota + 1 // it entered with a sample
+	FromModel                       // the float network makes it of finite samples
+	FromQuantizer                   // the float network is finite there: a quantizer before it is at fault
+)
 
 // NotFiniteError says that calibration met a value of the network that is NaN or
-// infinite: in the samples, or made by the model or by a datatype that is too
-// narrow.
+// infinite.
 type NotFiniteError struct {
 	// Layer and Tensor are where it is, Sample how to call the sample.
 	Layer, Tensor, Sample string
 	Value                 float32
+	// Origin is what made it. By are, for [FromSample], the inputs that hold such a
+	// value, and for [FromQuantizer] the layers whose quantizers stand before it.
+	Origin Origin
+	By     []string
 }
 
-// Error says where it is, and the way out.
+// Error says where it is, what made it, and the way out.
 func (e *NotFiniteError) Error() string {
-	return fmt.Sprintf("layer %s: tensor %q holds %v in %s: mend the sample or the model, or pass --skip-invalid", e.Layer, e.Tensor, e.Value, e.Sample)
+	at := fmt.Sprintf("layer %s: tensor %q holds %v in %s", e.Layer, e.Tensor, e.Value, e.Sample)
+	const skip = "or skip such tensors with --skip-invalid"
+	switch e.Origin {
+	case FromSample:
+		return fmt.Sprintf("%s: the sample itself holds NaN or Inf, in input %s: fix it, leave it out, %s", at, quotedNames(e.By), skip)
+	case FromModel:
+		return fmt.Sprintf("%s: the float network makes it, of a finite sample: leave the layer in float with the layer rule %s", at, floatRule(e.Layer))
+	case FromQuantizer:
+		if len(e.By) == 0 {
+			return at + ", where the float network is finite: quantizing what comes before it makes it; use --accuracy high"
+		}
+		return fmt.Sprintf("%s, where the float network is finite: the quantizer of layer %s before it makes it, such as 0 of a small value; use --accuracy high, or leave that layer in float with the layer rule %s",
+			at, strings.Join(e.By, ", "), floatRule(e.By[0]))
+	}
+	return at + ": fix the sample or the model, " + skip
+}
+
+func quotedNames(names []string) string {
+	q := make([]string, len(names))
+	for i, n := range names {
+		q[i] = strconv.Quote(n)
+	}
+	return strings.Join(q, ", ")
+}
+
+// floatRule writes the layer rule that leaves a layer's result in float.
+func floatRule(layer string) string {
+	return `{"layer_type": null, "layer_name": ` + strconv.Quote(layer) + `, "quantizable_data_type": ["activation"], "overall_quantize_config": {"datatype": "float32"}}`
+}
+
+// traced finds out what made the value that err tells of, where it is a
+// [NotFiniteError]: it runs the float network over the batch.
+func (c *calibration) traced(ctx context.Context, run engine.Runner, b *engine.Batch, err error) error {
+	var bad *NotFiniteError
+	if !errors.As(err, &bad) || bad.Origin != 0 {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.Inputs)) {
+		if kernel.FirstNonFinite(b.Inputs[name].Floats) >= 0 {
+			bad.By = append(bad.By, name)
+		}
+	}
+	if len(bad.By) > 0 {
+		bad.Origin = FromSample
+		return err
+	}
+	s, failed := run.Load(ctx, c.plan.Model, engine.LoadOptions{Threads: c.opts.Threads, Outputs: []string{bad.Tensor}})
+	if failed != nil {
+		return err // which tells where the value is
+	}
+	defer s.Close()
+	out, failed := s.Run(ctx, b.Inputs, nil)
+	if failed != nil {
+		return err
+	}
+	if slices.ContainsFunc(out[bad.Tensor].Floats, func(x float32) bool { return math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) }) {
+		bad.Origin = FromModel
+		return err
+	}
+	bad.Origin, bad.By = FromQuantizer, quantizersBefore(c.plan, bad.Tensor)
+	return err
+}
+
+// quantizersBefore returns the layers whose quantizers stand nearest before a
+// value, those behind operators first: a network's inputs are seldom at fault.
+func quantizersBefore(p *plan.Plan, value string) []string {
+	at := map[string]*plan.Tensor{}
+	for _, t := range p.Tensors {
+		if t.Constant == nil && t.Uses == nil {
+			at[t.Name] = t
+		}
+	}
+	ix := graph.NewIndex(p.Model.Graph)
+	var layers, inputs []string
+	seen := map[string]bool{}
+	next := []string{value}
+	for len(next) > 0 {
+		v := next[0]
+		next = next[1:]
+		if t := at[v]; t != nil && v != value {
+			if t.NetworkInput {
+				inputs = append(inputs, t.Layer.Name)
+			} else if !slices.Contains(layers, t.Layer.Name) {
+				layers = append(layers, t.Layer.Name)
+			}
+			continue
+		}
+		n := ix.Producer[v]
+		if n == nil {
+			continue
+		}
+		for _, in := range graph.Reads(n) {
+			if !seen[in] {
+				seen[in] = true
+				next = append(next, in)
+			}
+		}
+	}
+	return append(layers, inputs...)
 }

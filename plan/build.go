@@ -98,6 +98,7 @@ func (b *builder) findPoints() {
 			b.declined[u] = why
 		}
 	}
+	b.spareMasks(asks, false)
 	for _, u := range b.flow.units {
 		if asks[u] {
 			b.place(u, diag.Textf("the result of %s", u.op))
@@ -236,6 +237,7 @@ func (b *builder) emit() {
 			seen[constKey{c.value, st.Settings}] = t
 			b.p.Tensors = append(b.p.Tensors, t)
 		}
+		b.leftRecurrent(u)
 		if t := b.points[u]; t != nil {
 			b.p.Tensors = append(b.p.Tensors, t)
 			continue

@@ -167,12 +167,34 @@ func (b *builder) unmatched(r *strategy.Rule, m names.Match, near []string) {
 	case len(m.Nodes) > 0:
 		f.Message = diag.Textf("%v matches %s, which computes with no float values of the network", nameOf(r, m.Name), m.Nodes[0].Label())
 		f.Fix = diag.Textf("name a layer that \"narrow layers\" lists, or delete the rule")
+	case b.around(m.Name) != nil:
+		around := b.around(m.Name)
+		f.Code, f.Suggestions = "rule-in-control-flow", nil
+		f.Message = diag.Textf("%v is for a node inside the %s %s: control flow passes through untouched", nameOf(r, m.Name), around.OpType, around.Label())
+		f.Fix = diag.Textf("delete the rule")
 	case len(near) > 0:
 		f.Fix = diag.Textf("did you mean %s?", diag.Or(quoted(near)))
 	default:
 		f.Fix = diag.Textf("\"narrow layers\" lists what a rule can name")
 	}
 	b.list = append(b.list, f)
+}
+
+// around returns the outermost node around the node of a name that is inside
+// control flow, or nil.
+func (b *builder) around(name string) *graph.Node {
+	var inside func(g *graph.Graph) bool
+	inside = func(g *graph.Graph) bool {
+		return slices.ContainsFunc(g.Nodes, func(n *graph.Node) bool {
+			return n.Label() == name || slices.ContainsFunc(n.Subgraphs(), inside)
+		})
+	}
+	for _, n := range b.p.Model.Graph.Nodes {
+		if name != "" && slices.ContainsFunc(n.Subgraphs(), inside) {
+			return n
+		}
+	}
+	return nil
 }
 
 // labels names the layers of units, at most three of them.

@@ -26,6 +26,9 @@ type Plan struct {
 	Tensors []*Tensor
 	// Left are the tensors that are left alone, in topological order.
 	Left []Left
+	// Unquantized are the layers with weights that stay in float although no
+	// setting asks for that, in topological order.
+	Unquantized []Unquantized
 	// Operations are the network's operations in topological order, with the
 	// quantizers around them.
 	Operations []*Operation
@@ -116,6 +119,9 @@ func BuildAfter(original, m *graph.Model, s *strategy.Strategy) (*Plan, diag.Lis
 	b.publishMatches()
 	b.findPoints()
 	b.emit()
+	b.unquantized()
+	b.withoutEffect()
+	b.noteUnquantized()
 	b.p.Operations = b.operations()
 	b.nothing()
 	return b.p, b.list, nil

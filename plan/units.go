@@ -38,6 +38,8 @@ type flow struct {
 	units    []*unit
 	producer map[string]*unit
 	readers  map[string][]*unit
+	// depends are the values of any type that depend on elements of an input.
+	depends map[string]bool
 }
 
 // newFlow cuts g into units. types tell which values are float32; values that
@@ -45,7 +47,8 @@ type flow struct {
 func newFlow(g *graph.Graph, types map[string]graph.DataType) *flow {
 	f := &flow{ix: graph.NewIndex(g), producer: map[string]*unit{}, readers: map[string][]*unit{}}
 	comps := findComposites(f.ix)
-	data := dataValues(f.ix, types)
+	data, depends := dataValues(f.ix, types)
+	f.depends = depends
 	for i, v := range g.Inputs {
 		if f.ix.IsInput(v.Name) && data[v.Name] {
 			f.add(&unit{op: opInput, outs: []string{v.Name}, pos: -len(g.Inputs) + i})
@@ -99,9 +102,9 @@ func (f *flow) add(u *unit) {
 }
 
 // dataValues returns the float32 values that depend on elements of a graph
-// input, not only on its shape.
-func dataValues(ix *graph.Index, types map[string]graph.DataType) map[string]bool {
-	depends := map[string]bool{}
+// input, not only on its shape, and those of any type that do.
+func dataValues(ix *graph.Index, types map[string]graph.DataType) (data, depends map[string]bool) {
+	depends = map[string]bool{}
 	for _, v := range ix.Graph.Inputs {
 		if ix.IsInput(v.Name) {
 			depends[v.Name] = true
@@ -120,13 +123,13 @@ func dataValues(ix *graph.Index, types map[string]graph.DataType) map[string]boo
 			}
 		}
 	}
-	data := map[string]bool{}
+	data = map[string]bool{}
 	for v := range depends {
 		if types[v] == graph.Float32 {
 			data[v] = true
 		}
 	}
-	return data
+	return data, depends
 }
 
 // children returns the distinct units that read u's outputs.

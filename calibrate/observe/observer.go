@@ -193,6 +193,7 @@ func (o *Observer) Encoding() (scheme.Encoding, error) {
 	smallestFix := s.ScaleType == scheme.PowerOfTwo && o.cfg.Target != scheme.CPU && o.cfg.Target != scheme.GPU
 	for _, c := range o.channels {
 		u := c.statistic(s.Statistic, smallestFix)
+		u.scale = representable(u, e.Min, e.Max, s.ScaleType)
 		e.Scale = append(e.Scale, usable(u.scale))
 		e.ZeroPoint = append(e.ZeroPoint, u.zero)
 		if s.ScaleType == scheme.PowerOfTwo {

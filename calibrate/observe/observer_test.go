@@ -577,3 +577,45 @@ func TestQuality(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// TestNothingOverflows: every integer of every encoding stands for a finite
+// value, however large those are that were observed.
+func TestNothingOverflows(t *testing.T) {
+	const most = math.MaxFloat32
+	for _, x := range [][]float32{{-most, 1}, {most, 0}, {-most, most}, {-most / 2, most}, {most / 3}, {-most, 2}} {
+		for _, s := range []scheme.Settings{
+			{Datatype: scheme.Int, BitWidth: 8, Method: scheme.MaxMin, RoundMode: scheme.HalfEven, Symmetry: true, Signed: true, ScaleType: scheme.FloatScale, Statistic: scheme.Max},
+			{Datatype: scheme.Int, BitWidth: 8, Method: scheme.MaxMin, RoundMode: scheme.HalfEven, Symmetry: false, ScaleType: scheme.FloatScale, Statistic: scheme.Max},
+			{Datatype: scheme.Int, BitWidth: 2, Method: scheme.MaxMin, RoundMode: scheme.HalfEven, Symmetry: true, Signed: true, ScaleType: scheme.FloatScale, Statistic: scheme.Max},
+			{Datatype: scheme.Int, BitWidth: 16, Method: scheme.MaxMin, RoundMode: scheme.HalfEven, Symmetry: false, ScaleType: scheme.FloatScale, Statistic: scheme.Max},
+			{Datatype: scheme.Int, BitWidth: 8, Method: scheme.Diffs, RoundMode: scheme.HalfUp, Symmetry: true, Signed: true, ScaleType: scheme.PowerOfTwo, Statistic: scheme.Modal},
+			{Datatype: scheme.Int, BitWidth: 8, Method: scheme.MaxMin, RoundMode: scheme.HalfUp, Symmetry: true, Signed: true, ScaleType: scheme.PowerOfTwo, Statistic: scheme.Modal},
+		} {
+			o, err := New(Config{Name: "x", Settings: s, Axis: -1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := o.Observe(x, []int64{int64(len(x))}); err != nil {
+				t.Fatal(err)
+			}
+			e := encoding(t, o)
+			for _, q := range []int64{e.Min, e.Max} {
+				if v := float32(q-e.ZeroPoint[0]) * e.Scale[0]; math.IsInf(float64(v), 0) || math.IsNaN(float64(v)) {
+					t.Errorf("%v, %v: %d stands for %v with scale %v and zero point %d", x, s, q, v, e.Scale[0], e.ZeroPoint[0])
+				}
+			}
+			if s.ScaleType == scheme.PowerOfTwo && float64(e.Scale[0]) != math.Ldexp(1, -e.FixPosition[0]) {
+				t.Errorf("%v: fix position %d for scale %v", x, e.FixPosition[0], e.Scale[0])
+			}
+			got := make([]float32, len(x))
+			if err := Apply(nil, got, x, s, e, []int64{int64(len(x))}); err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range got {
+				if math.IsInf(float64(v), 0) || math.IsNaN(float64(v)) {
+					t.Errorf("%v, %v becomes %v", x, s, got)
+				}
+			}
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"narrow/internal/kernel"
+	"narrow/scheme"
 )
 
 // unit is what one batch gave for one channel: scale and zero point before any
@@ -36,6 +37,29 @@ func usable(scale float64) float32 {
 		return minScale
 	}
 	return kernel.Scale32(scale)
+}
+
+// representable returns u's scale, or the largest smaller one with which every
+// integer from lo to hi stands for a finite float32. Values near the largest
+// float32, such as masks, would become infinite otherwise.
+func representable(u unit, lo, hi int64, t scheme.ScaleType) float64 {
+	most := float32(max(u.zero-lo, lo-u.zero, hi-u.zero, u.zero-hi))
+	finite := func(scale float64) bool { return !math.IsInf(float64(usable(scale)*most), 0) }
+	switch {
+	case finite(u.scale):
+		return u.scale
+	case t == scheme.PowerOfTwo:
+		scale := u.scale
+		for !finite(scale) {
+			scale /= 2
+		}
+		return scale
+	}
+	scale := math.MaxFloat32 / float32(most)
+	for !finite(float64(scale)) {
+		scale = math.Nextafter32(scale, 0)
+	}
+	return float64(scale)
 }
 
 // symmetricScale is the scale that maps limit to the largest integer.

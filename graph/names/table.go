@@ -76,6 +76,15 @@ func NewAfter(original, m *graph.Model) *Table {
 	return t
 }
 
+// Before returns an index of the network before it was rewritten, nil where the
+// table was made without one.
+func (t *Table) Before() *graph.Index {
+	if t.before == nil {
+		return nil
+	}
+	return t.before.ix
+}
+
 // Gone is a node that a rewrite took away.
 type Gone struct {
 	Node *graph.Node
