@@ -25,7 +25,19 @@ type explainReport struct {
 	// Strategy is the file's name, null where there is none.
 	Strategy *string     `json:"strategy"`
 	Tensors  []explained `json:"tensors"`
-	Findings diag.List   `json:"findings"`
+	// Unquantized are layers with weights that stay in float whatever the
+	// settings; empty where one layer is asked for.
+	Unquantized []unquantized `json:"unquantized"`
+	Findings    diag.List     `json:"findings"`
+}
+
+// unquantized is a layer with weights that stays in float; In is the control flow
+// around it, "" where there is none.
+type unquantized struct {
+	Name    string    `json:"name"`
+	Op      string    `json:"op"`
+	In      string    `json:"in"`
+	Because diag.Text `json:"because"`
 }
 
 // explained is one tensor that could be quantized.
@@ -151,7 +163,12 @@ operators that each layer becomes in an .xmodel, or why it cannot be written.`,
 // newExplainReport lists the tensors of a plan in the network's order; layer
 // narrows it to one layer, "" does not.
 func newExplainReport(model string, p *plan.Plan, layer string) (explainReport, error) {
-	rep := explainReport{Model: model, Tensors: []explained{}}
+	rep := explainReport{Model: model, Tensors: []explained{}, Unquantized: []unquantized{}}
+	for _, u := range p.Unquantized {
+		if layer == "" || layer == u.Name {
+			rep.Unquantized = append(rep.Unquantized, unquantized{u.Name, u.Op, u.In, u.Why})
+		}
+	}
 	if p.Strategy.File != "" {
 		rep.Strategy = &p.Strategy.File
 	}
@@ -198,7 +215,7 @@ func layersNamed(p *plan.Plan, name string) (map[*plan.Layer]bool, error) {
 			found[l] = true
 		}
 	}
-	if len(found) == 0 {
+	if len(found) == 0 && !slices.ContainsFunc(p.Unquantized, func(u plan.Unquantized) bool { return u.Name == name }) {
 		return nil, usagef("--layer: the model has no layer %q%s", name, didYouMean("", p.Names.Nearest(name)))
 	}
 	return found, nil
@@ -276,6 +293,13 @@ func printExplain(w io.Writer, lang messages.Language, r explainReport) error {
 		if len(t.Settings) > 0 && unquote(t.Settings[0].Value) != scheme.Int.String() {
 			line("    ", diag.Textf("(the other settings count only for int)"))
 		}
+	}
+	for _, u := range r.Unquantized {
+		if slices.ContainsFunc(r.Tensors, func(t explained) bool { return t.Layer == u.Name && t.Kind == scheme.Weights }) {
+			continue // told above
+		}
+		line("", diag.Textf("%s (%s)", u.Name, u.Op))
+		line("  ", diag.Textf("weights left alone: %s", u.Because))
 	}
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return fmt.Errorf("writing: %w", err)

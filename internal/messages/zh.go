@@ -250,6 +250,7 @@ var zh = map[string]string{
 	"%d layers with weights stay in float: %s": "%d 个带权重的层保持浮点：%s",
 	"1 layer with weights stays in float: %s":  "1 个带权重的层保持浮点：%s",
 	"\"narrow explain\" lists them":            "用 \"narrow explain\" 可列出它们",
+	"weights left alone: %s":                   "权重保持原样：%s",
 	"%v matches %d layers; vai_q_pytorch takes neither patterns nor lists of names": "%v匹配到 %d 个层；vai_q_pytorch 不支持通配符，也不支持名称列表",
 	"\"narrow fmt --expand --model M\" writes a rule for each":                      "用 \"narrow fmt --expand --model M\" 可逐层写成单独的规则",
 	"give one layer's node name, a list of names or a pattern, or use layer_type":   "请写某一层的节点名、名称列表或通配名称，或改用 layer_type",
