@@ -142,7 +142,7 @@ func TestRefineUnusualModels(t *testing.T) {
 // TestRefinedIntegersDamaged: integers that do not fit are told with the
 // tensor's name.
 func TestRefinedIntegersDamaged(t *testing.T) {
-	c := refined(t, testnet.PlanFor(t, testnet.Bundled(t), "{}", narrow.High), pictures(8), 2)
+	c := refined(t, testnet.PlanFor(t, testnet.Bundled(t), "{}", narrow.High), pictures(40), 2)
 	dir := save(t, c)
 	file := filepath.Join(dir, export.QuantInfoFile)
 	data, err := os.ReadFile(file)

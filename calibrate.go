@@ -80,7 +80,7 @@ type Calibrated struct {
 }
 
 // Calibrate runs the batches through the network and finds the scales; for
-// [High] it goes through them twice. An error names the layer, the tensor and
+// [High] it may go through them twice. An error names the layer, the tensor and
 // the sample; a [*MismatchError] says that a checkpoint or statistics are of
 // something else.
 func (p *Planned) Calibrate(ctx context.Context, run engine.Runner, in engine.Batches, opts CalibrateOptions) (*Calibrated, error) {
@@ -92,10 +92,10 @@ func (p *Planned) Calibrate(ctx context.Context, run engine.Runner, in engine.Ba
 	if err != nil {
 		return nil, fmt.Errorf("calibrating %s: %w", p.Model.Path, err)
 	}
-	return &Calibrated{Planned: p, Result: c}, nil
+	return c, nil
 }
 
-func (p *Planned) calibrate(ctx context.Context, run engine.Runner, in engine.Batches, opts CalibrateOptions) (*calibrate.Calibrated, error) {
+func (p *Planned) calibrate(ctx context.Context, run engine.Runner, in engine.Batches, opts CalibrateOptions) (*Calibrated, error) {
 	o, err := p.options(opts)
 	if err != nil {
 		return nil, err
@@ -112,7 +112,11 @@ func (p *Planned) calibrate(ctx context.Context, run engine.Runner, in engine.Ba
 			return nil, err
 		}
 		o.Source.SamplesSHA256 = s.Info.SamplesSHA256
-		return calibrate.CalibrateStats(p.Plan, s, o)
+		c, err := calibrate.CalibrateStats(p.Plan, s, o)
+		if err != nil {
+			return nil, err
+		}
+		return &Calibrated{Planned: p, Result: c}, nil
 	}
 	if opts.SaveStats != nil {
 		info, err := p.statsInfo(opts.SamplesSHA256)
@@ -127,11 +131,14 @@ func (p *Planned) calibrate(ctx context.Context, run engine.Runner, in engine.Ba
 			return nil, err
 		}
 	}
+	if p.Accuracy == High {
+		return p.high(ctx, run, in, o, opts)
+	}
 	c, err := calibrate.Calibrate(ctx, p.Plan, run, rest, o)
 	if err != nil {
 		return nil, err
 	}
-	return c, p.refine(ctx, c, run, in, opts)
+	return &Calibrated{Planned: p, Result: c}, nil
 }
 
 // options are opts for package calibrate, without what a file keeps.
@@ -151,15 +158,31 @@ func (p *Planned) options(opts CalibrateOptions) (calibrate.Options, error) {
 	return o, nil
 }
 
-// refine does what [High] asks of a calibration.
-func (p *Planned) refine(ctx context.Context, c *calibrate.Calibrated, run engine.Runner, in engine.Batches, opts CalibrateOptions) error {
-	if p.Accuracy != High {
-		return nil
+// high does what [High] asks for. The result is of another plan where the guide's
+// way is the better one.
+func (p *Planned) high(ctx context.Context, run engine.Runner, in engine.Batches, o calibrate.Options, opts CalibrateOptions) (*Calibrated, error) {
+	guide, err := p.Model.Plan(p.Plan.Strategy, PlanOptions{Accuracy: Guide})
+	if err != nil {
+		return nil, err
 	}
-	if err := refine.Refine(ctx, c, run, in, refine.Options{Threads: opts.Threads, Samples: opts.RefineSamples, Progress: opts.RefineProgress}); err != nil {
-		return fmt.Errorf("refining: %w", err)
+	own, err := p.networkSHA256()
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	other, err := guide.networkSHA256()
+	if err != nil {
+		return nil, err
+	}
+	c, err := refine.Calibrate(ctx, refine.Task{Plan: p.Plan, Guide: guide.Plan, Alike: own == other, Float: p.Model.Graph}, run, in, o, refine.Options{
+		Samples: opts.RefineSamples, Progress: opts.RefineProgress,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if c.Plan == guide.Plan {
+		p = guide
+	}
+	return &Calibrated{Planned: p, Result: c}, nil
 }
 
 // checkpoint reads the file of a checkpoint, if there is one, and returns what
@@ -223,14 +246,23 @@ func (p *Planned) statsInfo(samplesSHA256 string) (calibrate.StatsInfo, error) {
 // CalibrateTogether is [Planned.Calibrate] in float propagation for several
 // strategies at once, with the same results: the network runs once for all that
 // rewrite it as the first one does. What cannot take part is nil in the result:
-// strategies of another network, and those that [calibrate.CalibrateTogether]
-// leaves out. All must be of one model; nothing is kept in files.
+// strategies of another network, those planned for [High], which choose for
+// themselves, and those that [calibrate.CalibrateTogether] leaves out. All must be of one model; nothing is kept in files.
 func CalibrateTogether(ctx context.Context, run engine.Runner, ps []*Planned, in engine.Batches, opts CalibrateOptions) ([]*Calibrated, error) {
 	if len(ps) == 0 {
 		return nil, errors.New("there is no strategy to calibrate by")
 	}
 	if opts.Checkpoint != nil || opts.SaveStats != nil || opts.FromStats != nil {
 		return nil, errors.New("several strategies keep neither a checkpoint nor statistics: calibrate them one by one for that")
+	}
+	if ps[0].Accuracy == High {
+		c, err := ps[0].Calibrate(ctx, run, in, opts)
+		if err != nil {
+			return nil, err
+		}
+		out := make([]*Calibrated, len(ps))
+		out[0] = c
+		return out, nil
 	}
 	var alike []int
 	var plans []*plan.Plan
@@ -249,7 +281,7 @@ func CalibrateTogether(ctx context.Context, run engine.Runner, ps []*Planned, in
 		if i == 0 {
 			network = sum
 		}
-		if sum == network && p.Accuracy == ps[0].Accuracy {
+		if sum == network && p.Accuracy != High {
 			alike, plans = append(alike, i), append(plans, p.Plan)
 		}
 	}
@@ -264,9 +296,6 @@ func CalibrateTogether(ctx context.Context, run engine.Runner, ps []*Planned, in
 	out := make([]*Calibrated, len(ps))
 	for k, i := range alike {
 		if done[k] != nil {
-			if err := ps[i].refine(ctx, done[k], run, in, opts); err != nil {
-				return nil, fmt.Errorf("calibrating %s: %w", ps[i].Model.Path, err)
-			}
 			out[i] = &Calibrated{Planned: ps[i], Result: done[k]}
 		}
 	}

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"time"
 
 	"narrow/calibrate/observe"
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/graph"
 	"narrow/internal/kernel"
@@ -81,6 +84,9 @@ type Options struct {
 	// Progress, when set, is called after every batch with the number of
 	// samples done.
 	Progress func(samples int)
+	// Watch, when set, is called in float propagation with the values of some samples,
+	// n from the first of b, of everything that is observed.
+	Watch func(value string, b *engine.Batch, x []float32, shape []int64, n int)
 }
 
 func (o Options) threads() int {
@@ -118,6 +124,16 @@ type Calibrated struct {
 	// Invalid counts the tensors that were passed over since they held NaN or
 	// Inf, over all batches.
 	Invalid int
+	// Findings say what is to be known of the result.
+	Findings diag.List
+}
+
+// Clone returns a copy whose encodings, weights and biases can be chosen anew.
+func (c *Calibrated) Clone() *Calibrated {
+	o := *c
+	o.Encodings, o.Bias, o.Weights = maps.Clone(c.Encodings), maps.Clone(c.Bias), maps.Clone(c.Weights)
+	o.Aligned, o.Ties, o.Findings = maps.Clone(c.Aligned), maps.Clone(c.Ties), slices.Clone(c.Findings)
+	return &o
 }
 
 // calibration is the state of one run of Calibrate.

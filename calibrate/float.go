@@ -86,6 +86,9 @@ func (f *floatRun) tap(w *plan.Tensor, b *engine.Batch, dst, src []float32, shap
 		return nil
 	}
 	x, shape, n := b.Samples(src, shape)
+	if f.c.opts.Watch != nil {
+		f.c.opts.Watch(w.Name, b, x, shape, n)
+	}
 	if f.stats != nil {
 		es := f.records(w.Name, x, shape, n)
 		if err := f.stats.records(w, b.First, es); err != nil {

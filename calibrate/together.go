@@ -33,6 +33,7 @@ func CalibrateTogether(ctx context.Context, plans []*plan.Plan, r engine.Runner,
 			first = c
 		case first.joins(c):
 			first.joined = append(first.joined, c)
+			first.sharePatches(c)
 		default:
 			continue
 		}
@@ -58,4 +59,25 @@ func CalibrateTogether(ctx context.Context, plans []*plan.Plan, r engine.Runner,
 func (c *calibration) joins(o *calibration) bool {
 	return len(c.bias.active()) == 0 && len(o.bias.active()) == 0 &&
 		slices.EqualFunc(c.float.watched.Tensors, o.float.watched.Tensors, func(a, b *plan.Tensor) bool { return a.Name == b.Name })
+}
+
+// sharePatches lets o's bias correction read what c's patches gather: they see the
+// same values.
+func (c *calibration) sharePatches(o *calibration) {
+	clear(o.float.entered)
+	for i, p := range o.float.patches {
+		shared := c.float.patches[i]
+		if shared == nil {
+			continue
+		}
+		for _, l := range o.bias.layers {
+			if l.patch != p {
+				continue
+			}
+			l.patch = shared
+			if !slices.Contains(c.float.entered[shared.value], shared) {
+				c.float.gather(shared)
+			}
+		}
+	}
 }

@@ -102,3 +102,29 @@ func (b *Batch) pad(size int) *Batch {
 	}
 	return p
 }
+
+// Sample returns a copy of the i-th sample as a batch of its own, with what the
+// samples share. A batch that must stay as it is ([Batch.Size]) is not to be cut.
+func (b *Batch) Sample(i int) *Batch {
+	s := &Batch{First: b.First + i, Count: 1, Inputs: map[string]Tensor{}, Shared: b.Shared}
+	if i < len(b.Names) {
+		s.Names = []string{b.Names[i]}
+	}
+	for name, t := range b.Inputs {
+		if !b.shared(name) {
+			t = t.rows(i, i+1)
+		}
+		s.Inputs[name] = t.Clone()
+	}
+	return s
+}
+
+// Clone returns a copy in memory of its own.
+func (b *Batch) Clone() *Batch {
+	c := *b
+	c.Names, c.Inputs = slices.Clone(b.Names), map[string]Tensor{}
+	for name, t := range b.Inputs {
+		c.Inputs[name] = t.Clone()
+	}
+	return &c
+}

@@ -1,11 +1,14 @@
 package refine
 
 import (
+	"cmp"
+	"maps"
 	"math"
 	"slices"
 
 	"narrow/calibrate"
 	"narrow/calibrate/observe"
+	"narrow/plan"
 	"narrow/scheme"
 )
 
@@ -32,8 +35,8 @@ func (f *refiner) free(l layer) bool {
 	return l.op.Bias != nil && f.c.Plan.Strategy.IncludeBiasCorr
 }
 
-// refine chooses the scales and integers of one layer.
-func (f *refiner) refine(l layer, m *moments) error {
+// layer chooses the scales and integers of one layer.
+func (f *refiner) layer(l layer, m *moments) error {
 	w, err := l.op.Weights.Constant.Floats()
 	if err != nil {
 		return err
@@ -53,6 +56,11 @@ func (f *refiner) refine(l layer, m *moments) error {
 	if p == nil {
 		return nil // no finite solution: the layer stays as it was calibrated
 	}
+	was, err := f.judged(l, m)
+	if err != nil {
+		return err
+	}
+	calibrated := maps.Clone(f.c.Encodings)
 	free := grid{} // the bias's
 	if f.free(l) {
 		if free, err = f.fitBias(p); err != nil {
@@ -62,9 +70,6 @@ func (f *refiner) refine(l layer, m *moments) error {
 	candidates, err := f.candidates(p)
 	if err != nil {
 		return err
-	}
-	if !f.arrange(p, m, candidates[0], free) {
-		return nil
 	}
 	rows := len(p.want)
 	points := make([][]float64, rows)
@@ -77,7 +82,11 @@ func (f *refiner) refine(l layer, m *moments) error {
 		f.pool.Run(rows, func(k int) {
 			g := k / l.form.rows
 			weight := grid{float64(e.Scale[min(k, len(e.Scale)-1)]), float64(e.Min), float64(e.Max)}
-			tried[k], sums[k] = p.round(k, g, weight, free)
+			most := math.Inf(1)
+			if len(e.Scale) > 1 {
+				most = best[k]
+			}
+			tried[k], sums[k] = p.round(k, g, weight, free, most)
 		})
 		if len(e.Scale) > 1 {
 			// Each row chooses for itself.
@@ -119,10 +128,66 @@ func (f *refiner) refine(l layer, m *moments) error {
 	}
 	f.c.Encodings[l.op.Weights] = chosen
 	f.c.Weights[l.op.Weights] = out
+	corrected := f.c.Bias[l.op.Bias]
 	if f.free(l) {
 		f.c.Bias[l.op.Bias] = now
 	}
+	is, err := f.judged(l, m)
+	if err != nil {
+		return err
+	}
+	if is > was || math.IsNaN(is) {
+		f.c.Encodings = calibrated
+		delete(f.c.Weights, l.op.Weights)
+		if f.free(l) {
+			delete(f.c.Bias, l.op.Bias)
+			if corrected != nil {
+				f.c.Bias[l.op.Bias] = corrected
+			}
+		}
+	}
 	return nil
+}
+
+// judged returns the squared error of the layer as it is quantized now, on the
+// samples that judge.
+func (f *refiner) judged(l layer, m *moments) (float64, error) {
+	w, err := f.c.QuantizedConstant(f.pool, l.op.Weights)
+	if err != nil {
+		return 0, err
+	}
+	rows := l.form.groups * l.form.rows
+	bias := make([]float64, rows)
+	if t := l.op.Bias; t != nil {
+		b, err := f.c.QuantizedConstant(f.pool, t)
+		if err != nil {
+			return 0, err
+		}
+		float, err := t.Constant.Floats()
+		if err != nil {
+			return 0, err
+		}
+		for k, v := range b {
+			bias[k] = float64(v)
+			if t.Uses[0].Node != l.form.node {
+				bias[k] -= float64(float[k]) // which what the node puts out does not hold yet
+			}
+		}
+	}
+	sums := make([]float64, rows)
+	f.pool.Run(rows, func(k int) {
+		x := make([]float64, m.n)
+		for col := range l.form.cols {
+			x[col] = float64(w[l.form.index(k/l.form.rows, k%l.form.rows, col)])
+		}
+		x[m.n-1] = bias[k]
+		sums[k] = m.judge(k/l.form.rows, k%l.form.rows, x)
+	})
+	total := 0.0
+	for _, v := range sums {
+		total += v
+	}
+	return total, nil
 }
 
 // pose sets the problem up and solves it in real numbers; nil where that has no
@@ -132,13 +197,16 @@ func (f *refiner) pose(l layer, m *moments, w, bias, kept []float32) *problem {
 	if f.free(l) {
 		p.n++
 	}
+	f.arrange(p, m)
 	p.want = make([][]float64, l.form.groups*l.form.rows)
+	p.solved = make([]triangle, l.form.groups)
 	for g := range l.form.groups {
 		a, damp := p.matrix(m, g)
 		t, ok := factor(f.pool, a, p.n)
 		if !ok {
 			return nil
 		}
+		p.solved[g] = t
 		f.pool.Run(l.form.rows, func(r int) {
 			k := g*l.form.rows + r
 			from := make([]float64, m.n) // the float network's row
@@ -150,14 +218,20 @@ func (f *refiner) pose(l layer, m *moments, w, bias, kept []float32) *problem {
 			case f.free(l):
 				from[m.n-1] = float64(bias[k])
 			case kept != nil:
-				offset = float64(bias[k]) - float64(kept[k])
+				offset = -float64(kept[k])
+			}
+			if bias != nil && l.op.Bias.Uses[0].Node != l.form.node {
+				offset += float64(bias[k]) // which what the node puts out does not hold yet
 			}
 			x := make([]float64, p.n)
-			for i := range x {
-				x[i] = dot64(m.cross[g][i*m.n:(i+1)*m.n], from) + float64(offset*m.own[g][i*m.n+m.n-1]) + float64(damp[i]*from[i])
+			for at, i := range p.order {
+				x[at] = m.target[g][i*m.rows+r] + float64(offset*m.own[g][i*m.n+m.n-1]) + float64(damp[i]*from[i])
 			}
 			t.solve(x)
-			p.want[k] = x
+			p.want[k] = make([]float64, p.n)
+			for at, i := range p.order {
+				p.want[k][i] = x[at]
+			}
 		})
 	}
 	for _, row := range p.want {
@@ -170,7 +244,8 @@ func (f *refiner) pose(l layer, m *moments, w, bias, kept []float32) *problem {
 	return p
 }
 
-// matrix returns the damped second moments of a group and the damping.
+// matrix returns the damped second moments of a group in the order of its columns,
+// and the damping of each column.
 func (p *problem) matrix(m *moments, g int) (a, damp []float64) {
 	cols := p.l.form.cols
 	mean := 0.0
@@ -181,66 +256,50 @@ func (p *problem) matrix(m *moments, g int) (a, damp []float64) {
 		mean = 1 // nothing ever enters: any weights will do, so they stay
 	}
 	damp = make([]float64, p.n)
-	a = make([]float64, p.n*p.n)
 	for i := range p.n {
 		damp[i] = mean * max(ridge, float64(m.n)/float64(m.count))
 		if i == cols {
 			damp[i] = ridgeBias
 		}
-		copy(a[i*p.n:(i+1)*p.n], m.own[g][i*m.n:i*m.n+p.n])
-		a[i*p.n+i] += damp[i]
+	}
+	a = make([]float64, p.n*p.n)
+	for i, from := range p.order {
+		for j, to := range p.order {
+			a[i*p.n+j] = m.own[g][from*m.n+to]
+		}
+		a[i*p.n+i] += damp[from]
 	}
 	return a, damp
 }
 
 // arrange orders the columns so that those whose rounding costs most are
-// rounded first, and factors the matrices in that order.
-func (f *refiner) arrange(p *problem, m *moments, e scheme.Encoding, free grid) bool {
-	cols := p.l.form.cols
-	step := 0.0
-	for _, s := range e.Scale {
-		step += float64(s) / float64(len(e.Scale))
+// rounded first.
+func (f *refiner) arrange(p *problem, m *moments) {
+	step := func(t *plan.Tensor) float64 {
+		mean, scales := 0.0, f.c.Encodings[t].Scale
+		for _, s := range scales {
+			mean += float64(s) / float64(len(scales))
+		}
+		return mean
 	}
 	cost := make([]float64, p.n)
 	for i := range cost {
-		s := step
-		if i == cols {
-			s = free.step
+		t := p.l.op.Weights
+		if i == p.l.form.cols {
+			t = p.l.op.Bias
 		}
+		s := step(t)
 		for g := range p.l.form.groups {
 			cost[i] += s * s * m.own[g][i*m.n+i]
 		}
 		p.order = append(p.order, i)
 	}
-	slices.SortStableFunc(p.order, func(i, j int) int {
-		switch {
-		case cost[i] < cost[j]:
-			return -1
-		case cost[i] > cost[j]:
-			return 1
-		}
-		return 0
-	})
-	p.solved = make([]triangle, p.l.form.groups)
-	for g := range p.solved {
-		a, _ := p.matrix(m, g)
-		b := make([]float64, len(a))
-		for i, from := range p.order {
-			for j, to := range p.order {
-				b[i*p.n+j] = a[from*p.n+to]
-			}
-		}
-		var ok bool
-		if p.solved[g], ok = factor(f.pool, b, p.n); !ok {
-			return false
-		}
-	}
-	return true
+	slices.SortStableFunc(p.order, func(i, j int) int { return cmp.Compare(cost[i], cost[j]) })
 }
 
 // round returns the row's point of the grids, in the columns' own order, and
 // its squared distance from the best real one.
-func (p *problem) round(k, g int, weight, free grid) ([]float64, float64) {
+func (p *problem) round(k, g int, weight, free grid, most float64) ([]float64, float64) {
 	want, q, errs := make([]float64, p.n), make([]float64, p.n), make([]float64, p.n)
 	for i, col := range p.order {
 		want[i] = p.want[k][col]
@@ -250,7 +309,7 @@ func (p *problem) round(k, g int, weight, free grid) ([]float64, float64) {
 			return weight
 		}
 		return free
-	}, errs)
+	}, errs, most)
 	out := make([]float64, p.n)
 	for i, col := range p.order {
 		out[col] = q[i]

@@ -149,22 +149,45 @@ func (r *reader) column(dst []float64, x []float32, sample, place, g int) {
 	}
 }
 
-// moments are mean products over columns of a layer's input with a 1 behind
-// (for the bias): own of the quantized network's with themselves, cross of the
-// quantized network's (rows) with the float network's. One matrix a group, n*n.
-type moments struct {
-	n          int
-	own, cross [][]float64
-	count      int
+// result writes what the layer put out for group g at a place of a sample to dst.
+func (r *reader) result(dst []float64, y []float32, sample, place, g int) {
+	rows := r.f.rows
+	if r.f.windows == nil {
+		for i, v := range y[(sample*r.places+place)*rows:][:rows] {
+			dst[i] = float64(v)
+		}
+		return
+	}
+	sample, place = sample*r.per+place/r.spatial, place%r.spatial
+	at := (sample*r.f.groups+g)*rows*r.spatial + place
+	for i := range rows {
+		dst[i] = float64(y[at+i*r.spatial])
+	}
 }
+
+// moments are mean products over columns of a layer's input in the quantized
+// network, with a 1 behind (for the bias): own with themselves, n*n a group, and
+// target with what the layer puts out in the float network, n*rows a group. Columns of
+// the samples that judge are held for them.
+type moments struct {
+	n, rows     int
+	own, target [][]float64
+	count       int
+	held        []held // by group
+}
+
+// held are columns and what the float network puts out for them, one after the other.
+type held struct{ x, y []float64 }
 
 const (
 	// momentRows is how many columns are wanted at least, columnsEach how many
 	// for every weight of an output element.
-	momentRows  = 8192
-	columnsEach = 16
+	momentRows  = 4096
+	columnsEach = 8
+	// heldRows is how many columns judge.
+	heldRows = 512
 	// momentWork limits the products of one layer.
-	momentWork = 2e9
+	momentWork = 1e9
 	// momentBlock is how many columns are multiplied at once, momentStripe how
 	// many rows of the products one thread takes: both parts stay in its caches.
 	momentBlock  = 128
@@ -175,61 +198,73 @@ const (
 func (f *weighted) takes(samples int) int {
 	n := f.cols + 1
 	want := max(momentRows, columnsEach*n)
-	want = min(want, int(momentWork/(1.5*float64(n)*float64(n)*float64(f.groups))))
-	return max((want+samples-1)/samples, 1)
+	want = min(want, int(momentWork/(float64(n)*(float64(n)/2+float64(f.rows))*float64(f.groups))))
+	return max((want+samples-1)/max(samples, 1), 1)
 }
 
-// measure gathers the moments of a layer's input: quantized and float hold one
-// tensor a batch. Which places take part is drawn from seed. It returns nil
-// where the input does not fit, or ctx is done.
-func (f *weighted) measure(ctx context.Context, pool *kernel.Pool, quantized, float []engine.Tensor, spans []span, seed uint64) *moments {
-	total := 0
+func lanes(n int) int {
+	return (n + kernel.ProductLanes - 1) / kernel.ProductLanes * kernel.ProductLanes
+}
+
+// measure gathers the moments of a layer's input: entered holds one tensor a
+// batch, put what the float network's layer put out. Which places take part is
+// drawn from seed. It returns nil where the input does not fit, or ctx is done.
+func (f *weighted) measure(ctx context.Context, pool *kernel.Pool, entered, put []engine.Tensor, spans []span, seed uint64) *moments {
+	choosing, judging := 0, 0
 	for _, s := range spans {
-		total += s.count
+		if s.judges {
+			judging += s.count
+		} else {
+			choosing += s.count
+		}
 	}
 	n := f.cols + 1
-	ld := (n + kernel.ProductLanes - 1) / kernel.ProductLanes * kernel.ProductLanes
-	m := &moments{n: n, own: make([][]float64, f.groups), cross: make([][]float64, f.groups)}
+	across := lanes(n)
+	ld := max(across, lanes(f.rows))
+	m := &moments{n: n, rows: f.rows, own: make([][]float64, f.groups), target: make([][]float64, f.groups), held: make([]held, f.groups)}
 	for g := range f.groups {
-		m.own[g], m.cross[g] = make([]float64, ld*ld), make([]float64, ld*ld)
+		m.own[g], m.target[g] = make([]float64, across*ld), make([]float64, across*ld)
 	}
 	// A block of columns is a row each, with the 1 and zeros behind, group by group.
 	a, b := make([]float64, f.groups*momentBlock*ld), make([]float64, f.groups*momentBlock*ld)
 	for k := range f.groups * momentBlock {
-		a[k*ld+n-1], b[k*ld+n-1] = 1, 1
+		a[k*ld+n-1] = 1
 	}
 	type place struct{ batch, sample, at int }
-	var block []place
-	readers := make([]reader, len(quantized))
+	var block, kept []place
+	readers := make([]reader, len(entered))
 	flush := func() {
 		pool.Run(len(block), func(i int) {
 			p := block[i]
 			for g := range f.groups {
 				at := (g*momentBlock + i) * ld
-				readers[p.batch].column(a[at:], quantized[p.batch].Floats, p.sample, p.at, g)
-				readers[p.batch].column(b[at:], float[p.batch].Floats, p.sample, p.at, g)
+				readers[p.batch].column(a[at:], entered[p.batch].Floats, p.sample, p.at, g)
+				readers[p.batch].result(b[at:], put[p.batch].Floats, p.sample, p.at, g)
 			}
 		})
-		stripes := (ld + momentStripe - 1) / momentStripe
+		stripes := (across + momentStripe - 1) / momentStripe
 		pool.Run(f.groups*stripes, func(k int) {
 			g, lo := k/stripes, k%stripes*momentStripe
-			hi := min(lo+momentStripe, ld)
+			hi := min(lo+momentStripe, across)
 			at := g * momentBlock * ld
 			// Own is symmetric: what is right of the diagonal's tile is left out.
 			kernel.Products(m.own[g], a[at:], a[at:], ld, len(block), lo, hi, hi)
-			kernel.Products(m.cross[g], a[at:], b[at:], ld, len(block), lo, hi, ld)
+			kernel.Products(m.target[g], a[at:], b[at:], ld, len(block), lo, hi, lanes(f.rows))
 		})
 		m.count += len(block)
 		block = block[:0]
 	}
 	draw := rand.New(rand.NewPCG(seed, 0))
-	for i := range quantized {
-		r, ok := f.reader(quantized[i].Shape, spans[i].rows)
-		if !ok || len(float[i].Floats) != len(quantized[i].Floats) {
+	for i := range entered {
+		r, ok := f.reader(entered[i].Shape, spans[i].rows)
+		if !ok || len(put[i].Floats) < r.samples*r.places*f.groups*f.rows {
 			return nil
 		}
 		readers[i] = r
-		count, take := spans[i].count, f.takes(total)
+		count, take := spans[i].count, f.takes(choosing)
+		if spans[i].judges {
+			take = (heldRows + judging - 1) / judging
+		}
 		if r.samples == 1 {
 			count, take = 1, take*count
 		}
@@ -241,8 +276,12 @@ func (f *weighted) measure(ctx context.Context, pool *kernel.Pool, quantized, fl
 			for k := range take {
 				// One place out of each of take stretches.
 				lo, hi := k*r.places/take, (k+1)*r.places/take
-				block = append(block, place{i, s, lo + draw.IntN(hi-lo)})
-				if len(block) == momentBlock {
+				p := place{i, s, lo + draw.IntN(hi-lo)}
+				if spans[i].judges {
+					kept = append(kept, p)
+					continue
+				}
+				if block = append(block, p); len(block) == momentBlock {
 					flush()
 				}
 			}
@@ -255,23 +294,43 @@ func (f *weighted) measure(ctx context.Context, pool *kernel.Pool, quantized, fl
 		return nil
 	}
 	for g := range f.groups {
-		m.own[g], m.cross[g] = m.packed(m.own[g], ld), m.packed(m.cross[g], ld)
+		m.own[g], m.target[g] = m.packed(m.own[g], ld, n), m.packed(m.target[g], ld, f.rows)
 		for i := range n {
 			for j := range i {
 				m.own[g][j*n+i] = m.own[g][i*n+j]
 			}
 		}
+		m.held[g] = held{make([]float64, len(kept)*n), make([]float64, len(kept)*f.rows)}
 	}
+	pool.Run(len(kept), func(i int) {
+		p := kept[i]
+		for g := range f.groups {
+			readers[p.batch].column(m.held[g].x[i*n:], entered[p.batch].Floats, p.sample, p.at, g)
+			m.held[g].x[i*n+n-1] = 1
+			readers[p.batch].result(m.held[g].y[i*f.rows:], put[p.batch].Floats, p.sample, p.at, g)
+		}
+	})
 	return m
 }
 
-// packed returns the means of sums that have ld elements a row, with n a row,
+// packed returns the means of sums that have ld elements a row, with wide a row,
 // in the same memory.
-func (m *moments) packed(sums []float64, ld int) []float64 {
+func (m *moments) packed(sums []float64, ld, wide int) []float64 {
 	for i := range m.n {
-		for j := range m.n {
-			sums[i*m.n+j] = sums[i*ld+j] / float64(m.count)
+		for j := range wide {
+			sums[i*wide+j] = sums[i*ld+j] / float64(m.count)
 		}
 	}
-	return sums[:m.n*m.n]
+	return sums[:m.n*wide]
+}
+
+// judge returns the sum of the squared errors that a row's weights, with the bias
+// behind, make on the columns that judge.
+func (m *moments) judge(g, row int, weights []float64) float64 {
+	h, sum := m.held[g], 0.0
+	for i := 0; i*m.n < len(h.x); i++ {
+		d := kernel.Dot(h.x[i*m.n:(i+1)*m.n], weights) - h.y[i*m.rows+row]
+		sum += float64(d * d)
+	}
+	return sum
 }

@@ -42,20 +42,22 @@ func TestMoments(t *testing.T) {
 			if f == nil {
 				t.Fatal("not refined")
 			}
-			x, y := random(c.in, 1), random(c.in, 2)
-			m := f.measure(context.Background(), kernel.NewPool(3), []engine.Tensor{x}, []engine.Tensor{y}, []span{{2, 2}}, 7)
+			x := random(c.in, 1)
+			y := random([]int64{2, c.weights[0], int64(c.outH), int64(c.outW)}, 2)
+			m := f.measure(context.Background(), kernel.NewPool(3), []engine.Tensor{x}, []engine.Tensor{y}, []span{{2, 2, false}}, 7)
 			if m == nil {
 				t.Fatal("does not fit")
 			}
 			per := int(c.in[1]) / c.groups
 			cols := per * c.kernel * c.kernel
 			for g := range c.groups {
-				own, cross := make([]float64, (cols+1)*(cols+1)), make([]float64, (cols+1)*(cols+1))
+				rows := int(c.weights[0]) / c.groups
+				own, target := make([]float64, (cols+1)*(cols+1)), make([]float64, (cols+1)*rows)
 				for s := range 2 {
 					for i := range c.outH {
 						for j := range c.outW {
-							a, b := make([]float64, cols+1), make([]float64, cols+1)
-							a[cols], b[cols] = 1, 1
+							a := make([]float64, cols+1)
+							a[cols] = 1
 							for k := range cols {
 								ch, dy, dx := g*per+k/(c.kernel*c.kernel), k/c.kernel%c.kernel, k%c.kernel
 								h, w := i*c.stride+dy-c.pad[0], j*c.stride+dx-c.pad[1]
@@ -63,20 +65,28 @@ func TestMoments(t *testing.T) {
 									continue
 								}
 								at := ((s*int(c.in[1])+ch)*int(c.in[2])+h)*int(c.in[3]) + w
-								a[k], b[k] = float64(x.Floats[at]), float64(y.Floats[at])
+								a[k] = float64(x.Floats[at])
 							}
 							for p := range a {
 								for q := range a {
 									own[p*(cols+1)+q] += a[p] * a[q] / float64(2*c.outH*c.outW)
-									cross[p*(cols+1)+q] += a[p] * b[q] / float64(2*c.outH*c.outW)
+								}
+								for r := range rows {
+									out := float64(y.Floats[((s*int(c.weights[0])+g*rows+r)*c.outH+i)*c.outW+j])
+									target[p*rows+r] += a[p] * out / float64(2*c.outH*c.outW)
 								}
 							}
 						}
 					}
 				}
 				for i := range own {
-					if math.Abs(own[i]-m.own[g][i]) > 1e-9 || math.Abs(cross[i]-m.cross[g][i]) > 1e-9 {
-						t.Fatalf("group %d, element %d: %v and %v, want %v and %v", g, i, m.own[g][i], m.cross[g][i], own[i], cross[i])
+					if math.Abs(own[i]-m.own[g][i]) > 1e-9 {
+						t.Fatalf("group %d, element %d: %v, want %v", g, i, m.own[g][i], own[i])
+					}
+				}
+				for i := range target {
+					if math.Abs(target[i]-m.target[g][i]) > 1e-9 {
+						t.Fatalf("group %d, target %d: %v, want %v", g, i, m.target[g][i], target[i])
 					}
 				}
 			}
@@ -176,7 +186,7 @@ func TestNearest(t *testing.T) {
 			want[i] = r.NormFloat64()
 			single[i] = want[i] - g.nearest(want[i])
 		}
-		sum := f.nearest(q, want, func(int) grid { return g }, e)
+		sum := f.nearest(q, want, func(int) grid { return g }, e, math.Inf(1))
 		for i := range q {
 			if k := q[i] / g.step; k != math.Round(k) || k < g.lo || k > g.hi {
 				t.Fatalf("%v is not on the grid", q[i])

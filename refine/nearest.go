@@ -19,13 +19,13 @@ func factor(pool *kernel.Pool, a []float64, n int) (t triangle, ok bool) {
 	l := make([]float64, n*n)
 	for j := range n {
 		row := l[j*n : j*n+j]
-		d := a[j*n+j] - dot64(row, row)
+		d := a[j*n+j] - kernel.Dot(row, row)
 		if !(d > 0) || math.IsInf(d, 0) {
 			return t, false
 		}
 		d = math.Sqrt(d)
 		l[j*n+j] = d
-		below := func(i int) { l[i*n+j] = (a[i*n+j] - dot64(l[i*n:i*n+j], row)) / d }
+		below := func(i int) { l[i*n+j] = (a[i*n+j] - kernel.Dot(l[i*n:i*n+j], row)) / d }
 		const chunk = 64
 		rows := n - j - 1
 		if rows*j < 1<<16 {
@@ -53,10 +53,10 @@ func factor(pool *kernel.Pool, a []float64, n int) (t triangle, ok bool) {
 func (t triangle) solve(b []float64) {
 	n := t.n
 	for i := range n {
-		b[i] = (b[i] - dot64(t.lower[i*n:i*n+i], b[:i])) / t.lower[i*n+i]
+		b[i] = (b[i] - kernel.Dot(t.lower[i*n:i*n+i], b[:i])) / t.lower[i*n+i]
 	}
 	for i := n - 1; i >= 0; i-- {
-		b[i] = (b[i] - dot64(t.down[i*n+i+1:(i+1)*n], b[i+1:])) / t.lower[i*n+i]
+		b[i] = (b[i] - kernel.Dot(t.down[i*n+i+1:(i+1)*n], b[i+1:])) / t.lower[i*n+i]
 	}
 }
 
@@ -75,36 +75,19 @@ func (g grid) nearest(x float64) float64 {
 // and returns the squared distance. Elements are rounded one after the other
 // from the last on, each where the errors of those before are made good by it
 // (Babai's nearest plane; the same as GPTQ, Frantar et al. 2022,
-// arXiv:2210.17323).
-func (t triangle) nearest(q, want []float64, grids func(i int) grid, e []float64) float64 {
+// arXiv:2210.17323). It gives up, with a larger distance, where that passes most.
+func (t triangle) nearest(q, want []float64, grids func(i int) grid, e []float64, most float64) float64 {
 	n := t.n
 	var sum float64
 	for j := n - 1; j >= 0; j-- {
 		d := t.lower[j*n+j]
-		behind := dot64(t.down[j*n+j+1:(j+1)*n], e[j+1:n]) / d
+		behind := kernel.Dot(t.down[j*n+j+1:(j+1)*n], e[j+1:n]) / d
 		q[j] = grids(j).nearest(want[j] + behind)
 		e[j] = want[j] - q[j]
 		r := (e[j] + behind) * d
-		sum += float64(r * r)
+		if sum += float64(r * r); sum > most {
+			break
+		}
 	}
 	return sum
-}
-
-// dot64 returns the sum of the products of x with the beginning of y, in four
-// interleaved sums. No product is fused with its sum: every machine gives the
-// same bits.
-func dot64(x, y []float64) float64 {
-	y = y[:len(x)]
-	var s0, s1, s2, s3 float64 // variables of their own stay in registers
-	for len(x) >= 4 && len(y) >= 4 {
-		s0 += float64(x[0] * y[0])
-		s1 += float64(x[1] * y[1])
-		s2 += float64(x[2] * y[2])
-		s3 += float64(x[3] * y[3])
-		x, y = x[4:], y[4:]
-	}
-	for i, v := range x {
-		s0 += float64(v * y[i])
-	}
-	return s0 + s1 + (s2 + s3)
 }

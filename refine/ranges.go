@@ -1,104 +1,294 @@
 package refine
 
 import (
-	"context"
 	"fmt"
 	"math"
-	"slices"
 
+	"narrow/calibrate"
+	"narrow/calibrate/observe"
 	"narrow/engine"
 	"narrow/internal/kernel"
 	"narrow/plan"
 	"narrow/scheme"
 )
 
-// rangeSamples is how many samples the scales of activations are searched on.
-const rangeSamples = 64
+// elementsEach is how many elements of a tensor one sample gives at most to the
+// search for its range.
+const elementsEach = 1 << 11
 
-// parts are the parts of its calibrated scale that an activation's scale is
-// tried with; fixesDown is how far below its fix position the search begins.
-var parts = [...]float64{1.6, 1.25, 1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3}
+// searchBits is up to how many bits ranges are searched: finer steps than the
+// bins of a tally show lose nothing worth searching for.
+const searchBits = 10
 
-const fixesDown = 2
-
-// search is the search for the scale of one tensor.
-type search struct {
-	t     *plan.Tensor
-	tried []scheme.Encoding
-	sums  []float64
+// ranges searches the ranges of inputs and activations while samples pass.
+type ranges struct {
+	plan *plan.Plan
+	pool *kernel.Pool
+	keep *keeper
+	by   map[string][]*search // by value
+	// largest is the most elements that one sample has at one place.
+	largest int64
 }
 
-// ranges gives inputs and activations the scales that change their values
-// least in the mean square over the samples, the network computing in float.
-// Only symmetric integers take part.
-func (f *refiner) ranges(ctx context.Context, run engine.Runner, batches []map[string]engine.Tensor, spans []span, threads int) error {
-	sim, err := f.c.Plan.Simulation(plan.SimulationOptions{})
-	if err != nil {
-		return fmt.Errorf("building the network to search the scales of activations: %w", err)
-	}
-	searches := make([]*search, len(sim.Taps))
-	for i, tap := range sim.Taps {
-		searches[i] = f.newSearch(tap.Tensor)
-	}
-	session, err := run.Load(ctx, sim.Model, engine.LoadOptions{Threads: threads, Outputs: []string{}})
-	if err != nil {
-		return err
-	}
-	defer session.Close()
-	seen := 0
-	for i, in := range batches {
-		s := span{min(spans[i].count, rangeSamples-seen), spans[i].rows}
-		if s.count <= 0 {
-			break
-		}
-		seen += s.count
-		if _, err := session.Run(ctx, in, func(tap int, dst, src []float32, shape []int64) error {
-			if found := searches[tap]; found != nil {
-				found.add(f.pool, src[:s.of(len(src), shape)])
-			}
-			if !engine.SameMemory(dst, src) {
-				copy(dst, src)
-			}
-			return nil
-		}); err != nil {
-			return err
-		}
-	}
-	for _, s := range searches {
-		if s == nil {
+// ways are how errors of a value are counted: by its channels, and all alike.
+const ways = 2
+
+// search is the search for the range of one tensor.
+type search struct {
+	t        *plan.Tensor
+	channels channels
+	weights  []uint64
+	// choose and judge hold the values, weighted by what their channel counts, of
+	// samples that choose and of those that judge. all holds every value of every
+	// sample, where the method asks for that.
+	choose, judge [ways]observe.Tally
+	all           *observe.Tally
+}
+
+// newRanges returns the search for the activations of p.
+func newRanges(p *plan.Plan, pool *kernel.Pool, k *keeper) *ranges {
+	r := &ranges{plan: p, pool: pool, keep: k, by: map[string][]*search{}}
+	counts := importance(p)
+	for _, t := range p.Activations() {
+		s := t.Settings.Settings
+		if s.Datatype != scheme.Int {
 			continue
 		}
-		best := slices.Index(s.sums, slices.Min(s.sums))
-		if best >= 0 && !math.IsNaN(s.sums[best]) {
-			f.c.Encodings[s.t] = s.tried[best]
+		one := &search{t: t, channels: counts[t]}
+		if len(one.channels.weight) > 0 {
+			one.weights = one.channels.integers()
+		}
+		if s.ScaleType == scheme.FloatScale && s.Method != scheme.MaxMin {
+			one.all = &observe.Tally{}
+		}
+		if one.all != nil || s.BitWidth <= searchBits {
+			r.by[t.Name] = append(r.by[t.Name], one)
 		}
 	}
-	f.c.Align()
+	return r
+}
+
+// watch takes the values of some samples.
+func (r *ranges) watch(value string, b *engine.Batch, x []float32, shape []int64, n int) {
+	r.largest = max(r.largest, int64(len(x)/n))
+	for _, s := range r.by[value] {
+		r.add(s, b, x, shape, n)
+	}
+}
+
+func (r *ranges) add(s *search, b *engine.Batch, x []float32, shape []int64, n int) {
+	per := len(x) / n
+	for i := range n {
+		mine := x[i*per : (i+1)*per]
+		e := r.pool.MinMax(mine)
+		if !e.Finite {
+			continue // passed over, or the calibration stops anyway
+		}
+		if s.all != nil {
+			s.all.Reach(e.Min, e.Max)
+			s.all.Add(mine, 1, len(mine), 1)
+		}
+		if s.t.Settings.Settings.BitWidth > searchBits {
+			continue
+		}
+		into := &s.choose
+		if at := b.First + i; at < len(r.keep.judges) && r.keep.judges[at] {
+			into = &s.judge
+		}
+		for way := range into {
+			into[way].Reach(e.Min, e.Max)
+		}
+		s.some(into, mine, shape)
+	}
+}
+
+// some adds elements of one sample, of every channel alike many.
+func (s *search) some(into *[ways]observe.Tally, x []float32, shape []int64) {
+	add := func(x []float32, step, n int, weight uint64) {
+		observe.AddTo(&into[0], &into[1], x, step, n, weight, 1)
+	}
+	count, inner := len(s.weights), 1
+	axis := s.channels.axis
+	if axis < 0 {
+		axis = len(shape) - 1
+	}
+	if count == 0 || axis < 1 || axis >= len(shape) || int(shape[axis]) != count {
+		step := (len(x) + elementsEach - 1) / elementsEach
+		add(x, step, (len(x)+step-1)/step, 1)
+		return
+	}
+	for _, d := range shape[axis+1:] {
+		inner *= int(d)
+	}
+	outer := len(x) / (count * inner)
+	if inner == 1 {
+		// Channels lie side by side: rows in their place.
+		step := (len(x) + elementsEach - 1) / elementsEach
+		rows := (outer + step - 1) / step
+		for c, w := range s.weights {
+			add(x[c:], step*count, rows, w)
+		}
+		return
+	}
+	step := (len(x) + elementsEach - 1) / elementsEach
+	step |= 1 // not a part of the usual widths
+	for o := range outer {
+		for c, w := range s.weights {
+			plane := x[(o*count+c)*inner:][:inner]
+			from := c % min(step, inner)
+			add(plane[from:], step, (inner-from+step-1)/step, w)
+		}
+	}
+}
+
+// room returns how many samples may choose, so that their values at one place of
+// the network, twice, stay within bounds.
+func (r *ranges) room() int {
+	return max(min(int(laneBytes/max(8*3*r.largest, 1)), choosers), fewest/2)
+}
+
+// pooled gives the tensors of c the ranges of the method over all samples together,
+// where it goes by a histogram.
+func (r *ranges) pooled(c *calibrate.Calibrated) error {
+	for _, t := range r.plan.Activations() {
+		s := r.of(t)
+		if s == nil || s.all == nil || s.all.Empty() {
+			continue
+		}
+		cfg := observe.Config{Name: t.Name, Settings: t.Settings.Settings, Kind: t.Kind, Axis: -1, Target: r.plan.Strategy.Target}
+		e, err := cfg.EncodingOf(s.all, c.Encodings[t].Batches)
+		if err != nil {
+			return fmt.Errorf("layer %s: %w", t.Layer.Name, err)
+		}
+		c.Encodings[t] = e
+	}
+	c.Align()
 	return nil
 }
 
-// newSearch returns the search for t's scale, or nil where there is none.
-func (f *refiner) newSearch(t *plan.Tensor) *search {
-	s, e := t.Settings.Settings, f.c.Encodings[t]
-	if s.Datatype != scheme.Int || !s.Symmetry || s.BitWidth > 16 || len(e.Scale) != 1 {
-		return nil
+// of returns the search for t, or nil.
+func (r *ranges) of(t *plan.Tensor) *search {
+	for _, s := range r.by[t.Name] {
+		if s.t == t {
+			return s
+		}
 	}
-	out := &search{t: t}
-	if e.FixPosition != nil {
-		for k := range kernel.MaxDiffs {
-			if p := e.FixPosition[0] - fixesDown + k; p <= max(maxFix(s.BitWidth), e.FixPosition[0]) {
-				out.tried = append(out.tried, withFix(e, []int{p}))
+	return nil
+}
+
+// variants returns c with the ranges that cost least: by the layers that read them,
+// and by the values themselves.
+func (r *ranges) variants(c *calibrate.Calibrated) []*calibrate.Calibrated {
+	var out []*calibrate.Calibrated
+	for way := range ways {
+		v, differs := c.Clone(), false
+		for _, t := range r.plan.Activations() {
+			s := r.of(t)
+			if s == nil {
+				continue
+			}
+			if e, ok := s.best(way, c.Encodings[t]); ok {
+				v.Encodings[t], differs = e, true
 			}
 		}
-	} else {
-		for _, part := range parts {
-			c := e
-			c.Scale = []float32{max(float32(float64(e.Scale[0])*part), 0x1p-126)}
-			out.tried = append(out.tried, c)
+		if differs {
+			v.Align()
+			out = append(out, v)
 		}
 	}
-	out.sums = make([]float64, len(out.tried))
 	return out
+}
+
+// best returns the encoding that costs least on the samples that choose, where on
+// those that judge it costs less than e.
+func (s *search) best(way int, e scheme.Encoding) (scheme.Encoding, bool) {
+	set := s.t.Settings.Settings
+	choose, judge := &s.choose[way], &s.judge[way]
+	if choose.Empty() || judge.Empty() || set.BitWidth > searchBits || len(e.Scale) != 1 {
+		return e, false
+	}
+	found, least := e, cost(choose, e)
+	try := func(c scheme.Encoding) bool {
+		if v := cost(choose, c); v < least {
+			found, least = c, v
+			return true
+		}
+		return false
+	}
+	switch {
+	case e.FixPosition != nil:
+		for p := e.FixPosition[0] - 2; p <= e.FixPosition[0]+4; p++ {
+			if p <= max(maxFix(set.BitWidth), e.FixPosition[0]) {
+				try(withFix(e, []int{p}))
+			}
+		}
+	case set.Symmetry:
+		lo, hi := s.extent()
+		whole := max(hi, -lo) / float64(e.Max)
+		for _, part := range parts {
+			c := e
+			c.Scale = []float32{max(float32(whole*part), 0x1p-126)}
+			try(c)
+		}
+	default:
+		s.twoSided(e, try)
+	}
+	if least == 0 {
+		return e, false
+	}
+	return found, cost(judge, found) < cost(judge, e)
+}
+
+// parts are the parts of the whole range that are tried.
+var parts = [...]float64{1, 0.96, 0.92, 0.88, 0.84, 0.8, 0.76, 0.72, 0.68, 0.64, 0.6, 0.56, 0.52, 0.48, 0.44, 0.4, 0.35, 0.3, 0.25, 0.2}
+
+// extent returns the smallest and the largest value of all samples.
+func (s *search) extent() (lo, hi float64) {
+	a, b := s.choose[0].Extent()
+	c, d := s.judge[0].Extent()
+	return float64(min(a, c, 0)), float64(max(b, d, 0))
+}
+
+// twoSided tries ranges with both ends of their own: one end after the other.
+func (s *search) twoSided(e scheme.Encoding, try func(scheme.Encoding) bool) {
+	lo, hi := s.extent()
+	from, to := 1.0, 1.0
+	encoding := func(from, to float64) scheme.Encoding {
+		c := e
+		scale, zero := observe.Asymmetric(lo*from, hi*to, e.Max-e.Min)
+		c.Scale, c.ZeroPoint = []float32{scale}, []int64{zero + e.Min}
+		return c
+	}
+	try(encoding(1, 1))
+	for range 2 {
+		if hi > 0 {
+			for _, p := range parts {
+				if try(encoding(from, p)) {
+					to = p
+				}
+			}
+		}
+		if lo < 0 {
+			for _, p := range parts {
+				if try(encoding(p, to)) {
+					from = p
+				}
+			}
+		}
+	}
+}
+
+// cost is the sum of the squared differences that e makes to the values of t.
+func cost(t *observe.Tally, e scheme.Encoding) float64 {
+	scale, zero, lo, hi := float64(e.Scale[0]), float64(e.ZeroPoint[0]), float64(e.Min), float64(e.Max)
+	sum := 0.0
+	t.Each(func(v float64, w uint64) {
+		// The round mode does not matter: a bin is no tie.
+		q := min(max(math.RoundToEven(v/scale)+zero, lo), hi)
+		d := v - float64((q-zero)*scale)
+		sum += float64(float64(w) * float64(d*d))
+	})
+	return sum
 }
 
 // maxFix is the largest fix position of a bit width, as while calibrating.
@@ -107,37 +297,4 @@ func maxFix(bits int) int {
 		return 12
 	}
 	return 15
-}
-
-// add measures what every scale does to a batch's values.
-func (s *search) add(pool *kernel.Pool, x []float32) {
-	if s.t.Settings.Settings.ScaleType == scheme.PowerOfTwo {
-		e := s.tried[0]
-		for i, d := range pool.SquaredDiffs(x, e.FixPosition[0], len(s.tried), e.Min, e.Max) {
-			if i < len(s.sums) {
-				s.sums[i] += d
-			}
-		}
-		return
-	}
-	pool.Run(len(s.tried), func(i int) {
-		e := s.tried[i]
-		a := kernel.Affine{Scale: e.Scale[0], ZeroPoint: e.ZeroPoint[0], Lo: e.Min, Hi: e.Max, Round: kernel.Round(s.t.Settings.Settings.RoundMode)}
-		var q [4096]float32
-		for at := 0; at < len(x); at += len(q) {
-			piece := x[at:min(at+len(q), len(x))]
-			(*kernel.Pool)(nil).FakeQuantize(q[:len(piece)], piece, a)
-			s.sums[i] += squaredError(piece, q[:len(piece)])
-		}
-	})
-}
-
-func squaredError(x, y []float32) float64 {
-	y = y[:len(x)]
-	var s [4]float64
-	for i, v := range x {
-		d := float64(v) - float64(y[i])
-		s[i&3] += float64(d * d)
-	}
-	return s[0] + s[1] + (s[2] + s[3])
 }

@@ -1,15 +1,20 @@
 // Package refine chooses the integers of weights and the ranges of activations
-// over samples: what [scheme.High] adds to a calibration. A [calibrate.Calibrated]
-// goes in and the same comes out, nearer to the float network.
+// over samples: what [scheme.High] adds to a calibration. A plan goes in, with the
+// one that the guide's way makes of the same model, and a calibration comes out: of
+// the first where that is nearer to the float network on samples that chose nothing,
+// else of the second.
 package refine
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"reflect"
 	"runtime"
 
 	"narrow/calibrate"
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/graph"
 	"narrow/internal/kernel"
@@ -17,76 +22,216 @@ import (
 	"narrow/scheme"
 )
 
-// Options say how to refine.
+// Task says what to calibrate.
+type Task struct {
+	// Plan is to be calibrated, Guide what the guide's way makes of the same model.
+	Plan, Guide *plan.Plan
+	// Alike says that both plans have the same network, weight by weight.
+	Alike bool
+	// Float is the network that results are compared with.
+	Float *graph.Model
+}
+
+// Options say how to choose.
 type Options struct {
-	// Threads is how many threads share the work; 0 means one per core.
-	Threads int
-	// Samples is how many samples are looked at, at most; 0 means
-	// [Samples]. The network's values at one place, for all of them, are
-	// held in memory.
+	// Samples is how many samples take part, at most; 0 means [Samples].
 	Samples int
-	// Progress, when set, is called with the number of layers done and in all.
+	// Progress, when set, is called while weights are chosen with how much is
+	// done, of all.
 	Progress func(done, all int)
 }
 
-// Samples is how many samples [Refine] looks at unless told.
+// Samples is how many samples take part in choosing and judging, at most, unless
+// told.
 const Samples = 256
 
-// batch is how many samples run at once, whatever the batch size.
-const batch = 16
+const (
+	// fewest is how many samples there must be to choose by.
+	fewest = 32
+	// judges is how many samples compare whole networks, at most.
+	judges = 48
+	// rangeJudges is how many of them compare ways to choose ranges.
+	rangeJudges = 24
+	// choosers is how many samples choose, at most.
+	// choosers is how many samples choose, at most.
+	choosers = 96
+	// layerJudges is how many of them compare layers.
+	layerJudges = 16
+	// batch is how many samples run at once, whatever the batch size.
+	batch = 16
+	// keptBytes is how much memory the samples that are kept take, at most, and
+	// laneBytes what the network's values at one place take for all of them.
+	keptBytes = 48 << 20
+	laneBytes = 96 << 20
+)
 
-// Refine chooses the integers of c's weights and biases anew, layer by layer from
+// Calibrate calibrates task.Plan over the samples in float propagation, and then
+// chooses, from the front of the network to its back, what changes the outputs
+// least: see [newRanges] for the ranges of activations, [refiner] for weights and
+// biases. What was chosen is kept where it is better on samples that did not choose,
+// layer by layer and for the network's worst output, against the guide's result too.
+//
+// The samples go by twice where the network is not the guide's. Its findings say
+// where the result is not all of the above.
+//
+// The result does not depend on threads or batch size, nor on the order of the
+// samples.
+func Calibrate(ctx context.Context, task Task, run engine.Runner, in engine.Batches, opts calibrate.Options, own Options) (*calibrate.Calibrated, error) {
+	threads := opts.Threads
+	if threads <= 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	pool := kernel.NewPool(threads)
+	keep := &keeper{most: own.Samples}
+	if keep.most == 0 {
+		keep.most = Samples
+	}
+	found := newRanges(task.Plan, pool, keep)
+	opts.Propagate = calibrate.Float
+	opts.Watch = found.watch
+	plans := []*plan.Plan{task.Plan}
+	if task.Guide != nil && task.Alike && opts.SaveStats == nil && opts.Checkpoint == nil {
+		plans = append(plans, task.Guide)
+	}
+	var results []*calibrate.Calibrated
+	var err error
+	if len(plans) > 1 {
+		results, err = calibrate.CalibrateTogether(ctx, plans, run, keep.watch(in), opts)
+	} else {
+		var c *calibrate.Calibrated
+		c, err = calibrate.Calibrate(ctx, task.Plan, run, keep.watch(in), opts)
+		results = []*calibrate.Calibrated{c}
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := results[0]
+	if err := found.pooled(c); err != nil {
+		return nil, err
+	}
+	if c.Samples < fewest {
+		c.Findings = append(c.Findings, diag.Finding{
+			Severity: diag.Note, Code: "few-samples",
+			Message: diag.Textf("%d samples are too few to choose weights and ranges by: they stay as calibrated", c.Samples),
+			Fix:     diag.Textf("give %d samples or more", fewest),
+		})
+		return c, nil
+	}
+	var guide *calibrate.Calibrated
+	switch {
+	case len(results) > 1 && results[1] != nil:
+		guide = results[1]
+	case task.Guide != nil:
+		opts.Watch, opts.SaveStats, opts.Checkpoint = nil, nil, nil
+		if guide, err = calibrate.Calibrate(ctx, task.Guide, run, in, opts); err != nil {
+			return nil, err
+		}
+	}
+	choosing, judging := keep.split(found.room(), judges)
+	j := &jury{run: run, pool: pool, float: task.Float, in: judging}
+	plain, err := (&jury{run: run, pool: pool, float: task.Float, in: firstOf(judging, rangeJudges)}).best(ctx, append(found.variants(c), c)...)
+	if err != nil {
+		return nil, err
+	}
+	if guide != nil && task.Alike && plain == c && same(c, guide) {
+		guide = nil
+	}
+	refined := plain.Clone()
+	f := &refiner{c: refined, pool: pool, run: run, progress: own.Progress}
+	if err := f.refine(ctx, choosing, judging); err != nil {
+		return nil, err
+	}
+	best, err := j.best(ctx, refined, plain, guide)
+	if err != nil {
+		return nil, err
+	}
+	if best == guide {
+		guide.Accuracy = scheme.Guide
+		guide.Findings = append(guide.Findings, diag.Finding{
+			Severity: diag.Note, Code: "guide-kept",
+			Message: diag.Textf("the guide's own result is kept: on %d samples that chose nothing it is nearer to the float network", count(judging)),
+		})
+	}
+	return best, nil
+}
+
+// same reports whether two calibrations of one network are the same but for what
+// their plans say.
+func same(a, b *calibrate.Calibrated) bool {
+	if len(a.Plan.Tensors) != len(b.Plan.Tensors) {
+		return false
+	}
+	for i, t := range a.Plan.Tensors {
+		u := b.Plan.Tensors[i]
+		if t.Name != u.Name || t.Kind != u.Kind || !reflect.DeepEqual(a.Encodings[t], b.Encodings[u]) {
+			return false
+		}
+	}
+	return true
+}
+
+// best returns the calibration whose worst output is nearest to the float network's;
+// of equals the first.
+func (j *jury) best(ctx context.Context, cs ...*calibrate.Calibrated) (*calibrate.Calibrated, error) {
+	var best *calibrate.Calibrated
+	most := math.Inf(-1)
+	for _, c := range cs {
+		if c == nil {
+			continue
+		}
+		v, err := j.score(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		if best == nil || v > most {
+			best, most = c, v
+		}
+	}
+	return best, nil
+}
+
+// refiner chooses the integers of weights and biases anew, layer by layer from
 // the front, so that each layer's output in the quantized network, with what
 // the layers before it already got wrong, comes nearest to the float network's
-// in the mean square over the samples. The scales come from a search too: those of
-// inputs and activations, if symmetric, change their own values least in the
-// mean square, those of weights the layer's output.
+// in the mean square over the samples. The scales of weights come from a search too.
 //
 // Layers are Conv, Gemm, and MatMul with a constant whose weights are symmetric
 // integers; others stay. Per layer, the second moments of its input's columns
-// in the quantized network, and with those of the float network, make this a
-// least-squares problem: its solution (ridge regression towards the float
+// in the quantized network, and with what the float network's layer puts out, make
+// this a least-squares problem: its solution (ridge regression towards the float
 // weights) is rounded by the method of GPTQ (Frantar et al. 2022,
 // arXiv:2210.17323), the bias being one more column whose input is 1.
-//
-// The result does not depend on threads or batch size.
-func Refine(ctx context.Context, c *calibrate.Calibrated, run engine.Runner, in engine.Batches, opts Options) error {
-	f := &refiner{c: c, pool: kernel.NewPool(opts.threads())}
+type refiner struct {
+	c        *calibrate.Calibrated
+	pool     *kernel.Pool
+	run      engine.Runner
+	progress func(done, all int)
+}
+
+// refine goes through the layers. What judges does not choose.
+func (f *refiner) refine(ctx context.Context, choosing, judging []*engine.Batch) error {
 	layers := f.layers()
 	if len(layers) == 0 {
 		return nil
 	}
-	y, err := newRelay(c.Plan, run, opts.Threads)
+	y, err := newRelay(f.c.Plan, f.run, f.pool)
 	if err != nil {
 		return err
 	}
-	limit := opts.Samples
-	if limit == 0 {
-		limit = Samples
-	}
-	batches, spans, err := f.load(in, limit)
+	in, spans, err := f.load(choosing, judging)
 	if err != nil {
 		return err
 	}
-	if err := f.ranges(ctx, run, batches, spans, opts.Threads); err != nil {
-		return err
-	}
-	names := map[*plan.Tensor]string{}
-	for _, t := range c.Plan.Tensors {
-		if t.Constant != nil {
-			names[t] = y.sim.ConstantOf[t]
-		}
-	}
-	constants, err := c.QuantizedConstants(f.pool)
+	constants, err := f.c.QuantizedConstants(f.pool)
 	if err != nil {
 		return err
 	}
-	float := &lane{live: batches}
-	quantized := &lane{replace: map[string]*graph.Tensor{}, hook: c.Quantizer(y.sim, f.pool)}
+	float := &lane{live: in}
+	quantized := &lane{replace: map[string]*graph.Tensor{}, hook: f.c.Quantizer(y.sim, nil)}
 	for t, x := range constants {
-		quantized.replace[names[t]] = x
+		quantized.replace[y.sim.ConstantOf[t]] = x
 	}
-	for _, b := range batches {
+	for _, b := range in {
 		copied := map[string]engine.Tensor{}
 		for v, t := range b {
 			copied[v] = t
@@ -94,32 +239,35 @@ func Refine(ctx context.Context, c *calibrate.Calibrated, run engine.Runner, in 
 		quantized.live = append(quantized.live, copied)
 	}
 	for i, l := range layers {
-		if err := y.run(ctx, y.stopBefore(l.op.Nodes), float, quantized); err != nil {
+		node := y.sim.NodeOf[l.form.node]
+		if err := y.run(ctx, quantized, y.stopBefore(l.op.Nodes), ""); err != nil {
 			return fmt.Errorf("refining layer %s: %w", l.op.Node.Label(), err)
 		}
-		input := y.sim.NodeOf[l.form.node].Inputs[0]
-		m := l.form.measure(ctx, f.pool, values(quantized, input), values(float, input), spans, uint64(i))
+		if err := y.run(ctx, float, y.stopBefore([]*graph.Node{l.form.node})+1, node.Outputs[0]); err != nil {
+			return fmt.Errorf("refining layer %s: %w", l.op.Node.Label(), err)
+		}
+		m := l.form.measure(ctx, f.pool, values(quantized, node.Inputs[0]), values(float, node.Outputs[0]), spans, uint64(i))
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		if m == nil {
 			continue
 		}
-		if err := f.refine(l, m); err != nil {
+		if err := f.layer(l, m); err != nil {
 			return fmt.Errorf("refining layer %s: %w", l.op.Node.Label(), err)
 		}
 		for _, t := range []*plan.Tensor{l.op.Weights, l.op.Bias} {
 			if t == nil {
 				continue
 			}
-			x, err := c.QuantizedConstant(f.pool, t)
+			x, err := f.c.QuantizedConstant(f.pool, t)
 			if err != nil {
 				return err
 			}
-			quantized.replace[names[t]] = graph.NewFloats(t.Name, t.Constant.Dims, x)
+			quantized.replace[y.sim.ConstantOf[t]] = graph.NewFloats(t.Name, t.Constant.Dims, x)
 		}
-		if opts.Progress != nil {
-			opts.Progress(i+1, len(layers))
+		if f.progress != nil {
+			f.progress(i+1, len(layers))
 		}
 	}
 	return nil
@@ -132,12 +280,6 @@ func values(l *lane, name string) []engine.Tensor {
 		out[i] = b[name]
 	}
 	return out
-}
-
-// refiner is the state of one run of Refine.
-type refiner struct {
-	c    *calibrate.Calibrated
-	pool *kernel.Pool
 }
 
 // layer is one layer to refine.
@@ -169,45 +311,43 @@ func refines(s scheme.Settings) bool {
 	return s.Datatype == scheme.Int && s.Symmetry && s.Signed && s.BitWidth <= 16
 }
 
-func (o Options) threads() int {
-	if o.Threads > 0 {
-		return o.Threads
-	}
-	return runtime.GOMAXPROCS(0)
-}
-
 // span tells which rows of a batch are samples to look at: the first count of
-// them; the network takes rows at once.
-type span struct{ count, rows int }
-
-// of returns how many of a tensor's n elements, from the first, belong to
-// samples to look at.
-func (s span) of(n int, shape []int64) int {
-	if s.rows > s.count && len(shape) > 0 && int(shape[0])%s.rows == 0 {
-		return n / s.rows * s.count
-	}
-	return n
+// them; the network takes rows at once. judges says that they judge.
+type span struct {
+	count, rows int
+	judges      bool
 }
 
-// load copies the samples.
-func (f *refiner) load(in engine.Batches, limit int) (batches []map[string]engine.Tensor, spans []span, err error) {
-	n := 0
-	for b, err := range engine.Fit(in, f.c.Plan.Model, batch) {
-		if err != nil {
-			return nil, nil, err
+// load makes batches of those that choose and of some of those that judge.
+func (f *refiner) load(choosing, judging []*engine.Batch) (in []map[string]engine.Tensor, spans []span, err error) {
+	part := func(units []*engine.Batch, judges bool) error {
+		for b, err := range engine.Fit(batches(units), f.c.Plan.Model, batch) {
+			if err != nil {
+				return err
+			}
+			in = append(in, b.Clone().Inputs)
+			spans = append(spans, span{b.Count, b.Rows(), judges})
 		}
-		kept := map[string]engine.Tensor{}
-		for v, t := range b.Inputs {
-			kept[v] = t.Clone() // a batch is valid until the next
-		}
-		s := span{count: min(b.Count, limit-n), rows: b.Rows()}
-		batches, spans = append(batches, kept), append(spans, s)
-		if n += s.count; n >= limit {
-			break
-		}
+		return nil
 	}
-	if n == 0 {
+	if err := part(choosing, false); err != nil {
+		return nil, nil, err
+	}
+	if err := part(firstOf(judging, layerJudges), true); err != nil {
+		return nil, nil, err
+	}
+	if len(in) == 0 {
 		return nil, nil, errors.New("there are no samples to refine with")
 	}
-	return batches, spans, nil
+	return in, spans, nil
+}
+
+// firstOf returns the first units with at least n samples.
+func firstOf(units []*engine.Batch, n int) []*engine.Batch {
+	for i, b := range units {
+		if n -= b.Count; n <= 0 {
+			return units[:i+1]
+		}
+	}
+	return units
 }

@@ -2,12 +2,14 @@ package refine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	"narrow/engine"
 	"narrow/graph"
 	"narrow/graph/infer"
+	"narrow/internal/kernel"
 	"narrow/plan"
 )
 
@@ -15,18 +17,18 @@ import (
 // pieces only the values that a later piece reads. So each node runs once,
 // however many stops there are.
 type relay struct {
-	runner  engine.Runner
-	threads int
-	sim     *plan.Simulation
-	types   map[string]graph.DataType
+	runner engine.Runner
+	pool   *kernel.Pool
+	sim    *plan.Simulation
+	types  map[string]graph.DataType
 	// constants are the values known beforehand, by name.
 	constants map[string]*graph.Tensor
-	at        int // nodes before this one have run
 	lastRead  map[string]int
 }
 
 // lane is one version of the network's values: each batch's live ones by name.
 type lane struct {
+	at   int // nodes before this one have run
 	live []map[string]engine.Tensor
 	// replace holds constants to compute with instead of the network's, by name.
 	replace map[string]*graph.Tensor
@@ -35,7 +37,7 @@ type lane struct {
 }
 
 // newRelay prepares p's network with a tap at every quantized activation.
-func newRelay(p *plan.Plan, r engine.Runner, threads int) (*relay, error) {
+func newRelay(p *plan.Plan, r engine.Runner, pool *kernel.Pool) (*relay, error) {
 	// Every constant gets a name of its own, to be replaced by itself.
 	own := map[*plan.Tensor]*graph.Tensor{}
 	for _, t := range p.Tensors {
@@ -48,7 +50,7 @@ func newRelay(p *plan.Plan, r engine.Runner, threads int) (*relay, error) {
 		return nil, fmt.Errorf("building the network to refine: %w", err)
 	}
 	y := &relay{
-		runner: r, threads: threads, sim: sim, types: infer.Types(p.Model),
+		runner: r, pool: pool, sim: sim, types: infer.Types(p.Model),
 		constants: graph.NewIndex(sim.Model.Graph).Constant,
 		lastRead:  map[string]int{},
 	}
@@ -69,12 +71,13 @@ func (y *relay) stopBefore(nodes []*graph.Node) int {
 	return stop
 }
 
-// run takes the lanes on to the node with index stop.
-func (y *relay) run(ctx context.Context, stop int, lanes ...*lane) error {
-	if stop <= y.at {
+// run takes a lane on to the node with index stop. The value also, which it makes on
+// the way, is kept until the next call, whoever reads it.
+func (y *relay) run(ctx context.Context, l *lane, stop int, also string) error {
+	if stop <= l.at {
 		return nil
 	}
-	nodes := y.sim.Model.Graph.Nodes[y.at:stop]
+	nodes := y.sim.Model.Graph.Nodes[l.at:stop]
 	made := map[string]bool{}
 	reads := map[string]bool{}
 	var taps []int
@@ -96,21 +99,17 @@ func (y *relay) run(ctx context.Context, stop int, lanes ...*lane) error {
 	var keep []string
 	for _, n := range nodes {
 		for _, o := range n.Outputs {
-			if o != "" && y.lastRead[o] >= stop && y.constants[o] == nil {
+			if o != "" && (y.lastRead[o] >= stop || o == also) && y.constants[o] == nil {
 				keep = append(keep, o)
 			}
 		}
 	}
-	for _, l := range lanes {
-		if err := y.runLane(ctx, l, nodes, taps, reads, keep, stop); err != nil {
-			return err
-		}
-	}
-	y.at = stop
-	return nil
+	l.at = stop
+	return y.runPiece(ctx, l, nodes, taps, reads, keep, also)
 }
 
-func (y *relay) runLane(ctx context.Context, l *lane, nodes []*graph.Node, taps []int, reads map[string]bool, keep []string, stop int) error {
+// runPiece runs some nodes of a lane.
+func (y *relay) runPiece(ctx context.Context, l *lane, nodes []*graph.Node, taps []int, reads map[string]bool, keep []string, also string) error {
 	m := &graph.Model{
 		Graph: &graph.Graph{Name: y.sim.Model.Graph.Name, Nodes: nodes}, Opsets: y.sim.Model.Opsets,
 		Producer: y.sim.Model.Producer, IRVersion: y.sim.Model.IRVersion,
@@ -146,54 +145,80 @@ func (y *relay) runLane(ctx context.Context, l *lane, nodes []*graph.Node, taps 
 	if l.hook != nil {
 		hook = func(tap int, dst, src []float32, shape []int64) error { return l.hook(taps[tap], dst, src, shape) }
 	}
-	var session engine.Session
-	var loaded []*graph.Value
+	// Sessions of one thread over batches side by side: small pieces gain nothing by
+	// sharing one batch's work.
+	var sessions []*piece
 	defer func() {
-		if session != nil {
-			session.Close()
+		for _, p := range sessions {
+			p.session.Close()
 		}
 	}()
-	for _, live := range l.live {
-		if len(keep) > 0 {
-			var vs []*graph.Value
-			in := map[string]engine.Tensor{}
-			for _, v := range inputs {
-				t, ok := live[v]
-				if !ok {
-					return fmt.Errorf("nothing gave the value %q before it was read", v)
-				}
-				in[v] = t
-				dims := make([]graph.Dim, len(t.Shape))
-				for i, d := range t.Shape {
-					dims[i].Size = d
-				}
-				vs = append(vs, &graph.Value{Name: v, Type: t.Type, Shape: dims})
-			}
-			if session == nil || !slices.EqualFunc(vs, loaded, sameValue) {
-				if session != nil {
-					session.Close()
-				}
-				m.Graph.Inputs, loaded = vs, vs
-				var err error
-				if session, err = y.runner.Load(ctx, m, engine.LoadOptions{Threads: y.threads, Outputs: keep, AnyOrder: func(int) bool { return true }}); err != nil {
-					return err
-				}
-			}
-			out, err := session.Run(ctx, in, hook)
+	of := make([]*piece, len(l.live))
+	if len(keep) > 0 {
+		for i, live := range l.live {
+			vs, err := valuesOf(live, inputs)
 			if err != nil {
 				return err
+			}
+			at := slices.IndexFunc(sessions, func(p *piece) bool { return slices.EqualFunc(p.inputs, vs, sameValue) })
+			if at < 0 {
+				m.Graph.Inputs = vs
+				s, err := y.runner.Load(ctx, m, engine.LoadOptions{Threads: 1, Outputs: keep, AnyOrder: func(int) bool { return true }})
+				if err != nil {
+					return err
+				}
+				at, sessions = len(sessions), append(sessions, &piece{s, vs})
+			}
+			of[i] = sessions[at]
+		}
+	}
+	errs := make([]error, len(l.live))
+	y.pool.Run(len(l.live), func(i int) {
+		live := l.live[i]
+		if p := of[i]; p != nil {
+			in := make(map[string]engine.Tensor, len(inputs))
+			for _, v := range inputs {
+				in[v] = live[v]
+			}
+			out, err := engine.Run(ctx, p.session, in, hook)
+			if err != nil {
+				errs[i] = err
+				return
 			}
 			for v, t := range out {
 				live[v] = t
 			}
 		}
 		for v := range live {
-			if y.lastRead[v] < stop {
+			if y.lastRead[v] < l.at && v != also {
 				delete(live, v)
 			}
 		}
+	})
+	return errors.Join(errs...)
+}
+
+// piece is a session that runs a piece of the network, and what enters it.
+type piece struct {
+	session engine.Session
+	inputs  []*graph.Value
+}
+
+// valuesOf describes live values.
+func valuesOf(live map[string]engine.Tensor, names []string) ([]*graph.Value, error) {
+	var vs []*graph.Value
+	for _, v := range names {
+		t, ok := live[v]
+		if !ok {
+			return nil, fmt.Errorf("nothing gave the value %q before it was read", v)
+		}
+		dims := make([]graph.Dim, len(t.Shape))
+		for i, d := range t.Shape {
+			dims[i].Size = d
+		}
+		vs = append(vs, &graph.Value{Name: v, Type: t.Type, Shape: dims})
 	}
-	return nil
+	return vs, nil
 }
 
 func sameValue(a, b *graph.Value) bool { return a.Name == b.Name && slices.Equal(a.Shape, b.Shape) }

@@ -228,6 +228,9 @@ func (j *calibJob) calibrate(ctx context.Context) (*narrow.Calibrated, error) {
 		return nil, err
 	}
 	j.seconds = time.Since(start).Seconds()
+	bar.Done()
+	j.a.printFindings(j.a.stderr, c.Result.Findings, nil)
+	j.planned = c.Planned
 	return c, nil
 }
 

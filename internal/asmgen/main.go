@@ -29,6 +29,7 @@ func main() {
 		bfloat16(v)
 		float16(v)
 		productTile(v)
+		dot(v)
 	}
 	countBins()
 	Generate()

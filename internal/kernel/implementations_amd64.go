@@ -26,7 +26,7 @@ func implementations() []loops {
 			},
 			squaredDiffs: squaredDiffsAVX2, histogramIndex: histogramIndexAVX2,
 			roundBFloat16: roundBFloat16AVX2, roundFloat16: roundFloat16AVX2,
-			productTile: productTileAVX2, tileColumns: 4,
+			productTile: productTileAVX2, tileColumns: 4, dot: dotAVX2,
 		}.loops())
 	}
 	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512BW {
@@ -42,7 +42,7 @@ func implementations() []loops {
 			},
 			squaredDiffs: squaredDiffsAVX512, histogramIndex: histogramIndexAVX512,
 			roundBFloat16: roundBFloat16AVX512, roundFloat16: roundFloat16AVX512,
-			productTile: productTileAVX512, tileColumns: 16,
+			productTile: productTileAVX512, tileColumns: 16, dot: dotAVX512,
 		}.loops())
 	}
 	return out
@@ -68,6 +68,7 @@ type vectors struct {
 	// productTile takes two columns of x and tileColumns of y.
 	productTile func(c, x, y *float64, ld, rows int)
 	tileColumns int
+	dot         func(x, y *float64, n int, sums *[16]float64)
 }
 
 // whole returns the multiple of width up to n.
@@ -76,7 +77,7 @@ func (v vectors) whole(n int) int { return n &^ (v.width - 1) }
 // loops gives each assembly loop a plain one for the rest.
 func (v vectors) loops() loops {
 	return loops{v.name, v.minMaxAll, v.histogramAll, v.histogramIndexAll, v.fakeQuantizeAll, v.fakeQuantizeTiesAll, v.squaredDiffsAll,
-		v.halfAll(v.roundBFloat16, roundBFloat16Go), v.halfAll(v.roundFloat16, roundFloat16Go), v.productsAll}
+		v.halfAll(v.roundBFloat16, roundBFloat16Go), v.halfAll(v.roundFloat16, roundFloat16Go), v.productsAll, v.dotAll}
 }
 
 func (v vectors) minMaxAll(x []float32) (lo, hi float32, mag uint32) {
@@ -177,5 +178,19 @@ func (v vectors) productsAll(c, x, y []float64, ld, rows, lo, hi, cols int) {
 		for i := lo; i < hi; i += 2 {
 			v.productTile(&c[i*ld+j], &x[i], &y[j], ld, rows)
 		}
+	}
+}
+
+func (v vectors) dotAll(x, y []float64, sums *[16]float64) { v.dot(&x[0], &y[0], len(x), sums) }
+
+// dotBlocks calls active.dot by name, so that the sums stay on the stack.
+func dotBlocks(x, y []float64, sums *[16]float64) {
+	switch active.name {
+	case "avx512":
+		dotAVX512(&x[0], &y[0], len(x), sums)
+	case "avx2":
+		dotAVX2(&x[0], &y[0], len(x), sums)
+	default:
+		dotGo(x, y, sums)
 	}
 }

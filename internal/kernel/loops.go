@@ -18,11 +18,13 @@ type loops struct {
 	roundFloat16     func(dst, src []float32)
 	// products is [Products] without its checks.
 	products func(c, x, y []float64, ld, rows, lo, hi, cols int)
+	// dot is the part of [Dot] over a multiple of 16 elements, of which there are some.
+	dot func(x, y []float64, sums *[16]float64)
 }
 
 // plain is the definition of all others.
 func plain() loops {
-	return loops{"go", minMaxGo, absHistogramGo, histogramIndexGo, fakeQuantizeGo, fakeQuantizeTiesGo, squaredDiffsGo, roundBFloat16Go, roundFloat16Go, productsGo}
+	return loops{"go", minMaxGo, absHistogramGo, histogramIndexGo, fakeQuantizeGo, fakeQuantizeTiesGo, squaredDiffsGo, roundBFloat16Go, roundFloat16Go, productsGo, dotGo}
 }
 
 // active is the last, fastest implementation that this machine can run.

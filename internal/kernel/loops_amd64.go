@@ -45,6 +45,9 @@ func roundFloat16AVX2(dst *float32, src *float32, n int)
 //go:noescape
 func productTileAVX2(c *float64, x *float64, y *float64, ld int, rows int)
 
+//go:noescape
+func dotAVX2(x *float64, y *float64, n int, sums *[16]float64)
+
 // minMaxAVX512 stores per lane the smallest and largest element and the largest magnitude's bits; n is at least one vector.
 //
 //go:noescape
@@ -85,6 +88,9 @@ func roundFloat16AVX512(dst *float32, src *float32, n int)
 
 //go:noescape
 func productTileAVX512(c *float64, x *float64, y *float64, ld int, rows int)
+
+//go:noescape
+func dotAVX512(x *float64, y *float64, n int, sums *[16]float64)
 
 //go:noescape
 func countBins(h *uint32, index *uint32, n int)

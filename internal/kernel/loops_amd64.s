@@ -1021,6 +1021,42 @@ done:
 	VZEROUPPER
 	RET
 
+// func dotAVX2(x *float64, y *float64, n int, sums *[16]float64)
+// Requires: AVX
+TEXT ·dotAVX2(SB), NOSPLIT, $0-32
+	MOVQ    x+0(FP), AX
+	MOVQ    y+8(FP), CX
+	MOVQ    n+16(FP), DX
+	MOVQ    sums+24(FP), BX
+	VMOVUPD (BX), Y0
+	VMOVUPD 32(BX), Y1
+	VMOVUPD 64(BX), Y2
+	VMOVUPD 96(BX), Y3
+
+next:
+	VMOVUPD (AX), Y4
+	VMULPD  (CX), Y4, Y4
+	VADDPD  Y4, Y0, Y0
+	VMOVUPD 32(AX), Y4
+	VMULPD  32(CX), Y4, Y4
+	VADDPD  Y4, Y1, Y1
+	VMOVUPD 64(AX), Y4
+	VMULPD  64(CX), Y4, Y4
+	VADDPD  Y4, Y2, Y2
+	VMOVUPD 96(AX), Y4
+	VMULPD  96(CX), Y4, Y4
+	VADDPD  Y4, Y3, Y3
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, CX
+	SUBQ    $0x10, DX
+	JNE     next
+	VMOVUPD Y0, (BX)
+	VMOVUPD Y1, 32(BX)
+	VMOVUPD Y2, 64(BX)
+	VMOVUPD Y3, 96(BX)
+	VZEROUPPER
+	RET
+
 // func minMaxAVX512(x *float32, n int, lo *float32, hi *float32, mag *uint32)
 // Requires: AVX, AVX512F
 TEXT ·minMaxAVX512(SB), NOSPLIT, $0-40
@@ -2258,6 +2294,32 @@ done:
 	VMOVUPD 64(AX), Z0
 	VADDPD  Z3, Z0, Z0
 	VMOVUPD Z0, 64(AX)
+	VZEROUPPER
+	RET
+
+// func dotAVX512(x *float64, y *float64, n int, sums *[16]float64)
+// Requires: AVX, AVX512F
+TEXT ·dotAVX512(SB), NOSPLIT, $0-32
+	MOVQ    x+0(FP), AX
+	MOVQ    y+8(FP), CX
+	MOVQ    n+16(FP), DX
+	MOVQ    sums+24(FP), BX
+	VMOVUPD (BX), Z0
+	VMOVUPD 64(BX), Z1
+
+next:
+	VMOVUPD (AX), Z2
+	VMULPD  (CX), Z2, Z2
+	VADDPD  Z2, Z0, Z0
+	VMOVUPD 64(AX), Z2
+	VMULPD  64(CX), Z2, Z2
+	VADDPD  Z2, Z1, Z1
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, CX
+	SUBQ    $0x10, DX
+	JNE     next
+	VMOVUPD Z0, (BX)
+	VMOVUPD Z1, 64(BX)
 	VZEROUPPER
 	RET
 

@@ -649,4 +649,9 @@ var zh = map[string]string{
 	"which of these a certain DPU runs, and which it leaves to the CPU, only its compiler knows":          "某款 DPU 运行其中哪些算子、哪些交给 CPU，只有其编译器知道",
 	"wrote %s (%.1f KB, %d operators)":                                                                    "已写入 %s（%.1f KB，%d 个算子）",
 	"wrote what every layer gives for the first sample into %s":                                           "已将各层对第一个样本的结果写入 %s",
+
+	// What --accuracy high has to say.
+	"%d samples are too few to choose weights and ranges by: they stay as calibrated": "%d 个样本太少，无法据此选择权重和量化范围：保留校准得到的结果",
+	"give %d samples or more": "请提供至少 %d 个样本",
+	"the guide's own result is kept: on %d samples that chose nothing it is nearer to the float network": "保留了 guide 方式的结果：在未参与选择的 %d 个样本上，它更接近浮点网络",
 }

@@ -1,55 +1,53 @@
 // Accuracy measures what quantization costs five trained networks under a row
 // of strategies, and prints a table in Markdown: top-1 of the float and of the
-// quantized network, how often they agree, and the SQNR of the outputs.
+// quantized network, how often they agree, the SQNR of the outputs, and what the
+// calibration took.
 //
 //	go run ./tools/accuracy -models DIR -data DIR [-networks mobilenet,vit] [-rows dpu,dpu-high]
 //
 // Networks and data are not part of the project: see networks.go for the files
-// that it expects. The first 200 samples calibrate, all test.
+// that it expects. 200 samples calibrate, others test.
 package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"math"
 	"os"
+	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strings"
-	"time"
-
-	"narrow"
-	"narrow/engine"
-	"narrow/engine/ort"
-	"narrow/internal/ortlib"
-	"narrow/samples"
-	"narrow/strategy"
-)
-
-const (
-	calibCount = 200
-	calibBatch = 16
-	testBatch  = 50
 )
 
 func main() {
-	models := flag.String("models", "", "folder of the networks")
-	data := flag.String("data", "", "folder of the samples")
+	o := options{}
+	flag.StringVar(&o.models, "models", "", "folder of the networks")
+	flag.StringVar(&o.data, "data", "", "folder of the samples")
 	only := flag.String("networks", "", "names of the networks to measure, with commas between (default: all)")
 	rows := flag.String("rows", "", "names of the strategies to measure, likewise")
-	lib := flag.String("ort-lib", "", "ONNX Runtime library")
+	flag.StringVar(&o.lib, "ort-lib", "", "ONNX Runtime library")
+	flag.Uint64Var(&o.seed, "seed", 1, "draws the calibration samples of lists that are in order")
+	flag.IntVar(&o.calib, "calib", 200, "how many samples calibrate")
+	flag.IntVar(&o.test, "test", 0, "how many of the others test, at most (default: all)")
+	flag.StringVar(&o.profile, "profile", "", "write a processor profile of the calibration to this file (with one row)")
+	alone := flag.Bool("alone", false, "measure one row in this process, and print it as JSON: what the program calls itself with")
 	flag.Parse()
-	if *models == "" || *data == "" || flag.NArg() > 0 {
+	if o.models == "" || o.data == "" || flag.NArg() > 0 {
 		flag.Usage()
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *models, *data, *lib, list(*only), list(*rows)); err != nil {
-		if errors.Is(err, context.Canceled) {
+	o.networks, o.rows = list(*only), list(*rows)
+	run := o.tables
+	if *alone {
+		run = o.alone
+	}
+	if err := run(ctx); err != nil {
+		if errors.Is(ctx.Err(), context.Canceled) {
 			err = errors.New("interrupted")
 		}
 		fmt.Fprintln(os.Stderr, "accuracy:", err)
@@ -64,93 +62,56 @@ func list(s string) []string {
 	return strings.Split(s, ",")
 }
 
-func run(ctx context.Context, models, data, lib string, only, rows []string) error {
-	path, err := ortlib.Find(lib)
-	if err != nil {
-		return err
-	}
-	runner, err := ort.Open(path)
+// options are the command line.
+type options struct {
+	models, data, lib string
+	networks, rows    []string
+	seed              uint64
+	calib, test       int
+	profile           string
+}
+
+// tables prints the tables. Each row is measured in a process of its own, so
+// that its memory and processor time are its own.
+func (o options) tables(ctx context.Context) error {
+	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	for _, n := range networks {
-		if only != nil && !slices.Contains(only, n.name) {
+		if o.networks != nil && !slices.Contains(o.networks, n.name) {
 			continue
 		}
-		if err := n.table(ctx, runner, models, data, rows); err != nil {
-			return fmt.Errorf("%s: %w", n.name, err)
+		first := true
+		for _, s := range strategies {
+			if o.rows != nil && !slices.Contains(o.rows, s.name) {
+				continue
+			}
+			cmd := exec.CommandContext(ctx, self, append([]string{"-alone"}, o.args(n, s)...)...)
+			cmd.Stderr = os.Stderr
+			out, err := cmd.Output()
+			if err != nil {
+				return fmt.Errorf("%s, %s: %w", n.name, s.name, err)
+			}
+			var m measured
+			if err := json.Unmarshal(out, &m); err != nil {
+				return fmt.Errorf("%s, %s: %w", n.name, s.name, err)
+			}
+			if first {
+				fmt.Printf("\n%s (`%s`), %d samples calibrate, %d others test\n\n", n.title, n.model, m.Calibrated, m.Tested)
+				fmt.Println("| strategy | accuracy | float top-1 | top-1 | lost | agreement | SQNR | in integers | processor | memory |")
+				fmt.Println("|---|---|---|---|---|---|---|---|---|---|")
+				first = false
+			}
+			fmt.Printf("| %s | %v | %s |\n", s.title, s.accuracy, strings.Join(m.cells(), " | "))
 		}
 	}
 	return nil
 }
 
-// table prints the rows of one network.
-func (n network) table(ctx context.Context, runner engine.Runner, models, data string, rows []string) error {
-	model, err := narrow.Open(ctx, filepath.Join(models, n.model))
-	if err != nil {
-		return err
+func (o options) args(n network, s row) []string {
+	return []string{
+		"-models", o.models, "-data", o.data, "-networks", n.name, "-rows", s.name, "-ort-lib", o.lib,
+		"-seed", fmt.Sprint(o.seed), "-calib", fmt.Sprint(o.calib), "-test", fmt.Sprint(o.test), "-profile", o.profile,
 	}
-	open := func(file, labels string, subset int) (*samples.Set, error) {
-		o := samples.Options{SubsetLen: subset, Preprocess: n.preprocess}
-		if labels != "" {
-			o.Labels = filepath.Join(data, labels)
-		}
-		return samples.Open(filepath.Join(data, file), model.Inputs(), o)
-	}
-	calib, err := open(n.calib, "", calibCount)
-	if err != nil {
-		return err
-	}
-	defer calib.Close()
-	test, err := open(n.test, n.labels, 0)
-	if err != nil {
-		return err
-	}
-	defer test.Close()
-	fmt.Printf("\n%s (`%s`), %d samples calibrate, %d test\n\n", n.title, n.model, calib.Len(), test.Len())
-	fmt.Println("| strategy | accuracy | float top-1 | top-1 | lost | agreement | SQNR | calibration |")
-	fmt.Println("|---|---|---|---|---|---|---|---|")
-	for _, s := range strategies {
-		if rows != nil && !slices.Contains(rows, s.name) {
-			continue
-		}
-		start := time.Now()
-		c, err := s.calibrate(ctx, runner, model, calib)
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
-		}
-		took := time.Since(start)
-		labels := test.Labels()
-		res, err := c.Test(ctx, runner, test.Batches(ctx, testBatch), narrow.TestOptions{Labels: labels})
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
-		}
-		fmt.Printf("| %s | %v | %s | %s | %.1f | %s | %s | %.1f s |\n", s.title, s.accuracy,
-			percent(res.Float.Top1), percent(res.Quantized.Top1), 100*(res.Float.Top1-res.Quantized.Top1),
-			percent(*res.Agreement), decibel(float64(res.SQNR)), took.Seconds())
-	}
-	return nil
-}
-
-func (s row) calibrate(ctx context.Context, runner engine.Runner, model *narrow.Model, set *samples.Set) (*narrow.Calibrated, error) {
-	file := "strategies/" + s.file
-	src, err := files.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	parsed, _ := strategy.Parse("tools/accuracy/"+file, src)
-	planned, err := model.Plan(parsed, narrow.PlanOptions{Accuracy: s.accuracy})
-	if err != nil {
-		return nil, err
-	}
-	return planned.Calibrate(ctx, runner, set.Batches(ctx, calibBatch), narrow.CalibrateOptions{})
-}
-
-func percent(x float64) string { return fmt.Sprintf("%.1f %%", 100*x) }
-
-func decibel(d float64) string {
-	if math.IsInf(d, 1) {
-		return "exact"
-	}
-	return fmt.Sprintf("%.1f dB", d)
 }

@@ -13,33 +13,34 @@ type network struct {
 	name, title         string
 	model               string
 	calib, test, labels string
+	sorted              bool // by class
 	preprocess          samples.Preprocess
 }
 
 var networks = []network{
 	{
 		"mobilenet", "MobileNet v1 0.25, ImageNet", "mobilenet_v1_0.25_224.onnx",
-		"imagenet-sample", "imagenet-sample", "imagenet-sample/labels.csv",
+		"imagenet-sample", "imagenet-sample", "imagenet-sample/labels.csv", true,
 		samples.Preprocess{Preset: samples.PM1},
 	},
 	{
 		"squeezenet", "SqueezeNet 1.1, ImageNet", "squeezenet1.1.onnx",
-		"imagenet-sample", "imagenet-sample", "imagenet-sample/labels.csv",
+		"imagenet-sample", "imagenet-sample", "imagenet-sample/labels.csv", true,
 		samples.Preprocess{Preset: samples.Imagenet},
 	},
 	{
 		"resnet20", "ResNet-20, CIFAR-10", "cifar_resnet20.onnx",
-		"cifar10/calib_images.npy", "cifar10/test_images.npy", "cifar10/test_labels.npy",
+		"cifar10/calib_images.npy", "cifar10/test_images.npy", "cifar10/test_labels.npy", false,
 		samples.Preprocess{Preset: samples.Unit, Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225}},
 	},
 	{
 		"dscnn", "DS-CNN, Speech Commands", "mlperf_kws_dscnn.onnx",
-		"speech-commands/mfcc.npy", "speech-commands/mfcc.npy", "speech-commands/labels.npy",
+		"speech-commands/mfcc.npy", "speech-commands/mfcc.npy", "speech-commands/labels.npy", false,
 		samples.Preprocess{Preset: samples.None},
 	},
 	{
 		"vit", "Vision transformer, CIFAR-10", "vit_pgd_2_3_16.onnx",
-		"cifar10/calib_images.npy", "cifar10/test_images.npy", "cifar10/test_labels.npy",
+		"cifar10/calib_images.npy", "cifar10/test_images.npy", "cifar10/test_labels.npy", false,
 		samples.Preprocess{Preset: samples.Unit, Mean: []float64{0.4914, 0.4822, 0.4465}, Std: []float64{0.2023, 0.1994, 0.2010}},
 	},
 }
@@ -52,7 +53,9 @@ type row struct {
 
 var strategies = []row{
 	{"int8", "int8 per tensor (the guide's int_config)", "int8.json", narrow.Guide},
+	{"int8-high", "int8 per tensor (the guide's int_config)", "int8.json", narrow.High},
 	{"int8-per-channel", "int8, weights per channel", "int8_per_channel.json", narrow.Guide},
+	{"int8-per-channel-high", "int8, weights per channel", "int8_per_channel.json", narrow.High},
 	{"dpu", "DPU default", "dpu.json", narrow.Guide},
 	{"dpu-high", "DPU default", "dpu.json", narrow.High},
 	{"int8-equalized", "int8 per tensor, equalized, bias corrected", "int8_equalized.json", narrow.Guide},
@@ -60,6 +63,7 @@ var strategies = []row{
 	{"int8-asymmetric", "int8, weights per channel, asymmetric activations, bias corrected", "int8_per_channel_asymmetric.json", narrow.Guide},
 	{"int8-asymmetric-high", "int8, weights per channel, asymmetric activations, bias corrected", "int8_per_channel_asymmetric.json", narrow.High},
 	{"entropy", "int8 per tensor, entropy", "entropy.json", narrow.Guide},
+	{"entropy-high", "int8 per tensor, entropy", "entropy.json", narrow.High},
 	{"bfloat16", "bfloat16", "bfloat16.json", narrow.Guide},
 	{"int4-weights", "int4 weights per channel, int8 activations, bias corrected", "int4_weights.json", narrow.Guide},
 	{"int4-weights-high", "int4 weights per channel, int8 activations, bias corrected", "int4_weights.json", narrow.High},
