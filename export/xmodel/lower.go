@@ -369,13 +369,34 @@ func (b *builder) floats(n *graph.Node, i int) (data []float32, dims []int64, t 
 			}
 			return data, b.shape(n.Input(i)), nil, true
 		}
-		return nil, nil, nil, false
+		return b.filled(n.Input(i))
 	}
 	data, err := c.Floats()
 	if err != nil {
 		return nil, nil, nil, false
 	}
 	return data, c.Dims, t, true
+}
+
+// filled returns the elements of a value that ConstantOfShape makes.
+func (b *builder) filled(value string) (data []float32, dims []int64, t *plan.Tensor, ok bool) {
+	n := b.ix.Producer[value]
+	dims = b.shape(value)
+	const most = 1 << 24
+	if n == nil || !n.Is("ConstantOfShape") || dims == nil || count(dims) > most || b.types[value] != graph.Float32 {
+		return nil, nil, nil, false
+	}
+	data = make([]float32, count(dims))
+	if a := n.Attr("value"); a != nil && a.Tensor != nil {
+		fill, err := a.Tensor.Floats()
+		if err != nil || len(fill) != 1 {
+			return nil, nil, nil, false
+		}
+		for i := range data {
+			data[i] = fill[0]
+		}
+	}
+	return data, dims, nil, true
 }
 
 // constant makes the constant that input i of n reads, in the form that make
