@@ -23,6 +23,8 @@ var commandDocs = []string{
 	"docs/guide/README.zh-CN.md",
 	"docs/from-vai.md",
 	"docs/from-vai.zh-CN.md",
+	"docs/deploy-dpu.md",
+	"docs/deploy-dpu.zh-CN.md",
 	"docs/troubleshooting.md",
 	"docs/troubleshooting.zh-CN.md",
 }
