@@ -12,6 +12,7 @@ import (
 	"narrow/diag"
 	"narrow/evaluate"
 	"narrow/export"
+	"narrow/export/xmodel"
 	"narrow/inspect"
 	"narrow/plan"
 	"narrow/scheme"
@@ -103,6 +104,7 @@ func (b *builder) layers() []Layer {
 		of[l] = append(of[l], i)
 	}
 	var out []Layer
+	inXModel := xmodelOf(b.plan)
 	for i, l := range b.plan.Layers {
 		d := Layer{Name: l.Name, Op: l.Op, Rule: slices.Index(b.plan.Strategy.Rules, l.Rule), Tensors: append([]int{}, of[i]...)}
 		if l.Node != nil {
@@ -115,6 +117,7 @@ func (b *builder) layers() []Layer {
 				d.Group = append(d.Group, n.Label())
 			}
 		}
+		d.XModel = inXModel[l]
 		d.Activation = scheme.Float32.String()
 		for _, at := range of[i] {
 			switch t := b.plan.Tensors[at]; t.Kind {
@@ -139,6 +142,45 @@ func (b *builder) layers() []Layer {
 		out = append(out, d)
 	}
 	return out
+}
+
+// xmodelOf tells what the layers of a plan for the DPU become in an .xmodel; of
+// other plans nothing.
+func xmodelOf(p *plan.Plan) map[*plan.Layer]*XModel {
+	if p.Strategy.Target != scheme.DPU {
+		return nil
+	}
+	forms, _ := xmodel.Explain(p)
+	of := map[string]*plan.Layer{}
+	for _, l := range p.Layers {
+		for _, n := range l.Nodes {
+			of[n.Label()] = l
+		}
+	}
+	all := map[*plan.Layer]*XModel{}
+	for _, f := range forms {
+		l := of[f.Name]
+		if l == nil {
+			continue
+		}
+		x := all[l]
+		if x == nil {
+			x = &XModel{}
+			all[l] = x
+		}
+		x.Operators = append(x.Operators, f.Becomes...)
+		if !f.Refused.IsZero() {
+			why := f.Refused
+			if !f.Fix.IsZero() {
+				why = diag.Textf("%s (%s)", why, f.Fix)
+			}
+			x.Refused = append(x.Refused, Text{why})
+		}
+		for _, n := range f.Notes {
+			x.Notes = append(x.Notes, Text{n})
+		}
+	}
+	return all
 }
 
 // datatype says what a tensor is stored as: int8, uint8, bfloat16.

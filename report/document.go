@@ -103,6 +103,20 @@ type Layer struct {
 	Error *Error `json:"error"`
 	// Tensors are the layer's tensors.
 	Tensors []int `json:"tensors"`
+	// XModel tells what the layer becomes in an .xmodel; nil where the strategy is
+	// not for the DPU.
+	XModel *XModel `json:"xmodel,omitempty"`
+}
+
+// XModel is what a layer becomes in an .xmodel.
+type XModel struct {
+	// Operators are the file's, in order; empty where the layer is refused, or
+	// becomes part of its neighbours.
+	Operators []string `json:"operators,omitempty"`
+	// Refused say why it cannot be written, with the way out.
+	Refused []Text `json:"refused,omitempty"`
+	// Notes are limits of a known DPU that it goes beyond.
+	Notes []Text `json:"notes,omitempty"`
 }
 
 // Tensor is one quantized tensor.

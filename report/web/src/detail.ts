@@ -2,7 +2,7 @@
 
 import { channels } from './channels'
 import { colourClass } from './datatypes'
-import type { Err, Setting, Tensor, Text } from './document'
+import type { Err, Layer, Setting, Tensor, Text } from './document'
 import { h } from './dom'
 import { cosine, decibel, number, share, whole } from './format'
 import { gridOf, histogram, type Chart } from './histogram'
@@ -38,6 +38,7 @@ export function detail(state: State, act: Actions): Detail {
   fact('colStored', l.weights ? t('weightsActivation', { w: l.weights, a: l.activation }) : stored(l))
   fact('module', l.module)
   fact('group', l.group?.join(' + '))
+  if (l.xmodel) fact('xmodel', inXModel(l.xmodel))
   if (rule) fact('ruleApplies', h('button', { class: 'link', onclick: () => act.line(rule.first) }, `${say(rule.text)}, ${t('line', { n: rule.first })}`))
 
   const element = h('section', { class: 'card detail', 'aria-label': t('detail') },
@@ -49,6 +50,13 @@ export function detail(state: State, act: Actions): Detail {
     own.length === 0 ? h('p', { class: 'muted' }, t('noTensors')) : tabs(own, state.tensor, act))
   if (x) element.append(tensor(state, x, act, charts))
   return { element, charts }
+}
+
+/** inXModel tells what a layer becomes in an .xmodel, or why it cannot be written. */
+function inXModel(x: NonNullable<Layer['xmodel']>): HTMLElement {
+  const refused = (x.refused ?? []).map((r) => h('div', {}, `${t('xmodelRefused')} ${say(r)}`))
+  const notes = (x.notes ?? []).map((n) => h('div', { class: 'muted' }, say(n)))
+  return h('span', { title: t('xmodelHelp') }, x.operators?.join(', ') || (refused.length > 0 ? '' : t('xmodelPart')), ...refused, ...notes)
 }
 
 /** figures shows an error in four numbers. */

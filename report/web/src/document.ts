@@ -60,6 +60,7 @@ export interface Layer {
   rule: number
   error: Err | null
   tensors: number[]
+  xmodel?: { operators?: string[]; refused?: Text[]; notes?: Text[] }
 }
 
 export interface Tensor {

@@ -66,6 +66,10 @@ const en = {
 
   detail: 'Chosen layer',
   module: 'module',
+  xmodel: 'in an .xmodel',
+  xmodelHelp: 'Which of these operators a certain DPU runs, and which it leaves to the CPU, only its compiler knows.',
+  xmodelRefused: 'refused:',
+  xmodelPart: 'part of its neighbours',
   group: 'one group',
   ruleApplies: 'rule',
   noTensors: 'Nothing of this layer is quantized.',
@@ -227,6 +231,10 @@ const zh: Record<Word, string> = {
 
   detail: '所选层',
   module: '模块',
+  xmodel: '在 .xmodel 中',
+  xmodelHelp: '某款 DPU 运行其中哪些算子、哪些交给 CPU，只有其编译器知道。',
+  xmodelRefused: '拒绝：',
+  xmodelPart: '并入相邻算子',
   group: '同一组',
   ruleApplies: '规则',
   noTensors: '该层没有量化任何张量。',
