@@ -15,6 +15,7 @@ import (
 	"narrow/graph/onnx"
 	"narrow/plan"
 	"narrow/rewrite"
+	"narrow/scheme"
 	"narrow/strategy"
 )
 
@@ -80,7 +81,7 @@ func (m *Model) draft(s *strategy.Strategy, a Accuracy) (*plan.Plan, *rewrite.Re
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("model %s: %w", m.Path, err)
 	}
-	p, list, err := plan.BuildAfter(m.Graph, g, s)
+	p, list, err := plan.BuildWith(g, s, plan.Options{Original: m.Graph, Accuracy: a})
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("model %s: %w", m.Path, err)
 	}
@@ -129,6 +130,7 @@ func (m *Model) rewrites(s *strategy.Strategy, a Accuracy) rewrite.Options {
 		o.ConvertRelu6 = s.ConvertReLU6
 		o.Relu6 = rewrite.Relu6Bounds
 		o.Rounds = equalizeRounds
+		o.DeviceArithmetic = s.Target == scheme.DPU // as in vai_q_pytorch the guide's is for every target
 	}
 	return o
 }

@@ -72,7 +72,7 @@ func unable(u *unit, st strategy.Resolved) diag.Text {
 		return diag.Textf("%s is an operator of the domain %s, which passes through untouched", u.main.OpType, u.main.Domain)
 	case len(u.main.Subgraphs()) > 0:
 		return diag.Textf("control flow passes through untouched")
-	case u.moves(), st.Settings.Datatype == scheme.Int && !quantizable[u.op]:
+	case u.moves(), st.Settings.Datatype == scheme.Int && !u.quantizable():
 		return diag.Textf("%s has no integer form, and no quantized layer reads it", u.op)
 	}
 	return diag.Text{}
@@ -91,14 +91,19 @@ func (b *builder) findPoints() {
 		kind := b.kindOf(u)
 		st := b.settings(b.layers[u.group], kind)
 		asks[u] = quantizes(u, st)
-		b.places[u] = b.flow.point(u)
 		b.declined[u] = declines(kind, st)
 		b.unable[u] = unable(u, st)
 		if why := b.spared(u); !why.IsZero() {
 			b.declined[u] = why
 		}
 	}
-	b.spareMasks(asks, false)
+	b.spareMasks(asks, b.flow.look.high)
+	if b.flow.look.high {
+		b.spare(asks)
+	}
+	for _, u := range b.flow.units {
+		b.places[u] = b.flow.point(u)
+	}
 	for _, u := range b.flow.units {
 		if asks[u] {
 			b.place(u, diag.Textf("the result of %s", u.op))
@@ -108,7 +113,7 @@ func (b *builder) findPoints() {
 	// Concat takes its inputs as they come, since its own result's quantizer
 	// serves them.
 	for _, u := range b.flow.units {
-		if u.op == opInput || u.op == "Concat" || !quantizes(u, b.settings(b.layers[u.group], scheme.Activation)) {
+		if u.op == opInput || u.op == "Concat" || !asks[u] {
 			continue
 		}
 		for _, p := range b.flow.parents(u) {

@@ -30,18 +30,29 @@ type composite struct {
 type matcher struct {
 	ix    *graph.Index
 	taken map[*graph.Node]bool
+	// places are the nodes' places in the graph, once asked for.
+	places map[*graph.Node]int
 }
 
-// findComposites returns the composites of g, at most one per node.
-func findComposites(ix *graph.Index) map[*graph.Node]*composite {
+// findComposites returns the composites of g, at most one per node. written
+// takes in what vai_q_pytorch does not know as one layer: normalizations and
+// softmax that are written out, functions in any spelling.
+func findComposites(ix *graph.Index, written bool) map[*graph.Node]*composite {
 	m := &matcher{ix: ix, taken: map[*graph.Node]bool{}}
 	found := map[*graph.Node]*composite{}
 	m.wholes(found)
 	// Longer patterns first: a Gelu holds Mul nodes that a shorter one may want.
-	for _, match := range []func(*graph.Node) *composite{
-		m.layerNorm, m.gelu, m.hardSwish, m.swish, m.linear,
-	} {
-		for _, n := range ix.Graph.Nodes {
+	matches := []func(*graph.Node) *composite{m.layerNorm, m.gelu, m.hardSwish, m.swish, m.linear}
+	if written {
+		matches = []func(*graph.Node) *composite{m.groupNorm, m.normalization, m.softmax, m.function, m.linear}
+	}
+	for _, match := range matches {
+		// From the end: what a function ends with is taken before its parts.
+		for i := range ix.Graph.Nodes {
+			n := ix.Graph.Nodes[i]
+			if written {
+				n = ix.Graph.Nodes[len(ix.Graph.Nodes)-1-i]
+			}
 			if m.taken[n] {
 				continue
 			}

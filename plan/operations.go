@@ -53,7 +53,7 @@ func (b *builder) operations() []*Operation {
 		if u.main == nil {
 			continue
 		}
-		op := &Operation{Op: u.op, Node: u.main, Nodes: u.nodes, Quantizable: quantizable[u.op] && u.main.Domain == "", In: u.ins, Out: u.outs[0]}
+		op := &Operation{Op: u.op, Node: u.main, Nodes: u.nodes, Quantizable: u.quantizable() && u.main.Domain == "", In: u.ins, Out: u.outs[0]}
 		for _, in := range u.ins {
 			t := b.points[b.places[b.flow.producer[in]]]
 			for _, n := range u.nodes {

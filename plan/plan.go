@@ -14,6 +14,8 @@ type Plan struct {
 	// Model is the float network, as the exact rules left it.
 	Model    *graph.Model
 	Strategy *strategy.Strategy
+	// Options are what it was built with.
+	Options Options
 	// Names are the names by which layer rules were matched.
 	Names *names.Table
 	// Matches tell for each of Strategy's rules what it matches, in the file's
@@ -90,28 +92,42 @@ type Left struct {
 	Why   diag.Text
 }
 
-// Build plans the quantization of m by s. Findings are the layer rules that
-// match nothing or too much (errors) and settings that a tensor cannot hold
-// (warnings).
-func Build(m *graph.Model, s *strategy.Strategy) (*Plan, diag.List, error) {
-	return BuildAfter(nil, m, s)
+// Options say what the strategy leaves open.
+type Options struct {
+	// Original is the model before it was rewritten: layer rules may also name
+	// what layers were called there. Nil for none.
+	Original *graph.Model
+	// Accuracy says where quantizers may stand. Zero means [scheme.Guide].
+	Accuracy scheme.Accuracy
+	// JoinFunctions, with [scheme.High] for the CPU, lets functions such as SiLU
+	// and Sigmoid join the convolution or product before them: one quantizer
+	// behind both. That is nearer to the float network, but ONNX Runtime then
+	// computes these layers in float. For the GPU they join always, for the DPU
+	// never.
+	JoinFunctions bool
 }
 
-// BuildAfter is [Build] for a model that was rewritten from original: layer
-// rules may also name what layers were called there, or nil for none.
-func BuildAfter(original, m *graph.Model, s *strategy.Strategy) (*Plan, diag.List, error) {
+// Build plans the quantization of m by s, as vai_q_pytorch does. Findings are
+// the layer rules that match nothing or too much (errors) and settings that a
+// tensor cannot hold (warnings).
+func Build(m *graph.Model, s *strategy.Strategy) (*Plan, diag.List, error) {
+	return BuildWith(m, s, Options{})
+}
+
+// BuildWith is [Build] with options.
+func BuildWith(m *graph.Model, s *strategy.Strategy, o Options) (*Plan, diag.List, error) {
 	b := &builder{
 		names:  names.New(m),
 		rules:  map[*unit]*strategy.Rule{},
-		p:      &Plan{Model: m, Strategy: s},
+		p:      &Plan{Model: m, Strategy: s, Options: o},
 		s:      s,
-		flow:   newFlow(m.Graph, infer.Types(m)),
+		flow:   newFlow(m.Graph, infer.Types(m), lookOf(o, s.Target)),
 		layers: map[*group]*Layer{},
 		points: map[*unit]*Tensor{},
 		places: map[*unit]*unit{}, declined: map[*unit]diag.Text{}, unable: map[*unit]diag.Text{},
 	}
-	if original != nil {
-		b.names = names.NewAfter(original, m)
+	if o.Original != nil {
+		b.names = names.NewAfter(o.Original, m)
 	}
 	b.p.Names = b.names
 	b.matchRules()

@@ -26,6 +26,11 @@ type unit struct {
 // moves reports whether u only moves values.
 func (u *unit) moves() bool { return u.main != nil && u.comp == nil && op.Moves(u.main) }
 
+// quantizable reports whether an integer quantizer may stand behind u.
+func (u *unit) quantizable() bool {
+	return quantizable[u.op] || u.comp != nil && u.op == compositeRMSNorm
+}
+
 // group is a layer with what follows it directly: one activation quantizer
 // serves it.
 type group struct {
@@ -34,19 +39,22 @@ type group struct {
 
 // flow is the network as units, with who feeds whom.
 type flow struct {
+	look     look
 	ix       *graph.Index
 	units    []*unit
 	producer map[string]*unit
 	readers  map[string][]*unit
 	// depends are the values of any type that depend on elements of an input.
 	depends map[string]bool
+	// freeJoins are joins that are left alone: see [flow.free].
+	freeJoins map[*unit]bool
 }
 
 // newFlow cuts g into units. types tell which values are float32; values that
 // do not depend on a graph input's elements (shapes, constants) are no data.
-func newFlow(g *graph.Graph, types map[string]graph.DataType) *flow {
-	f := &flow{ix: graph.NewIndex(g), producer: map[string]*unit{}, readers: map[string][]*unit{}}
-	comps := findComposites(f.ix)
+func newFlow(g *graph.Graph, types map[string]graph.DataType, l look) *flow {
+	f := &flow{look: l, ix: graph.NewIndex(g), producer: map[string]*unit{}, readers: map[string][]*unit{}}
+	comps := findComposites(f.ix, l.high)
 	data, depends := dataValues(f.ix, types)
 	f.depends = depends
 	for i, v := range g.Inputs {
@@ -164,11 +172,8 @@ func (f *flow) leaves(u *unit) bool {
 // unit before them, when that feeds nothing else (vai_q_pytorch: group_up).
 func (f *flow) form() {
 	for _, u := range f.units {
-		if u.main == nil || u.comp != nil && !activation[u.op] || u.main.Domain != "" || !(activation[u.op] || op.Moves(u.main)) {
-			continue
-		}
 		ps := f.parents(u)
-		if len(ps) != 1 || len(f.children(ps[0])) != 1 || f.leaves(ps[0]) || len(ps[0].outs) != 1 {
+		if len(ps) != 1 || !f.joins(u, ps[0].group) || len(f.children(ps[0])) != 1 || f.leaves(ps[0]) || len(ps[0].outs) != 1 {
 			continue
 		}
 		u.group = ps[0].group
@@ -183,7 +188,7 @@ func (f *flow) form() {
 func (f *flow) point(u *unit) *unit {
 	us := u.group.units
 	end := us[len(us)-1]
-	if cs := f.children(end); len(cs) == 1 && cs[0].op == "Concat" && !f.leaves(end) {
+	if cs := f.children(end); len(cs) == 1 && cs[0].op == "Concat" && !f.freeJoins[cs[0]] && !f.leaves(end) {
 		return cs[0]
 	}
 	for end != nil && end.moves() {

@@ -1,0 +1,146 @@
+package narrow_test
+
+import (
+	"context"
+	"math"
+	"strings"
+	"testing"
+
+	"narrow"
+	"narrow/engine"
+	"narrow/internal/testnet"
+)
+
+// perChannel has weights with a scale a channel and asymmetric activations.
+const perChannel = `{"target_device": "CPU", "include_cle": false,
+	"overall_quantize_config": {"method": "maxmin", "scale_type": "float", "calib_statistic_method": "max", "round_mode": "half_even"},
+	"tensor_quantize_config": {"weights": {"per_channel": true}, "activation": {"symmetry": false}, "input": {"symmetry": false}}}`
+
+// noise yields 32 samples for m's inputs, some loud and some quiet.
+func noise(m *narrow.Model) engine.Batches {
+	return func(yield func(*engine.Batch, error) bool) {
+		for at := 0; at < 32; at += 8 {
+			in := testnet.Inputs(m.Graph, 8, uint64(at), 1)
+			for _, x := range in {
+				for i := range x.Floats {
+					x.Floats[i] = float32(math.Ldexp(float64(x.Floats[i]), -i*8/len(x.Floats)))
+				}
+			}
+			if !yield(&engine.Batch{First: at, Count: 8, Inputs: in}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// both returns the first output of the float and of the quantized network, or
+// why it could not be calibrated.
+func both(t *testing.T, m *narrow.Model, config string, a narrow.Accuracy) (float, quantized []float32, err error) {
+	t.Helper()
+	run := testnet.Runner(t)
+	c, err := testnet.PlanFor(t, m, config, a).Calibrate(context.Background(), run, noise(m), narrow.CalibrateOptions{})
+	if err != nil {
+		return nil, nil, err
+	}
+	_, err = c.Test(context.Background(), run, noise(m), narrow.TestOptions{Output: func(_ int, outs []engine.Tensor) error {
+		quantized = append(quantized, outs[0].Floats...)
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := run.Load(context.Background(), m.Graph, engine.LoadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for b, err := range noise(m) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		outs, err := s.Run(context.Background(), b.Inputs, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		float = append(float, outs[m.Graph.Graph.Outputs[0].Name].Floats...)
+	}
+	return float, quantized, nil
+}
+
+func decibels(float, quantized []float32) float64 {
+	var signal, noise float64
+	for i, v := range float {
+		d := float64(v) - float64(quantized[i])
+		signal, noise = signal+float64(v)*float64(v), noise+d*d
+	}
+	return 10 * math.Log10(signal/noise)
+}
+
+// A network whose own arithmetic destroys a small error cannot be calibrated in
+// the guide's way, and can in the other.
+func TestHighSparesWhatErrorsDestroy(t *testing.T) {
+	m := testnet.Open(t, "testdata/cases/log.onnx")
+	if _, _, err := both(t, m, perChannel, narrow.Guide); err == nil || !strings.Contains(err.Error(), "Inf") {
+		t.Errorf("guide: %v, want an infinity", err)
+	}
+	float, quantized, err := both(t, m, perChannel, narrow.High)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := decibels(float, quantized); !(got > 12) {
+		t.Errorf("%.1f dB", got)
+	}
+}
+
+// A LayerNorm that is written out is one layer, whose variance is not quantized.
+func TestHighKeepsLayerNorm(t *testing.T) {
+	m := testnet.Open(t, "testdata/cases/layernorm.onnx")
+	db := map[narrow.Accuracy]float64{}
+	for _, a := range []narrow.Accuracy{narrow.Guide, narrow.High} {
+		float, quantized, err := both(t, m, perChannel, a)
+		switch {
+		case err == nil:
+			db[a] = decibels(float, quantized)
+		case a == narrow.High || !strings.Contains(err.Error(), "Inf"):
+			t.Fatal(err)
+		}
+	}
+	if !(db[narrow.High] > 7) || !(db[narrow.High] > db[narrow.Guide]+6) {
+		t.Errorf("%.1f dB in the guide's way, %.1f for high", db[narrow.Guide], db[narrow.High])
+	}
+}
+
+// A detector's scores survive next to boxes in pixels: the last Concat is spared.
+func TestHighKeepsScores(t *testing.T) {
+	m := testnet.Open(t, "testdata/cases/boxes.onnx")
+	lost := map[narrow.Accuracy]float64{}
+	for _, a := range []narrow.Accuracy{narrow.Guide, narrow.High} {
+		float, quantized, err := both(t, m, perChannel, a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// [N, 10, 256]: four channels of boxes, six of scores.
+		var f, q []float32
+		for at := 0; at < len(float); at += 10 * 256 {
+			f, q = append(f, float[at+4*256:at+10*256]...), append(q, quantized[at+4*256:at+10*256]...)
+		}
+		lost[a] = decibels(f, q)
+	}
+	if lost[narrow.Guide] > 2 || lost[narrow.High] < 7 {
+		t.Errorf("scores: %.1f dB in the guide's way, %.1f for high; want below 2 and above 7", lost[narrow.Guide], lost[narrow.High])
+	}
+}
+
+// A LeakyReLU keeps its slope for the CPU and the GPU; for the DPU it has the only one there is.
+func TestHighKeepsSlope(t *testing.T) {
+	m := testnet.Parse(t, `g (float[N, 2, 4, 4] x) => (float[N, 2, 4, 4] y) <float[2, 2, 1, 1] w = {0.5, -0.25, ...}> { [a] h = Conv (x, w) [l] y = LeakyRelu <alpha = 0.2> (h) }`)
+	for target, keeps := range map[string]bool{"CPU": true, "GPU": true, "DPU": false} {
+		for a, want := range map[narrow.Accuracy]bool{narrow.Guide: false, narrow.High: keeps} {
+			r := testnet.PlanFor(t, m, `{"target_device": "`+target+`"}`, a)
+			slope := r.Plan.Model.Graph.Nodes[1].Float("alpha", 0)
+			if got := slope == 0.2; got != want {
+				t.Errorf("%s, %v: the slope is %v", target, a, slope)
+			}
+		}
+	}
+}

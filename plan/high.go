@@ -1,0 +1,192 @@
+package plan
+
+import (
+	"slices"
+
+	"narrow/diag"
+	"narrow/graph"
+	"narrow/graph/op"
+	"narrow/scheme"
+)
+
+// look is how placement sees a network: which nodes are one layer, and which
+// functions belong to the layer before them.
+type look struct {
+	// high takes what a network writes out as one layer, and spares what a small
+	// error destroys.
+	high bool
+	// join are the functions that join a layer with weights although they have
+	// no integer form there.
+	join bool
+}
+
+// lookOf returns how a plan sees its network.
+func lookOf(o Options, target scheme.Target) look {
+	if o.Accuracy != scheme.High {
+		return look{}
+	}
+	return look{high: true, join: target == scheme.GPU || target == scheme.CPU && o.JoinFunctions}
+}
+
+// joining are the functions that look.join speaks of: a compiler fuses them
+// into the convolution or product before them.
+var joining = map[string]bool{
+	compositeSwish: true, compositeHardSwish: true, compositeGelu: true, functionMish: true, functionSigmoid: true, functionTanh: true,
+	functionHardSigmoid: true, "Elu": true,
+}
+
+// joins reports whether u belongs to the group of the unit before it, which is
+// in the group g.
+func (f *flow) joins(u *unit, g *group) bool {
+	switch {
+	case u.main == nil || u.main.Domain != "":
+		return false
+	case activation[u.op], u.moves():
+		return true
+	}
+	return f.look.join && joining[u.op] && f.weighted(g.units[0])
+}
+
+// weighted reports whether u multiplies constant weights.
+func (f *flow) weighted(u *unit) bool {
+	if u.main == nil || u.comp != nil && u.comp.op != compositeLinear {
+		return false
+	}
+	_, ok := op.InputsOf(u.main, func(v string) bool { return f.ix.Constant[v] != nil })
+	return ok && u.main.Is("Conv", "ConvTranspose", "Gemm", "MatMul")
+}
+
+// destroys returns the value that n cannot take with a small error, or "": the
+// nearer it is to zero, the more of the result is lost.
+func (f *flow) destroys(n *graph.Node) string {
+	switch {
+	case n.Is("Log", "Sqrt", "Reciprocal"):
+		return n.Input(0)
+	case n.Is("Div"):
+		return n.Input(1)
+	case n.Is("Pow"):
+		t := f.ix.Constant[n.Input(1)]
+		if t == nil || t.Type != graph.Float32 {
+			return ""
+		}
+		v, err := t.Floats()
+		if err == nil && slices.ContainsFunc(v, func(e float32) bool { return e < 0 || e != float32(int32(e)) }) {
+			return n.Input(0)
+		}
+	}
+	return ""
+}
+
+// fragile finds the units whose results a small error destroys, each with the
+// unit that does it: what feeds a logarithm, a root, a denominator, also by
+// way of operators that hand a relative error on.
+func (f *flow) fragile() map[*unit]*unit {
+	found := map[*unit]*unit{}
+	var mark func(v string, by *unit)
+	mark = func(v string, by *unit) {
+		u := f.producer[v]
+		if u == nil || u.main == nil || found[u] != nil {
+			return
+		}
+		found[u] = by
+		switch {
+		case u.moves(), u.main.Is("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "Abs", "Clip", "Sum", "Max", "Min", "Sub", "Add", "Sqrt"):
+		case u.main.Is("Mul", "Div", "Pow") && len(u.ins) == 1: // with a constant, or a square
+		default:
+			return
+		}
+		for _, in := range u.ins {
+			mark(in, by)
+		}
+	}
+	for _, u := range f.units {
+		if u.main == nil || u.comp != nil {
+			continue
+		}
+		if v := f.destroys(u.main); v != "" {
+			mark(v, u)
+		}
+	}
+	return found
+}
+
+// isJoin reports whether u puts values together without computing.
+func isJoin(u *unit) bool {
+	return u.main != nil && u.comp == nil && u.main.Is("Concat", "Where", "ScatterND", "ScatterElements")
+}
+
+// free finds the joins whose results no quantized operator reads; leaves tells
+// whether nobody but the world outside does. quantized tells of a unit whether
+// it is a quantized operator.
+func (f *flow) free(quantized func(*unit) bool) (free map[*unit]bool, leaves map[*unit]bool) {
+	free, leaves = map[*unit]bool{}, map[*unit]bool{}
+	// unread is true for what no quantized operator reads, out for what only
+	// leaves the network, by unit.
+	unread, out := map[*unit]bool{}, map[*unit]bool{}
+	for _, u := range slices.Backward(f.units) {
+		unread[u], out[u] = true, true
+		for _, c := range f.children(u) {
+			switch {
+			case c.moves(), isJoin(c) && free[c]:
+				unread[u], out[u] = unread[u] && unread[c], out[u] && out[c]
+			case quantized(c) || isJoin(c):
+				unread[u], out[u] = false, false
+			default:
+				out[u] = false
+			}
+		}
+		if isJoin(u) && unread[u] {
+			free[u], leaves[u] = true, out[u]
+		}
+	}
+	return free, leaves
+}
+
+// asked reports whether a layer rule of the strategy asks for activations of
+// u's layer.
+func (b *builder) asked(u *unit) bool {
+	r := b.layers[u.group].Rule
+	return r != nil && r.Kinds.Has(scheme.Activation)
+}
+
+// spare records, for [scheme.High], what stays float although the strategy's
+// settings would quantize it, unless a layer rule asks for it.
+func (b *builder) spare(asks map[*unit]bool) {
+	for u, by := range b.flow.fragile() {
+		if !b.asked(u) {
+			b.declined[u] = diag.Textf("%s %s follows, which a small error of it destroys", by.op, by.main.Label())
+			asks[u] = false
+		}
+	}
+	free, leaves := b.flow.free(func(u *unit) bool { return asks[u] })
+	for u := range free {
+		if b.asked(u) {
+			delete(free, u)
+		}
+	}
+	b.flow.freeJoins = free
+	for u := range free {
+		b.declined[u] = diag.Textf("no quantized operator reads what %s joins", u.op)
+		asks[u] = false
+		if !leaves[u] {
+			continue
+		}
+		for _, p := range b.flow.parents(u) {
+			at := b.flow.point(p)
+			if at == nil || at.main == nil || b.asked(at) || b.flow.weighted(at.group.units[0]) || !b.flow.leavesThrough(at, free) {
+				continue
+			}
+			b.declined[at] = diag.Textf("it leaves the network by way of %s %s, and no quantized operator reads it", u.op, u.main.Label())
+			asks[at] = false
+		}
+	}
+}
+
+// leavesThrough reports whether all that reads u's result are free joins, and
+// operators that move values to them.
+func (f *flow) leavesThrough(u *unit, free map[*unit]bool) bool {
+	cs := f.children(u)
+	return len(cs) > 0 && !slices.ContainsFunc(cs, func(c *unit) bool {
+		return !(free[c] || c.moves() && f.leavesThrough(c, free))
+	})
+}
