@@ -156,7 +156,7 @@ func FuzzLoad(f *testing.F) {
 				t.Errorf("errors and none: %v", c.Findings)
 			}
 			if err == nil {
-				_, err = export.VAI(c.Result)
+				_, err = export.VAI(c.Result, "")
 				oneLine(t, err, "")
 			}
 		})

@@ -128,14 +128,23 @@ func printable(s string) string {
 // ModelName returns a class name for a model: that of its root module, where
 // the file tells, or else one made of the file's name.
 func ModelName(m *graph.Model, path string) string {
-	for _, e := range names.New(m).Entries {
-		if root, _, ok := strings.Cut(e.Vai, "::"); ok && identifier(root) == root {
-			return root
-		}
+	if name, ok := ClassName(m); ok {
+		return name
 	}
 	base := path[strings.LastIndexAny(path, `/\`)+1:]
 	base = strings.TrimSuffix(base, ".onnx")
 	return identifier(base)
+}
+
+// ClassName returns the class of a model's root module, which exporters of torch
+// write into the file's metadata; ok is false where they did not.
+func ClassName(m *graph.Model) (name string, ok bool) {
+	for _, e := range names.New(m).Entries {
+		if root, _, ok := strings.Cut(e.Vai, "::"); ok && identifier(root) == root {
+			return root, true
+		}
+	}
+	return "", false
 }
 
 // identifier makes a Python class name of s.

@@ -157,7 +157,7 @@ func TestVAI(t *testing.T) {
 		for key := range want.Param {
 			cal.ModelPath, _, _ = strings.Cut(key, "::")
 		}
-		text, err := export.VAI(cal.Calibrated)
+		text, err := export.VAI(cal.Calibrated, "")
 		if err != nil {
 			t.Fatal(err)
 		}

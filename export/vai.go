@@ -19,8 +19,14 @@ import (
 //
 // Layers are named and numbered as in [Listing]; vai_q_pytorch's own numbers
 // differ where its tracing sees other operations than the ONNX file has.
-func VAI(in *calibrate.Calibrated) ([]byte, error) {
+//
+// name is the class name of the module that vai_q_pytorch will load the file for,
+// "" for [ModelName]'s.
+func VAI(in *calibrate.Calibrated, name string) ([]byte, error) {
 	lines, model := listLines(in)
+	if name != "" {
+		model = name
+	}
 	v := &vaiInfo{in: in, model: model, table: names.New(in.Plan.Model)}
 	of := map[string]*line{}
 	for _, l := range lines {

@@ -63,7 +63,7 @@ func exportTo(_ context.Context, c *call) (any, []Array, error) {
 			return nil, nil, err
 		}
 	case "vai":
-		data, err := export.VAI(cal.Result)
+		data, err := export.VAI(cal.Result, "")
 		if err != nil {
 			return nil, nil, err
 		}

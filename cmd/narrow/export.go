@@ -35,7 +35,7 @@ func (f *exportFlags) add(c *cobra.Command) {
 	c.Flags().BoolVar(&f.keepBias, "keep-bias", false, "store biases as they were calibrated, not as int32 for integer kernels (ort)")
 	c.Flags().BoolVar(&f.plain, "plain", false, "former name of --for openvino")
 	_ = c.Flags().MarkHidden("plain") // fails for flags that do not exist only
-	c.Flags().StringVar(&f.className, "class-name", "", "the network's class name, which the .xmodel is named after (default: the model tells)")
+	c.Flags().StringVar(&f.className, "class-name", "", "with --format xmodel or vai: the module's class name, which names begin with (default: what the model tells, else its file's name)")
 	c.Flags().BoolVar(&f.deployCheck, "deploy-check", false, "with --format xmodel: write what every layer gives for the first sample, to compare a board's results with")
 	c.Flags().Int64Var(&f.opset, "opset", 0, "operator set to write (default: the strategy's onnx_opset_version, else the smallest that holds the result)")
 }
@@ -46,8 +46,11 @@ func (f *exportFlags) check() error {
 	default:
 		return usagef("--format is %q: it must be qdq, xmodel or vai", f.format)
 	}
-	if f.format != formatXModel && (f.deployCheck || f.className != "") {
-		return usagef("--deploy-check and --class-name are of --format xmodel only")
+	switch {
+	case f.deployCheck && f.format != formatXModel:
+		return usagef("--deploy-check is of --format xmodel only")
+	case f.className != "" && f.format == formatQDQ:
+		return usagef("--class-name is of --format xmodel and vai only")
 	}
 	if f.className != "" && !isName(f.className) {
 		return usagef("--class-name is %q: give letters, digits and underscores, such as ResNet", f.className)
@@ -175,7 +178,7 @@ func (a *app) export(ctx context.Context, in *inputFlags, c *narrow.Calibrated, 
 				return exportSummary{}, err
 			}
 		}
-		return a.exportVAI(ctx, c, filepath.Join(dir, formatVAI))
+		return a.exportVAI(ctx, c, a.className(c, f.className), filepath.Join(dir, formatVAI))
 	}
 	if f.format == formatXModel {
 		return a.exportXModel(ctx, in, c, f, more)
@@ -234,13 +237,27 @@ func sizeWithData(file string) (int64, error) {
 }
 
 // exportVAI writes vai_q_pytorch's own quant_info.json into dir.
-func (a *app) exportVAI(ctx context.Context, c *narrow.Calibrated, dir string) (exportSummary, error) {
-	data, err := export.VAI(c.Result)
+func (a *app) exportVAI(ctx context.Context, c *narrow.Calibrated, name, dir string) (exportSummary, error) {
+	data, err := export.VAI(c.Result, name)
 	if err != nil {
 		return exportSummary{}, fmt.Errorf("exporting %s: %w", c.Model.Path, err)
 	}
 	err = a.commit(ctx, func() error { return atomicfile.Write(dir, atomicfile.Bytes(export.QuantInfoFile, data)) })
 	return exportSummary{File: filepath.Join(dir, export.QuantInfoFile), Bytes: int64(len(data))}, err
+}
+
+// className returns the class name to export by: the one that was asked for, the
+// one that the model tells, or, with a note, one made of its file's name.
+func (a *app) className(c *narrow.Calibrated, asked string) string {
+	if asked != "" {
+		return asked
+	}
+	name := export.ModelName(c.Model.Graph, c.Model.Path)
+	if _, told := export.ClassName(c.Model.Graph); !told {
+		a.printFindings(a.stderr, diag.List{{Severity: diag.Note, Code: "class-name", Message: diag.Textf("the model does not tell its class; names begin with %s, after its file", diag.Verbatim(name)),
+			Fix: diag.Textf("--class-name with the name of the torch module's class, which vai_q_pytorch looks for")}}, nil)
+	}
+	return name
 }
 
 func (a *app) printExport(s exportSummary) error {

@@ -13,7 +13,6 @@ import (
 	"narrow"
 	"narrow/diag"
 	"narrow/engine"
-	"narrow/export"
 	"narrow/export/xmodel"
 	"narrow/internal/atomicfile"
 )
@@ -56,10 +55,7 @@ func isName(s string) bool {
 // exportXModel writes <Model>_int.xmodel into the output folder, which is held,
 // and the deploy-check dump beside it.
 func (a *app) exportXModel(ctx context.Context, in *inputFlags, c *narrow.Calibrated, f *exportFlags, more func() (map[string][]byte, error)) (exportSummary, error) {
-	name := f.className
-	if name == "" {
-		name = export.ModelName(c.Model.Graph, c.Model.Path)
-	}
+	name := a.className(c, f.className)
 	file, err := xmodel.New(c.Result, xmodel.Options{Name: name})
 	if list, ok := diag.AsFindings(err); ok {
 		a.printFindings(a.stderr, list, nil)
