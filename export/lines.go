@@ -2,7 +2,6 @@ package export
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -83,27 +82,13 @@ func (l *lister) inputName(value string, i int) string {
 
 // layerName returns the name that tells most of those that mean n alone.
 func (l *lister) layerName(n *graph.Node) string {
-	var candidates []string
-	if e := l.names.Entry(n); e != nil && e.Vai != "" {
-		tail := strings.ToLower(n.OpType)
-		if len(n.Outputs) > 0 && plainTail.MatchString(n.Outputs[0]) {
-			tail = n.Outputs[0]
-		}
-		candidates = append(candidates, e.Vai+"/"+tail)
-	}
-	candidates = append(candidates, n.Label())
-	if e := l.names.Entry(n); e != nil && e.Scoped {
-		candidates = append(candidates, e.Module)
-	}
-	for _, c := range candidates {
-		if f := l.names.Find(c); len(f.Nodes) == 1 && f.Nodes[0] == n && c == printable(c) {
+	for _, c := range l.names.Singles(n) {
+		if c == printable(c) {
 			return c
 		}
 	}
 	return printable(n.Label())
 }
-
-var plainTail = regexp.MustCompile(`^[A-Za-z0-9_.]+$`)
 
 // printable returns s, or, where s does not fit into one line of text, s as a
 // JSON string: in quotes, as a strategy file would hold it.

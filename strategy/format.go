@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"narrow/scheme"
@@ -50,6 +51,30 @@ func (s *Strategy) Format() []byte {
 		w.add(keyLayers, "["+strings.Join(rules, ",")+"]")
 	}
 	return w.file()
+}
+
+// Expand returns s with some rules written out: in the place of a rule that names
+// has, stand rules of the same settings for each name alone, none where there
+// are no names. All names are exact then: rules that gave way to others for being
+// less so come before them.
+func (s *Strategy) Expand(names map[*Rule][]string) *Strategy {
+	c := *s
+	c.Rules = nil
+	rules := slices.Clone(s.Rules)
+	slices.SortStableFunc(rules, func(a, b *Rule) int { return a.Rank() - b.Rank() })
+	for _, r := range rules {
+		list, ok := names[r]
+		if !ok {
+			c.Rules = append(c.Rules, r)
+			continue
+		}
+		for _, name := range list {
+			one := *r
+			one.LayerName, one.LayerNames = name, nil
+			c.Rules = append(c.Rules, &one)
+		}
+	}
+	return &c
 }
 
 // MarshalResolved writes the strategy out in full, every default included:

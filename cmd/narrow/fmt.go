@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io/fs"
 	"os"
@@ -9,18 +10,25 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"narrow"
 	"narrow/diag"
+	"narrow/strategy"
 )
 
 func newFmtCommand(a *app) *cobra.Command {
-	var file string
-	var write, check bool
+	var file, model string
+	var write, check, expand bool
 	c := &cobra.Command{
-		Use:   "fmt [--config-file F | F] [--write | --check]",
+		Use:   "fmt [--config-file F | F] [--write | --check] [--expand --model M]",
 		Short: "Write a strategy file in canonical form",
 		Long: `fmt prints a strategy file in canonical form: keys in the documentation's order,
 two blanks a level, and no setting that only restates what is inherited. The
-result means the same. Comments are not kept.`,
+result means the same. Comments are not kept.
+
+With --expand, rules whose layer_name is a pattern, a list or a module that is
+used several times become rules for single layers, by the names that narrow's
+listing gives them. vai_q_pytorch takes no others; the last part of its names
+(input.2, ret.3) is its own, so copy names from its own listing for it.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 || len(args) == 1 && file != "" {
 				return usagef("fmt takes one strategy file")
@@ -34,9 +42,12 @@ result means the same. Comments are not kept.`,
 			if write && file == "-" {
 				return usagef("--write needs a file, not standard input")
 			}
+			if expand != (model != "") {
+				return usagef("--expand and --model go together: the model tells which layers a rule means")
+			}
 			return nil
 		},
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(c *cobra.Command, _ []string) error {
 			s, list, err := a.readConfig(file)
 			if err != nil {
 				return err
@@ -45,6 +56,11 @@ result means the same. Comments are not kept.`,
 				a.printFindings(a.stderr, list, s.Source)
 				fmt.Fprintln(a.stderr, a.lang.Sprint(diag.Textf("%s: %s; not formatted", s.File, summary(list))))
 				return a.verdict(list)
+			}
+			if expand {
+				if s, err = a.expand(c.Context(), s, model); err != nil {
+					return err
+				}
 			}
 			out := s.Format()
 			switch {
@@ -65,8 +81,29 @@ result means the same. Comments are not kept.`,
 	configFlag(c, &file)
 	c.Flags().BoolVarP(&write, "write", "w", false, "write the result into the file")
 	c.Flags().BoolVar(&check, "check", false, "print nothing; fail if the file is not in canonical form")
+	c.Flags().BoolVar(&expand, "expand", false, "write rules for many layers as rules for single ones, which --model has")
+	c.Flags().StringVar(&model, "model", "", "ONNX model that the rules are for")
+	_ = c.MarkFlagFilename("model", "onnx")
 	c.MarkFlagsMutuallyExclusive("write", "check")
 	return c
+}
+
+// expand writes the rules for many layers of a model as rules for single ones.
+func (a *app) expand(ctx context.Context, s *strategy.Strategy, model string) (*strategy.Strategy, error) {
+	m, err := narrow.Open(ctx, model)
+	if err != nil {
+		return nil, err
+	}
+	p, list, err := m.Draft(s, narrow.PlanOptions{Accuracy: narrow.Guide})
+	if err != nil {
+		return nil, err
+	}
+	if list.HasErrors() {
+		a.printFindings(a.stderr, list, s.Source)
+		fmt.Fprintln(a.stderr, a.lang.Sprint(diag.Textf("%s: %s; not formatted", s.File, summary(list))))
+		return nil, a.verdict(list)
+	}
+	return s.Expand(p.Singles()), nil
 }
 
 // replaceFile puts data into a file in one step: whoever reads it meanwhile
