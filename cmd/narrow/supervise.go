@@ -17,10 +17,11 @@ import (
 )
 
 // runsEngine reports whether a command runs networks. Native code can end the
-// whole process, so such a command does its work in a child process.
+// whole process, so such a command does its work in a child process. Not serve:
+// the program that began it sees how it ends, and waits for no one in between.
 func runsEngine(name string) bool {
 	switch name {
-	case "run", "calib", "test", "export", "report", "compare", "sensitivity", "search", "serve", "version":
+	case "run", "calib", "test", "export", "report", "compare", "sensitivity", "search", "version":
 		return true
 	}
 	return false

@@ -265,14 +265,20 @@ class Client:
         else:
             how = f"ended with exit code {code}"
         said = self._said()
+        crash = [line for line in said.splitlines() if line.startswith(("fatal error:", "SIG", "panic:", "runtime:", "signal:"))]
+        if code == 2 and crash:  # Go's word for a fault in native code, before its stacks
+            how, said = "crashed", "\n".join(crash[:3]) + "\nplease report it with the model"
         return ChildError(f"the narrow process {how} before it answered" + (f":\n{said}" if said else ""))
 
     def _said(self) -> str:
         """Return the end of what the process wrote to standard error."""
         try:
             size = self._errors.seek(0, os.SEEK_END)
-            self._errors.seek(max(0, size - 4000))
-            return self._errors.read().decode(errors="replace").strip()
+            self._errors.seek(0)
+            data = self._errors.read(4000) + (b"" if size <= 4000 else b"\n...\n")
+            if size > 8000:
+                self._errors.seek(size - 4000)
+            return (data + self._errors.read(4000)).decode(errors="replace").strip()
         except (OSError, ValueError):
             return ""
 
