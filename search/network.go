@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -27,8 +28,14 @@ type Samples struct {
 	// Calibration and Test yield the same batches every time, and have no sample
 	// in common.
 	Calibration, Test engine.Batches
-	// Labels are the classes of the test samples, one each.
+	// Labels are the classes of the test samples, one each; they need none where Metric
+	// scores them.
 	Labels engine.Labels
+	// Metric, when set, scores the samples in the place of top-1: outs are a
+	// network's outputs for count test samples from first on, and there must be one
+	// finite score for each, higher ones being better. The accuracy that may drop is
+	// then the mean score.
+	Metric func(ctx context.Context, first, count int, outs []engine.Tensor) ([]float64, error)
 	// SearchSamples is how many test samples the search split has at most; 0 means
 	// [SearchSamples].
 	SearchSamples int
@@ -56,7 +63,10 @@ type Network struct {
 	split             split
 	output            int         // the output that the labels are for
 	float             [][]float32 // the float network's, by test sample
-	top1              float64     // of the float network
+	top1              float64     // of the float network, or its mean score
+
+	metric func(ctx context.Context, first, count int, outs []engine.Tensor) ([]float64, error)
+	scores []float64 // the float network's, by test sample, where there is a metric
 }
 
 // NewNetwork runs the float network over the test samples and returns the
@@ -65,10 +75,10 @@ type Network struct {
 //
 // The error tells of samples or a network that top-1 cannot be told of.
 func NewNetwork(ctx context.Context, m *narrow.Model, run engine.Runner, in Samples, space Space, opts narrow.CalibrateOptions) (*Network, error) {
-	if len(in.Labels.Classes) == 0 || in.Labels.Shape != nil {
+	if in.Metric == nil && (len(in.Labels.Classes) == 0 || in.Labels.Shape != nil) {
 		return nil, errors.New("the test samples have no labels, one each: top-1 cannot be told without")
 	}
-	n := &Network{model: m, runner: run, opts: opts, labels: in.Labels.Classes}
+	n := &Network{model: m, runner: run, opts: opts, labels: in.Labels.Classes, metric: in.Metric}
 	var err error
 	if n.layers, n.nameless, err = layersOf(m, space); err != nil {
 		return nil, err
@@ -87,18 +97,25 @@ func NewNetwork(ctx context.Context, m *narrow.Model, run engine.Runner, in Samp
 			if first == 0 && len(outs) > 0 && len(outs[0].Shape) > 0 {
 				n.output = max(evaluate.Labelled(outs, int(outs[0].Shape[0]), nil), 0)
 			}
-			rows, err := rowsOf(outs, n.output)
+			rows, scores, err := n.look(ctx, first, outs)
 			if err != nil {
 				return err
 			}
 			for _, r := range rows {
 				n.float = append(n.float, slices.Clone(r))
 			}
+			n.scores = append(n.scores, scores...)
 			return nil
 		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("running %s: %w", m.Path, err)
+	}
+	if n.metric != nil {
+		for _, f := range n.scores {
+			n.top1 += f / float64(len(n.scores))
+		}
+		return n, nil
 	}
 	if res.Float == nil {
 		return nil, fmt.Errorf("running %s: %w", m.Path, errNoClasses)
@@ -113,6 +130,54 @@ func NewNetwork(ctx context.Context, m *narrow.Model, run engine.Runner, in Samp
 }
 
 var errNoClasses = errors.New("the network has no output of one row of classes a sample, in float32: there is no top-1 to search by")
+
+// look returns what of a batch's outputs is compared: the samples' rows, and their
+// scores where there is a metric.
+func (n *Network) look(ctx context.Context, first int, outs []engine.Tensor) (rows [][]float32, scores []float64, err error) {
+	if n.metric == nil {
+		rows, err = rowsOf(outs, n.output)
+		return rows, nil, err
+	}
+	rows = sampled(outs)
+	if scores, err = n.metric(ctx, first, len(rows), outs); err != nil {
+		return nil, nil, err
+	}
+	if len(scores) != len(rows) {
+		return nil, nil, fmt.Errorf("the metric returned %d scores for %d samples", len(scores), len(rows))
+	}
+	for i, s := range scores {
+		if math.IsNaN(s) || math.IsInf(s, 0) {
+			return nil, nil, fmt.Errorf("the metric returned %v for sample %d: it must be a finite number", s, first+i)
+		}
+	}
+	return rows, scores, nil
+}
+
+// sampleWidth is how many elements of a sample's outputs are kept, where a metric
+// tells the accuracy, to tell the noise by.
+const sampleWidth = 4096
+
+// sampled cuts all float outputs into samples, of which it takes at most some
+// sampleWidth elements, at equal distances.
+func sampled(outs []engine.Tensor) [][]float32 {
+	if len(outs) == 0 || len(outs[0].Shape) == 0 {
+		return nil
+	}
+	rows := make([][]float32, outs[0].Shape[0])
+	for _, o := range outs {
+		if o.Floats == nil || len(o.Shape) == 0 || int(o.Shape[0]) != len(rows) || len(rows) == 0 {
+			continue
+		}
+		per := len(o.Floats) / len(rows)
+		step := 1 + per*len(outs)/sampleWidth
+		for i := range rows {
+			for k := 0; k < per; k += step {
+				rows[i] = append(rows[i], o.Floats[i*per+k])
+			}
+		}
+	}
+	return rows
+}
 
 // rowsOf cuts one of the outputs into samples.
 func rowsOf(outs []engine.Tensor, output int) ([][]float32, error) {
@@ -202,7 +267,8 @@ func (n *Network) Split() (searched, heldOut int) {
 // others too: they keep what the network has.
 func (n *Network) Nameless() []string { return n.nameless }
 
-// Top1 returns the float network's accuracy on all test samples.
+// Top1 returns the float network's accuracy on all test samples: top-1, or its
+// mean score where there is a metric.
 func (n *Network) Top1() float64 { return n.top1 }
 
 // Layers returns the layers that a rule can name.
@@ -242,7 +308,7 @@ func (n *Network) Search(ctx context.Context, s *strategy.Strategy, giveUp func(
 	c, err := n.calibrate(ctx, s)
 	var bad *calibrate.NotFiniteError
 	if errors.As(err, &bad) {
-		return Score{Samples: n.split.samples, Float: n.split.right, Lost: n.split.right, Noise: MaxNoise, Failed: fmt.Sprintf("layer %s: tensor %q holds %v", bad.Layer, bad.Tensor, bad.Value)}, nil
+		return Score{Samples: n.split.samples, Float: n.split.right, Lost: n.split.right, Noise: MaxNoise, Metric: n.lost(), Failed: fmt.Sprintf("layer %s: tensor %q holds %v", bad.Layer, bad.Tensor, bad.Value)}, nil
 	}
 	if err != nil {
 		return Score{}, err
@@ -251,7 +317,7 @@ func (n *Network) Search(ctx context.Context, s *strategy.Strategy, giveUp func(
 	_, err = c.Test(ctx, n.runner, n.split.search(n.test), narrow.TestOptions{
 		Threads: n.opts.Threads,
 		Output: func(first int, outs []engine.Tensor) error {
-			if err := n.add(&sum, first, outs); err != nil {
+			if err := n.add(ctx, first, outs, &sum); err != nil {
 				return err
 			}
 			if giveUp != nil && sum.Samples < n.split.samples && giveUp(sum.score()) {
@@ -268,9 +334,23 @@ func (n *Network) Search(ctx context.Context, s *strategy.Strategy, giveUp func(
 	return score, err
 }
 
-// add counts the outputs for the samples from first on.
-func (n *Network) add(sum *tally, first int, outs []engine.Tensor) error {
-	rows, err := rowsOf(outs, n.output)
+// lost is the metric of a network that cannot be run, nil without a metric.
+func (n *Network) lost() *Metric {
+	if n.metric == nil {
+		return nil
+	}
+	m := &Metric{}
+	for i, f := range n.scores {
+		if n.split.has(i) {
+			m.add(f, 0)
+		}
+	}
+	return m
+}
+
+// add counts the outputs for the samples from first on, in each of sums.
+func (n *Network) add(ctx context.Context, first int, outs []engine.Tensor, sums ...*tally) error {
+	rows, scores, err := n.look(ctx, first, outs)
 	if err != nil {
 		return err
 	}
@@ -279,7 +359,13 @@ func (n *Network) add(sum *tally, first int, outs []engine.Tensor) error {
 		if len(f) != len(q) {
 			return fmt.Errorf("sample %d has %d outputs in the quantized network and %d in the float one", first+i, len(q), len(f))
 		}
-		sum.add(n.labels[first+i], f, q)
+		for _, sum := range sums {
+			if n.metric != nil {
+				sum.addScore(n.scores[first+i], scores[i], f, q)
+			} else {
+				sum.add(n.labels[first+i], f, q)
+			}
+		}
 	}
 	return nil
 }
@@ -294,24 +380,29 @@ func (n *Network) Confirm(ctx context.Context, s *strategy.Strategy) (*Promise, 
 	res, err := c.Test(ctx, n.runner, n.test, narrow.TestOptions{
 		Threads: n.opts.Threads, Labels: engine.Labels{Classes: n.labels},
 		Output: func(first int, outs []engine.Tensor) error {
-			if !n.split.searched[first] {
-				if err := n.add(&held, first, outs); err != nil {
-					return err
-				}
+			if n.split.searched[first] {
+				return n.add(ctx, first, outs, &all)
 			}
-			return n.add(&all, first, outs)
+			return n.add(ctx, first, outs, &all, &held)
 		},
 	})
 	if err != nil {
 		return nil, err
 	}
-	p := &Promise{Samples: res.Samples, Float: res.Float.Top1, Quantized: res.Quantized.Top1, Agreement: *res.Labelled().Agreement, All: all.score()}
+	p := &Promise{Samples: res.Samples, All: all.score()}
+	if l := res.Labelled(); l != nil && l.Agreement != nil {
+		p.Agreement = *l.Agreement
+	}
 	if held.Samples > 0 {
 		h := held.score()
 		p.HeldOut = &h
 	}
-	if f, q := p.All.Top1(); f != p.Float || q != p.Quantized {
-		return nil, fmt.Errorf("top-1 was counted as %v and %v, but tested as %v and %v: please report this", f, q, p.Float, p.Quantized)
+	p.Float, p.Quantized = p.All.Top1()
+	if n.metric != nil {
+		return p, nil
+	}
+	if f, q := res.Float.Top1, res.Quantized.Top1; f != p.Float || q != p.Quantized {
+		return nil, fmt.Errorf("top-1 was counted as %v and %v, but tested as %v and %v: please report this", p.Float, p.Quantized, f, q)
 	}
 	return p, nil
 }

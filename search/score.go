@@ -15,6 +15,9 @@ type Score struct {
 	Gained    int `json:"gained"`
 	// Agree is for how many both give the same class.
 	Agree int `json:"agree"`
+	// Metric is set where a metric of the user's scores the samples: the counts
+	// above then say nothing.
+	Metric *Metric `json:"metric,omitempty"`
 	// Noise is the power of the first output's error as a share of that of the
 	// float output itself: 0.01 is an SQNR of 20 dB. At most [MaxNoise].
 	Noise float64 `json:"noise"`
@@ -25,25 +28,55 @@ type Score struct {
 	Failed string `json:"failed,omitempty"`
 }
 
+// Metric holds sums of the samples' scores.
+type Metric struct {
+	Float     float64 `json:"float"`
+	Quantized float64 `json:"quantized"`
+	// Squares is the sum of the squared differences of a sample's two scores.
+	Squares float64 `json:"squares"`
+}
+
+func (m *Metric) add(f, q float64) {
+	m.Float += f
+	m.Quantized += q
+	m.Squares += (f - q) * (f - q)
+}
+
 // MaxNoise stands for any noise that is larger, or no number.
 const MaxNoise = 1e12
 
 // Drop returns the top-1 that was lost, as a share of the samples: negative
 // where the quantized network is better.
-func (s Score) Drop() float64 { return float64(s.Lost-s.Gained) / float64(max(s.Samples, 1)) }
+func (s Score) Drop() float64 { return s.lost() / float64(max(s.Samples, 1)) }
+
+// lost is how many samples, or how much of the scores' sum, quantizing lost.
+func (s Score) lost() float64 {
+	if s.Metric != nil {
+		return s.Metric.Float - s.Metric.Quantized
+	}
+	return float64(s.Lost - s.Gained)
+}
 
 // StdErr returns the standard error of Drop: how far the drop on other samples
 // of the same kind would typically lie from this one. Both networks see the same
 // samples, so only those count on which one is right and the other wrong
 // (McNemar 1947).
 func (s Score) StdErr() float64 {
-	n, d := float64(max(s.Samples, 1)), float64(s.Lost-s.Gained)
-	return math.Sqrt(max(float64(s.Lost+s.Gained)-d*d/n, 0)) / n
+	n, d := float64(max(s.Samples, 1)), s.lost()
+	squares := float64(s.Lost + s.Gained)
+	if s.Metric != nil {
+		squares = s.Metric.Squares
+	}
+	return math.Sqrt(max(squares-d*d/n, 0)) / n
 }
 
-// Top1 returns the accuracies of the float and the quantized network.
+// Top1 returns the accuracies of the float and the quantized network, or their mean
+// scores where there is a metric.
 func (s Score) Top1() (float, quantized float64) {
 	n := float64(max(s.Samples, 1))
+	if s.Metric != nil {
+		return s.Metric.Float / n, s.Metric.Quantized / n
+	}
 	return float64(s.Float) / n, float64(s.Quantized) / n
 }
 
@@ -52,14 +85,14 @@ func (s Score) Agreement() float64 { return float64(s.Agree) / float64(max(s.Sam
 
 // within reports whether the drop is at most most.
 func (s Score) within(most float64) bool {
-	return s.Failed == "" && float64(s.Lost-s.Gained) <= most*float64(s.Samples)+1e-9
+	return s.Failed == "" && s.lost() <= most*float64(s.Samples)+1e-9
 }
 
 // better reports whether s promises more than t on the same samples. Agreement
 // is less noisy than top-1: it needs no luck with samples that the float network
 // gets wrong.
 func (s Score) better(t Score) bool {
-	if s.Agree != t.Agree {
+	if s.Metric == nil && s.Agree != t.Agree {
 		return s.Agree > t.Agree
 	}
 	return s.Noise < t.Noise
@@ -73,6 +106,9 @@ const hopelessFrom = 64
 func (s Score) hopeless(most float64) bool {
 	if s.Samples < hopelessFrom {
 		return false
+	}
+	if s.Metric != nil {
+		return s.Drop()-3*s.StdErr()-1/float64(s.Samples) > most
 	}
 	s.Gained++
 	return s.Drop()-3*s.StdErr() > most
@@ -102,6 +138,21 @@ func (t *tally) add(label int, f, q []float32) {
 	if cf == cq && cf >= 0 {
 		t.Agree++
 	}
+	t.addNoise(f, q)
+}
+
+// addScore counts one sample by the scores that a metric gives the float and the
+// quantized output.
+func (t *tally) addScore(sf, sq float64, f, q []float32) {
+	if t.Metric == nil {
+		t.Metric = &Metric{}
+	}
+	t.Samples++
+	t.Metric.add(sf, sq)
+	t.addNoise(f, q)
+}
+
+func (t *tally) addNoise(f, q []float32) {
 	for i, v := range f {
 		d := float64(v) - float64(q[i])
 		t.signal += float64(v) * float64(v)
@@ -112,6 +163,10 @@ func (t *tally) add(label int, f, q []float32) {
 // score returns the Score of what was added.
 func (t *tally) score() Score {
 	s := t.Score
+	if s.Metric != nil { // which goes on counting
+		m := *s.Metric
+		s.Metric = &m
+	}
 	if t.noise != 0 { // or NaN
 		s.Noise = t.noise / t.signal
 	}

@@ -29,6 +29,7 @@ func methods() map[string]method {
 		"run":       runBatch,
 		"network":   network,
 		"export":    exportTo,
+		"search":    searchFor,
 	}
 }
 

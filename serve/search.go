@@ -1,0 +1,155 @@
+package serve
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"narrow"
+	"narrow/calibrate"
+	"narrow/engine"
+	"narrow/scheme"
+	"narrow/search"
+)
+
+// searchFor looks for the cheapest strategy whose accuracy, as the client's metric
+// tells it, drops by no more than it may.
+func searchFor(ctx context.Context, c *call) (any, []Array, error) {
+	var p struct {
+		Model int `json:"model"`
+		// Samples calibrate; Test scores. They have no sample in common.
+		Samples int `json:"samples"`
+		Test    int `json:"test"`
+		// Labels are the test samples' classes, for top-1; without them the client is
+		// asked to score each batch of outputs ("metric").
+		Labels []int  `json:"labels"`
+		Target string `json:"target"`
+		// MaxDrop is how much the mean score may be lower than the float network's.
+		MaxDrop float64 `json:"max_drop"`
+		// Seconds after which no trial begins; 0 for no limit.
+		Seconds       float64 `json:"seconds"`
+		SearchSamples int     `json:"search_samples"`
+		Seed          uint64  `json:"seed"`
+		Propagate     string  `json:"propagate"`
+	}
+	if err := c.parse(&p); err != nil {
+		return nil, nil, err
+	}
+	m, err := get[*model](c.s, p.Model, "model")
+	if err != nil {
+		return nil, nil, err
+	}
+	calib, err := get[*spool](c.s, p.Samples, "set of samples")
+	if err != nil {
+		return nil, nil, err
+	}
+	test, err := get[*spool](c.s, p.Test, "set of samples")
+	if err != nil {
+		return nil, nil, err
+	}
+	if calib.Len() == 0 || test.Len() == 0 {
+		return nil, nil, usagef("there are %d samples to calibrate and %d to test on: add some to both", calib.Len(), test.Len())
+	}
+	var target scheme.Target
+	if err := target.UnmarshalText([]byte(strings.ToUpper(p.Target))); err != nil {
+		return nil, nil, usagef("target takes one of %s, not %q", strings.Join(scheme.TargetNames(), ", "), p.Target)
+	}
+	if len(p.Labels) > 0 && len(p.Labels) != test.Len() {
+		return nil, nil, usagef("there are %d labels for %d test samples", len(p.Labels), test.Len())
+	}
+	if !(p.MaxDrop >= 0) || p.Seconds < 0 || p.SearchSamples < 0 {
+		return nil, nil, usagef("max_drop, seconds and search_samples are %v, %v and %d: give 0 or more", p.MaxDrop, p.Seconds, p.SearchSamples)
+	}
+	opts := narrow.CalibrateOptions{Threads: c.s.cfg.Threads}
+	if p.Propagate != "" {
+		if opts.Propagate, err = calibrate.ParsePropagation(p.Propagate); err != nil {
+			return nil, nil, usagef("%v", err)
+		}
+	}
+	run, err := c.s.runner()
+	if err != nil {
+		return nil, nil, err
+	}
+	in := search.Samples{
+		Calibration: calib.batches(ctx), Test: test.batches(ctx), Labels: engine.Labels{Classes: p.Labels}, SearchSamples: p.SearchSamples, Seed: p.Seed,
+	}
+	if len(p.Labels) == 0 {
+		in.Metric = c.metric(m)
+	}
+	space := search.SpaceFor(target)
+	network, err := search.NewNetwork(ctx, m.Model, run, in, space, opts)
+	if err != nil {
+		return nil, nil, err
+	}
+	out, err := search.Run(ctx, space, network, search.Options{
+		MaxDrop: p.MaxDrop, Budget: time.Duration(p.Seconds * float64(time.Second)),
+		Trial: func(t search.Trial, all []search.Trial, left time.Duration) error {
+			c.say("search", trialText(t, left))
+			return nil
+		},
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	searched, held := network.Split()
+	res := struct {
+		// Found is false where no strategy came within max_drop.
+		Found    bool            `json:"found"`
+		Strategy string          `json:"strategy,omitempty"`
+		Words    string          `json:"words,omitempty"`
+		Cost     float64         `json:"cost,omitempty"`
+		Promise  *search.Promise `json:"promise,omitempty"`
+		Float    float64         `json:"float"`
+		Searched int             `json:"searched"`
+		HeldOut  int             `json:"held_out"`
+		Complete bool            `json:"complete"`
+		Trials   []search.Trial  `json:"trials"`
+	}{Float: network.Top1(), Searched: searched, HeldOut: held, Complete: out.Complete, Trials: out.Trials}
+	if b := out.Best; b != nil {
+		res.Found, res.Strategy, res.Words, res.Cost, res.Promise = true, string(b.Strategy.Format()), b.Words, b.Cost, &b.Promise
+	}
+	return res, nil, nil
+}
+
+// metric asks the client to score the samples of a batch by a network's outputs.
+func (c *call) metric(m *model) func(ctx context.Context, first, count int, outs []engine.Tensor) ([]float64, error) {
+	return func(ctx context.Context, first, count int, outs []engine.Tensor) ([]float64, error) {
+		arrays := make([]Array, len(outs))
+		for i, t := range outs {
+			var err error
+			if arrays[i], err = fromTensor(m.Graph.Graph.Outputs[i].Name, t); err != nil {
+				return nil, err
+			}
+		}
+		answer, err := c.ask(ctx, "metric", map[string]int{"first": first, "count": count}, arrays)
+		if err != nil {
+			return nil, fmt.Errorf("the metric failed on the samples from %d on: %w", first, err)
+		}
+		var scores []float64
+		if json.Unmarshal(answer, &scores) == nil {
+			return scores, nil
+		}
+		var one float64
+		if err := json.Unmarshal(answer, &one); err != nil {
+			return nil, fmt.Errorf("the metric returned %.60s for the samples from %d on: it must be a number, or one for each sample", answer, first)
+		}
+		return slices.Repeat([]float64{one}, count), nil
+	}
+}
+
+// trialText tells of a trial on one line.
+func trialText(t search.Trial, left time.Duration) string {
+	s := fmt.Sprintf("%3d %-8s cost %5.2f %%", t.Number, t.Phase, 100*t.Cost)
+	switch {
+	case t.Confirm != nil:
+		s += fmt.Sprintf("  drop %7.4f on all test samples", t.Confirm.All.Drop())
+	case t.Score != nil && t.Score.Failed != "":
+		s += "  " + t.Score.Failed
+	case t.Score != nil:
+		s += fmt.Sprintf("  drop %7.4f", t.Score.Drop())
+	}
+	return fmt.Sprintf("%s  %s (about %v left)", s, t.Words, left.Round(time.Second))
+}
