@@ -24,6 +24,10 @@ type SensitivityOptions struct {
 	Threads int
 	// Labels are the samples' classes.
 	Labels engine.Labels
+	// Metric, when set, scores samples besides: outs are a network's outputs for
+	// count samples from first on, and there must be a score for each, higher ones
+	// being better. The layers are ranked by the mean score then.
+	Metric func(ctx context.Context, first, count int, outs []engine.Tensor) ([]float64, error)
 	// Progress, when set, is called with the number of networks that have run
 	// over the samples, and how many there are.
 	Progress func(done, all int)
@@ -113,7 +117,13 @@ func (r *ranker) rank() error {
 	if err != nil {
 		return err
 	}
-	r.out.Format, r.out.Float, r.out.Rewrites, r.out.Invalid = RankingFormat, res.Float, costOf(res), res.Invalid
+	if r.out.FloatMetric, err = r.metric(read); err != nil {
+		return err
+	}
+	if r.out.Rewrites, err = r.cost(res, float); err != nil {
+		return err
+	}
+	r.out.Format, r.out.Float, r.out.Invalid = RankingFormat, res.Float, res.Invalid
 	all, err := r.quantized(p.Tensors)
 	if err != nil {
 		return err
@@ -121,7 +131,10 @@ func (r *ranker) rank() error {
 	if res, err = r.score(read, all); err != nil {
 		return err
 	}
-	r.out.All, r.out.Classes, r.out.Findings = costOf(res), res.Classes(), res.Findings()
+	r.out.Classes, r.out.Findings = res.Classes(), res.Findings()
+	if r.out.All, err = r.cost(res, all); err != nil {
+		return err
+	}
 
 	light, err := r.lightLayers()
 	if err != nil {
@@ -149,14 +162,54 @@ func (r *ranker) rank() error {
 		if res, err = r.score(float, outs); err != nil {
 			return err
 		}
+		cost, err := r.cost(res, outs)
+		if err != nil {
+			return err
+		}
 		d := describe(p, l)
 		r.out.Layers = append(r.out.Layers, LayerCost{
 			Name: l.Name, Index: i, Op: l.Op, Module: d.module, Weights: d.weights, Activation: d.activation,
-			Cost: costOf(res), Own: own.errors[i].error(),
+			Cost: cost, Own: own.errors[i].error(),
 		})
 	}
-	slices.SortStableFunc(r.out.Layers, func(a, b LayerCost) int { return cmp.Compare(a.SQNR, b.SQNR) })
+	slices.SortStableFunc(r.out.Layers, func(a, b LayerCost) int {
+		if a.Metric != nil && *a.Metric != *b.Metric {
+			return cmp.Compare(*a.Metric, *b.Metric)
+		}
+		return cmp.Compare(a.SQNR, b.SQNR)
+	})
 	return nil
+}
+
+// cost is what res tells of a network, and the metric of its outputs.
+func (r *ranker) cost(res *evaluate.Result, outs [][]engine.Tensor) (Cost, error) {
+	c := costOf(res)
+	var err error
+	c.Metric, err = r.metric(outs)
+	return c, err
+}
+
+// metric returns the mean score of a network's outputs, nil where there is no
+// metric.
+func (r *ranker) metric(outs [][]engine.Tensor) (*float64, error) {
+	if r.opts.Metric == nil {
+		return nil, nil
+	}
+	sum := 0.0
+	for i, b := range r.batches {
+		scores, err := r.opts.Metric(r.ctx, b.First, b.Count, outs[i])
+		if err != nil {
+			return nil, err
+		}
+		if len(scores) != b.Count {
+			return nil, fmt.Errorf("the metric returned %d scores for %d samples", len(scores), b.Count)
+		}
+		for _, s := range scores {
+			sum += s
+		}
+	}
+	mean := sum / float64(r.out.Samples)
+	return &mean, nil
 }
 
 // ByTop1 puts the layers into the order of the accuracy that they cost, most

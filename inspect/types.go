@@ -167,6 +167,8 @@ type Ranking struct {
 	Findings diag.List `json:"-"`
 	// Float is the accuracy of the float network, nil where there are no labels.
 	Float *evaluate.Accuracy `json:"float,omitempty"`
+	// FloatMetric is the float network's mean score, nil without a metric.
+	FloatMetric *float64 `json:"float_metric,omitempty"`
 	// Invalid counts the samples for which the float network puts out NaN or
 	// Inf: they are left out of SQNR and agreement.
 	Invalid int `json:"invalid,omitempty"`
@@ -197,6 +199,8 @@ type Cost struct {
 	// it: positive is a loss.
 	Top1 *float64 `json:"top1,omitempty"`
 	Drop *float64 `json:"top1_drop,omitempty"`
+	// Metric is the mean score of the samples, nil without a metric.
+	Metric *float64 `json:"metric,omitempty"`
 }
 
 // LayerCost is what quantizing one layer alone costs: its weights, its bias,

@@ -15,21 +15,22 @@ type method func(ctx context.Context, c *call) (result any, arrays []Array, err 
 // methods are what a client can ask for; docs/protocol.md describes each.
 func methods() map[string]method {
 	return map[string]method{
-		"hello":     hello,
-		"close":     closeObject,
-		"command":   command,
-		"open":      open,
-		"resolve":   resolve,
-		"samples":   newSamples,
-		"add":       addBatch,
-		"calibrate": calibrateOn,
-		"save":      save,
-		"load":      load,
-		"session":   newSession,
-		"run":       runBatch,
-		"network":   network,
-		"export":    exportTo,
-		"search":    searchFor,
+		"hello":       hello,
+		"close":       closeObject,
+		"command":     command,
+		"open":        open,
+		"resolve":     resolve,
+		"samples":     newSamples,
+		"add":         addBatch,
+		"calibrate":   calibrateOn,
+		"save":        save,
+		"load":        load,
+		"session":     newSession,
+		"run":         runBatch,
+		"network":     network,
+		"export":      exportTo,
+		"search":      searchFor,
+		"sensitivity": sensitivity,
 	}
 }
 

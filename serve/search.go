@@ -11,6 +11,7 @@ import (
 	"narrow"
 	"narrow/calibrate"
 	"narrow/engine"
+	"narrow/inspect"
 	"narrow/scheme"
 	"narrow/search"
 )
@@ -112,6 +113,46 @@ func searchFor(ctx context.Context, c *call) (any, []Array, error) {
 		res.Found, res.Strategy, res.Words, res.Cost, res.Promise = true, string(b.Strategy.Format()), b.Words, b.Cost, &b.Promise
 	}
 	return res, nil, nil
+}
+
+// sensitivity ranks the layers by what quantizing each alone costs, by the client's
+// metric where it has one.
+func sensitivity(ctx context.Context, c *call) (any, []Array, error) {
+	var p struct {
+		Calibration int   `json:"calibration"`
+		Samples     int   `json:"samples"`
+		Labels      []int `json:"labels"`
+		// Metric says that the client scores samples ("metric").
+		Metric bool `json:"metric"`
+	}
+	if err := c.parse(&p); err != nil {
+		return nil, nil, err
+	}
+	cal, err := get[*calibration](c.s, p.Calibration, "calibration")
+	if err != nil {
+		return nil, nil, err
+	}
+	sp, err := get[*spool](c.s, p.Samples, "set of samples")
+	if err != nil {
+		return nil, nil, err
+	}
+	run, err := c.s.runner()
+	if err != nil {
+		return nil, nil, err
+	}
+	opts := inspect.SensitivityOptions{Threads: c.s.cfg.Threads, Labels: engine.Labels{Classes: p.Labels}}
+	opts.Progress = func(done, all int) { c.progress("sensitivity", all)(done) }
+	if p.Metric {
+		opts.Metric = c.metric(&model{cal.Model})
+	}
+	rank, err := inspect.Sensitivity(ctx, cal.Calibrated, run, sp.batches(ctx), opts)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(p.Labels) > 0 && !p.Metric {
+		rank.ByTop1()
+	}
+	return rank, nil, nil
 }
 
 // metric asks the client to score the samples of a batch by a network's outputs.

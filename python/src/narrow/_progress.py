@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-_NAMES = {"calib": "calibrating", "refine": "choosing weights", "search": "searching"}
+_NAMES = {"calib": "calibrating", "refine": "choosing weights", "search": "searching", "sensitivity": "layers"}
 
 
 class Bar:

@@ -18,7 +18,8 @@ except ImportError as e:
     raise ImportError("narrow.torch needs torch, which is the user's own to install: pip install torch") from e
 
 from ._custom import register_custom_op
+from ._export import export_onnx
 from ._inspector import Inspector
 from ._quantizer import QatProcessor, QuantModel, dump_xmodel, torch_quantizer
 
-__all__ = ["Inspector", "QatProcessor", "QuantModel", "dump_xmodel", "register_custom_op", "torch_quantizer"]
+__all__ = ["Inspector", "QatProcessor", "QuantModel", "dump_xmodel", "export_onnx", "register_custom_op", "torch_quantizer"]

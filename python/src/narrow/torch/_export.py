@@ -316,6 +316,27 @@ def classes(module: torch.nn.Module) -> dict[str, str]:
     return out
 
 
+def export_onnx(module: torch.nn.Module, input_args: Any, path: str, input_kwargs: Any = None, dynamo: bool = False) -> None:
+    """Export a module to an ONNX file as torch_quantizer does: any number of samples, with the modules' names.
+
+    The names (in the nodes' metadata) are those that rules and <Class>.py use; narrow.calibrate and the command take the
+    file. Arguments are those of torch_quantizer; the error is ExportError.
+    """
+    import tempfile
+
+    from .._client import Client
+
+    s = examine(module, input_args, input_kwargs)
+    with tempfile.TemporaryDirectory(prefix="narrow-") as folder:
+        exported = os.path.join(folder, "exported.onnx")
+        export(module, s, exported, dynamo)
+        client = Client()
+        try:
+            client.request("open", {"path": exported, "save": os.fspath(path), "modules": classes(module)})
+        finally:
+            client.close()
+
+
 def device_of(device: Any) -> torch.device | None:
     """Read the device argument of torch_quantizer."""
     return None if device is None else torch.device(device)
