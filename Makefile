@@ -23,8 +23,8 @@ build:
 
 ## test: all tests, ONNX Runtime's included; those of the kernels again without assembly
 test: setup
-	NARROW_ORT_LIB="$${NARROW_ORT_LIB:-$$($(GO) run ./tools/setup ort)}" $(GO) test ./...
-	$(GO) test -tags noasm ./internal/kernel ./calibrate/observe
+	NARROW_ORT_LIB="$${NARROW_ORT_LIB:-$$($(GO) run ./tools/setup ort)}" $(GO) test -timeout 20m ./...
+	$(GO) test -timeout 10m -tags noasm ./internal/kernel ./calibrate/observe
 
 ## test-report: the report's page is what its source builds, and a headless Chromium clicks through it; needs npm and chromium
 test-report: setup

@@ -134,7 +134,7 @@ func TestCheckpointOption(t *testing.T) {
 	defer cancel()
 	broken := opts
 	broken.Progress = func(n int) {
-		if n >= 50 {
+		if n >= 48 {
 			cancel()
 		}
 	}

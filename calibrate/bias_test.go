@@ -67,3 +67,14 @@ func TestAverage(t *testing.T) {
 		t.Errorf("%d samples, sums %v", l.samples, l.sum)
 	}
 }
+
+// TestCompareSamples: batches of up to 4 are compared whole, of larger ones an
+// eighth, rounded up: a batch of 5 must not be compared on nothing, which would
+// be on all of it.
+func TestCompareSamples(t *testing.T) {
+	for rows, want := range map[int]int{1: 0, 4: 0, 5: 1, 8: 1, 9: 2, 12: 2, 16: 2, 17: 3, 64: 8, 65: 9} {
+		if got := compareSamples(rows); got != want {
+			t.Errorf("batches of %d are compared on %d samples, want %d", rows, got, want)
+		}
+	}
+}

@@ -92,6 +92,35 @@ func TestConfirm(t *testing.T) {
 	}
 }
 
+// TestPolishCostsNoMore: an option that gives more accuracy for more cost, once
+// layers have datatypes of their own, is tried and not taken, so that no layer is
+// lowered from there.
+func TestPolishCostsNoMore(t *testing.T) {
+	tried, lowered := 0, 0
+	for seed := range uint64(8) {
+		net := random(6, seed)
+		net.dear = scheme.Percentile
+		out, err := Run(context.Background(), SpaceFor(scheme.CPU), net, Options{MaxDrop: 0.02})
+		if err != nil || out.Best == nil {
+			t.Fatalf("seed %d: %+v, %v", seed, out, err)
+		}
+		for _, tr := range out.Trials {
+			dear := strings.Contains(tr.Words, "percentile")
+			switch {
+			case tr.Phase == Polish && dear:
+				tried++
+			case tr.Phase == Lower && dear:
+				t.Errorf("seed %d: layers are lowered where the method costs more: %s", seed, tr.Words)
+			case tr.Phase == Lower:
+				lowered++
+			}
+		}
+	}
+	if tried == 0 || lowered == 0 {
+		t.Errorf("the method was tried %d times, and %d trials lower layers: the test tests nothing", tried, lowered)
+	}
+}
+
 // TestNothingKeeps: a drop that only float32 keeps ends there.
 func TestNothingKeeps(t *testing.T) {
 	net := random(4, 1)

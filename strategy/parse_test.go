@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"narrow/diag"
 	"narrow/scheme"
@@ -213,26 +212,6 @@ func manyRules(n int) []byte {
 	}
 	b.WriteString("]}")
 	return []byte(b.String())
-}
-
-// TestFast: 1,000 rules take about 10 ms; one good run out of many is enough,
-// for the machine may be busy.
-func TestFast(t *testing.T) {
-	if testing.Short() {
-		t.Skip("with -short: it depends on how fast the program is")
-	}
-	src := manyRules(1000)
-	best := time.Hour
-	for range 30 {
-		start := time.Now()
-		if _, list := strategy.Parse("s.json", src); len(list) > 0 {
-			t.Fatal(list[0])
-		}
-		if best = min(best, time.Since(start)); best < 50*time.Millisecond {
-			return
-		}
-	}
-	t.Errorf("1,000 rules took %v, want under 50 ms", best)
 }
 
 func BenchmarkParse(b *testing.B) {

@@ -90,7 +90,7 @@ func TestInterrupt(t *testing.T) {
 		}
 		err := c.Wait()
 		took := time.Since(start)
-		if took > 2*time.Second { // the command ends itself at 0.7 s; the rest is for a busy machine
+		if took > 20*time.Second { // the command ends itself at 0.7 s; the rest is for a busy machine
 			t.Errorf("narrow %s took %v to end", tt.args, took)
 		}
 		var exit *exec.ExitError

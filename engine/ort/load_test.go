@@ -30,12 +30,11 @@ func TestLoadCancelled(t *testing.T) {
 	defer cancel()
 	start := time.Now()
 	s, err := r.Load(ctx, n.Model, engine.LoadOptions{Threads: 1})
-	took := time.Since(start)
 	if s != nil || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), `"net"`) {
 		t.Fatalf("%v, %v", s, err)
 	}
-	if took > 500*time.Millisecond {
-		t.Errorf("took %v", took)
+	if r.Live() == before {
+		t.Error("Load waited until the engine was done")
 	}
 	for r.Live() != before && time.Since(start) < 20*time.Second { // the test's end looks again
 		time.Sleep(time.Millisecond)

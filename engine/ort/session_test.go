@@ -395,13 +395,9 @@ func TestCancel(t *testing.T) {
 	s := load(t, runner(t), endless().Model, engine.LoadOptions{})
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
-	start := time.Now()
-	_, err := s.Run(ctx, feed("x", random(1024)), nil)
+	_, err := s.Run(ctx, feed("x", random(1024)), nil) // which never ends by itself
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
-	}
-	if d := time.Since(start); d > time.Second {
-		t.Errorf("it took %v to stop", d)
 	}
 	// Within a hook, and before the start.
 	ctx, stop := context.WithCancel(context.Background())
