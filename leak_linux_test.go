@@ -22,6 +22,7 @@ import (
 	"narrow"
 	"narrow/calibrate"
 	"narrow/engine/ort"
+	"narrow/internal/testnet"
 	"narrow/samples"
 	"narrow/strategy"
 )
@@ -114,7 +115,7 @@ func calibrateAndTest(r *ort.Runner, work string, i int) (err error) {
 	if err != nil {
 		return err
 	}
-	text := configs["per channel"]
+	text := testnet.Configs["per channel"]
 	if i%2 == 0 {
 		text = "{}"
 	}

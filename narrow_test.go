@@ -26,17 +26,6 @@ import (
 
 const dscnn = "models/fashion_dscnn.onnx"
 
-// configs are strategies that differ in all that a calibration has to keep.
-var configs = map[string]string{
-	"default": "{}",
-	"per channel": `{"target_device": "CPU",
-		"overall_quantize_config": {"method": "maxmin", "scale_type": "float", "calib_statistic_method": "max", "round_mode": "half_even"},
-		"tensor_quantize_config": {"weights": {"per_channel": true}, "activation": {"symmetry": false, "method": "percentile", "percentage": 99.9}}}`,
-	"bfloat16": `{"target_device": "CPU", "overall_quantize_config": {"datatype": "bfloat16"}}`,
-	"rules": `{"target_device": "CPU", "convert_relu6_to_relu": true, "include_bias_corr": false, "layer_quantize_config": [
-		{"layer_type": "Linear", "layer_name": null, "quantizable_data_type": ["weights", "bias", "activation"], "overall_quantize_config": {"bit_width": 16}}]}`,
-}
-
 func calibrated(t *testing.T, r *narrow.Planned, opts narrow.CalibrateOptions) *narrow.Calibrated {
 	t.Helper()
 	c, err := r.Calibrate(context.Background(), testnet.Runner(t), pictures(40), opts)
@@ -93,7 +82,7 @@ func outputs(t *testing.T, c *narrow.Calibrated) ([]float32, evaluate.Result) {
 // bit, exports the same bytes, and saves the same bytes.
 func TestRoundTrip(t *testing.T) {
 	m := testnet.Bundled(t)
-	for name, config := range configs {
+	for name, config := range testnet.Configs {
 		t.Run(name, func(t *testing.T) {
 			c := calibrated(t, testnet.Plan(t, m, config), narrow.CalibrateOptions{})
 			dir := save(t, c)
@@ -138,7 +127,7 @@ func exported(t *testing.T, c *narrow.Calibrated) []byte {
 
 // TestSameBytes: neither the number of threads nor the run reaches a result.
 func TestSameBytes(t *testing.T) {
-	for name, config := range configs {
+	for name, config := range testnet.Configs {
 		for _, how := range []calibrate.Propagation{calibrate.Progressive, calibrate.Float} {
 			var first map[string]string
 			for _, threads := range []int{1, 2, 3, 2} {
@@ -179,7 +168,7 @@ func TestLoadErrors(t *testing.T) {
 		another string // what a MismatchError is of
 	}{
 		{name: "another model", m: other, says: []string{info, "another model"}, another: "model"},
-		{name: "another strategy", by: configs["bfloat16"], says: []string{info, "strategy.json"}, another: "strategy"},
+		{name: "another strategy", by: testnet.Configs["bfloat16"], says: []string{info, "strategy.json"}, another: "strategy"},
 		{name: "no quant_info.json", file: info, says: []string{info, "there is no calibration"}},
 		{name: "no bias_corr.json", file: bias, says: []string{bias, "calibrate again"}},
 		{name: "cut off", file: info, change: func(s string) string { return s[:len(s)/2] }, says: []string{info}},

@@ -259,3 +259,12 @@ func stepOf(c *narrow.Calibrated, name string) float64 {
 	}
 	return 0
 }
+
+// batch is one batch of rows for the input x.
+func batch(rows int, x []float32, dims ...int64) engine.Batches {
+	return func(yield func(*engine.Batch, error) bool) {
+		yield(&engine.Batch{Count: rows, Inputs: map[string]engine.Tensor{
+			"x": {Type: graph.Float32, Shape: append([]int64{int64(rows)}, dims...), Floats: x},
+		}}, nil)
+	}
+}

@@ -1,4 +1,4 @@
-package narrow_test
+package calibrate_test
 
 import (
 	"context"
@@ -80,7 +80,7 @@ func TestInvalid(t *testing.T) {
 		}
 	}
 	for _, v := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
-		for config := range map[string]bool{"{}": true, configs["bfloat16"]: true} {
+		for config := range map[string]bool{"{}": true, testnet.Configs["bfloat16"]: true} {
 			for _, how := range []calibrate.Propagation{calibrate.Progressive, calibrate.Float} {
 				r := testnet.Plan(t, testnet.Bundled(t), config)
 				_, err := r.Calibrate(context.Background(), testnet.Runner(t), spoiled(float32(v)), narrow.CalibrateOptions{Propagate: how})

@@ -1,4 +1,4 @@
-package narrow_test
+package calibrate_test
 
 import (
 	"context"
@@ -58,7 +58,7 @@ func TestCalibrateTogether(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, files := content(t, save(t, alone)), content(t, save(t, c))
+		want, files := content(t, alone), content(t, c)
 		for _, name := range slices.Sorted(maps.Keys(want)) {
 			if files[name] != want[name] {
 				t.Errorf("strategy %d: %s differs: %s", i, name, firstDifference(files[name], want[name]))

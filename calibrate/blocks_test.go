@@ -1,4 +1,4 @@
-package narrow_test
+package calibrate_test
 
 import (
 	"context"
