@@ -22,8 +22,8 @@ func TestFindingString(t *testing.T) {
 	at := Range{File: "s.json", Start: Pos{Line: 3, Col: 5, Offset: 40}}
 	for want, f := range map[string]Finding{
 		"s.json:3:5: error: it is wrong (fix it)": {Severity: Error, Range: at, Message: Textf("it is wrong"), Fix: Verbatim("fix it")},
-		"s.json: note: well":                       {Severity: Note, Range: Range{File: "s.json"}, Message: Textf("well")},
-		"warning: hm":                              {Severity: Warning, Message: Textf("hm")},
+		"s.json: note: well":                      {Severity: Note, Range: Range{File: "s.json"}, Message: Textf("well")},
+		"warning: hm":                             {Severity: Warning, Message: Textf("hm")},
 	} {
 		if got := f.String(); got != want {
 			t.Errorf("%q, want %q", got, want)
@@ -34,7 +34,9 @@ func TestFindingString(t *testing.T) {
 // TestList: a list is sorted by place first, counted by severity, and an error
 // only where it holds one, which then carries all of it through wrapping.
 func TestList(t *testing.T) {
-	at := func(file string, offset int) Range { return Range{File: file, Start: Pos{Line: 1, Col: offset + 1, Offset: offset}} }
+	at := func(file string, offset int) Range {
+		return Range{File: file, Start: Pos{Line: 1, Col: offset + 1, Offset: offset}}
+	}
 	l := List{
 		{Severity: Note, Code: "e", Range: at("b", 0), Message: Textf("5")},
 		{Severity: Warning, Code: "d", Range: at("a", 9), Message: Textf("4")},
