@@ -219,12 +219,12 @@ func (b *builder) emit() {
 	for _, u := range b.flow.units {
 		l := b.layers[u.group]
 		b.layerInput(u, l)
-		for _, c := range b.constants(u) {
+		for _, c := range append(b.constants(u), b.operands(u)...) {
 			own := *l
 			own.Rule = b.rules[u]
 			st := b.settings(&own, c.kind)
 			if why := b.leftConstant(st, c.kind, l); !why.IsZero() {
-				b.p.Left = append(b.p.Left, Left{c.value, c.kind, l, why})
+				b.p.Left = append(b.p.Left, Left{c.value, constantKind(c.kind), l, why})
 				continue
 			}
 			if t := seen[constKey{c.value, st.Settings}]; t != nil {
@@ -232,7 +232,7 @@ func (b *builder) emit() {
 				continue
 			}
 			t := &Tensor{
-				Name: c.value, Kind: c.kind, Layer: l, Settings: st, Axis: -1,
+				Name: c.value, Kind: constantKind(c.kind), Layer: l, Settings: st, Axis: -1,
 				Constant: b.flow.ix.Constant[c.value], Uses: []Use{c.use},
 				Where: constantOf(c.kind, u.op),
 			}
@@ -253,10 +253,22 @@ func (b *builder) emit() {
 	}
 }
 
+// constantKind returns the kind of a constant's tensor, given whose settings it has:
+// nothing of it is watched, as of an activation.
+func constantKind(settings scheme.Kind) scheme.Kind {
+	if settings == scheme.Activation {
+		return scheme.Weights
+	}
+	return settings
+}
+
 // constantOf says what a constant is to the operator op.
 func constantOf(kind scheme.Kind, op string) diag.Text {
-	if kind == scheme.Bias {
+	switch {
+	case kind == scheme.Bias:
 		return diag.Textf("the bias of %s", op)
+	case slices.Contains(withOperands, op):
+		return diag.Textf("the constant of %s", op)
 	}
 	return diag.Textf("the weights of %s", op)
 }

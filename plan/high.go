@@ -18,12 +18,14 @@ type look struct {
 	// join are the functions that join a layer with weights although they have
 	// no integer form there.
 	join bool
+	// device takes what vai_q_pytorch quantizes for the DPU alone.
+	device bool
 }
 
 // lookOf returns how a plan sees its network.
 func lookOf(o Options, target scheme.Target) look {
 	if o.Accuracy != scheme.High {
-		return look{}
+		return look{device: target == scheme.DPU}
 	}
 	return look{high: true, join: target == scheme.GPU || target == scheme.CPU && o.JoinFunctions}
 }

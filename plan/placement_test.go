@@ -152,7 +152,7 @@ func TestPlacement(t *testing.T) {
 		{"MatMul and Add of a tensor are two layers",
 			`g (float[N, 5, 4] x) => (float[N, 5, 2] y) <float[4, 2] w = {1, ...}, float[5, 2] b = {0, ...}> { h = MatMul (x, w)
 			 y = Add (h, b) }`,
-			"input x, weights w, activation h, activation y", nil},
+			"input x, weights w, activation h, weights b, activation y", nil},
 		{"HardSwish by HardSigmoid",
 			`g (float[N, 4] x) => (float[N, 4] y) { h = HardSigmoid <alpha = 0.16666667, beta = 0.5> (x)
 			 y = Mul (x, h) }`,
@@ -174,7 +174,7 @@ func TestPlacement(t *testing.T) {
 			 c = Clip (a, zero, six)
 			 m = Mul (x, c)
 			 y = Div (m, six) }`,
-			"input x, activation c, activation m, activation y", nil},
+			"input x, weights three, activation c, activation m, weights six, activation y", nil},
 		{"SiLU",
 			`g (float[N, 3, 4, 4] x) => (float[N, 4, 4, 4] y) <` + conv + `> { h = Conv (x, w, b)
 			 s = Sigmoid (h)

@@ -191,7 +191,7 @@ func (f *flow) point(u *unit) *unit {
 	if cs := f.children(end); len(cs) == 1 && cs[0].op == "Concat" && !f.freeJoins[cs[0]] && !f.leaves(end) {
 		return cs[0]
 	}
-	for end != nil && end.moves() {
+	for end != nil && f.passes(end) {
 		ps := f.parents(end)
 		if len(ps) == 0 {
 			return end

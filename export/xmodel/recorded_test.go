@@ -138,3 +138,51 @@ func TestSameBytes(t *testing.T) {
 		t.Error("two runs gave different files")
 	}
 }
+
+// TestPositions: constants of elementwise operators, and transposes of two axes, have
+// the fix positions that vai_q_pytorch found for them (its quant_info.json), as have
+// all others of these networks.
+func TestPositions(t *testing.T) {
+	r := testnet.Runner(t)
+	for net, want := range map[string]map[string]int{
+		// w is a parameter of its own, for which the reference found no position.
+		"misc": {
+			"input": 5, "c.weight": 9, "/c/Conv_output_0": 6, "d.weight": 8, "d.bias": 8, "/Concat_output_0": 6, "bn.weight": 5, "bn.bias": 7,
+			"/Relu_2_output_0": 4, "e.weight": 10, "e.bias": 10, "/e/Conv_output_0": 7, "/Constant_output_0": 6, "/Sub_output_0": 6,
+			"/Constant_9_output_0": 5, "output": 5,
+		},
+		"shapes": {
+			"input": 5, "c0.weight": 9, "c0.bias": 10, "/Relu_output_0": 6, "c1.weight": 9, "c1.bias": 10, "/Concat_output_0": 6,
+			"/Transpose_output_0": 6, "c2.weight": 8, "c2.bias": 8, "/c2/Conv_output_0": 7, "/ReduceMean_output_0": 8, "/Mul_output_0": 8,
+			"/Constant_14_output_0": 7, "/Add_output_0": 7, "onnx::MatMul_85": 9, "fc.bias": 9, "output": 7,
+		},
+		// The layer norm's own weights are not quantized here, and a Shape that only
+		// ONNX has keeps the first convolution's quantizer beside the transpose's.
+		"attn": {
+			"input": 5, "p.weight": 9, "p.bias": 9, "/Transpose_output_0": 5, "/n/Add_1_output_0": 5, "onnx::MatMul_60": 9, "q.bias": 9,
+			"/q/Add_output_0": 6, "onnx::MatMul_61": 9, "k.bias": 9, "/Transpose_1_output_0": 6, "/MatMul_output_0": 4, "/Constant_4_output_0": 8,
+			"/Mul_output_0": 6, "/Softmax_output_0": 9, "onnx::MatMul_62": 9, "v.bias": 9, "/v/Add_output_0": 6, "/MatMul_1_output_0": 7,
+			"/Add_output_0": 5, "/g/Mul_1_output_0": 5, "/ReduceMean_output_0": 7, "o.weight": 9, "o.bias": 9, "output": 8,
+		},
+	} {
+		t.Run(net, func(t *testing.T) {
+			c, _ := calibrated(t, r, net, "none")
+			got := map[string]int{}
+			for _, x := range c.Plan.Tensors {
+				got[x.Name] = c.Result.Encodings[x].FixPosition[0]
+			}
+			for name, p := range want {
+				if q, ok := got[name]; !ok || q != p {
+					t.Errorf("%s: position %d (quantized: %v), the reference's is %d", name, q, ok, p)
+				}
+				delete(got, name)
+			}
+			extra := map[string]bool{"w": net == "misc", "/p/Conv_output_0": net == "attn"}
+			for name := range got {
+				if !extra[name] {
+					t.Errorf("%s is quantized, and not by the reference", name)
+				}
+			}
+		})
+	}
+}

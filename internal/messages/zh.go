@@ -303,6 +303,7 @@ var zh = map[string]string{
 	"the result of %s":                                                          "%s 的输出",
 	"the weights of %s":                                                         "%s 的权重",
 	"the bias of %s":                                                            "%s 的偏差",
+	"the constant of %s":                                                        "%s 的常量",
 	"read by %s, which is quantized":                                            "被量化的 %s 读取它",
 	"layer rule lists the kind input":                                           "层规则列出了 input",
 	"watched for any strategy":                                                  "为所有策略统计",
