@@ -25,17 +25,18 @@ func newRunCommand(a *app) *cobra.Command {
 	var e exportFlags
 	var t testSetFlags
 	var m measureFlags
+	var g gateFlags
 	var noReport bool
 	c := &cobra.Command{
 		Use:   "run --model M --data D [--labels L] [--config-file F]",
 		Short: "calib, test, export and report in one",
 		Long: `run calibrates on the samples, tests on them (or on --test-data), exports, and
 writes report.html, which shows it all.
-With --subset-len it calibrates on that many samples and tests on all; with
---test-skip of the same number it tests on the others only.`,
+--subset-len bounds both, as in vai_q_pytorch; with --test-skip of the same
+number it tests on all the others, with --test-len on so many.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := errors.Join(e.check(), m.check()); err != nil {
+			if err := errors.Join(e.check(), m.check(), t.check(), g.check()); err != nil {
 				return err
 			}
 			f.memory.report = !noReport
@@ -43,6 +44,7 @@ With --subset-len it calibrates on that many samples and tests on all; with
 			if err != nil {
 				return err
 			}
+			t.bounded(f.inputFlags)
 			testSet, testing, err := a.openTestSet(f.inputFlags, &t, job.model)
 			if err != nil {
 				return err
@@ -76,20 +78,23 @@ With --subset-len it calibrates on that many samples and tests on all; with
 				return err
 			}
 			f.checkpoint.remove()
+			missed := func() error { return g.verdict(a, c, f.model, sum.Test) }
 			if f.asJSON {
-				return a.printJSON(sum)
+				return errors.Join(a.printJSON(sum), missed())
 			}
 			err = errors.Join(job.print(sum.Calib), a.printResult(sum.Test), a.printExport(sum.Export))
 			if page != nil {
 				err = errors.Join(err, a.say(diag.Textf("wrote %s", sum.Report)))
 			}
-			return err
+			return errors.Join(err, missed())
 		},
 	}
 	f.add(c)
 	e.add(c)
 	t.add(c)
 	m.add(c)
+	g.add(c)
+	c.Flags().IntVar(&t.count, "test-len", 0, "test on at most this many samples (default: those of --subset-len that calibrate, or all with --test-data or --test-skip)")
 	c.Flags().BoolVar(&noReport, "no-report", false, "write no report.html")
 	return c
 }

@@ -77,7 +77,7 @@ func outputFolders(c *cobra.Command) []string {
 	if dir := flagValue(c, "output-dir"); dir != "" {
 		dirs = append(dirs, dir)
 	}
-	for _, name := range []string{"checkpoint", "save-stats", "save-output", "html", "output", "log", "save-shard"} {
+	for _, name := range []string{"checkpoint", "save-stats", "save-output", "html", "output", "log", "save-shard", "junit"} {
 		if file := flagValue(c, name); file != "" {
 			dirs = append(dirs, filepath.Dir(file))
 		}

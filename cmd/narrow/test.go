@@ -34,6 +34,7 @@ type testFlags struct {
 	exported   bool
 	runtime    string
 	asJSON     bool
+	gates      gateFlags
 }
 
 func newTestCommand(a *app) *cobra.Command {
@@ -55,7 +56,7 @@ network.`,
 			if err := f.check(); err != nil {
 				return err
 			}
-			if err := f.memory.check(c); err != nil {
+			if err := errors.Join(f.memory.check(c), f.gates.check()); err != nil {
 				return err
 			}
 			if f.exported && f.asExported {
@@ -90,9 +91,11 @@ network.`,
 				return err
 			}
 			if f.asJSON {
-				return a.printJSON(res)
+				err = a.printJSON(res)
+			} else {
+				err = a.printResult(res)
 			}
-			return a.printResult(res)
+			return errors.Join(err, f.gates.verdict(a, c, f.model, res))
 		},
 	}
 	f.addModel(c)
@@ -104,6 +107,7 @@ network.`,
 	c.Flags().BoolVar(&f.asExported, "as-exported", false, "compute with biases as export stores them (int32 sums) rather than as calibrated")
 	c.Flags().BoolVar(&f.exported, "exported", false, "run the exported model of the output folder rather than simulate it")
 	c.Flags().StringVar(&f.runtime, "for", "ort", "which exported model --exported runs: "+strings.Join(export.Forms(), ", "))
+	f.gates.add(c)
 	c.Flags().StringVar(&f.saveOutput, "save-output", "", "write the quantized network's first output for all samples as one .npy")
 	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON document")
 	return c
