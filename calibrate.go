@@ -11,6 +11,7 @@ import (
 	"narrow/engine"
 	"narrow/plan"
 	"narrow/refine"
+	"narrow/rewrite"
 )
 
 // CalibrateOptions say how to calibrate.
@@ -165,6 +166,9 @@ func (p *Planned) high(ctx context.Context, run engine.Runner, in engine.Batches
 	if err != nil {
 		return nil, err
 	}
+	if p, err = p.equalized(ctx, run, in, o.Threads); err != nil {
+		return nil, err
+	}
 	own, err := p.networkSHA256()
 	if err != nil {
 		return nil, err
@@ -182,7 +186,39 @@ func (p *Planned) high(ctx context.Context, run engine.Runner, in engine.Batches
 	if c.Plan == guide.Plan {
 		p = guide
 	}
+	c.Equalization = p.equalization
 	return &Calibrated{Planned: p, Result: c}, nil
+}
+
+// equalized decides over the samples what equalization may do.
+func (p *Planned) equalized(ctx context.Context, run engine.Runner, in engine.Batches, threads int) (*Planned, error) {
+	s := p.Plan.Strategy
+	if !s.IncludeCLE {
+		return p, nil
+	}
+	plain, err := p.Model.plan(s, High, &calibrate.Equalization{None: true})
+	if err != nil {
+		return nil, err
+	}
+	values, err := rewrite.Relu6Values(plain.Plan.Model)
+	if err != nil {
+		return nil, err
+	}
+	how := &calibrate.Equalization{}
+	if len(values) > 0 {
+		if how.Largest, err = refine.Largest(ctx, run, plain.Plan, values, in, threads); err != nil {
+			return nil, err
+		}
+	}
+	through, err := p.Model.plan(s, High, how)
+	if err != nil {
+		return nil, err
+	}
+	gains, err := refine.Gains(plain.Plan, through.Plan)
+	if err != nil || !gains {
+		return plain, err
+	}
+	return through, nil
 }
 
 // checkpoint reads the file of a checkpoint, if there is one, and returns what

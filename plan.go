@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 
+	"narrow/calibrate"
 	"narrow/diag"
 	"narrow/engine"
 	"narrow/graph"
@@ -41,6 +42,8 @@ type Planned struct {
 	Rewrites *rewrite.Report
 	// Accuracy is the way to quantize that was chosen.
 	Accuracy Accuracy
+	// equalization is what calibration decided of it, or nil.
+	equalization *calibrate.Equalization
 	// Findings are warnings and notes: the strategy's own first, then those
 	// about settings that a tensor cannot hold and the like.
 	Findings diag.List
@@ -57,7 +60,11 @@ func (m *Model) Plan(s *strategy.Strategy, opts PlanOptions) (*Planned, error) {
 	if err := s.Findings.Err(); err != nil {
 		return nil, err
 	}
-	p, report, list, err := m.draft(s, opts.accuracy())
+	return m.plan(s, opts.accuracy(), nil)
+}
+
+func (m *Model) plan(s *strategy.Strategy, a Accuracy, equalization *calibrate.Equalization) (*Planned, error) {
+	p, report, list, err := m.draft(s, a, equalization)
 	if err != nil {
 		return nil, err
 	}
@@ -65,19 +72,19 @@ func (m *Model) Plan(s *strategy.Strategy, opts PlanOptions) (*Planned, error) {
 	if err := list.Err(); err != nil {
 		return nil, err
 	}
-	return &Planned{Model: m, Plan: p, Rewrites: report, Accuracy: opts.accuracy(), Findings: list}, nil
+	return &Planned{Model: m, Plan: p, Rewrites: report, Accuracy: a, equalization: equalization, Findings: list}, nil
 }
 
 // Draft is the plan that [Model.Plan] makes, for a strategy whose rules may have
 // mistakes next to the model: to look into, not to calibrate. The findings are
 // those of laying the strategy over the model, mistakes among them.
 func (m *Model) Draft(s *strategy.Strategy, opts PlanOptions) (*plan.Plan, diag.List, error) {
-	p, _, list, err := m.draft(s, opts.accuracy())
+	p, _, list, err := m.draft(s, opts.accuracy(), nil)
 	return p, list, err
 }
 
-func (m *Model) draft(s *strategy.Strategy, a Accuracy) (*plan.Plan, *rewrite.Report, diag.List, error) {
-	g, report, err := rewrite.Apply(m.Graph, rewrite.Before(m.rewrites(s, a))...)
+func (m *Model) draft(s *strategy.Strategy, a Accuracy, e *calibrate.Equalization) (*plan.Plan, *rewrite.Report, diag.List, error) {
+	g, report, err := rewrite.Apply(m.Graph, rewrite.Before(m.rewrites(s, a, e))...)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("model %s: %w", m.Path, err)
 	}
@@ -113,9 +120,9 @@ func (m *Model) quantizedAlready() diag.List {
 const equalizeRounds = 20
 
 // rewrites says what to rewrite before calibration. As in vai_q_pytorch,
-// equalization turns every ReLU6 into ReLU; for High it goes through ReLU6 and
-// scales its bounds instead, unless the strategy asks for ReLU.
-func (m *Model) rewrites(s *strategy.Strategy, a Accuracy) rewrite.Options {
+// equalization turns every ReLU6 into ReLU; for High ReLU6 stays, and
+// equalization stops there until e tells how far it may go through.
+func (m *Model) rewrites(s *strategy.Strategy, a Accuracy, e *calibrate.Equalization) rewrite.Options {
 	o := rewrite.Options{
 		ConvertRelu6: s.ConvertReLU6 || s.IncludeCLE,
 		ConvertSilu:  s.ConvertSiLU,
@@ -128,9 +135,12 @@ func (m *Model) rewrites(s *strategy.Strategy, a Accuracy) rewrite.Options {
 	}
 	if a == High {
 		o.ConvertRelu6 = s.ConvertReLU6
-		o.Relu6 = rewrite.Relu6Bounds
 		o.Rounds = equalizeRounds
 		o.DeviceArithmetic = s.Target == scheme.DPU // as in vai_q_pytorch the guide's is for every target
+		if e != nil {
+			o.Equalize = o.Equalize && !e.None
+			o.Relu6, o.Largest = rewrite.Relu6Shared, e.Largest
+		}
 	}
 	return o
 }
@@ -144,9 +154,11 @@ func (m *Model) rewrites(s *strategy.Strategy, a Accuracy) rewrite.Options {
 // that equalization cannot pass); the network returned is then the plan's, in
 // float, with all that the strategy changed in it.
 func (p *Planned) FloatReference() (m *graph.Model, exact bool, err error) {
-	o := p.Model.rewrites(p.Plan.Strategy, p.Accuracy)
+	o := p.Model.rewrites(p.Plan.Strategy, p.Accuracy, p.equalization)
 	o.ConvertRelu6, o.ConvertSilu, o.DeviceArithmetic = false, false, false
-	o.Relu6 = rewrite.Relu6Bounds
+	if p.Accuracy != High {
+		o.Relu6 = rewrite.Relu6Bounds
+	}
 	m, _, err = rewrite.Apply(p.Model.Graph, rewrite.Before(o)...)
 	if err != nil {
 		return nil, false, fmt.Errorf("model %s: %w", p.Model.Path, err)
@@ -179,7 +191,7 @@ func (p *Planned) complete(ctx context.Context, run engine.Runner) error {
 	if err != nil {
 		return err
 	}
-	full, err := p.Model.Plan(p.Plan.Strategy, PlanOptions{Accuracy: p.Accuracy})
+	full, err := p.Model.plan(p.Plan.Strategy, p.Accuracy, p.equalization)
 	if err != nil {
 		return err
 	}

@@ -206,7 +206,10 @@ func Load(dir string, m *Model, s *strategy.Strategy) (*Calibrated, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	p, err := m.Plan(saved, PlanOptions{Accuracy: accuracy})
+	if accuracy == High && saved.IncludeCLE && q.Equalization == nil {
+		return nil, fmt.Errorf("%s does not say how the network was equalized, which an earlier version did otherwise: calibrate again", file)
+	}
+	p, err := m.plan(saved, accuracy, q.Equalization)
 	if err != nil {
 		return nil, err
 	}

@@ -124,6 +124,8 @@ type Calibrated struct {
 	// Invalid counts the tensors that were passed over since they held NaN or
 	// Inf, over all batches.
 	Invalid int
+	// Equalization is what was decided of it over samples; nil where nothing was.
+	Equalization *Equalization
 	// Findings say what is to be known of the result.
 	Findings diag.List
 }

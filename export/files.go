@@ -63,7 +63,7 @@ func (q *QuantInfo) Restore(p *plan.Plan, src calibrate.Source, dir string, file
 		return nil, err
 	}
 	src.SamplesSHA256 = q.Samples.SHA256
-	c := &calibrate.Calibrated{Source: src, Plan: p, Ties: ties, Samples: q.Samples.Count, Batches: q.Samples.Batches, Aligned: map[*plan.Tensor]string{}}
+	c := &calibrate.Calibrated{Source: src, Plan: p, Ties: ties, Samples: q.Samples.Count, Batches: q.Samples.Batches, Equalization: q.Equalization, Aligned: map[*plan.Tensor]string{}}
 	if err := q.restore(c, corr); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}

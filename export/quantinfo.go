@@ -32,6 +32,8 @@ type QuantInfo struct {
 	Propagate string `json:"propagate"`
 	// Accuracy is "high" where more than the guide's way was asked for, else "".
 	Accuracy string `json:"accuracy,omitempty"`
+	// Equalization is what was decided of it over samples; nil where nothing was.
+	Equalization *calibrate.Equalization `json:"equalization,omitempty"`
 	// Tensors are the quantized tensors in the network's topological order.
 	Tensors []TensorInfo `json:"tensors"`
 }
@@ -109,7 +111,7 @@ func NewQuantInfo(in *calibrate.Calibrated) (*QuantInfo, error) {
 		Format: QuantInfoFormat, Model: ModelInfo{in.ModelPath, in.ModelSHA256},
 		Strategy: s.MarshalResolved(), StrategySHA256: s.SHA256(),
 		Samples:   SampleInfo{in.Samples, in.Batches, in.SamplesSHA256},
-		Propagate: in.Propagate.String(), Tensors: []TensorInfo{},
+		Propagate: in.Propagate.String(), Equalization: in.Equalization, Tensors: []TensorInfo{},
 	}
 	if in.Accuracy == scheme.High {
 		q.Accuracy = in.Accuracy.String()

@@ -330,7 +330,7 @@ func (f *refiner) fitBias(p *problem) (grid, error) {
 	}
 	s := t.Settings.Settings
 	s.Method, s.PerChannel = scheme.MaxMin, false
-	e, err := f.encode(observe.Config{Name: t.Name, Settings: s, Kind: t.Kind, Axis: -1, Target: f.c.Plan.Strategy.Target}, b, []int64{int64(len(b))})
+	e, err := encode(observe.Config{Name: t.Name, Settings: s, Kind: t.Kind, Axis: -1, Target: f.c.Plan.Strategy.Target}, b, []int64{int64(len(b))})
 	if err != nil {
 		return grid{}, err
 	}
@@ -362,7 +362,7 @@ func withFix(e scheme.Encoding, fix []int) scheme.Encoding {
 	return e
 }
 
-func (f *refiner) encode(cfg observe.Config, x []float32, dims []int64) (scheme.Encoding, error) {
+func encode(cfg observe.Config, x []float32, dims []int64) (scheme.Encoding, error) {
 	o, err := observe.New(cfg)
 	if err != nil {
 		return scheme.Encoding{}, err
@@ -394,7 +394,7 @@ func (f *refiner) candidates(p *problem) ([]scheme.Encoding, error) {
 	if t.Axis < 0 {
 		s.PerChannel = false
 	}
-	e, err := f.encode(observe.Config{Name: t.Name, Settings: s, Kind: t.Kind, Axis: t.Axis, Target: f.c.Plan.Strategy.Target}, x, t.Constant.Dims)
+	e, err := encode(observe.Config{Name: t.Name, Settings: s, Kind: t.Kind, Axis: t.Axis, Target: f.c.Plan.Strategy.Target}, x, t.Constant.Dims)
 	if err != nil {
 		return nil, err
 	}

@@ -1,9 +1,12 @@
 package rewrite_test
 
 import (
+	"bytes"
 	"path/filepath"
+	"slices"
 	"testing"
 
+	"narrow/graph"
 	"narrow/plan"
 	"narrow/rewrite"
 	"narrow/scheme"
@@ -45,4 +48,65 @@ func TestBoundsKeepPlaces(t *testing.T) {
 			t.Errorf("quantizer %d stands at %q, before equalization at %q", i, got[i], want[i])
 		}
 	}
+}
+
+// TestEqualizeSharedBound: a channel that reaches the bound of a ReLU6 keeps its
+// scale, one that does not grows at most up to it, and the network keeps its one bound.
+func TestEqualizeSharedBound(t *testing.T) {
+	m := load(t, filepath.Join(models, "tinymobile", "model.onnx"))
+	plain, _ := apply(t, m, rewrite.Before(rewrite.Options{})...)
+	values, err := rewrite.Relu6Values(plain)
+	if err != nil || len(values) == 0 {
+		t.Fatal(values, err)
+	}
+	clips := func(m *graph.Model) int {
+		n := 0
+		for _, u := range m.Graph.Nodes {
+			if u.Is("Clip") {
+				n++
+			}
+			if u.Is("Min") {
+				t.Errorf("a bound per channel: %s", u.Label())
+			}
+		}
+		return n
+	}
+	o := rewrite.Options{Equalize: true, Relu6: rewrite.Relu6Shared, Rounds: 3, Largest: map[string][]float32{}}
+	held, _ := apply(t, m, rewrite.Before(o)...)
+	if w := weights(held); !slices.EqualFunc(w, weights(plain), bytes.Equal) {
+		t.Error("equalized through a ReLU6 that nothing is known of")
+	}
+	for _, v := range values {
+		o.Largest[v] = slices.Repeat([]float32{6}, 512)
+	}
+	held, _ = apply(t, m, rewrite.Before(o)...)
+	if w := weights(held); !slices.EqualFunc(w, weights(plain), bytes.Equal) {
+		t.Error("channels that reach the bound were scaled")
+	}
+	for _, v := range values {
+		o.Largest[v] = slices.Repeat([]float32{3}, 512)
+	}
+	free, _ := apply(t, m, rewrite.Before(o)...)
+	if slices.EqualFunc(weights(free), weights(plain), bytes.Equal) {
+		t.Error("channels that stay below the bound were not scaled")
+	}
+	if clips(free) != clips(plain) {
+		t.Errorf("%d ReLU6, before %d", clips(free), clips(plain))
+	}
+	for _, v := range values {
+		if x := o.Largest[v]; x[0] != 3 {
+			t.Fatal("the caller's maxima changed")
+		}
+	}
+}
+
+// weights returns the bytes of what convolutions multiply with.
+func weights(m *graph.Model) [][]byte {
+	var out [][]byte
+	for _, n := range m.Graph.Nodes {
+		if n.Is("Conv") {
+			out = append(out, m.Graph.Initializer(n.Inputs[1]).Raw)
+		}
+	}
+	return out
 }

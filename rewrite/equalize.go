@@ -19,12 +19,20 @@ const (
 	// Relu6Bounds equalizes through it and scales its upper bound per channel:
 	// the Clip becomes Relu and a Min with a constant of one bound a channel.
 	Relu6Bounds
+	// Relu6Shared equalizes through it and leaves it its one bound: see
+	// [Equalizing.Largest].
+	Relu6Shared
 )
 
 // Equalizing says how far [Equalize] goes.
 type Equalizing struct {
 	// Relu6 says what to do with a ReLU6 on the way.
 	Relu6 Relu6Way
+	// Largest holds, for [Relu6Shared], the largest value of every channel behind a
+	// ReLU6 over the samples, by the value's name. A channel that reaches the bound
+	// keeps its scale; another may grow up to it, at most 16 times. A ReLU6 that is
+	// missing here stops equalization.
+	Largest map[string][]float32
 	// Rounds is how often all pairs are gone through at most, at least 1.
 	// vai_q_pytorch goes once.
 	Rounds int
@@ -46,6 +54,11 @@ type Equalizing struct {
 // on the way with a single reader. Depthwise ones count like any other, so
 // that a chain is gone through pair by pair from the front.
 func Equalize(e Equalizing) Rule {
+	// What is largest grows with its channel's scale, pair by pair.
+	largest := map[string][]float32{}
+	for v, x := range e.Largest {
+		largest[v] = slices.Clone(x)
+	}
 	return Rule{
 		Name: "equalize", Exact: true, passes: max(e.Rounds, 1),
 		Doc: "Equalizes the weights of convolutions in a row channel by channel (cross-layer equalization).",
@@ -57,10 +70,10 @@ func Equalize(e Equalizing) Rule {
 			if second == nil {
 				return nil
 			}
-			if len(clips) > 0 && e.Relu6 != Relu6Bounds {
+			if len(clips) > 0 && e.Relu6 != Relu6Bounds && !(e.Relu6 == Relu6Shared && known(largest, clips)) {
 				return refuse("ReLU6 %q is between it and %q, whose channels all have the bound 6", clips[0].Label(), second.Label())
 			}
-			return w.equalizePair(n, second, clips, e.WeightsOnly)
+			return w.equalizePair(n, second, clips, e, largest)
 		},
 	}
 }
@@ -112,7 +125,48 @@ func (w *work) isChannelBound(u *graph.Node, v string) bool {
 	return ok
 }
 
-func (w *work) equalizePair(first, second *graph.Node, clips []*graph.Node, weightsOnly bool) *site {
+func known(largest map[string][]float32, clips []*graph.Node) bool {
+	return !slices.ContainsFunc(clips, func(u *graph.Node) bool { return largest[u.Outputs[0]] == nil })
+}
+
+// Relu6Values returns the values behind the ReLU6 of m that equalization could go
+// through, for [Equalizing.Largest].
+func Relu6Values(m *graph.Model) ([]string, error) {
+	w, err := newWork(m)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, n := range m.Graph.Nodes {
+		if !n.Is("Conv", "ConvTranspose") || w.rank(n.Input(1)) < 4 {
+			continue
+		}
+		if second, clips := w.nextConv(n); second != nil {
+			for _, u := range clips {
+				out = append(out, u.Outputs[0])
+			}
+		}
+	}
+	return out, nil
+}
+
+// growth is how much a channel in front of a bound grows at most.
+const growth = 16
+
+// hold keeps the scales such that channels stay below the bound of a ReLU6, as far as
+// the samples tell.
+func hold(scale, largest []float32) {
+	for c := range scale {
+		switch {
+		case c >= len(largest) || largest[c] >= 6:
+			scale[c] = 1
+		default:
+			scale[c] = max(scale[c], largest[c]/6, 1./growth)
+		}
+	}
+}
+
+func (w *work) equalizePair(first, second *graph.Node, clips []*graph.Node, e Equalizing, largest map[string][]float32) *site {
 	a, reason := w.convWeights(first)
 	if reason != "" {
 		return refuse("%s", reason)
@@ -140,14 +194,20 @@ func (w *work) equalizePair(first, second *graph.Node, clips []*graph.Node, weig
 			return refuse("its bias %q is not all finite", first.Input(2))
 		}
 	}
-	if len(clips) > 0 && w.opset() < 8 {
+	shared := e.Relu6 == Relu6Shared
+	if len(clips) > 0 && !shared && w.opset() < 8 {
 		return refuse("Min does not broadcast in opset %d, so that ReLU6 cannot have a bound per channel", w.opset())
 	}
 	rule := scaling{least: 0.5, bias: bias}
-	if weightsOnly {
+	if e.WeightsOnly {
 		rule = scaling{near: 0.01}
 	}
 	scale := rule.scales(rows(a), columns(b))
+	for _, u := range clips {
+		if shared {
+			hold(scale, largest[u.Outputs[0]])
+		}
+	}
 	for c, s := range scale {
 		if !finite(s) || s <= 0 {
 			return refuse("channel %d would be scaled by %g", c, s)
@@ -176,7 +236,13 @@ func (w *work) equalizePair(first, second *graph.Node, clips []*graph.Node, weig
 			w.setFloats(first, 2, "", []int64{int64(len(bias))}, bias)
 		}
 		for _, u := range clips {
-			w.boundChannels(u, scale, len(a.Dims))
+			if !shared {
+				w.boundChannels(u, scale, len(a.Dims))
+				continue
+			}
+			for c := range min(len(scale), len(largest[u.Outputs[0]])) {
+				largest[u.Outputs[0]][c] /= scale[c]
+			}
 		}
 		return fmt.Sprintf("scaled against %s by 1/%.3g to 1/%.3g", second.Label(), slices.Max(scale), slices.Min(scale))
 	}}

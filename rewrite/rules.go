@@ -14,6 +14,8 @@ type Options struct {
 	// Zero means [Relu6Stops]. (vai_q_pytorch converts every ReLU6 whenever it
 	// equalizes: set ConvertRelu6 for the same numbers.)
 	Relu6 Relu6Way
+	// Largest is for [Relu6Shared]: see [Equalizing.Largest].
+	Largest map[string][]float32
 	// DeviceArithmetic computes pooling and some activation functions with the
 	// DPU's constants, as vai_q_pytorch does. Not exact.
 	DeviceArithmetic bool
@@ -62,7 +64,7 @@ func Before(o Options) []Rule {
 		if way == 0 {
 			way = Relu6Stops
 		}
-		rules = append(rules, Equalize(Equalizing{Relu6: way, Rounds: max(o.Rounds, 1), WeightsOnly: o.WeightsOnly}))
+		rules = append(rules, Equalize(Equalizing{Relu6: way, Largest: o.Largest, Rounds: max(o.Rounds, 1), WeightsOnly: o.WeightsOnly}))
 	}
 	rules = append(rules, FoldPad(o.EqualPads))
 	if o.DeviceArithmetic {
