@@ -11,7 +11,7 @@ DESTDIR ?=
 # ONNX Runtime is opened at run time; its binding needs cgo.
 export CGO_ENABLED = 1
 
-.PHONY: setup build test test-report report-web report-picture race check demo bench bench-kernels fuzz install uninstall test-install release release-check clean
+.PHONY: rename setup build test test-report report-web report-picture race check demo bench bench-kernels fuzz install uninstall test-install release release-check clean
 
 ## setup: ONNX Runtime and Fashion-MNIST into the user's cache
 setup:
@@ -48,6 +48,10 @@ check:
 	$(GO) vet ./...
 	$(GO) tool -modfile=tools/lint.mod staticcheck ./...
 	$(GO) test -count=1 ./internal/archtest
+
+## rename: gives the whole tree another module path, for whoever publishes it: make rename MODULE=example.com/x/narrow
+rename:
+	$(GO) run ./tools/rename "$(MODULE)"
 
 ## demo: five strategies on the bundled network; results in ./demo
 demo: setup

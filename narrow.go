@@ -39,6 +39,7 @@
 package narrow
 
 import (
+	"reflect"
 	"runtime/debug"
 
 	"narrow/scheme"
@@ -60,10 +61,11 @@ const defaultAccuracy = Guide
 // Version returns the version of narrow that is running, "devel" where it was
 // built from a working tree.
 func Version() string {
+	module := reflect.TypeFor[Model]().PkgPath()
 	if info, ok := debug.ReadBuildInfo(); ok {
 		mods := append([]*debug.Module{&info.Main}, info.Deps...)
 		for _, m := range mods {
-			if m.Path == "narrow" && m.Version != "" && m.Version != "(devel)" {
+			if m.Path == module && m.Version != "" && m.Version != "(devel)" {
 				return m.Version
 			}
 		}

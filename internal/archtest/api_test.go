@@ -71,7 +71,7 @@ func TestEveryPackageListed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, files := sources(t)
+	module, files := sources(t)
 	seen := map[string]bool{}
 	for _, f := range files {
 		name := f.pkg
@@ -79,16 +79,16 @@ func TestEveryPackageListed(t *testing.T) {
 			continue
 		}
 		seen[name] = true
-		path := "narrow/" + name
+		path := module + "/" + name
 		if name == "." {
-			path = "narrow"
+			path = module
 		}
 		if !bytes.Contains(text, []byte("| `"+path+"` |")) {
 			t.Errorf("docs/api.md does not list %s", path)
 		}
 	}
 	for line := range strings.Lines(string(text)) {
-		rest, ok := strings.CutPrefix(line, "| `narrow")
+		rest, ok := strings.CutPrefix(line, "| `"+module)
 		if !ok {
 			continue
 		}
