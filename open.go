@@ -25,6 +25,17 @@ type Model struct {
 	Path, SHA256 string
 
 	values map[string]*graph.Tensor // what [Model.Fold] computed
+	wide   *graph.Model             // see [Model.base]; nil where nobody asked
+	narrow int                      // how many nodes of Graph compute in float16
+}
+
+// base is the network that is rewritten and planned: Graph, in float32 where that
+// computes in float16.
+func (m *Model) base() *graph.Model {
+	if m.wide == nil {
+		m.wide, m.narrow = rewrite.Widen(m.Graph)
+	}
+	return m.wide
 }
 
 // Open reads an ONNX model, external data included. A network that cannot run
@@ -53,9 +64,9 @@ func OpenBytes(ctx context.Context, name string, data []byte) (*Model, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	m, err := onnx.Decode(data, "")
+	m, err := onnx.LoadBytes(name, data)
 	if err != nil {
-		return nil, fmt.Errorf("model %s: %w", name, err)
+		return nil, err
 	}
 	return opened(ctx, m, name, bytes.NewReader(data))
 }
@@ -106,7 +117,7 @@ func (m *Model) Fold(ctx context.Context, open func() (engine.Runner, error)) er
 	if m.values != nil {
 		return nil
 	}
-	g, _, err := rewrite.Apply(m.Graph, rewrite.Constants()...)
+	g, _, err := rewrite.Apply(m.base(), rewrite.Constants()...)
 	if err != nil {
 		return fmt.Errorf("model %s: %w", m.Path, err)
 	}
@@ -117,7 +128,7 @@ func (m *Model) Fold(ctx context.Context, open func() (engine.Runner, error)) er
 	if err != nil {
 		return fmt.Errorf("model %s: nodes compute constants such as %q, which takes an engine: %w", m.Path, g.Unknown[0], err)
 	}
-	part, err := infer.ConstantPart(m.Graph, g.Unknown)
+	part, err := infer.ConstantPart(m.base(), g.Unknown)
 	if err != nil {
 		return fmt.Errorf("model %s: %w", m.Path, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 
 	"narrow/calibrate"
 	"narrow/diag"
@@ -84,7 +85,7 @@ func (m *Model) Draft(s *strategy.Strategy, opts PlanOptions) (*plan.Plan, diag.
 }
 
 func (m *Model) draft(s *strategy.Strategy, a Accuracy, e *calibrate.Equalization) (*plan.Plan, *rewrite.Report, diag.List, error) {
-	g, report, err := rewrite.Apply(m.Graph, rewrite.Before(m.rewrites(s, a, e))...)
+	g, report, err := rewrite.Apply(m.base(), rewrite.Before(m.rewrites(s, a, e))...)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("model %s: %w", m.Path, err)
 	}
@@ -92,7 +93,18 @@ func (m *Model) draft(s *strategy.Strategy, a Accuracy, e *calibrate.Equalizatio
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("model %s: %w", m.Path, err)
 	}
-	return p, report, append(list, m.quantizedAlready()...), nil
+	return p, report, slices.Concat(list, m.quantizedAlready(), m.widened()), nil
+}
+
+// widened notes a network that computes in float16.
+func (m *Model) widened() diag.List {
+	if m.narrow == 0 {
+		return nil
+	}
+	return diag.List{{
+		Severity: diag.Note, Code: "float16-widened", Range: diag.Range{File: m.Path},
+		Message: diag.Textf("%d nodes of the network compute in 16-bit floats: they are quantized, and exported, in float32; its inputs and outputs keep their types", m.narrow),
+	}}
 }
 
 // quantizedAlready warns of a network that is the result of a quantizer.
@@ -159,7 +171,7 @@ func (p *Planned) FloatReference() (m *graph.Model, exact bool, err error) {
 	if p.Accuracy != High {
 		o.Relu6 = rewrite.Relu6Bounds
 	}
-	m, _, err = rewrite.Apply(p.Model.Graph, rewrite.Before(o)...)
+	m, _, err = rewrite.Apply(p.Model.base(), rewrite.Before(o)...)
 	if err != nil {
 		return nil, false, fmt.Errorf("model %s: %w", p.Model.Path, err)
 	}

@@ -104,7 +104,7 @@ var unusual = []struct {
 	{name: "an input that is an output", net: `net (float[N, 4] x) => (float[N, 4] y, float[N, 4] x) { y = Add (x, x) }`},
 	{name: "LSTM", net: `net (float[3, N, 2] x) => (float[3, 1, N, 2] y) <float[1, 8, 2] w = {0.1, -0.2, ...}, float[1, 8, 2] r = {0.3, 0.1, ...}>
 		{ y = LSTM <hidden_size = 2> (x, w, r) }`, one: true},
-	{name: "float16 throughout", net: `net (float16[N, 4] x) => (float16[N, 3] y) <float16[4, 3] w = {11878, ...}> { y = MatMul (x, w) }`, nothing: true},
+	{name: "float16 throughout", net: `net (float16[N, 4] x) => (float16[N, 3] y) <float16[4, 3] w = {11878, ...}> { y = MatMul (x, w) }`},
 	{name: "float16 with float32 in the middle", net: `net (float16[N, 4] x) => (float16[N, 3] y) <float[4, 3] w = {0.1, -0.2, 0.3, 0.4, 0.05, ...}>
 		{ a = Cast <to = 1> (x)
 		  h = MatMul (a, w)

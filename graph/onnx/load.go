@@ -20,7 +20,15 @@ func Load(path string) (*graph.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := Decode(data, filepath.Dir(path))
+	return load(path, data, filepath.Dir(path))
+}
+
+// LoadBytes is [Load] for the bytes of an .onnx file without external data; name
+// is what messages call it.
+func LoadBytes(name string, data []byte) (*graph.Model, error) { return load(name, data, "") }
+
+func load(path string, data []byte, dir string) (*graph.Model, error) {
+	m, err := Decode(data, dir)
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", path, err)
 	}
@@ -33,7 +41,7 @@ func Load(path string) (*graph.Model, error) {
 	if len(m.Graph.Outputs) == 0 {
 		return nil, fmt.Errorf("model %s: the graph has no outputs, so there is nothing to run it for", path)
 	}
-	if err := inline(m, filepath.Dir(path)); err != nil {
+	if err := inline(m, dir); err != nil {
 		return nil, fmt.Errorf("model %s: %w", path, short(err))
 	}
 	m.Graph.UniqueNames()
