@@ -425,7 +425,6 @@ var zh = map[string]string{
 	"no output is a classification":                                                          "没有分类输出",
 	"no sample could be compared":                                                            "没有可比较的样本",
 	"there are no labels: give --labels":                                                     "没有标签：请给出 --labels",
-	"--expand and --model go together: the model tells which layers a rule means":            "--expand 与 --model 须一起使用：由模型得知规则指哪些层",
 	"--for %v is of --format qdq only":                                                       "--for %v 只能与 --format qdq 一起使用",
 	"--exact-rounding is of --for ort only, not of %v":                                       "--exact-rounding 只能与 --for ort 一起使用，不能与 %v 一起使用",
 	"--keep-bias is of --for ort only, not of %v":                                            "--keep-bias 只能与 --for ort 一起使用，不能与 %v 一起使用",
