@@ -64,6 +64,8 @@ type measurement struct {
 	tensors []tensorStats
 	layers  []pairs
 	samples int
+	// look sees single values too; nil where only errors are asked for.
+	look *look
 }
 
 // tensorStats is what is known of one tensor.
@@ -294,6 +296,7 @@ func (m *measurement) seeQuantized(t *test, block int, b *engine.Batch, dst, src
 		// The two networks differ near here, and so does the engine's choice.
 		ref, got = unblock(ref, own, t.place.block), unblock(got, own, block)
 	}
+	m.look.add(m.valueOf(t), ref, got)
 	var p pairs
 	p.add(m.pool, ref, got)
 	if t.tensor >= 0 {
@@ -303,6 +306,14 @@ func (m *measurement) seeQuantized(t *test, block int, b *engine.Batch, dst, src
 		m.layers[t.layer].join(p)
 	}
 	return nil
+}
+
+// valueOf returns the name of the value at t.
+func (m *measurement) valueOf(t *test) string {
+	if t.layer >= 0 {
+		return m.c.Plan.Layers[t.layer].Output
+	}
+	return m.c.Plan.Tensors[t.tensor].Name
 }
 
 // quantizer returns how a tensor of the plan is stored.

@@ -73,6 +73,11 @@ their own.`,
 			if err != nil {
 				return err
 			}
+			if f.data != "" {
+				if err := a.lookForLosses(c.Context(), &f.inputFlags, done); err != nil {
+					return err
+				}
+			}
 			files, err := export.Files(done.Result)
 			if err != nil {
 				return err

@@ -57,6 +57,12 @@ number it tests on all the others, with --test-len on so many.`,
 			if sum.Test, err = a.test(c.Context(), testing, done, testSet, "", tested{}); err != nil {
 				return err
 			}
+			if err := a.lookForLosses(c.Context(), &f.inputFlags, done); err != nil {
+				return err
+			}
+			if err := a.adviseOn(c.Context(), testing, done, sum.Test); err != nil {
+				return err
+			}
 			var page *reportPage
 			if !noReport {
 				if page, err = a.pageOfRun(c, testing, &m, done, sum.Test); err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -162,11 +161,7 @@ func printRanking(w io.Writer, r *inspect.Ranking, c *narrow.Calibrated) error {
 		}
 	}
 	if len(r.Layers) > 0 && !none {
-		rule, err := json.Marshal(spare(c, r.Layers[0]))
-		if err != nil {
-			return fmt.Errorf("writing a rule: %w", err)
-		}
-		fmt.Fprintf(&b, "\nTo leave a layer in float, name it in layer_quantize_config of the strategy file:\n  %s\n", rule)
+		fmt.Fprintf(&b, "\nTo leave a layer in float, name it in layer_quantize_config of the strategy file:\n  %s\n", inspect.Spare(c.Plan, c.Plan.Layers[r.Layers[0].Index]))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -195,27 +190,6 @@ func rankingTable(r *inspect.Ranking) [][]string {
 		rows = append(rows, append(row, own))
 	}
 	return alignRight(rows, func(i int) bool { return i == 0 || i >= first })
-}
-
-// rule is a layer rule as a strategy file has it.
-type rule struct {
-	LayerType *string           `json:"layer_type"`
-	LayerName string            `json:"layer_name"`
-	Kinds     []string          `json:"quantizable_data_type"`
-	Overall   map[string]string `json:"overall_quantize_config"`
-}
-
-// spare returns the rule that leaves a layer in float.
-func spare(c *narrow.Calibrated, l inspect.LayerCost) rule {
-	r := rule{LayerName: l.Name, Overall: map[string]string{"datatype": "float32"}}
-	has := map[string]bool{}
-	for _, t := range c.Plan.Tensors {
-		if t.Layer == c.Plan.Layers[l.Index] && !has[t.Kind.String()] {
-			has[t.Kind.String()] = true
-			r.Kinds = append(r.Kinds, t.Kind.String())
-		}
-	}
-	return r
 }
 
 // costText says what a whole network costs; none: nothing could be compared.

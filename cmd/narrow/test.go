@@ -20,6 +20,7 @@ import (
 	"narrow/evaluate"
 	"narrow/export"
 	"narrow/graph"
+	"narrow/inspect"
 	"narrow/internal/atomicfile"
 	"narrow/samples"
 	"narrow/strategy"
@@ -88,6 +89,12 @@ network.`,
 			}
 			res, err := a.test(c.Context(), &f.inputFlags, cal, set, f.saveOutput, how)
 			if err != nil {
+				return err
+			}
+			if err := a.lookForLosses(c.Context(), &f.inputFlags, cal); err != nil {
+				return err
+			}
+			if err := a.adviseOn(c.Context(), &f.inputFlags, cal, res); err != nil {
 				return err
 			}
 			if f.asJSON {
@@ -209,7 +216,7 @@ func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set
 	if err != nil {
 		return nil, err
 	}
-	a.printResultFindings(f, res.Findings())
+	a.printResultFindings(f, append(res.Findings(), inspect.OutputRanges(c, res)...))
 	for _, r := range inputs {
 		a.printFindings(a.stderr, r.findings(), nil)
 	}
