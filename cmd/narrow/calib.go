@@ -73,7 +73,7 @@ their own.`,
 			if err != nil {
 				return err
 			}
-			if f.data != "" {
+			if f.stats.from == "" {
 				if err := a.lookForLosses(c.Context(), &f.inputFlags, done); err != nil {
 					return err
 				}
