@@ -76,7 +76,7 @@ var house = map[string]struct {
 
 	"compare": {7, []string{".", "diag", "scheme", "strategy", "graph", "graph/onnx", "engine", "plan", "calibrate", "evaluate", "cost", "export", "internal/scratch"}},
 	"inspect": {7, []string{
-		".", "diag", "scheme", "graph", "graph/infer", "engine", "plan", "calibrate", "evaluate", "calibrate/observe", "internal/kernel",
+		".", "diag", "scheme", "graph", "graph/op", "graph/infer", "engine", "plan", "calibrate", "evaluate", "calibrate/observe", "internal/kernel",
 	}},
 	"search": {8, []string{".", "diag", "scheme", "strategy", "engine", "plan", "calibrate", "evaluate", "cost", "inspect"}},
 	"report": {8, []string{"export/xmodel", "export", ".", "diag", "scheme", "strategy", "graph", "plan", "calibrate", "evaluate", "inspect", "internal/messages"}},
