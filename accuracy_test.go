@@ -171,3 +171,40 @@ func TestParseAccuracy(t *testing.T) {
 		t.Error("best was accepted")
 	}
 }
+
+// TestHighCoversTwoSidedRanges: where each sample has a range of its own, the
+// range that holds for all covers all. The largest scale and the commonest zero point,
+// as the guide has them, belong to different samples.
+func TestHighCoversTwoSidedRanges(t *testing.T) {
+	const config = `{"target_device": "CPU", "include_cle": false, "include_bias_corr": false,
+		"overall_quantize_config": {"method": "maxmin", "scale_type": "float", "calib_statistic_method": "max", "round_mode": "half_even"},
+		"tensor_quantize_config": {"activation": {"symmetry": false}, "input": {"symmetry": false}}}`
+	dark := func(yield func(*engine.Batch, error) bool) {
+		for b, err := range pictures(8) {
+			if err == nil {
+				for _, x := range b.Inputs {
+					per := len(x.Floats) / b.Count
+					for i := range x.Floats {
+						if (b.First+i/per)%4 == 0 {
+							x.Floats[i] = -4 - x.Floats[i] // one of four samples lies below zero
+						}
+					}
+				}
+			}
+			if !yield(b, err) {
+				return
+			}
+		}
+	}
+	c := refined(t, testnet.PlanFor(t, testnet.Bundled(t), config, narrow.High), dark, 2)
+	for _, p := range c.Plan.Tensors {
+		if p.Kind != scheme.Input {
+			continue
+		}
+		e := c.Result.Encodings[p]
+		lo, hi := float64(e.Min-e.ZeroPoint[0])*float64(e.Scale[0]), float64(e.Max-e.ZeroPoint[0])*float64(e.Scale[0])
+		if lo > -4.9 || hi < 0.9 {
+			t.Errorf("%s is quantized over %v..%v; its samples reach from -5 to 1", p.Name, lo, hi)
+		}
+	}
+}

@@ -58,7 +58,7 @@ func newRanges(p *plan.Plan, pool *kernel.Pool, k *keeper) *ranges {
 		if len(one.channels.weight) > 0 {
 			one.weights = one.channels.integers()
 		}
-		if s.ScaleType == scheme.FloatScale && s.Method != scheme.MaxMin {
+		if s.ScaleType == scheme.FloatScale && (s.Method != scheme.MaxMin || !s.Symmetry && s.Statistic == scheme.Max) {
 			one.all = &observe.Tally{}
 		}
 		if one.all != nil || s.BitWidth <= searchBits {
@@ -86,7 +86,9 @@ func (r *ranges) add(s *search, b *engine.Batch, x []float32, shape []int64, n i
 		}
 		if s.all != nil {
 			s.all.Reach(e.Min, e.Max)
-			s.all.Add(mine, 1, len(mine), 1)
+			if s.t.Settings.Settings.Method != scheme.MaxMin {
+				s.all.Add(mine, 1, len(mine), 1)
+			}
 		}
 		if s.t.Settings.Settings.BitWidth > searchBits {
 			continue
@@ -148,7 +150,8 @@ func (r *ranges) room() int {
 }
 
 // pooled gives the tensors of c the ranges of the method over all samples together,
-// where it goes by a histogram.
+// where it goes by a histogram, or by the largest of two-sided ranges: the scale of
+// one sample and the zero point of another cover neither.
 func (r *ranges) pooled(c *calibrate.Calibrated) error {
 	for _, t := range r.plan.Activations() {
 		s := r.of(t)
