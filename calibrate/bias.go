@@ -368,7 +368,7 @@ func (k *corrector) finish(bias map[*plan.Tensor][]float32) error {
 		switch p := l.patch; {
 		case p != nil:
 			if p.invalid > 0 && !k.c.opts.SkipInvalid {
-				return fmt.Errorf("layer %s: tensor %q holds NaN or Inf in %d samples: mend them or the model, or pass --skip-invalid", l.op.Node.Label(), p.value, p.invalid)
+				return fmt.Errorf("layer %s: tensor %q holds NaN or Inf in %d samples: fix them or the model, or skip such tensors", l.op.Node.Label(), p.value, p.invalid)
 			}
 			if p.samples == 0 {
 				continue

@@ -41,7 +41,7 @@ type NotFiniteError struct {
 // Error says where it is, what made it, and the way out.
 func (e *NotFiniteError) Error() string {
 	at := fmt.Sprintf("layer %s: tensor %q holds %v in %s", e.Layer, e.Tensor, e.Value, e.Sample)
-	const skip = "or skip such tensors with --skip-invalid"
+	const skip = "or skip such tensors"
 	switch e.Origin {
 	case FromSample:
 		return fmt.Sprintf("%s: the sample itself holds NaN or Inf, in input %s: fix it, leave it out, %s", at, quotedNames(e.By), skip)
@@ -49,9 +49,9 @@ func (e *NotFiniteError) Error() string {
 		return fmt.Sprintf("%s: the float network makes it, of a finite sample: leave the layer in float with the layer rule %s", at, floatRule(e.Layer))
 	case FromQuantizer:
 		if len(e.By) == 0 {
-			return at + ", where the float network is finite: quantizing what comes before it makes it; use --accuracy high"
+			return at + ", where the float network is finite: quantizing what comes before it makes it; plan for high accuracy"
 		}
-		return fmt.Sprintf("%s, where the float network is finite: the quantizer of layer %s before it makes it, such as 0 of a small value; use --accuracy high, or leave that layer in float with the layer rule %s",
+		return fmt.Sprintf("%s, where the float network is finite: the quantizer of layer %s before it makes it, such as 0 of a small value; plan for high accuracy, or leave that layer in float with the layer rule %s",
 			at, strings.Join(e.By, ", "), floatRule(e.By[0]))
 	}
 	return at + ": fix the sample or the model, " + skip

@@ -88,7 +88,7 @@ func TestInvalid(t *testing.T) {
 					t.Fatalf("%v, %v: no error", v, how)
 				}
 				input := r.Model.Graph.Graph.Inputs[0].Name
-				for _, part := range []string{fmt.Sprintf("tensor %q", input), fmt.Sprint(v), "sample 21", "--skip-invalid"} {
+				for _, part := range []string{fmt.Sprintf("tensor %q", input), fmt.Sprint(v), "sample 21", "skip such tensors"} {
 					if !strings.Contains(err.Error(), part) {
 						t.Errorf("%v, %v: %q does not say %q", v, how, err, part)
 					}

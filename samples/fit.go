@@ -106,15 +106,15 @@ func fitPixels(spec InputSpec, r recipe) (*plan, error) {
 	return p, nil
 }
 
-// sizeAdvice tells the flags that make images of a size.
+// sizeAdvice tells what makes images of a size.
 func sizeAdvice(h, w int64) string {
 	if h <= 0 || w <= 0 {
-		return "--resize HxW makes every image one size"
+		return "resizing to height x width makes every image one size"
 	}
 	if h == w {
-		return fmt.Sprintf("--resize %d --crop %d, or --resize %dx%d with --crop none, makes them so", h, h, h, w)
+		return fmt.Sprintf("resizing to %d with a crop of %d, or to %dx%d without one, makes them so", h, h, h, w)
 	}
-	return fmt.Sprintf("--resize %dx%d with --crop none makes them so", h, w)
+	return fmt.Sprintf("resizing to %dx%d without a crop makes them so", h, w)
 }
 
 // channelsLast tells whether an input of rank 4 is N,H,W,C.
@@ -132,7 +132,7 @@ func (p *plan) values() error {
 	case !isInt(p.spec.Type):
 		return fmt.Errorf("%s, which pixels cannot be", describe(p.spec))
 	case !p.recipe.plain():
-		return fmt.Errorf("%s, but preprocessing makes fractions: use --preprocess none", describe(p.spec))
+		return fmt.Errorf("%s, but preprocessing makes fractions: use the preset none", describe(p.spec))
 	case p.spec.Type == graph.Int8:
 		return fmt.Errorf("%s, which does not hold pixels of 0 to 255", describe(p.spec))
 	}
@@ -240,17 +240,17 @@ func (p *plan) types(r recipe) error {
 		if len(r.mean) > 1 && r.ownMean || len(r.std) > 1 && r.ownStd {
 			// The channel axis of something that is no image: only the
 			// network's second axis could be it.
-			return fmt.Errorf("--mean and --std of several values are for images, but %s", describe(p.spec))
+			return fmt.Errorf("a mean or standard deviation of several values is for images, but %s", describe(p.spec))
 		}
 		if r.own && (r.resize.Short+r.resize.H > 0 || r.crop.Short+r.crop.H > 0) {
-			return fmt.Errorf("--resize and --crop are for images, but %s", describe(p.spec))
+			return fmt.Errorf("resizing and cropping are for images, but %s", describe(p.spec))
 		}
 		p.recipe = r
 		var err error
 		p.tables, err = r.tables(c)
 		return err
 	case from == graph.Uint8 && isInt(to) && !r.plain():
-		return fmt.Errorf("%s, but preprocessing makes fractions: use --preprocess none", describe(p.spec))
+		return fmt.Errorf("%s, but preprocessing makes fractions: use the preset none", describe(p.spec))
 	case from == to, isFloat(from) && isFloat(to), isInt(from) && isInt(to):
 		return nil
 	}

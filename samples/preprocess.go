@@ -179,11 +179,11 @@ func (r recipe) plain() bool {
 // tables returns, for each of c channels as the network sees them, the value
 // of each pixel.
 func (r recipe) tables(c int) ([][256]float32, error) {
-	mean, err := perChannel("--mean", r.mean, r.ownMean, c, r.bgr)
+	mean, err := perChannel("the mean", r.mean, r.ownMean, c, r.bgr)
 	if err != nil {
 		return nil, err
 	}
-	std, err := perChannel("--std", r.std, r.ownStd, c, r.bgr)
+	std, err := perChannel("the standard deviation", r.std, r.ownStd, c, r.bgr)
 	if err != nil {
 		return nil, err
 	}
@@ -199,7 +199,7 @@ func (r recipe) tables(c int) ([][256]float32, error) {
 	return out, nil
 }
 
-func perChannel(flag string, v []float64, own bool, c int, bgr bool) ([]float64, error) {
+func perChannel(what string, v []float64, own bool, c int, bgr bool) ([]float64, error) {
 	switch {
 	case len(v) == 1:
 		return slices.Repeat(v, c), nil
@@ -209,7 +209,7 @@ func perChannel(flag string, v []float64, own bool, c int, bgr bool) ([]float64,
 		}
 		return v, nil
 	case own:
-		return nil, fmt.Errorf("%s has %d values, but the network's input has %d channels", flag, len(v), c)
+		return nil, fmt.Errorf("%s has %d values, but the network's input has %d channels", what, len(v), c)
 	case c == 1:
 		sum := 0.0
 		for _, x := range v {
@@ -217,7 +217,7 @@ func perChannel(flag string, v []float64, own bool, c int, bgr bool) ([]float64,
 		}
 		return []float64{sum / float64(len(v))}, nil
 	}
-	return nil, fmt.Errorf("the preset is for 1 or 3 channels, but the network's input has %d; give --mean and --std", c)
+	return nil, fmt.Errorf("the preset is for 1 or 3 channels, but the network's input has %d; give a mean and a standard deviation", c)
 }
 
 // resized returns the size to which an image of h x w is resized, and the

@@ -46,6 +46,16 @@ type Samples struct {
 // SearchSamples is how many test samples are searched on unless told.
 const SearchSamples = 2000
 
+// CalibrationSamples is how many of n samples calibrate unless told: 200, and
+// where the others are tested on no more than half.
+func CalibrationSamples(n int, testOnRest bool) int {
+	k := min(200, n)
+	if testOnRest {
+		k = max(min(k, n/2), 1)
+	}
+	return k
+}
+
 // rankSamples is how many of the calibration samples rank the layers.
 const rankSamples = 64
 

@@ -221,3 +221,15 @@ func TestVouches(t *testing.T) {
 		t.Error("a provenance is of its own file only")
 	}
 }
+
+func TestCalibrationSamples(t *testing.T) {
+	for _, tt := range []struct {
+		n    int
+		rest bool
+		want int
+	}{{10_000, false, 200}, {10_000, true, 200}, {300, true, 150}, {150, false, 150}, {1, true, 1}} {
+		if got := CalibrationSamples(tt.n, tt.rest); got != tt.want {
+			t.Errorf("%d of %d samples calibrate, want %d", got, tt.n, tt.want)
+		}
+	}
+}

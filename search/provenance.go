@@ -92,12 +92,12 @@ func (k Key) Differ(other Key) []string {
 		{"the calibration samples", k.CalibrationSHA256, other.CalibrationSHA256},
 		{"the test samples", k.TestSHA256, other.TestSHA256},
 		{"the labels", k.LabelsSHA256, other.LabelsSHA256},
-		{"--target", k.Target, other.Target},
-		{"--max-drop", k.MaxDrop, other.MaxDrop},
-		{"--seed", k.Seed, other.Seed},
-		{"--search-samples", k.SearchSamples, other.SearchSamples},
-		{"--batch-size", k.BatchSize, other.BatchSize},
-		{"--propagate", k.Propagate, other.Propagate},
+		{"the target", k.Target, other.Target},
+		{"the largest drop", k.MaxDrop, other.MaxDrop},
+		{"the seed", k.Seed, other.Seed},
+		{"the number of samples to search on", k.SearchSamples, other.SearchSamples},
+		{"the batch size", k.BatchSize, other.BatchSize},
+		{"the propagation", k.Propagate, other.Propagate},
 	} {
 		if f.here != f.there {
 			out = append(out, fmt.Sprintf("%s: %.12v here, %.12v there", f.name, f.here, f.there))

@@ -305,7 +305,7 @@ func TestReadLog(t *testing.T) {
 	}
 	other := log.Key
 	other.MaxDrop = 0.2
-	if d := log.Key.Differ(other); len(d) != 1 || d[0] != "--max-drop: 0.1 here, 0.2 there" {
+	if d := log.Key.Differ(other); len(d) != 1 || d[0] != "the largest drop: 0.1 here, 0.2 there" {
 		t.Errorf("%q", d)
 	}
 	if d := log.Key.Differ(log.Key); d != nil {

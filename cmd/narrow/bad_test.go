@@ -119,7 +119,7 @@ func TestBadInput(t *testing.T) {
 		{"no images", "--model net.onnx --data texts", []string{"texts: "}},
 		{"image instead of folder", "--model net.onnx --data one/000.png", []string{"one/000.png: is one image", "give the folder"}},
 		{"image does not decode", "--model net.onnx --data broken", []string{"broken/001.png: "}},
-		{"image of another size", "--model net.onnx --data large", []string{"large/000.png: ", "32 x 30", "--resize 28 --crop 28"}},
+		{"image of another size", "--model net.onnx --data large", []string{"large/000.png: ", "32 x 30", "resizing to 28 with a crop of 28"}},
 
 		{"no labels' file", ok + " --labels nowhere.csv", []string{"nowhere.csv: the labels cannot be read: no such file"}},
 		{"too few labels", ok + " --labels y7.npy", []string{"y7.npy: holds 7 labels", "8 samples", "give one label for each"}},

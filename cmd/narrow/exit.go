@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"narrow/calibrate"
 	"narrow/diag"
 )
 
@@ -68,7 +69,7 @@ func (a *app) exit(c *cobra.Command, err error) int {
 		fmt.Fprintln(a.stderr, a.lang.Sprint(interrupted()))
 		return exitOther
 	}
-	text := diag.Verbatim(err.Error())
+	text := diag.Verbatim(err.Error() + wayOut(err))
 	if ee != nil && !ee.text.IsZero() && err.Error() == ee.Error() { // not one of several, and nothing around it
 		text = ee.text
 	}
@@ -77,6 +78,18 @@ func (a *app) exit(c *cobra.Command, err error) int {
 		fmt.Fprintln(a.stderr, a.lang.Sprint(diag.Textf("Run \"%s --help\" for the ways to call it.", c.CommandPath())))
 	}
 	return code
+}
+
+// wayOut names the flags for what an error of a package advises.
+func wayOut(err error) string {
+	var bad *calibrate.NotFiniteError
+	switch {
+	case !errors.As(err, &bad) || bad.Origin == calibrate.FromModel:
+		return ""
+	case bad.Origin == calibrate.FromQuantizer:
+		return " (--accuracy high)"
+	}
+	return " (--skip-invalid)"
 }
 
 // verdict returns the error of a list of findings about a strategy that has

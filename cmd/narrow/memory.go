@@ -69,37 +69,11 @@ func parseBytes(s string) (int64, error) {
 	return int64(v), nil
 }
 
-// What a process takes, by the network's footprint: see docs/interruptions.md
-// for the measurements. It is reckoned for calib and test alike, so that one
-// limit means one batch size.
-const (
-	// memoryBase is for the program, ONNX Runtime and what does not grow.
-	memoryBase = 90 << 20
-	// memoryWeights is how many times the weights are there: the model, its
-	// quantized version, ONNX Runtime's, and those of the version before.
-	memoryWeights = 7
-	// memoryLive is for the values of two networks, each beside its quantized
-	// copy, and what arenas lose; memoryInputs for the batches that are read ahead.
-	memoryLive, memoryInputs = 5, 7
-	// memoryAtOnce is how many samples run at once in float propagation and for
-	// a report, which keeps all their values: memoryKept times those of one.
-	memoryAtOnce, memoryKept = 8, 10
-	// memoryReaders is how many goroutines read samples: each holds a picture.
-	memoryReaders = 2
-)
+// work is what the command does besides running batches.
+func (m *memoryFlags) work() footprint.Work { return footprint.Work{Float: m.float, Report: m.report} }
 
-// need reckons the bytes that a process takes with batches of n samples.
-func (m *memoryFlags) need(f *footprint.Footprint, n int) int64 {
-	live := func(n int) float64 { return memoryLive * float64(f.Fixed+int64(n)*f.PerSample) }
-	values := live(n)
-	if m.float {
-		values = max(values, live(memoryAtOnce))
-	}
-	if m.report {
-		values = max(values, live(memoryAtOnce)+memoryKept*float64(f.Total))
-	}
-	return memoryBase + int64(memoryWeights*f.Weights) + int64(values) + int64(memoryInputs*n)*f.Inputs
-}
+// memoryReaders is how many goroutines read samples: each holds a picture.
+const memoryReaders = 2
 
 // chooseBatch sets the batch size of f by --max-memory, and says so.
 func (a *app) chooseBatch(f *inputFlags, m *narrow.Model, set *samples.Set) error {
@@ -127,10 +101,10 @@ func (a *app) chooseBatch(f *inputFlags, m *narrow.Model, set *samples.Set) erro
 		return fmt.Errorf("--max-memory: %s: %w", f.model, err)
 	}
 	n := set.BatchSize(f.batch)
-	for set.BatchSize(0) == 0 && n > 1 && f.memory.need(foot, n) > limit {
-		n-- // the network leaves it open
+	if set.BatchSize(0) == 0 { // the network leaves it open
+		n = foot.Batch(limit, n, f.memory.work())
 	}
-	need := f.memory.need(foot, n)
+	need := foot.Process(n, f.memory.work())
 	if need > limit {
 		with := ""
 		if f.memory.report {

@@ -38,9 +38,6 @@ type searchFlags struct {
 	asJSON        bool
 }
 
-// searchCalibration is how many samples calibrate unless --subset-len says.
-const searchCalibration = 200
-
 func newSearchCommand(a *app) *cobra.Command {
 	var f searchFlags
 	c := &cobra.Command{
@@ -215,9 +212,7 @@ func (j *searchJob) openSamples() error {
 			return err
 		}
 		if f.subset == 0 {
-			if f.subset = min(searchCalibration, n); own {
-				f.subset = max(min(f.subset, n/2), 1)
-			}
+			f.subset = search.CalibrationSamples(n, own)
 		}
 		if left := n - max(f.subset, f.test.skip); own && left <= 0 {
 			return usagef("%s holds %s, none of which are left to test on: calibrate on fewer with --subset-len, or name others with --test-data", f.data, count(n, "sample"))

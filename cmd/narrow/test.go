@@ -187,10 +187,10 @@ func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set
 	opts.Progress = progress
 	var res *evaluate.Result
 	var failed error // of the network: it has nothing to do with the file being written
-	inputs := inputRanges(c)
+	watch := c.Result.WatchInputs()
 	run := func(out func(int, []engine.Tensor) error) error {
 		opts.Output = out
-		in := watchInputs(set.Batches(ctx, f.batch), inputs)
+		in := watch.Batches(set.Batches(ctx, f.batch))
 		var err error
 		res, err = c.Test(ctx, runner, in, opts)
 		return err
@@ -217,9 +217,7 @@ func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set
 		return nil, err
 	}
 	a.printResultFindings(f, append(res.Findings(), inspect.OutputRanges(c, res)...))
-	for _, r := range inputs {
-		a.printFindings(a.stderr, r.findings(), nil)
-	}
+	a.printFindings(a.stderr, watch.Findings(), nil)
 	return res, nil
 }
 

@@ -70,3 +70,22 @@ func TestUnknown(t *testing.T) {
 		}
 	}
 }
+
+// TestBatch: the batch chosen is the largest that fits, and 1 where none does.
+func TestBatch(t *testing.T) {
+	f := &Footprint{Weights: 1 << 20, Inputs: 1 << 10, Fixed: 1 << 12, PerSample: 1 << 20, Total: 1 << 21}
+	for _, w := range []Work{{}, {Float: true}, {Float: true, Report: true}} {
+		for _, n := range []int{1, 3, 16} {
+			limit := f.Process(n, w)
+			if got := f.Batch(limit, 16, w); got < n || f.Process(got, w) > limit || got < 16 && f.Process(got+1, w) <= limit {
+				t.Errorf("%+v: %d samples take %d, and %d are chosen", w, n, limit, got)
+			}
+		}
+		if got := f.Batch(1, 16, w); got != 1 {
+			t.Errorf("%+v: %d samples in a byte", w, got)
+		}
+		if f.Process(16, w) < f.Process(1, w) || f.Process(16, Work{}) > f.Process(16, w) {
+			t.Errorf("%+v takes less", w)
+		}
+	}
+}

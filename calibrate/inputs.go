@@ -1,9 +1,8 @@
-package main
+package calibrate
 
 import (
 	"math"
 
-	"narrow"
 	"narrow/diag"
 	"narrow/engine"
 	"narrow/scheme"
@@ -16,7 +15,7 @@ const (
 	// magnitude, so that like samples end at 4/3.
 	rangeFactor = 1.35
 	// rangeShare is the share of such values that is told, beside what percentile
-	// leaves out.
+	// clips.
 	rangeShare = 0.01
 	// rangeReach is the part of the range that samples at least reach: a power of
 	// two is at most twice as wide as it has to be, and samples differ.
@@ -32,9 +31,9 @@ const (
 // was calibrated for it.
 type inputRange struct {
 	name string
-	// bound is the largest magnitude of the range; left is the share of values
-	// that the method leaves out by design.
-	bound, left float64
+	// bound is the largest magnitude of the range; clipped is the share of values
+	// that the method clips by design.
+	bound, clipped float64
 	// zeros: it looks as if nothing but zeros calibrated it, as where a recurrent
 	// network's state begins.
 	zeros           bool
@@ -43,13 +42,17 @@ type inputRange struct {
 	samples         int
 }
 
-// inputRanges returns a counter for every input of the network that is
-// quantized to integers.
-func inputRanges(c *narrow.Calibrated) []*inputRange {
-	var list []*inputRange
+// InputWatch counts how the values that enter a network lie to the ranges that
+// were calibrated for its inputs: whether samples are like those that calibrated.
+type InputWatch struct{ inputs []*inputRange }
+
+// WatchInputs returns a watch for every input of the network that is quantized
+// to integers.
+func (c *Calibrated) WatchInputs() *InputWatch {
+	w := &InputWatch{}
 	for _, t := range c.Plan.Tensors {
 		s := t.Settings.Settings
-		e, ok := c.Result.Encodings[t]
+		e, ok := c.Encodings[t]
 		if t.Kind != scheme.Input || !t.NetworkInput || s.Datatype != scheme.Int || !ok || len(e.Scale) != 1 {
 			continue
 		}
@@ -59,19 +62,28 @@ func inputRanges(c *narrow.Calibrated) []*inputRange {
 		}
 		in.zeros = e.Scale[0] <= zeroStep
 		if s.Method == scheme.Percentile {
-			in.left = 1 - s.Percentage/100
+			in.clipped = 1 - s.Percentage/100
 		}
-		list = append(list, in)
+		w.inputs = append(w.inputs, in)
+	}
+	return w
+}
+
+// Findings warns of samples that are not like those that calibrated.
+func (w *InputWatch) Findings() diag.List {
+	var list diag.List
+	for _, r := range w.inputs {
+		list = append(list, r.findings()...)
 	}
 	return list
 }
 
-// watchInputs passes batches on and counts their values.
-func watchInputs(in engine.Batches, list []*inputRange) engine.Batches {
+// Batches passes batches on and counts their values.
+func (w *InputWatch) Batches(in engine.Batches) engine.Batches {
 	return func(yield func(*engine.Batch, error) bool) {
 		for b, err := range in {
 			if err == nil {
-				for _, r := range list {
+				for _, r := range w.inputs {
 					r.add(b.Inputs[r.name].Floats, b.Count)
 				}
 			}
@@ -101,7 +113,7 @@ func (r *inputRange) add(values []float32, samples int) {
 	r.samples += samples
 }
 
-// findings tells of samples that do not look like those that calibrated.
+// findings is [InputWatch.Findings] for one input.
 func (r *inputRange) findings() diag.List {
 	if r.values == 0 {
 		return nil
@@ -112,7 +124,7 @@ func (r *inputRange) findings() diag.List {
 	}
 	outside := float64(r.outside) / float64(r.values)
 	switch {
-	case outside > r.left+rangeShare:
+	case outside > r.clipped+rangeShare:
 		f.Message = diag.Textf("%.1f %% of the values that enter input %q lie far beyond the range that was calibrated (up to %.3g, against %.3g)",
 			100*outside, r.name, r.largest, r.bound)
 	case r.samples >= rangeSamples && !(r.zeros && r.largest == 0) && r.largest < rangeReach*r.bound:

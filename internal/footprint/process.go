@@ -1,0 +1,48 @@
+package footprint
+
+// What a process takes, by the network's footprint: see docs/interruptions.md
+// for the measurements. It is estimated for calib and test alike, so that one
+// limit means one batch size.
+const (
+	// memoryBase is for the program, ONNX Runtime and what does not grow.
+	memoryBase = 90 << 20
+	// memoryWeights is how many times the weights are there: the model, its
+	// quantized version, ONNX Runtime's, and those of the version before.
+	memoryWeights = 7
+	// memoryLive is for the values of two networks, each beside its quantized
+	// copy, and what arenas lose; memoryInputs for the batches that are read ahead.
+	memoryLive, memoryInputs = 5, 7
+	// memoryAtOnce is how many samples run at once in float propagation and for
+	// a report, which keeps all their values: memoryKept times those of one.
+	memoryAtOnce, memoryKept = 8, 10
+)
+
+// Work is what a process does besides running batches.
+type Work struct {
+	// Float says that samples run in float propagation, by eights; Report that
+	// errors are measured for a report, too.
+	Float, Report bool
+}
+
+// Process estimates the bytes that a process takes with batches of n samples.
+func (f *Footprint) Process(n int, w Work) int64 {
+	live := func(n int) float64 { return memoryLive * float64(f.Fixed+int64(n)*f.PerSample) }
+	values := live(n)
+	if w.Float {
+		values = max(values, live(memoryAtOnce))
+	}
+	if w.Report {
+		values = max(values, live(memoryAtOnce)+memoryKept*float64(f.Total))
+	}
+	return memoryBase + int64(memoryWeights*f.Weights) + int64(values) + int64(memoryInputs*n)*f.Inputs
+}
+
+// Batch returns the largest batch, of at most most samples, with which a process
+// takes no more than limit bytes; 1 where none does.
+func (f *Footprint) Batch(limit int64, most int, w Work) int {
+	n := most
+	for n > 1 && f.Process(n, w) > limit {
+		n--
+	}
+	return n
+}
