@@ -40,3 +40,33 @@ func TestLoadCancelled(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 }
+
+// TestUnreadInitializers: initializers that nothing reads are no reason to
+// refuse a network, whatever their size; those that an inner graph reads stay.
+func TestUnreadInitializers(t *testing.T) {
+	r := runner(t)
+	n := newNet().input("x", graph.Float32, 4).input("c", graph.Bool).output("y", graph.Float32, 4)
+	for i, size := range []int64{1, 64, 256, 1000, 300_000} {
+		n.constant(randomTensor(fmt.Sprint("unread", i), size))
+	}
+	n.constant(graph.NewFloats("inner", []int64{4}, []float32{1, 2, 3, 4})).constant(randomTensor("big", 4, 400))
+	inner := func(name, from, out string) *graph.Graph {
+		return &graph.Graph{
+			Name: name, Nodes: []*graph.Node{{OpType: "Identity", Inputs: []string{from}, Outputs: []string{out}}},
+			Outputs: []*graph.Value{{Name: out}},
+		}
+	}
+	n.op("If", []string{"c"}, []string{"chosen"},
+		&graph.Attr{Name: "then_branch", Kind: graph.AttrGraph, Graph: inner("then", "inner", "t")},
+		&graph.Attr{Name: "else_branch", Kind: graph.AttrGraph, Graph: inner("else", "x", "e")})
+	n.op("Add", []string{"x", "chosen"}, []string{"y"})
+	before := len(n.Graph.Initializers)
+	s := load(t, r, n.Model, engine.LoadOptions{})
+	in := map[string]engine.Tensor{"x": vector(1, 1, 1, 1), "c": {Type: graph.Bool, Shape: []int64{}, Raw: []byte{1}}}
+	if got := run(t, s, in, nil)["y"].Floats; fmt.Sprint(got) != "[2 3 4 5]" {
+		t.Errorf("y is %v", got)
+	}
+	if len(n.Graph.Initializers) != before {
+		t.Error("the caller's network has changed")
+	}
+}

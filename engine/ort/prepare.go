@@ -60,7 +60,25 @@ func prepare(m *graph.Model, opts engine.LoadOptions) (*prepared, error) {
 		p.inputs[v.Name] = v
 		g.Inputs[i] = named(v)
 	}
-	return p, p.setOutputs(opts.Outputs)
+	if err := p.setOutputs(opts.Outputs); err != nil {
+		return nil, err
+	}
+	p.dropUnread()
+	return p, nil
+}
+
+// dropUnread takes out initializers that no node reads, and none of an inner
+// graph: ONNX Runtime drops them while it reads the model, and then misses
+// those that are handed over beside it.
+func (p *prepared) dropUnread() {
+	g := p.model.Graph
+	read := map[string]bool{}
+	for _, n := range g.Nodes {
+		for _, in := range graph.Reads(n) {
+			read[in] = true
+		}
+	}
+	g.Initializers = slices.DeleteFunc(slices.Clone(g.Initializers), func(t *graph.Tensor) bool { return !read[t.Name] && p.inputs[t.Name] == nil })
 }
 
 // named returns v with a name for every open dimension that has none. ONNX
