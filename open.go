@@ -90,6 +90,7 @@ func opened(ctx context.Context, m *graph.Model, path string, file io.Reader) (*
 func (m *Model) Inputs() []samples.InputSpec {
 	var specs []samples.InputSpec
 	ix := graph.NewIndex(m.Graph.Graph)
+	batch := infer.Batches(m.Graph)
 	for _, v := range m.Graph.Graph.Inputs {
 		if !ix.IsInput(v.Name) {
 			continue
@@ -101,6 +102,7 @@ func (m *Model) Inputs() []samples.InputSpec {
 		for _, d := range v.Shape {
 			s.Dims = append(s.Dims, d.Size)
 		}
+		s.Axis, s.Batch = batch.Inputs[v.Name], batch.Size
 		specs = append(specs, s)
 	}
 	return specs

@@ -157,6 +157,9 @@ func TestBySample(t *testing.T) {
 		rows, count int
 		want        []int64
 	}{
+		{[]int64{6, 4, 2}, 4, 4, []int64{4, 6, 2}}, // time in front
+		{[]int64{6, 4, 2}, 4, 3, []int64{3, 6, 2}},
+		{[]int64{6, 4, 4}, 4, 4, []int64{6, 4, 4}}, // which of the two?
 		{[]int64{4, 2}, 4, 4, []int64{4, 2}},
 		{[]int64{4, 2}, 4, 3, []int64{3, 2}},
 		{[]int64{5, 2}, 1, 1, []int64{1, 5, 2}},
@@ -170,9 +173,24 @@ func TestBySample(t *testing.T) {
 		for i := range x.Len() {
 			x.Floats = append(x.Floats, float32(i))
 		}
-		got := x.bySample(c.rows, c.count)
+		got := x.bySample(c.rows, c.count, -1)
 		if !slices.Equal(got.Shape, c.want) || got.Len() != len(got.Floats) {
 			t.Errorf("%v of %d rows, %d real: %v with %d elements, want %v", c.shape, c.rows, c.count, got.Shape, len(got.Floats), c.want)
 		}
+	}
+}
+
+// TestToFront: an axis that is known moves to the front, and the elements of a
+// sample stay in order.
+func TestToFront(t *testing.T) {
+	x := Tensor{Type: graph.Float32, Shape: []int64{2, 3, 2}, Floats: []float32{0, 1, 10, 11, 20, 21, 2, 3, 12, 13, 22, 23}}
+	got := x.bySample(3, 2, 1)
+	if !slices.Equal(got.Shape, []int64{2, 2, 2}) || !slices.Equal(got.Floats, []float32{0, 1, 2, 3, 10, 11, 12, 13}) {
+		t.Errorf("%v %v", got.Shape, got.Floats)
+	}
+	// Of 2 samples the first axis could be taken for the samples'.
+	x = Tensor{Type: graph.Int64, Shape: []int64{2, 2}, Raw: []byte{0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0}}
+	if got := x.bySample(2, 2, 1); got.Raw[8] != 2 || got.Raw[16] != 1 {
+		t.Errorf("%v", got.Raw)
 	}
 }

@@ -48,7 +48,7 @@ func (l *Loaded) Run(ctx context.Context, b *Batch) ([]Tensor, error) {
 		if err != nil {
 			return nil, err
 		}
-		out, err := Outputs(ctx, l.session, part, l.network.Hook, m.Graph.Outputs)
+		out, err := Outputs(ctx, l.session, part, l.network.Hook, m.Graph.Outputs, nil)
 		if err != nil {
 			return nil, err
 		}

@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"narrow/graph"
 )
@@ -48,19 +50,70 @@ func Run(ctx context.Context, s Session, in map[string]Tensor, hook Hook) (map[s
 }
 
 // Outputs runs s over a batch of [Fit] and returns its outputs in the given
-// order, cut to the samples that are real. An error of the hook comes back as it
-// is.
-func Outputs(ctx context.Context, s Session, b *Batch, hook Hook, order []*graph.Value) ([]Tensor, error) {
+// order, the sample as their first axis, cut to the samples that are real. axes
+// tells the axis that counts samples for the outputs of which that is known
+// (infer.Batches finds it); elsewhere sizes tell. An error of the hook comes
+// back as it is.
+func Outputs(ctx context.Context, s Session, b *Batch, hook Hook, order []*graph.Value, axes map[string]int) ([]Tensor, error) {
 	out, err := Run(ctx, s, b.Inputs, hook)
 	if err != nil {
 		return nil, err
 	}
-	return inOrder(out, order, b)
+	return inOrder(out, order, axes, b)
+}
+
+// LearnAxes returns axes with those of the other outputs that running s over one
+// sample of b tells: where an output of the batch and one of the sample differ
+// along one axis, which has the batch's length and 1. A network that does not
+// take one sample tells nothing.
+func LearnAxes(ctx context.Context, s Session, b *Batch, hook Hook, order []*graph.Value, axes map[string]int) (map[string]int, error) {
+	unknown := slices.ContainsFunc(order, func(v *graph.Value) bool { _, ok := axes[v.Name]; return !ok })
+	if !unknown || b.Size > 0 || b.Padded > 0 || b.Count < 2 {
+		return axes, nil
+	}
+	all, err := Run(ctx, s, b.Inputs, hook)
+	if err != nil {
+		return nil, err
+	}
+	in := maps.Clone(b.Inputs)
+	for name, t := range in {
+		if !b.shared(name) {
+			in[name] = t.rows(0, 1)
+		}
+	}
+	one, err := Run(ctx, s, in, hook)
+	if err != nil {
+		return axes, ctx.Err() //nolint:nilerr // it takes no single sample
+	}
+	axes = maps.Clone(axes)
+	if axes == nil {
+		axes = map[string]int{}
+	}
+	for _, v := range order {
+		x, y := all[v.Name].Shape, one[v.Name].Shape
+		if _, known := axes[v.Name]; known || len(x) != len(y) {
+			continue
+		}
+		differ := -1
+		for i := range x {
+			switch {
+			case x[i] == y[i]:
+			case differ >= 0, x[i] != int64(b.Count), y[i] != 1:
+				differ = len(x)
+			default:
+				differ = i
+			}
+		}
+		if differ >= 0 && differ < len(x) {
+			axes[v.Name] = differ
+		}
+	}
+	return axes, nil
 }
 
 // inOrder returns a run's outputs in the graph's order, without the rows that
 // pad a batch.
-func inOrder(out map[string]Tensor, order []*graph.Value, b *Batch) ([]Tensor, error) {
+func inOrder(out map[string]Tensor, order []*graph.Value, axes map[string]int, b *Batch) ([]Tensor, error) {
 	ts := make([]Tensor, len(order))
 	rows := b.Rows()
 	for i, v := range order {
@@ -68,7 +121,11 @@ func inOrder(out map[string]Tensor, order []*graph.Value, b *Batch) ([]Tensor, e
 		if !ok {
 			return nil, fmt.Errorf("the engine did not return the output %q", v.Name)
 		}
-		ts[i] = t.bySample(rows, b.Count)
+		axis, known := axes[v.Name]
+		if !known {
+			axis = -1
+		}
+		ts[i] = t.bySample(rows, b.Count, axis)
 	}
 	return ts, nil
 }

@@ -98,9 +98,18 @@ func (t Tensor) push(u Tensor) Tensor {
 }
 
 // bySample returns an output of a run of rows samples, with the sample as its
-// first axis, cut to the first count of them. An output that does not divide
-// into samples stays as it is.
-func (t Tensor) bySample(rows, count int) Tensor {
+// first axis, cut to the first count of them. axis is the one that counts
+// samples, -1 where that is not known. An output that does not divide into
+// samples stays as it is.
+func (t Tensor) bySample(rows, count, axis int) Tensor {
+	if axis < 0 && rows > 1 && len(t.Shape) > 0 && int(t.Shape[0])%rows != 0 {
+		if k := slices.Index(t.Shape, int64(rows)); k > 0 && !slices.Contains(t.Shape[k+1:], int64(rows)) {
+			axis = k
+		}
+	}
+	if axis > 0 && axis < len(t.Shape) && int(t.Shape[axis]) == rows {
+		t = t.toFront(axis)
+	}
 	switch {
 	case len(t.Shape) > 0 && int(t.Shape[0]) == rows:
 	case rows == 1:
@@ -115,4 +124,39 @@ func (t Tensor) bySample(rows, count int) Tensor {
 		t = t.rows(0, count)
 	}
 	return t
+}
+
+// toFront returns t with an axis moved to the front.
+func (t Tensor) toFront(axis int) Tensor {
+	outer, n, inner := 1, int(t.Shape[axis]), 1
+	for _, d := range t.Shape[:axis] {
+		outer *= int(d)
+	}
+	for _, d := range t.Shape[axis+1:] {
+		inner *= int(d)
+	}
+	out := Tensor{Type: t.Type, Shape: append([]int64{t.Shape[axis]}, slices.Delete(slices.Clone(t.Shape), axis, axis+1)...)}
+	switch bits := t.Type.Bits(); {
+	case t.Floats != nil:
+		out.Floats = transposed(t.Floats, outer, n, inner)
+	case t.Strings != nil:
+		out.Strings = transposed(t.Strings, outer, n, inner)
+	case bits%8 == 0:
+		out.Raw = transposed(t.Raw, outer, n, inner*bits/8)
+	default:
+		return t // elements share bytes
+	}
+	return out
+}
+
+// transposed swaps the first two of three axes.
+func transposed[T any](x []T, outer, n, inner int) []T {
+	out := make([]T, 0, len(x))
+	for i := range n {
+		for o := range outer {
+			at := (o*n + i) * inner
+			out = append(out, x[at:at+inner]...)
+		}
+	}
+	return out
 }

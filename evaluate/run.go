@@ -6,6 +6,7 @@ import (
 
 	"narrow/engine"
 	"narrow/graph"
+	"narrow/graph/infer"
 )
 
 // Options say how to run and what to score by.
@@ -53,11 +54,24 @@ func Run(ctx context.Context, r engine.Runner, float *graph.Model, tested []engi
 	for i := range scores {
 		scores[i] = NewScore(m.Graph.Outputs, opts.Labels)
 	}
+	axes := infer.Batches(m).Outputs
+	learned := false
 	err := opts.each(ctx, in, m, func(b *engine.Batch) error {
+		if !learned {
+			learned = true
+			s, hook := sessions[0], tested[0].Hook
+			if reference != nil {
+				s, hook = reference, nil
+			}
+			var err error
+			if axes, err = engine.LearnAxes(ctx, s, b, hook, m.Graph.Outputs, axes); err != nil {
+				return err
+			}
+		}
 		outs := make([][]engine.Tensor, len(tested))
 		for i, s := range sessions {
 			var err error
-			if outs[i], err = engine.Outputs(ctx, s, b, tested[i].Hook, m.Graph.Outputs); err != nil {
+			if outs[i], err = engine.Outputs(ctx, s, b, tested[i].Hook, m.Graph.Outputs, axes); err != nil {
 				return err
 			}
 		}
@@ -69,7 +83,7 @@ func Run(ctx context.Context, r engine.Runner, float *graph.Model, tested []engi
 		var want []engine.Tensor
 		if reference != nil {
 			var err error
-			if want, err = engine.Outputs(ctx, reference, b, nil, m.Graph.Outputs); err != nil {
+			if want, err = engine.Outputs(ctx, reference, b, nil, m.Graph.Outputs, axes); err != nil {
 				return err
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"narrow/engine"
 	"narrow/evaluate"
 	"narrow/graph"
+	"narrow/graph/infer"
 	"narrow/internal/kernel"
 	"narrow/plan"
 )
@@ -59,6 +60,8 @@ type ranker struct {
 	opts    SensitivityOptions
 	pool    *kernel.Pool
 	batches []*engine.Batch
+	// axes are those of the outputs that count samples.
+	axes map[string]int
 	// constants are the quantized constants, tensors the plan's by layer.
 	constants map[*plan.Tensor]*graph.Tensor
 	tensors   map[*plan.Layer][]*plan.Tensor
@@ -67,7 +70,7 @@ type ranker struct {
 }
 
 func newRanker(ctx context.Context, c *narrow.Calibrated, run engine.Runner, in engine.Batches, opts SensitivityOptions) (*ranker, error) {
-	r := &ranker{ctx: ctx, c: c, engine: run, opts: opts, pool: kernel.NewPool(cores(opts.Threads)), tensors: byLayer(c.Plan)}
+	r := &ranker{ctx: ctx, c: c, engine: run, opts: opts, pool: kernel.NewPool(cores(opts.Threads)), tensors: byLayer(c.Plan), axes: infer.Batches(c.Plan.Model).Outputs}
 	var err error
 	if r.constants, err = c.Result.QuantizedConstants(r.pool); err != nil {
 		return nil, err
@@ -237,7 +240,7 @@ func (r *ranker) step() {
 func (r *ranker) outputs(s engine.Session, hook engine.Hook) ([][]engine.Tensor, error) {
 	var outs [][]engine.Tensor
 	for _, b := range r.batches {
-		out, err := engine.Outputs(r.ctx, s, b, hook, r.c.Plan.Model.Graph.Outputs)
+		out, err := engine.Outputs(r.ctx, s, b, hook, r.c.Plan.Model.Graph.Outputs, r.axes)
 		if err != nil {
 			return nil, err
 		}

@@ -85,6 +85,11 @@ func (s *arraySource) fit(specs []InputSpec, r recipe) error {
 	for i, spec := range specs {
 		a := s.arrays[i]
 		var why error
+		if p := fitAlong(spec, a.typ, a.shape); p != nil {
+			options[i] = append(options[i], candidate{a.rows(), p})
+			votes[a.rows()]++
+			continue
+		}
 		if len(a.shape) > 0 {
 			p, err := fitArray(spec, r, a.typ, a.rowShape())
 			why = err
@@ -164,6 +169,15 @@ func fitWhole(spec InputSpec, from graph.DataType, shape []int64) *plan {
 		return nil
 	}
 	return p
+}
+
+// fitAlong plans for samples that lie along another axis than the first, as
+// their own shape has it, without that axis; nil where that is not so.
+func fitAlong(spec InputSpec, from graph.DataType, shape []int64) *plan {
+	if spec.Axis < 1 || spec.Axis >= len(spec.Dims) || len(shape) < 1 {
+		return nil
+	}
+	return fitWhole(spec, from, slices.Insert(slices.Clone(shape[1:]), min(spec.Axis, len(shape)-1), 1))
 }
 
 func (s *arraySource) total() int        { return s.count }

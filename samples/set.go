@@ -227,7 +227,29 @@ func (s *Set) batchAxis() error {
 			}
 		}
 	}
+	s.noteBatch()
 	return nil
+}
+
+// noteBatch takes over the number of samples that a network takes at once where
+// only its inside tells, and says what was found out about the axis of samples.
+func (s *Set) noteBatch() {
+	for _, p := range s.src.plans() {
+		note := func(code string, msg diag.Text) {
+			s.findings = append(s.findings, diag.Finding{Severity: diag.Note, Code: code, Range: diag.Range{File: s.path}, Message: msg})
+		}
+		switch {
+		case p.whole && p.spec.Axis > 0:
+			note("sample-axis", diag.Textf("samples go along axis %d of input %q of shape %s, one at a time", p.spec.Axis, p.spec.Name, shapeString(p.spec.Dims)))
+		case s.fixed == 0 && p.spec.Batch > 0:
+			s.fixed = p.spec.Batch
+			msg := diag.Textf("the network takes one sample at a time, although input %q leaves it open: an operator inside, such as a Reshape, holds that number", p.spec.Name)
+			if p.spec.Batch > 1 {
+				msg = diag.Textf("the network takes %d samples at a time, although input %q leaves it open: an operator inside, such as a Reshape, holds that number; the last batch is filled up", p.spec.Batch, p.spec.Name)
+			}
+			note("batch-size", msg)
+		}
+	}
 }
 
 // noteRawPixels notices pixels that nobody said how to preprocess: few networks

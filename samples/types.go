@@ -30,4 +30,11 @@ type InputSpec struct {
 	// any negative number) where the model leaves one open. Nil means that the
 	// model does not even tell how many there are.
 	Dims []int64
+	// Axis is the dimension that counts samples, where it is not the first: 1
+	// for sequences with time in front (T,N,C). Such an input gets one sample at
+	// a time.
+	Axis int
+	// Batch is the number of samples that the network takes at once although
+	// Dims leaves it open, as where it is written into a Reshape; 0 for any.
+	Batch int
 }

@@ -59,7 +59,7 @@ var house = map[string]struct {
 
 	"rewrite":       {4, []string{"diag", "graph", "graph/op", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme"}},
 	"calibrate":     {4, []string{"internal/atomicfile", "diag", "graph", "graph/op", "graph/infer", "engine", "plan", "calibrate/observe", "internal/kernel", "scheme"}},
-	"evaluate":      {4, []string{"diag", "graph", "engine", "calibrate/observe", "internal/kernel"}},
+	"evaluate":      {4, []string{"diag", "graph", "graph/infer", "engine", "calibrate/observe", "internal/kernel"}},
 	"cost":          {4, []string{"graph", "graph/op", "graph/infer", "plan", "scheme"}},
 	"export":        {5, []string{"calibrate", "diag", "graph", "graph/onnx", "graph/op", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme", "strategy"}},
 	"export/xmodel": {5, []string{"calibrate", "calibrate/observe", "diag", "engine", "graph", "graph/op", "graph/infer", "internal/kernel", "plan", "scheme"}},

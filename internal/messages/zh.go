@@ -564,6 +564,10 @@ var zh = map[string]string{
 	"By a run of its own: %s, since no other strategy rewrites the network in the same way and watches the same values.": "单独运行：%s，因为没有其他策略以同样方式改写网络并观察同样的值。",
 	"Not among the multiply-adds: %s.":                                                                                   "乘加次数未计入：%s。",
 
+	"samples go along axis %d of input %q of shape %s, one at a time":                                                                                                 "样本沿输入 %[2]q（形状 %[3]s）的第 %[1]d 轴排列，每次一个",
+	"the network takes one sample at a time, although input %q leaves it open: an operator inside, such as a Reshape, holds that number":                              "网络每次只接受一个样本，尽管输入 %q 未固定该维：内部的某个算子（如 Reshape）写死了这个数",
+	"the network takes %d samples at a time, although input %q leaves it open: an operator inside, such as a Reshape, holds that number; the last batch is filled up": "网络每次接受 %d 个样本，尽管输入 %q 未固定该维：内部的某个算子（如 Reshape）写死了这个数；最后一个批次会被补满",
+
 	// A command whose working process crashed.
 	"loading ONNX Runtime from %s":                                "从 %s 加载 ONNX Runtime",
 	"loading the network into ONNX Runtime":                       "将网络加载到 ONNX Runtime",
