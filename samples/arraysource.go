@@ -22,12 +22,29 @@ type arraySource struct {
 	fixed  []bool // the array is the same for all samples
 }
 
-// openArrays matches the arrays of a file with the network's inputs.
-func openArrays(path string, specs []InputSpec, r recipe) (s *arraySource, err error) {
+// openArraysOrList opens a file of arrays: one for each input, or, for a network of
+// one input, one for each sample.
+func openArraysOrList(path string, specs []InputSpec, r recipe) (source, error) {
 	c, err := openContainer(path)
 	if err != nil {
 		return nil, err
 	}
+	if len(specs) == 1 {
+		if l := asList(c, specs[0], r); l != nil {
+			return l, nil
+		}
+	}
+	s, err := c.match(specs, r)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// match matches the arrays of a file with the network's inputs; on an error the
+// file is closed.
+func (c *container) match(specs []InputSpec, r recipe) (s *arraySource, err error) {
+	path := c.path
 	defer func() {
 		if err != nil {
 			c.close()

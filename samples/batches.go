@@ -176,6 +176,9 @@ func (s *Set) newPending(first, size int) *pending {
 		b = &engine.Batch{}
 	}
 	plans := s.src.plans()
+	if l, ok := s.src.(*list); ok {
+		plans = []*plan{l.members[s.at(first)].plan}
+	}
 	old := b.Inputs
 	*b = engine.Batch{First: first, Count: count, Names: make([]string, count), Inputs: make(map[string]engine.Tensor, len(plans)), Shared: map[string]bool{}, Size: s.fixed}
 	p := &pending{batch: b, ready: make(chan struct{}), rows: make([][]row, count)}

@@ -29,6 +29,8 @@ type folder struct {
 	classes []string // sorted; nil for a flat folder
 	class   []int    // of each file
 	plan    *plan
+	// skipped are files that look like samples, and are not read.
+	skipped []string
 }
 
 // openFolder lists the images of a folder: those in it, or those below its
@@ -68,6 +70,16 @@ func openFolder(root string) (*folder, error) {
 	return f, nil
 }
 
+// arrayFiles returns the .npy files right in a folder that holds no images there.
+func arrayFiles(root string) []string {
+	f := &folder{root: root}
+	_, others, err := f.list("", nil)
+	if err != nil || len(f.files) > 0 {
+		return nil
+	}
+	return slices.DeleteFunc(others, func(name string) bool { return !strings.EqualFold(filepath.Ext(name), ".npy") })
+}
+
 // list adds the images right in root/rel and returns the names of the folders
 // and of other files there.
 func (f *folder) list(rel string, add func(imageFile)) (dirs, others []string, err error) {
@@ -99,9 +111,19 @@ func (f *folder) list(rel string, add func(imageFile)) (dirs, others []string, e
 			add(imageFile{name: name})
 		default:
 			others = append(others, name)
+			if slices.Contains(unread, strings.ToLower(filepath.Ext(name))) {
+				f.skipped = append(f.skipped, name)
+			}
 		}
 	}
 	return dirs, others, nil
+}
+
+// unread are extensions of images and arrays that are not read in a folder of
+// images, and that somebody may miss.
+var unread = []string{
+	".arw", ".avif", ".cr2", ".dcm", ".dng", ".exr", ".hdr", ".heic", ".heif", ".ico", ".j2k", ".jp2", ".jxl", ".nef", ".npy", ".npz", ".nii",
+	".pbm", ".pcx", ".pgm", ".pnm", ".ppm", ".psd", ".ras", ".raw", ".svg", ".tga", ".tif", ".tiff", ".xbm", ".xpm",
 }
 
 func (f *folder) walk(rel string, depth int) error {

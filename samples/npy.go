@@ -231,7 +231,7 @@ func parseDescr(d string) (t graph.DataType, big bool, err error) {
 		what := "are no numbers that a network takes"
 		switch {
 		case strings.HasPrefix(name, "O"):
-			what = "are pickled Python objects"
+			return 0, false, fmt.Errorf("its elements (numpy type %q) are pickled Python objects; save float32 or uint8, and samples of unlike shapes by np.savez(file, *samples) or as a folder of .npy files, one a sample", clip(d))
 		case strings.HasPrefix(name, "U"), strings.HasPrefix(name, "S"):
 			what = "are strings"
 		case strings.HasPrefix(name, "c"):

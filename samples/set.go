@@ -103,6 +103,12 @@ func Open(path string, inputs []InputSpec, opts Options) (set *Set, err error) {
 	var dir *folder
 	switch {
 	case fi.IsDir():
+		if names := arrayFiles(path); len(names) > 1 && len(inputs) == 1 {
+			if s.src, err = openFolderList(path, names, inputs[0], r); err != nil {
+				return nil, err
+			}
+			break
+		}
 		if len(inputs) > 1 {
 			return nil, fmt.Errorf("%s: a folder of images feeds one input, but the network has %d (%s): give an .npz with one array for each", path, len(inputs), names(inputs))
 		}
@@ -118,7 +124,7 @@ func Open(path string, inputs []InputSpec, opts Options) (set *Set, err error) {
 	case !fi.Mode().IsRegular():
 		return nil, fmt.Errorf("%s: is neither a folder nor a plain file", path)
 	default:
-		if s.src, err = openArrays(path, inputs, r); err != nil {
+		if s.src, err = openArraysOrList(path, inputs, r); err != nil {
 			return nil, err
 		}
 	}
@@ -142,6 +148,9 @@ func Open(path string, inputs []InputSpec, opts Options) (set *Set, err error) {
 	}
 	if err := s.findLabels(opts.Labels, dir); err != nil {
 		return nil, err
+	}
+	if dir != nil {
+		s.noteSkipped(dir)
 	}
 	s.warnOneClass(opts)
 	s.noteRawPixels(opts)
@@ -227,6 +236,14 @@ func (s *Set) batchAxis() error {
 			}
 		}
 	}
+	if l, ok := s.src.(*list); ok && l.unlike() {
+		if s.fixed > 1 {
+			return fmt.Errorf("its samples have different shapes, and input %q takes %d at a time", l.plans()[0].spec.Name, s.fixed)
+		}
+		s.fixed = 1
+		s.findings = append(s.findings, diag.Finding{Severity: diag.Note, Code: "unlike-shapes", Range: diag.Range{File: s.path},
+			Message: diag.Textf("the samples have different shapes: each is a batch of its own")})
+	}
 	s.noteBatch()
 	return nil
 }
@@ -270,6 +287,27 @@ func (s *Set) noteRawPixels(opts Options) {
 			Fix:      diag.Textf("--preprocess unit, pm1 or imagenet, as the network was trained; --preprocess none if 0 to 255 is right"),
 		})
 	}
+}
+
+// noteSkipped names the files of a folder that are not read, the first of them.
+func (s *Set) noteSkipped(dir *folder) {
+	const most = 5
+	names := slices.Clone(dir.skipped)
+	if len(names) == 0 {
+		return
+	}
+	all, rest := len(names)+len(dir.files), len(names)-most
+	list := diag.Commas(names[:min(len(names), most)])
+	if rest > 0 {
+		list = diag.Textf("%s and %d more", list, rest)
+	}
+	s.findings = append(s.findings, diag.Finding{
+		Severity: diag.Note,
+		Code:     "files-not-read",
+		Range:    diag.Range{File: s.path},
+		Message:  diag.Textf("%d of %d files are not read: %s", len(names), all, list),
+		Fix:      diag.Textf("convert them to PNG or JPEG if they are samples"),
+	})
 }
 
 // warnOneClass notices the classic mistake with sorted class folders.

@@ -564,7 +564,10 @@ var zh = map[string]string{
 	"By a run of its own: %s, since no other strategy rewrites the network in the same way and watches the same values.": "单独运行：%s，因为没有其他策略以同样方式改写网络并观察同样的值。",
 	"Not among the multiply-adds: %s.":                                                                                   "乘加次数未计入：%s。",
 
-	"samples go along axis %d of input %q of shape %s, one at a time":                                                                                                 "样本沿输入 %[2]q（形状 %[3]s）的第 %[1]d 轴排列，每次一个",
+	"the samples have different shapes: each is a batch of its own":   "样本形状各不相同：每个样本单独成为一个批次",
+	"%d of %d files are not read: %s":                                 "%[2]d 个文件中有 %[1]d 个未被读取：%[3]s",
+	"convert them to PNG or JPEG if they are samples":                 "如果它们是样本，请转换为 PNG 或 JPEG",
+	"samples go along axis %d of input %q of shape %s, one at a time": "样本沿输入 %[2]q（形状 %[3]s）的第 %[1]d 轴排列，每次一个",
 	"the network takes one sample at a time, although input %q leaves it open: an operator inside, such as a Reshape, holds that number":                              "网络每次只接受一个样本，尽管输入 %q 未固定该维：内部的某个算子（如 Reshape）写死了这个数",
 	"the network takes %d samples at a time, although input %q leaves it open: an operator inside, such as a Reshape, holds that number; the last batch is filled up": "网络每次接受 %d 个样本，尽管输入 %q 未固定该维：内部的某个算子（如 Reshape）写死了这个数；最后一个批次会被补满",
 
