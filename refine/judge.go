@@ -8,6 +8,7 @@ import (
 	"narrow/calibrate"
 	"narrow/engine"
 	"narrow/graph"
+	"narrow/graph/infer"
 	"narrow/internal/kernel"
 )
 
@@ -82,9 +83,10 @@ func (j *jury) outputs(ctx context.Context, n engine.Network) ([][]engine.Tensor
 		return nil, err
 	}
 	defer s.Close()
+	axes := infer.Batches(j.float).Outputs
 	out, errs := make([][]engine.Tensor, len(j.cut)), make([]error, len(j.cut))
 	j.pool.Run(len(j.cut), func(i int) {
-		out[i], errs[i] = engine.Outputs(ctx, s, j.cut[i], n.Hook, j.float.Graph.Outputs)
+		out[i], errs[i] = engine.Outputs(ctx, s, j.cut[i], n.Hook, j.float.Graph.Outputs, axes)
 	})
 	return out, errors.Join(errs...)
 }
