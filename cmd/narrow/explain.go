@@ -223,11 +223,19 @@ func layersNamed(p *plan.Plan, name string) (map[*plan.Layer]bool, error) {
 
 func about(l *plan.Layer, name string, kind scheme.Kind) explained {
 	e := explained{Name: name, Kind: kind, Layer: l.Name, LayerType: l.Op, Group: []string{}, Settings: []explainedSetting{}}
-	for _, n := range l.Nodes {
+	for i, n := range l.Nodes {
+		if i == longestGroup {
+			e.Group = append(e.Group, fmt.Sprintf("… (%d more)", len(l.Nodes)-i))
+			break
+		}
 		e.Group = append(e.Group, n.Label())
 	}
 	return e
 }
+
+// longestGroup is how many nodes of a group are listed: a group of thousands,
+// each tensor of which listed all, would fill memory.
+const longestGroup = 100
 
 func explainLeft(x plan.Left) explained {
 	e := about(x.Layer, x.Name, x.Kind)

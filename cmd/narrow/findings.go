@@ -54,17 +54,27 @@ func (a *app) say(lines ...diag.Text) error {
 	return nil
 }
 
-// snippetWidth is how many columns of a line are shown.
-const snippetWidth = 100
+const (
+	// snippetWidth is how many columns of a line are shown.
+	snippetWidth = 100
+	// snippetReach is how many bytes to either side of a place are looked at:
+	// more than are shown, whatever the characters.
+	snippetReach = 8 * snippetWidth
+)
 
 // snippet shows the line of a range with carets under it, and returns how far
 // what belongs to it has to be indented.
 func snippet(w io.Writer, r diag.Range, src []byte) string {
 	start := min(r.Start.Offset, len(src))
 	end := min(max(r.End.Offset, start), len(src))
-	lineStart := bytes.LastIndexByte(src[:start], '\n') + 1
-	lineEnd := len(src)
-	if i := bytes.IndexByte(src[start:], '\n'); i >= 0 {
+	// A file may be one line of megabytes, with mistakes all along it: only what
+	// may be shown is looked at.
+	lineStart := max(0, start-snippetReach)
+	if i := bytes.LastIndexByte(src[lineStart:start], '\n'); i >= 0 {
+		lineStart += i + 1
+	}
+	lineEnd := min(len(src), start+snippetReach)
+	if i := bytes.IndexByte(src[start:lineEnd], '\n'); i >= 0 {
 		lineEnd = start + i
 	}
 	line := strings.TrimSuffix(string(src[lineStart:lineEnd]), "\r")
@@ -129,14 +139,16 @@ func head(s string, n int) string {
 }
 
 func tail(s string, n int) string {
-	for width(s) > n {
-		_, size := utf8.DecodeRuneInString(s)
-		s = s[size:]
-		if width(s) < n {
-			return "…" + s
-		}
+	if width(s) <= n {
+		return s
 	}
-	return s
+	for i := len(s); ; {
+		c, size := utf8.DecodeLastRuneInString(s[:i])
+		if n -= runeWidth(c); n < 1 {
+			return "…" + s[i:]
+		}
+		i -= size
+	}
 }
 
 // width returns how many columns of a terminal s takes, a tab counted as one.
@@ -152,6 +164,8 @@ func width(s string) int {
 // Asian wide characters, else 1.
 func runeWidth(c rune) int {
 	switch {
+	case c < 0x300 && c != 0xad:
+		return 1
 	case unicode.Is(unicode.Mn, c) || unicode.Is(unicode.Me, c) || unicode.Is(unicode.Cf, c):
 		return 0
 	case c < 0x1100:
