@@ -234,14 +234,14 @@ func (c *container) unpack(zr io.Reader, size int64) (io.ReaderAt, int64, error)
 	if size > c.room {
 		return nil, 0, errBomb
 	}
-	var buf bytes.Buffer
+	var buf pieces
 	n, err := io.CopyN(&buf, zr, c.memory)
 	if err == io.EOF {
 		if size >= 0 && n != size {
 			return nil, 0, fmt.Errorf("it holds %d bytes and not the %d it claims", n, size)
 		}
 		c.memory, c.room = c.memory-n, c.room-n
-		return bytes.NewReader(buf.Bytes()), n, nil
+		return &buf, n, nil
 	}
 	if err != nil {
 		return nil, 0, err
@@ -259,7 +259,7 @@ func (c *container) unpack(zr io.Reader, size int64) (io.ReaderAt, int64, error)
 		}
 		return err
 	})
-	m, err := io.Copy(tmp, io.LimitReader(io.MultiReader(&buf, zr), c.room+1))
+	m, err := io.Copy(tmp, io.LimitReader(io.MultiReader(io.NewSectionReader(&buf, 0, n), zr), c.room+1))
 	switch {
 	case err != nil:
 		return nil, 0, fmt.Errorf("unpacking to a temporary file: %w", err)

@@ -158,7 +158,7 @@ func TestUnpackedInMemory(t *testing.T) {
 		if err != nil || n != int64(want.size) {
 			t.Fatalf("part %d: %d bytes, %v", i, n, err)
 		}
-		if _, ok := r.(*bytes.Reader); ok != want.inMemory {
+		if _, ok := r.(*pieces); ok != want.inMemory {
 			t.Errorf("part %d: in memory %v", i, ok)
 		}
 		got := make([]byte, n)
