@@ -1,6 +1,7 @@
 package export
 
 import (
+	"narrow/calibrate"
 	"narrow/diag"
 	"narrow/graph"
 	"narrow/plan"
@@ -49,6 +50,23 @@ func (q *qdq) chooseOpset() bool {
 	}
 	q.opset = ask
 	return true
+}
+
+// CheckOpset tells, before any work, of an operator set that a strategy asks for
+// (onnx_opset_version) and that cannot hold what else it asks for, or not the
+// network.
+func CheckOpset(p *plan.Plan) diag.List {
+	if p.Strategy.OpsetVersion == 0 {
+		return nil
+	}
+	in := &calibrate.Calibrated{Plan: p, Encodings: make(map[*plan.Tensor]scheme.Encoding, len(p.Tensors))}
+	for _, t := range p.Tensors {
+		lo, hi := t.Settings.Settings.Range()
+		in.Encodings[t] = scheme.Encoding{Axis: t.Axis, Min: lo, Max: hi}
+	}
+	q := newQDQ(in, Options{})
+	q.chooseOpset()
+	return q.list
 }
 
 // needs calls raise with the operator sets that t's form asks for.

@@ -28,6 +28,9 @@ func Parse(file string, src []byte) (*Strategy, diag.List) {
 	t := newText(file, src)
 	root, list, whole := readJSON(t)
 	p := &parser{t: t, list: list, whole: whole, s: s}
+	if p.foreign(root) {
+		return s, p.list
+	}
 	p.file(root)
 	if whole {
 		c := checker{parser: p, shadowed: map[*Rule]bool{}}

@@ -178,7 +178,7 @@ func (a *app) plan(m *narrow.Model, s *strategy.Strategy, acc narrow.Accuracy) (
 	list, ok := diag.AsFindings(err)
 	switch {
 	case err == nil:
-		list = p.Findings
+		list = append(slices.Clone(p.Findings), export.CheckOpset(p.Plan)...)
 	case !ok:
 		return nil, err
 	}

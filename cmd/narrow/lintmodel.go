@@ -6,6 +6,7 @@ import (
 
 	"narrow"
 	"narrow/diag"
+	"narrow/export"
 	"narrow/strategy"
 )
 
@@ -18,6 +19,9 @@ func lintModel(ctx context.Context, path string, s *strategy.Strategy, known dia
 	p, list, err := m.Draft(s, narrow.PlanOptions{Accuracy: narrow.Guide})
 	if err != nil {
 		return nil, err
+	}
+	if !list.HasErrors() {
+		list = append(list, export.CheckOpset(p)...)
 	}
 	// A type that is nothing at all has been reported with its own way out.
 	list = slices.DeleteFunc(list, func(f diag.Finding) bool {

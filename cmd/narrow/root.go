@@ -90,7 +90,8 @@ Messages are in English, or in Chinese with NARROW_LANG=zh or a zh locale.`,
 			}
 			return unknownCommand(c, args[0])
 		},
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
+		PersistentPreRunE: checkPaths,
 	}
 	root.SetGlobalNormalizationFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		// vai_q_pytorch's scripts write --config_file.
