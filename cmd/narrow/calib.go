@@ -14,6 +14,7 @@ import (
 	"narrow/calibrate"
 	"narrow/diag"
 	"narrow/export"
+	"narrow/plan"
 	"narrow/samples"
 	"narrow/strategy"
 )
@@ -150,7 +151,7 @@ func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
 	if job.model, err = a.openModel(c.Context(), &f.inputFlags); err != nil {
 		return nil, err
 	}
-	if job.planned, err = a.plan(job.model, s, f.accuracy.chosen); err != nil {
+	if job.planned, err = a.plan(job.model, s, f.accuracy.chosen, export.CheckOpset); err != nil {
 		return nil, err
 	}
 	if f.data != "" {
@@ -172,13 +173,13 @@ func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
 }
 
 // plan plans the quantization of m and prints the findings, but for those of
-// the strategy alone, which have been printed.
-func (a *app) plan(m *narrow.Model, s *strategy.Strategy, acc narrow.Accuracy) (*narrow.Planned, error) {
+// the strategy alone, which have been printed. check looks for more.
+func (a *app) plan(m *narrow.Model, s *strategy.Strategy, acc narrow.Accuracy, check func(*plan.Plan) diag.List) (*narrow.Planned, error) {
 	p, err := m.Plan(s, narrow.PlanOptions{Accuracy: acc})
 	list, ok := diag.AsFindings(err)
 	switch {
 	case err == nil:
-		list = append(slices.Clone(p.Findings), export.CheckOpset(p.Plan)...)
+		list = append(slices.Clone(p.Findings), check(p.Plan)...)
 	case !ok:
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 	"narrow/evaluate"
 	"narrow/export"
 	"narrow/internal/progress"
+	"narrow/plan"
 	"narrow/samples"
 )
 
@@ -160,7 +161,7 @@ func (a *app) entries(ctx context.Context, f *compareFlags, files []string) ([]c
 			a.printFindings(a.stderr, list, s.Source)
 			if err = a.verdict(list); err == nil && model != nil {
 				var p *narrow.Planned
-				p, err = a.plan(model, s, f.accuracy.chosen)
+				p, err = a.plan(model, s, f.accuracy.chosen, nothingMore)
 				entries = append(entries, compare.Entry{Name: name, Planned: p})
 			}
 		}
@@ -326,3 +327,6 @@ func align(rows [][]string) []string {
 	}
 	return lines
 }
+
+// nothingMore: what cannot be exported stands in the table, without a size.
+func nothingMore(*plan.Plan) diag.List { return nil }

@@ -34,7 +34,7 @@ func TestOutputsThatAreInputs(t *testing.T) {
 		"test --model m.onnx -o out --data x.npy --save-output x.npy":                        "--save-output x.npy is what --data reads",
 		"run --model out/quant_info.json --data x.npy -o out":                                "writes out/quant_info.json, which is what --model reads",
 		"run --model m.onnx --data x.npy -o out":                                             "writes out/report.html, which is what --data reads",
-		"compare --model m.onnx --data x.npy --html x.npy other.json other.json":                        "--html x.npy is what --data reads",
+		"compare --model m.onnx --data x.npy --html x.npy other.json other2.json":            "--html x.npy is what --data reads",
 	} {
 		code, _, stderr := execute(args)
 		if code != 2 || !strings.Contains(stderr, want) {

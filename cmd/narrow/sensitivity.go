@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"narrow"
+	"narrow/export"
 	"narrow/inspect"
 	"narrow/samples"
 )
@@ -99,7 +100,7 @@ func (a *app) calibrationOf(c *cobra.Command, f *sensitivityFlags) (*narrow.Cali
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := a.plan(m, s, narrow.Guide)
+	p, err := a.plan(m, s, narrow.Guide, export.CheckOpset)
 	if err != nil {
 		return nil, nil, err
 	}
