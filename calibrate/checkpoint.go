@@ -26,7 +26,7 @@ type Checkpoint struct {
 }
 
 // checkpointFormat begins a state. Another number, another shape of it.
-const checkpointFormat = "narrow.checkpoint/1"
+const checkpointFormat = "narrow.checkpoint/2"
 
 // state is a calibration between two batches. Lists go by the plan's tensors
 // and the corrector's layers.

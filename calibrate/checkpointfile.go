@@ -3,7 +3,6 @@ package calibrate
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,7 +33,7 @@ type CheckpointOf struct {
 }
 
 // CheckpointFile is a checkpoint as a file holds it: a line of JSON, then the
-// state.
+// state, then the SHA-256 of all that.
 type CheckpointFile struct {
 	CheckpointOf
 	// Samples is how many are done.
@@ -48,18 +47,17 @@ type checkpointHead struct {
 	Format string `json:"format"`
 	CheckpointOf
 	Samples int `json:"samples"`
-	// StateSHA256 is the hash of what follows.
-	StateSHA256 string `json:"state_sha256"`
 }
 
 // Write writes the checkpoint to a file, whole or not at all.
 func (c *CheckpointFile) Write(file string) error {
-	sum := sha256.Sum256(c.State)
-	head, err := json.Marshal(checkpointHead{checkpointFormat, c.CheckpointOf, c.Samples, hex.EncodeToString(sum[:])})
+	head, err := json.Marshal(checkpointHead{checkpointFormat, c.CheckpointOf, c.Samples})
 	if err != nil {
 		return fmt.Errorf("writing the checkpoint %s: %w", file, err)
 	}
 	data := append(append(head, '\n'), c.State...)
+	sum := sha256.Sum256(data)
+	data = append(data, sum[:]...)
 	if err := atomicfile.Write(filepath.Dir(file), atomicfile.Bytes(filepath.Base(file), data)); err != nil {
 		return fmt.Errorf("keeping a checkpoint: %w", err)
 	}
@@ -82,8 +80,8 @@ func (c *CheckpointFile) Read(file string) error {
 	if err := json.Unmarshal(head, &was); err != nil || was.Format != checkpointFormat {
 		return fmt.Errorf("%s is no checkpoint of a calibration: name another file, or remove it", file)
 	}
-	sum := sha256.Sum256(state)
-	if hex.EncodeToString(sum[:]) != was.StateSHA256 || was.Samples < 1 {
+	end := len(data) - sha256.Size
+	if sum := sha256.Sum256(data[:max(end, 0)]); len(state) < sha256.Size || !bytes.Equal(data[end:], sum[:]) || was.Samples < 1 {
 		return fmt.Errorf("the checkpoint %s is damaged: remove it to begin anew", file)
 	}
 	for _, d := range []struct {
@@ -109,6 +107,6 @@ func (c *CheckpointFile) Read(file string) error {
 			return &MismatchError{Of: d.of, Message: fmt.Sprintf("the checkpoint %s is of a calibration with %s%s: repeat what it was made with, or remove it to begin anew", file, d.what, which)}
 		}
 	}
-	c.Samples, c.State = was.Samples, state
+	c.Samples, c.State = was.Samples, state[:len(state)-sha256.Size]
 	return nil
 }

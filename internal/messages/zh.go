@@ -567,7 +567,6 @@ var zh = map[string]string{
 	"the samples have different shapes: each is a batch of its own":                   "样本形状各不相同：每个样本单独成为一个批次",
 	"%d of %d files are not read: %s":                                                 "%[2]d 个文件中有 %[1]d 个未被读取：%[3]s",
 	"convert them to PNG or JPEG if they are samples":                                 "如果它们是样本，请转换为 PNG 或 JPEG",
-	"--expand and --model go together: the model tells which layers a rule means":     "--expand 与 --model 须同时使用：由模型确定规则所指的层",
 	"--%s %s is what --%s reads: name another file":                                   "--%s %s 正是 --%s 读取的文件：请换一个文件名",
 	"%s writes %s, which is what --%s reads: name another folder with -o":             "%s 会写入 %s，而它正是 --%s 读取的文件：请用 -o 指定其他文件夹",
 	"this is no strategy file of vai_q_pytorch, but looks like a configuration of %s": "这不是 vai_q_pytorch 的策略文件，看起来是 %s 的配置文件",
