@@ -99,8 +99,8 @@ func (l *links) whyFloat(n *graph.Node, in op.Inputs) diag.Text {
 	case data.OpType == "DequantizeLinear" && !eight(data.Input(2)):
 		return diag.Textf("what it reads is not quantized to 8 bits")
 	}
-	if bias := n.Input(in.Bias); in.Bias >= 0 && bias != "" {
-		if s := l.stored(bias); s == nil || s.Type != graph.Int32 {
+	if in.Bias >= 0 && n.Input(in.Bias) != "" {
+		if s := l.stored(n.Input(in.Bias)); s == nil || s.Type != graph.Int32 {
 			return diag.Textf("its bias does not fit int32 in units of the products, or is kept in a type of its own")
 		}
 	}
