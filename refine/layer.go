@@ -400,12 +400,14 @@ func (f *refiner) candidates(p *problem) ([]scheme.Encoding, error) {
 	}
 	var out []scheme.Encoding
 	if e.FixPosition == nil {
+		least := floors(f.c, p.l)
 		for _, part := range shrink {
 			c := e
 			c.Scale = make([]float32, len(e.Scale))
 			for i, s := range e.Scale {
 				c.Scale[i] = max(float32(float64(s)*part), 0x1p-126)
 			}
+			hold(&c, least)
 			out = append(out, c)
 		}
 		return out, nil

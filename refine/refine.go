@@ -109,6 +109,7 @@ func Calibrate(ctx context.Context, task Task, run engine.Runner, in engine.Batc
 	if err := found.pooled(c); err != nil {
 		return nil, err
 	}
+	(&refiner{c: c, pool: pool}).holdAll()
 	if c.Samples < fewest {
 		c.Findings = append(c.Findings, diag.Finding{
 			Severity: diag.Note, Code: "few-samples",
