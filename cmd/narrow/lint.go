@@ -41,6 +41,10 @@ layer or too many.`,
 				list = append(list, more...)
 				list.Sort()
 			}
+			if !list.HasErrors() {
+				list = append(list, s.Advice()...)
+				list.Sort()
+			}
 			if asJSON {
 				if err := a.printJSON(newLintReport(s.File, list)); err != nil {
 					return err

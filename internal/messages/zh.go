@@ -715,6 +715,8 @@ var zh = map[string]string{
 	"wrote %s (%.1f KB, %d operators)":                                                                    "已写入 %s（%.1f KB，%d 个算子）",
 	"wrote what every layer gives for the first sample into %s":                                           "已将各层对第一个样本的结果写入 %s",
 
+	"biases of %d bits cost accuracy and save nothing in the export, which stores 32 bits": "%d 位的偏差会损失精度，而导出时一律存为 32 位，并不节省空间",
+	`add "bias": {"bit_width": 32} to tensor_quantize_config`:                              `在 tensor_quantize_config 中加入 "bias": {"bit_width": 32}`,
 	// What --accuracy high has to say.
 	"the scales of %d channels of weights were raised, in %d layers (the first is %q): their weights are so small that their biases would not fit 32 bits": "%d 个通道的权重缩放因子被调大，涉及 %d 层（第一层为 %q）：这些权重太小，否则偏差无法用 32 位表示",
 	"%d samples are too few to choose weights and ranges by: they stay as calibrated":                                                                      "%d 个样本太少，无法据此选择权重和量化范围：保留校准得到的结果",
