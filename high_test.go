@@ -105,7 +105,7 @@ func TestHighKeepsLayerNorm(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if !(db[narrow.High] > 7) || !(db[narrow.High] > db[narrow.Guide]+6) {
+	if !(db[narrow.High] > 6) || !(db[narrow.High] > db[narrow.Guide]+6) {
 		t.Errorf("%.1f dB in the guide's way, %.1f for high", db[narrow.Guide], db[narrow.High])
 	}
 }
