@@ -23,7 +23,7 @@ import (
 // mean difference over all samples between the layer with quantized and with
 // float weights is taken off as a whole (Nagel et al. 2019, section 4.2, from
 // data). It follows from the mean of what each weight is multiplied with, see
-// patch, without running the layer twice.
+// input means, without running the layer twice.
 type corrector struct {
 	c      *calibration
 	layers []*correction
@@ -41,7 +41,7 @@ type correction struct {
 	float, now, baked []float32
 	// patch gathers what enters (float propagation); nil where its form is not
 	// known, and the layer runs twice.
-	patch *patch
+	inputMeans *inputMeans
 	// sum is then the summed mean error of each sample so far.
 	sum     []float64
 	samples int
@@ -111,8 +111,8 @@ func newCorrector(c *calibration) (*corrector, error) {
 			l.now = q
 		}
 		if f := c.float; f != nil {
-			if l.patch = patchOf(f.patches, f.nodes, op); l.patch != nil {
-				f.gather(l.patch)
+			if l.inputMeans = inputMeansOf(f.means, f.nodes, op); l.inputMeans != nil {
+				f.gather(l.inputMeans)
 			}
 		}
 		k.layers = append(k.layers, l)
@@ -138,7 +138,7 @@ func productOf(o *plan.Operation) (op.Product, bool) {
 func (k *corrector) active() []*plan.Operation {
 	var ops []*plan.Operation
 	for _, l := range k.layers {
-		if !l.stopped && l.patch == nil {
+		if !l.stopped && l.inputMeans == nil {
 			ops = append(ops, l.op)
 		}
 	}
@@ -365,7 +365,7 @@ func (k *corrector) settled(loaded int) bool {
 // finish returns the corrected biases.
 func (k *corrector) finish(bias map[*plan.Tensor][]float32) error {
 	for _, l := range k.layers {
-		switch p := l.patch; {
+		switch p := l.inputMeans; {
 		case p != nil:
 			if p.invalid > 0 && !k.c.opts.SkipInvalid {
 				return fmt.Errorf("layer %s: tensor %q holds NaN or Inf in %d samples: fix them or the model, or skip such tensors", l.op.Node.Label(), p.value, p.invalid)

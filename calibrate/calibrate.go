@@ -73,7 +73,7 @@ type Options struct {
 	Propagate Propagation
 	// Threads is how many threads share the work; 0 means one per core.
 	Threads int
-	// SkipInvalid passes over tensors that hold NaN or Inf in a batch, and
+	// SkipInvalid skips tensors that hold NaN or Inf in a batch, and
 	// counts them, where they would otherwise be an error.
 	SkipInvalid bool
 	// SaveStats, when set, keeps statistics for other strategies; for [Float]
@@ -121,7 +121,7 @@ type Calibrated struct {
 	// Reasons tell, for a calibration that was saved, where each tensor's
 	// settings came from; nil means that the plan tells.
 	Reasons map[*plan.Tensor][]string
-	// Invalid counts the tensors that were passed over since they held NaN or
+	// Invalid counts the tensors that were skipped since they held NaN or
 	// Inf, over all batches.
 	Invalid int
 	// Equalization is what was decided of it over samples; nil where nothing was.

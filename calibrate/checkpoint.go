@@ -41,7 +41,7 @@ type state struct {
 	Empty     []bool
 	Ties      []Ties
 	Layers    []layerState
-	Patches   map[int]patchState // by index of their node
+	Patches   map[int]inputMeansState // by index of their node
 }
 
 // layerState is a [correction].
@@ -53,8 +53,8 @@ type layerState struct {
 	Stopped               bool
 }
 
-// patchState is a [patch].
-type patchState struct {
+// inputMeansState is a [input means].
+type inputMeansState struct {
 	Sum              []float64
 	Samples, Invalid int
 }
@@ -63,7 +63,7 @@ type patchState struct {
 func (c *calibration) snapshot() ([]byte, error) {
 	s := state{
 		Format: checkpointFormat, Samples: c.out.Samples, Batches: c.out.Batches, Invalid: c.out.Invalid,
-		Rows: c.loaded.rows, Patches: map[int]patchState{},
+		Rows: c.loaded.rows, Patches: map[int]inputMeansState{},
 	}
 	for _, t := range c.plan.Tensors {
 		var seen []byte
@@ -86,9 +86,9 @@ func (c *calibration) snapshot() ([]byte, error) {
 		}
 	}
 	if c.float != nil {
-		for i, p := range c.float.patches {
+		for i, p := range c.float.means {
 			if p.samples > 0 || p.invalid > 0 {
-				s.Patches[i] = patchState{p.sum, p.samples, p.invalid}
+				s.Patches[i] = inputMeansState{p.sum, p.samples, p.invalid}
 			}
 		}
 	}
@@ -150,10 +150,10 @@ func (c *calibration) restore(data []byte) (settled []*correction, err error) {
 		}
 	}
 	for i, was := range s.Patches {
-		if c.float == nil || c.float.patches[i] == nil || len(was.Sum) > 0 && !c.float.patches[i].fits(len(was.Sum)) {
+		if c.float == nil || c.float.means[i] == nil || len(was.Sum) > 0 && !c.float.means[i].fits(len(was.Sum)) {
 			return nil, errOtherState
 		}
-		p := c.float.patches[i]
+		p := c.float.means[i]
 		p.sum, p.samples, p.invalid = was.Sum, was.Samples, was.Invalid
 	}
 	return settled, nil

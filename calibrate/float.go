@@ -19,15 +19,15 @@ type floatRun struct {
 	watched *plan.Plan
 	tensors map[string][]*plan.Tensor // the plan's, by value
 	nodes   map[*graph.Node]int       // of the model, to their index
-	patches map[int]*patch            // by index of their node
-	entered map[string][]*patch       // by value, those to gather
+	means   map[int]*inputMeans       // by index of their node
+	entered map[string][]*inputMeans  // by value, those to gather
 	stats   *statsWriter              // nil where they are not kept
 }
 
 func newFloatRun(c *calibration) *floatRun {
 	f := &floatRun{
 		c: c, watched: c.plan.Watch(), tensors: map[string][]*plan.Tensor{}, nodes: map[*graph.Node]int{},
-		patches: patches(c.plan.Model), entered: map[string][]*patch{},
+		means: means(c.plan.Model), entered: map[string][]*inputMeans{},
 	}
 	for i, n := range c.plan.Model.Graph.Nodes {
 		f.nodes[n] = i
@@ -44,21 +44,21 @@ func newFloatRun(c *calibration) *floatRun {
 		f.tensors[t.Name] = append(f.tensors[t.Name], t)
 	}
 	for i := range c.plan.Model.Graph.Nodes {
-		if p := f.patches[i]; p != nil && !there[p.value] {
-			delete(f.patches, i) // what enters it is not watched
+		if p := f.means[i]; p != nil && !there[p.value] {
+			delete(f.means, i) // what enters it is not watched
 		}
 	}
 	return f
 }
 
-// gather asks for the patch to be gathered.
-func (f *floatRun) gather(p *patch) { f.entered[p.value] = append(f.entered[p.value], p) }
+// gather asks for the input means to be gathered.
+func (f *floatRun) gather(p *inputMeans) { f.entered[p.value] = append(f.entered[p.value], p) }
 
-// gatherAll asks for all patches, for strategies to come.
+// gatherAll asks for all input means, for strategies to come.
 func (f *floatRun) gatherAll() {
 	clear(f.entered)
 	for i := range f.c.plan.Model.Graph.Nodes {
-		if p := f.patches[i]; p != nil {
+		if p := f.means[i]; p != nil {
 			f.gather(p)
 		}
 	}
@@ -145,7 +145,7 @@ func (f *floatRun) records(name string, x []float32, shape []int64, n int) []ent
 }
 
 // feed gives a tensor of the plan what one sample gave; invalid counts those
-// that are passed over.
+// that are skipped.
 func (c *calibration) feed(t *plan.Tensor, e entry, sample string, invalid *int) error {
 	o := c.obs[t]
 	switch {
@@ -162,7 +162,7 @@ func (c *calibration) feed(t *plan.Tensor, e entry, sample string, invalid *int)
 }
 
 // observeFloat gives a tensor of the plan the values of some samples. Where
-// invalid ones are passed over, that is sample by sample.
+// invalid ones are skipped, that is sample by sample.
 func (c *calibration) observeFloat(t *plan.Tensor, b *engine.Batch, x []float32, shape []int64, n int) error {
 	o, per := c.obs[t], len(x)/n
 	observed := func(x []float32, shape []int64, n int) error {

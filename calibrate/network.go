@@ -47,7 +47,7 @@ func (c *calibration) network(rows int, again bool) (*network, error) {
 		c.bias.baked(o.Replace)
 	case Float:
 		// The network stays float; side versions, with quantized weights, have
-		// only layers whose patches are of no known form.
+		// only layers whose input means are of no known form.
 		o.Other = map[*plan.Tensor]*graph.Tensor{}
 		for _, op := range o.Compare {
 			o.Other[op.Weights] = quantized[op.Weights]

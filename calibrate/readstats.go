@@ -195,16 +195,16 @@ func CalibrateStats(p *plan.Plan, s *Stats, opts Options) (*Calibrated, error) {
 		return nil, err
 	}
 	c.out.Samples, c.out.Batches = s.Info.Samples, s.Info.Batches
-	for node, p := range c.float.patches {
+	for node, p := range c.float.means {
 		m, ok := s.means[node]
 		if !ok || len(m.sum) > 0 && !p.fits(len(m.sum)) {
-			delete(c.float.patches, node)
+			delete(c.float.means, node)
 			continue
 		}
 		p.sum, p.samples, p.invalid = m.sum, m.samples, m.invalid
 	}
 	for _, l := range c.bias.layers {
-		if l.patch == nil || c.float.patches[c.float.nodes[l.op.Node]] != l.patch {
+		if l.inputMeans == nil || c.float.means[c.float.nodes[l.op.Node]] != l.inputMeans {
 			return nil, &Missing{Layer: l.op.Node.Label(), Value: l.op.Bias.Name, Why: "means for the bias correction"}
 		}
 	}

@@ -25,7 +25,7 @@ const StatsFormat = "narrow.stats/1"
 // the length of the rest as a varint, the rest. Kinds are records (value,
 // first sample, number of samples, then for each sample 0 and a record, or 1
 // and the float32 that is NaN or infinite), means (node, samples, samples
-// passed over, length, float64 sums), and last [StatsInfo] as JSON. Numbers are
+// skipped, length, float64 sums), and last [StatsInfo] as JSON. Numbers are
 // varints or little-endian. The CRC-32C of all that ends the file.
 type SaveStats struct {
 	W io.Writer
@@ -123,8 +123,8 @@ func (w *statsWriter) records(t *plan.Tensor, first int, es []entry) error {
 	return w.frame(frameRecords, b)
 }
 
-// means writes what a patch gathered.
-func (w *statsWriter) means(node int, p *patch) error {
+// means writes what input means gathered.
+func (w *statsWriter) means(node int, p *inputMeans) error {
 	b := binary.AppendUvarint(w.buf[:0], uint64(node))
 	b = binary.AppendUvarint(b, uint64(p.samples))
 	b = binary.AppendUvarint(b, uint64(p.invalid))
@@ -139,7 +139,7 @@ func (w *statsWriter) means(node int, p *patch) error {
 // finish writes the rest of what f gathered.
 func (w *statsWriter) finish(f *floatRun) error {
 	for i := range f.c.plan.Model.Graph.Nodes {
-		if p := f.patches[i]; p != nil {
+		if p := f.means[i]; p != nil {
 			if err := w.means(i, p); err != nil {
 				return err
 			}

@@ -61,20 +61,20 @@ func (c *calibration) joins(o *calibration) bool {
 		slices.EqualFunc(c.float.watched.Tensors, o.float.watched.Tensors, func(a, b *plan.Tensor) bool { return a.Name == b.Name })
 }
 
-// sharePatches lets o's bias correction read what c's patches gather: they see the
+// sharePatches lets o's bias correction read what c's input means gather: they see the
 // same values.
 func (c *calibration) sharePatches(o *calibration) {
 	clear(o.float.entered)
-	for i, p := range o.float.patches {
-		shared := c.float.patches[i]
+	for i, p := range o.float.means {
+		shared := c.float.means[i]
 		if shared == nil {
 			continue
 		}
 		for _, l := range o.bias.layers {
-			if l.patch != p {
+			if l.inputMeans != p {
 				continue
 			}
-			l.patch = shared
+			l.inputMeans = shared
 			if !slices.Contains(c.float.entered[shared.value], shared) {
 				c.float.gather(shared)
 			}

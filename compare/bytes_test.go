@@ -11,7 +11,7 @@ import (
 	"narrow/scheme"
 )
 
-// TestCostBytes holds the size of weights and biases that package cost reckons
+// TestCostBytes holds the size of weights and biases that package cost estimates
 // from a plan to what the export stores.
 func TestCostBytes(t *testing.T) {
 	ctx, engine := context.Background(), testnet.Runner(t)
@@ -37,7 +37,7 @@ func TestCostBytes(t *testing.T) {
 				t.Fatal(err)
 			}
 			left := map[string]bool{}
-			for _, l := range r.Plan.Left {
+			for _, l := range r.Plan.FloatTensors {
 				left[l.Name] = l.Kind == scheme.Weights || l.Kind == scheme.Bias
 			}
 			var want int64

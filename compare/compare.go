@@ -137,7 +137,7 @@ type Row struct {
 	// Run counts the runs of the network over the calibration samples from 1;
 	// strategies of one run were calibrated together.
 	Run int `json:"calibration_run"`
-	// Invalid counts the tensors that calibration passed over since they held
+	// Invalid counts the tensors that calibration skipped since they held
 	// NaN or Inf.
 	Invalid int `json:"invalid,omitempty"`
 }

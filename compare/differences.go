@@ -164,7 +164,7 @@ func placesOf(p *plan.Plan) *places {
 			add(q)
 		}
 	}
-	for _, l := range p.Left {
+	for _, l := range p.FloatTensors {
 		q := place{placeKey{value: l.Name}, l.Name, l.Layer.Name, l.Kind, nil}
 		if l.Kind != scheme.Weights && l.Kind != scheme.Bias {
 			add(q)

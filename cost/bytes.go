@@ -35,7 +35,7 @@ func bytesOf(p *plan.Plan, ix *graph.Index) (stored, float int64) {
 		count(t.Name, t.Constant.Len(), bits)
 	}
 	left := map[string]bool{}
-	for _, l := range p.Left {
+	for _, l := range p.FloatTensors {
 		if c := ix.Constant[l.Name]; c != nil && (l.Kind == scheme.Weights || l.Kind == scheme.Bias) && !left[l.Name] {
 			left[l.Name] = true
 			count(l.Name, c.Len(), 32)

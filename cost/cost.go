@@ -102,7 +102,7 @@ func (c *Cost) Integer() int64 {
 	return n
 }
 
-// Of reckons the cost of a plan. inputs are the shapes of the network's inputs,
+// Of estimates the cost of a plan. inputs are the shapes of the network's inputs,
 // by name, for those that the model leaves open; the first axis of an input is
 // the batch, and counts as 1 where it is open.
 func Of(p *plan.Plan, inputs map[string][]graph.Dim) *Cost {

@@ -146,7 +146,7 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-// TestUncounted lists what cannot be reckoned, and nothing else fails.
+// TestUncounted lists what cannot be estimated, and nothing else fails.
 func TestUncounted(t *testing.T) {
 	const open = `<opset_import: ["": 17, "mine": 1]>
 g (float[N, 3, H, W] x, float[N, 4] k) => (float[N, 4] y, z, e)

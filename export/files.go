@@ -86,7 +86,7 @@ func (q *QuantInfo) restore(c *calibrate.Calibrated, corr map[string][]float32) 
 	c.Reasons = map[*plan.Tensor][]string{}
 	for _, t := range c.Plan.Tensors {
 		ti := infos[t]
-		c.Reasons[t] = ti.Because
+		c.Reasons[t] = ti.Reason
 		c.Encodings[t] = scheme.Encoding{Axis: -1, Batches: c.Batches}
 		if ti.Datatype == scheme.Int {
 			c.Encodings[t] = ti.encoding()

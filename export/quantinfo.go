@@ -81,8 +81,8 @@ type TensorInfo struct {
 	Integers []byte `json:"integers,omitempty"`
 	// Batches is how many batches the tensor was seen in.
 	Batches int `json:"batches"`
-	// Because tells, setting by setting, where it comes from.
-	Because []string `json:"because"`
+	// Reason tells, setting by setting, where it comes from.
+	Reason []string `json:"because"`
 }
 
 // float32Exact is a float32 that is written as the decimal number that is
@@ -118,8 +118,8 @@ func NewQuantInfo(in *calibrate.Calibrated) (*QuantInfo, error) {
 	}
 	for _, t := range in.Plan.Tensors {
 		ti := newTensorInfo(t)
-		if because, ok := in.Reasons[t]; ok {
-			ti.Because = because
+		if reasons, ok := in.Reasons[t]; ok {
+			ti.Reason = reasons
 		}
 		if t.Settings.Settings.Datatype == scheme.Int {
 			e, ok := in.Encodings[t]
@@ -145,7 +145,7 @@ func newTensorInfo(t *plan.Tensor) TensorInfo {
 	ti := TensorInfo{
 		Name: t.Name, Kind: t.Kind, Layer: t.Layer.Name, LayerType: t.Layer.Op,
 		Datatype: s.Datatype, BitWidth: 16, Scale: []float32Exact{}, ZeroPoint: []int64{},
-		Because: because(&t.Settings),
+		Reason: reasons(&t.Settings),
 	}
 	if s.Datatype != scheme.Int {
 		return ti
@@ -191,7 +191,7 @@ func (ti *TensorInfo) encoding() scheme.Encoding {
 // because tells where the settings that count come from, those that one object
 // of the file sets together, with their lines:
 // "overall_quantize_config of s.json: datatype (line 3), bit_width (line 4)".
-func because(r *strategy.Resolved) []string {
+func reasons(r *strategy.Resolved) []string {
 	type from struct{ text, file string }
 	keys := map[from][]string{}
 	var order []from
@@ -199,7 +199,7 @@ func because(r *strategy.Resolved) []string {
 		if !r.Applies(k) {
 			continue
 		}
-		b := r.Because(k)
+		b := r.Reason(k)
 		f := from{b.Text.String(), b.Range.File}
 		if keys[f] == nil {
 			order = append(order, f)

@@ -50,9 +50,9 @@ func Measure(ctx context.Context, c *narrow.Calibrated, run engine.Runner, in en
 
 // measurement is the state of one run of Measure.
 type measurement struct {
-	c       *narrow.Calibrated
-	pool    *kernel.Pool
-	partner Partner
+	c         *narrow.Calibrated
+	pool      *kernel.Pool
+	reference Reference
 	// places are the values that the float network gives, by name.
 	places map[string]*place
 	// float and quantized are the two networks with a tap at each value that is
@@ -92,16 +92,16 @@ type test struct {
 }
 
 func newMeasurement(c *narrow.Calibrated, pool *kernel.Pool) (*measurement, error) {
-	partner, exact, err := c.FloatReference()
+	reference, exact, err := c.FloatReference()
 	if err != nil {
 		return nil, err
 	}
 	m := &measurement{
-		c: c, pool: pool, partner: Rewritten, places: map[string]*place{},
+		c: c, pool: pool, reference: Rewritten, places: map[string]*place{},
 		tensors: make([]tensorStats, len(c.Plan.Tensors)), layers: make([]pairs, len(c.Plan.Layers)),
 	}
 	if exact {
-		m.partner = Exact
+		m.reference = Exact
 	}
 	constants, err := c.Result.QuantizedConstants(pool)
 	if err != nil {
@@ -110,7 +110,7 @@ func newMeasurement(c *narrow.Calibrated, pool *kernel.Pool) (*measurement, erro
 	if err := m.constants(constants); err != nil {
 		return nil, err
 	}
-	watched, tests := m.watch(partner)
+	watched, tests := m.watch(reference)
 	q := *c.Plan
 	q.Tensors = watched
 	if m.quantized, err = q.Simulation(plan.SimulationOptions{Replace: constants}); err != nil {
@@ -119,7 +119,7 @@ func newMeasurement(c *narrow.Calibrated, pool *kernel.Pool) (*measurement, erro
 	for _, t := range m.quantized.Taps {
 		m.tests = append(m.tests, tests[t.Tensor])
 	}
-	f := plan.Plan{Model: partner}
+	f := plan.Plan{Model: reference}
 	seen := map[string]bool{}
 	for _, t := range watched {
 		if m.places[t.Name] != nil && !seen[t.Name] {
@@ -140,8 +140,8 @@ func watcher(name string, l *plan.Layer) *plan.Tensor {
 
 // watch returns the plan's tensors with one more for each layer's output that
 // has no quantizer, and what to compare at each.
-func (m *measurement) watch(partner *graph.Model) ([]*plan.Tensor, map[*plan.Tensor]*test) {
-	ix := graph.NewIndex(partner.Graph)
+func (m *measurement) watch(reference *graph.Model) ([]*plan.Tensor, map[*plan.Tensor]*test) {
+	ix := graph.NewIndex(reference.Graph)
 	at := func(name string) *place {
 		if m.places[name] == nil && (ix.Producer[name] != nil || ix.IsInput(name)) {
 			m.places[name] = &place{}

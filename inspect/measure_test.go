@@ -74,8 +74,8 @@ func old(text string) string { return `<ir_version: 7, opset_import: ["": 10]> `
 func TestNothingQuantized(t *testing.T) {
 	m := testnet.Parse(t, old(smallText(clip)))
 	r := measure(t, calibrated(t, m, float32s, 1), random(m, 20, 8, 1), inspect.Options{})
-	if len(r.Tensors) != 0 || len(r.Layers) != 3 || r.Samples != 20 || r.Partner != inspect.Exact {
-		t.Fatalf("%d tensors, %d layers, %d samples, %s", len(r.Tensors), len(r.Layers), r.Samples, r.Partner)
+	if len(r.Tensors) != 0 || len(r.Layers) != 3 || r.Samples != 20 || r.Reference != inspect.Exact {
+		t.Fatalf("%d tensors, %d layers, %d samples, %s", len(r.Tensors), len(r.Layers), r.Samples, r.Reference)
 	}
 	for _, l := range r.Layers {
 		if e := l.Error; e == nil || !math.IsInf(float64(e.SQNR), 1) || e.Cosine != 1 || e.MSE != 0 || l.Activation != "float32" {
@@ -94,7 +94,7 @@ func TestAgainstRuns(t *testing.T) {
 			in := random(m, 8, 8, 1)
 			got := measure(t, c, in, inspect.Options{})
 			float, exact, err := c.FloatReference()
-			if err != nil || !exact || got.Partner != inspect.Exact {
+			if err != nil || !exact || got.Reference != inspect.Exact {
 				t.Fatal(err, exact)
 			}
 			sim, err := c.Result.Simulation(nil, nil)
@@ -211,8 +211,8 @@ func TestEqualized(t *testing.T) {
 		t.Fatal(c.Rewrites)
 	}
 	r := measure(t, c, random(m, 20, 8, 0.25), inspect.Options{}) // nothing reaches 6
-	if r.Partner != inspect.Exact {
-		t.Fatalf("compared with the %s network", r.Partner)
+	if r.Reference != inspect.Exact {
+		t.Fatalf("compared with the %s network", r.Reference)
 	}
 	for _, l := range r.Layers {
 		if l.Error.SQNR < 45 {
@@ -239,8 +239,8 @@ func TestPartner(t *testing.T) {
 		t.Fatal(c.Rewrites)
 	}
 	r := measure(t, c, random(m, 20, 8, 10), inspect.Options{})
-	if r.Partner != inspect.Rewritten {
-		t.Errorf("compared with the %s network", r.Partner)
+	if r.Reference != inspect.Rewritten {
+		t.Errorf("compared with the %s network", r.Reference)
 	}
 	for _, l := range r.Layers {
 		if l.Error.SQNR < 50 {

@@ -11,7 +11,7 @@ import (
 // result returns what was measured.
 func (m *measurement) result() *Result {
 	p := m.c.Plan
-	r := &Result{Samples: m.samples, Partner: m.partner, Layers: make([]Layer, len(p.Layers)), Tensors: make([]Tensor, len(p.Tensors))}
+	r := &Result{Samples: m.samples, Reference: m.reference, Layers: make([]Layer, len(p.Layers)), Tensors: make([]Tensor, len(p.Tensors))}
 	index := map[*plan.Layer]int{}
 	for i, l := range p.Layers {
 		index[l] = i
@@ -57,7 +57,7 @@ func describe(p *plan.Plan, l *plan.Layer) description {
 			d.activation = datatype(t.Settings.Settings)
 		}
 	}
-	for _, t := range p.Left {
+	for _, t := range p.FloatTensors {
 		if t.Layer == l && t.Kind == scheme.Weights && d.weights == "" {
 			d.weights = float32Name
 		}

@@ -14,8 +14,8 @@ const Bins = 128
 type Result struct {
 	// Samples is how many samples were looked at.
 	Samples int `json:"samples"`
-	// Partner says which float network the values were compared with.
-	Partner Partner `json:"partner"`
+	// Reference says which float network the values were compared with.
+	Reference Reference `json:"partner"`
 	// Layers are the plan's layers, in network order: Layers[i] is of
 	// Plan.Layers[i].
 	Layers []Layer `json:"layers"`
@@ -24,18 +24,18 @@ type Result struct {
 	Tensors []Tensor `json:"tensors"`
 }
 
-// Partner is a float network to compare with.
-type Partner string
+// Reference is a float network to compare with.
+type Reference string
 
 const (
 	// Exact is the network as read, changed by exact rules only (folded, and
 	// equalized with the same scales as the quantized one): its outputs are the
 	// float network's to a relative 1e-5, and each inner value means the same.
-	Exact Partner = "exact"
+	Exact Reference = "exact"
 	// Rewritten is the network that was calibrated, in float, with what the
 	// strategy changed in it (ReLU6 to ReLU, the device's arithmetic). It serves
 	// where the exact rules alone lead to other weights.
-	Rewritten Partner = "rewritten"
+	Rewritten Reference = "rewritten"
 )
 
 // Layer is one layer's output, with all that the layers before it got wrong.

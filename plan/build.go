@@ -224,7 +224,7 @@ func (b *builder) emit() {
 			own.Rule = b.rules[u]
 			st := b.settings(&own, c.kind)
 			if why := b.leftConstant(st, c.kind, l); !why.IsZero() {
-				b.p.Left = append(b.p.Left, Left{c.value, constantKind(c.kind), l, why})
+				b.p.FloatTensors = append(b.p.FloatTensors, FloatTensor{c.value, constantKind(c.kind), l, why})
 				continue
 			}
 			if t := seen[constKey{c.value, st.Settings}]; t != nil {
@@ -248,7 +248,7 @@ func (b *builder) emit() {
 			continue
 		}
 		for _, o := range u.outs {
-			b.p.Left = append(b.p.Left, Left{o, b.kindOf(u), l, b.why(u)})
+			b.p.FloatTensors = append(b.p.FloatTensors, FloatTensor{o, b.kindOf(u), l, b.why(u)})
 		}
 	}
 }

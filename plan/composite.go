@@ -205,7 +205,7 @@ func (m *matcher) hardSwish(n *graph.Node) *composite {
 			return &composite{op: compositeHardSwish, nodes: []*graph.Node{h, n}, main: n}
 		}
 		if gate := m.gate(in, x); gate != nil {
-			// The product is six times too large: what reads it must mend that.
+			// The product is six times too large: what reads it must fix that.
 			users := m.ix.Consumers[n.Outputs[0]]
 			if len(users) == 1 && m.sixth(users[0]) {
 				return &composite{op: compositeHardSwish, nodes: append(gate, n, users[0]), main: users[0]}

@@ -7,5 +7,5 @@
 // the reason. [Plan.Simulation] turns a plan into the network that a runner
 // executes, with a Tap node at every quantized activation.
 //
-// Rule of the house: every decision has a because.
+// Rule of the house: every decision has a reason.
 package plan

@@ -114,7 +114,7 @@ func TestUnquantized(t *testing.T) {
 	p, _ := tryBuild(t, `g (float[1, N, 4] z) => (float[1, 1, N, 4] r) <float[1, 12, 4] W = {0.1, ...}, float[1, 12, 4] R = {0.1, ...}, float[1, 24] B = {0.1, ...}> { [rnn] r = GRU <hidden_size = 4> (z, W, R, B) }`, "")
 	for name, kind := range map[string]string{"W": "weights", "R": "weights", "B": "bias"} {
 		found := false
-		for _, l := range p.Left {
+		for _, l := range p.FloatTensors {
 			found = found || l.Name == name && l.Kind.String() == kind && l.Layer.Name == "rnn"
 		}
 		if !found {

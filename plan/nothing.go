@@ -15,7 +15,7 @@ func (b *builder) nothing() {
 		Message: diag.Textf("no tensor of the model is quantized"),
 		Fix:     diag.Textf("\"narrow explain\" tells the reason for each"),
 	}
-	if len(b.p.Left) == 0 {
+	if len(b.p.FloatTensors) == 0 {
 		f.Fix = diag.Text{}
 		f.Message = diag.Textf("no tensor of the model is quantized: none of its values is a float32 that depends on an input")
 		for _, v := range b.p.Model.Graph.Inputs {

@@ -74,7 +74,7 @@ func quantized(p *plan.Plan) string {
 
 // left returns why a tensor is left alone.
 func left(p *plan.Plan, name string) string {
-	for _, l := range p.Left {
+	for _, l := range p.FloatTensors {
 		if l.Name == name {
 			return l.Why.String()
 		}
@@ -252,7 +252,7 @@ func TestPlacement(t *testing.T) {
 					t.Errorf("%s has no reason or no layer", x.Name)
 				}
 			}
-			for _, l := range p.Left {
+			for _, l := range p.FloatTensors {
 				if seen[l.Name] {
 					t.Errorf("%s is quantized and left", l.Name)
 				}

@@ -26,8 +26,8 @@ type Plan struct {
 	// Tensors are the quantized tensors in topological order: a layer's own
 	// input quantizers, its weights, its bias, its activation.
 	Tensors []*Tensor
-	// Left are the tensors that are left alone, in topological order.
-	Left []Left
+	// FloatTensors are the tensors that are left alone, in topological order.
+	FloatTensors []FloatTensor
 	// Unquantized are the layers with weights that stay in float although no
 	// setting asks for that, in topological order.
 	Unquantized []Unquantized
@@ -84,8 +84,8 @@ type Use struct {
 	Input int
 }
 
-// Left is a tensor that stays as it is, with the reason.
-type Left struct {
+// FloatTensor is a tensor that stays as it is, with the reason.
+type FloatTensor struct {
 	Name  string
 	Kind  scheme.Kind
 	Layer *Layer

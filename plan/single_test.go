@@ -33,7 +33,7 @@ func TestSingles(t *testing.T) {
 		for _, x := range p.Tensors {
 			fmt.Fprintln(&b, x.Name, x.Kind, x.Settings.Settings)
 		}
-		for _, x := range p.Left {
+		for _, x := range p.FloatTensors {
 			fmt.Fprintln(&b, x.Name, x.Kind)
 		}
 		return b.String()

@@ -124,7 +124,7 @@ func (b *builder) leftRecurrent(u *unit) {
 	}
 	for i, kind := range []scheme.Kind{1: scheme.Weights, 2: scheme.Weights, 3: scheme.Bias} {
 		if i > 0 && b.floatConstant(u.main.Input(i)) {
-			b.p.Left = append(b.p.Left, Left{u.main.Input(i), kind, b.layers[u.group], diag.Textf("weights and biases of %s are not quantized", u.main.OpType)})
+			b.p.FloatTensors = append(b.p.FloatTensors, FloatTensor{u.main.Input(i), kind, b.layers[u.group], diag.Textf("weights and biases of %s are not quantized", u.main.OpType)})
 		}
 	}
 }

@@ -82,7 +82,7 @@ func (r *ranges) add(s *search, b *engine.Batch, x []float32, shape []int64, n i
 		mine := x[i*per : (i+1)*per]
 		e := r.pool.MinMax(mine)
 		if !e.Finite {
-			continue // passed over, or the calibration stops anyway
+			continue // skipped, or the calibration stops anyway
 		}
 		if s.all != nil {
 			s.all.Reach(e.Min, e.Max)

@@ -73,12 +73,12 @@ func New(in Input) (*Document, error) {
 		Result: result(in.Test), Findings: findings(in.Findings),
 	}
 	if m := in.Measured; m != nil {
-		d.Measured = &Measured{Samples: m.Samples, Partner: m.Partner}
+		d.Measured = &Measured{Samples: m.Samples, Reference: m.Reference}
 	}
 	d.Layers = b.layers()
 	d.Tensors = b.tensors()
 	d.Settings = b.settings
-	d.Left = b.left()
+	d.FloatTensors = b.left()
 	d.Strategy = b.strategy(restored)
 	for _, ch := range c.Rewrites.Changes {
 		d.Rewrites = append(d.Rewrites, Rewrite{Rule: ch.Rule, Node: ch.Node, Note: ch.Note})
@@ -131,7 +131,7 @@ func (b *builder) layers() []Layer {
 				}
 			}
 		}
-		for _, left := range b.plan.Left {
+		for _, left := range b.plan.FloatTensors {
 			if left.Layer == l && left.Kind == scheme.Weights && d.Weights == "" {
 				d.Weights = scheme.Float32.String()
 			}
@@ -270,11 +270,11 @@ func (b *builder) set(t *plan.Tensor) int {
 		if !t.Settings.Applies(r.Key) {
 			continue
 		}
-		s := Setting{Key: r.Key, Value: r.Value, Line: r.Origin.Range.Start.Line, Because: Text{r.Origin.Text}}
+		s := Setting{Key: r.Key, Value: r.Value, Line: r.Origin.Range.Start.Line, Reason: Text{r.Origin.Text}}
 		above := r.Value
 		for _, o := range slices.Backward(r.Overridden) {
 			if o.Value != above { // saying the same again overrides nothing
-				s.Overridden = append(s.Overridden, Overridden{Value: o.Value, Line: o.Origin.Range.Start.Line, Because: Text{o.Origin.Text}})
+				s.Overridden = append(s.Overridden, Overridden{Value: o.Value, Line: o.Origin.Range.Start.Line, Reason: Text{o.Origin.Text}})
 			}
 			above = o.Value
 		}
@@ -299,10 +299,10 @@ func findings(list diag.List) []Finding {
 	return out
 }
 
-func (b *builder) left() []Left {
-	var out []Left
-	for _, l := range b.plan.Left {
-		out = append(out, Left{Name: l.Name, Kind: l.Kind, Layer: b.layerOf[l.Layer], Why: Text{l.Why}})
+func (b *builder) left() []FloatTensor {
+	var out []FloatTensor
+	for _, l := range b.plan.FloatTensors {
+		out = append(out, FloatTensor{Name: l.Name, Kind: l.Kind, Layer: b.layerOf[l.Layer], Why: Text{l.Why}})
 	}
 	return out
 }

@@ -168,7 +168,7 @@ func TestNewSettings(t *testing.T) {
 		if s.Value != w.value || (w.text == "") != (s.Line == 0) || s.Line > 0 && !strings.Contains(lines[s.Line-1], w.text) || !slices.Equal(over, w.over) {
 			t.Errorf("%v is %+v, want %+v", s.Key, s, w)
 		}
-		if s.Because.IsZero() {
+		if s.Reason.IsZero() {
 			t.Errorf("%v has no because", s.Key)
 		}
 	}
@@ -210,8 +210,8 @@ func TestNewShowsWhatWasMeasured(t *testing.T) {
 	if d.Measured.Samples != 16 || d.Result.Samples != 16 || float64(d.Result.SQNR) != float64(m.test.SQNR) || d.Result.Float != nil {
 		t.Errorf("result %+v on %+v", d.Result, d.Measured)
 	}
-	if len(d.Left) != len(m.done.Plan.Left) || len(d.Rewrites) != len(m.done.Rewrites.Changes) || len(d.Rewrites) == 0 {
-		t.Errorf("%d left alone, %d rewrites", len(d.Left), len(d.Rewrites))
+	if len(d.FloatTensors) != len(m.done.Plan.FloatTensors) || len(d.Rewrites) != len(m.done.Rewrites.Changes) || len(d.Rewrites) == 0 {
+		t.Errorf("%d left alone, %d rewrites", len(d.FloatTensors), len(d.Rewrites))
 	}
 }
 

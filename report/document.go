@@ -24,8 +24,8 @@ type Document struct {
 	// Layers and Tensors are in network order, as in the plan.
 	Layers  []Layer  `json:"layers"`
 	Tensors []Tensor `json:"tensors"`
-	// Left are the tensors that are not quantized.
-	Left []Left `json:"left"`
+	// FloatTensors are the tensors that are not quantized.
+	FloatTensors []FloatTensor `json:"left"`
 	// Settings are the lists of settings that tensors have; many share one.
 	Settings [][]Setting `json:"settings"`
 	// Strategy is nil in a comparison.
@@ -51,8 +51,8 @@ type Model struct {
 // Measured says what the errors are of.
 type Measured struct {
 	Samples int `json:"samples"`
-	// Partner is which float network the values were compared with.
-	Partner inspect.Partner `json:"partner"`
+	// Reference is which float network the values were compared with.
+	Reference inspect.Reference `json:"partner"`
 }
 
 // Result compares the networks' outputs: see [evaluate.Result].
@@ -181,31 +181,31 @@ type Channels struct {
 	High Floats `json:"high,omitempty"`
 }
 
-// Left is a tensor that stays as it is, with the reason.
-type Left struct {
+// FloatTensor is a tensor that stays as it is, with the reason.
+type FloatTensor struct {
 	Name  string      `json:"name"`
 	Kind  scheme.Kind `json:"kind"`
 	Layer int         `json:"layer"`
 	Why   Text        `json:"why"`
 }
 
-// Setting is one setting of a tensor with its because.
+// Setting is one setting of a tensor with its reason.
 type Setting struct {
 	Key   strategy.Key `json:"key"`
 	Value string       `json:"value"`
 	// Line is the line of the strategy file that sets it, 0 for a default.
 	Line int `json:"line,omitempty"`
-	// Because names the object that sets it, or the default.
-	Because Text `json:"because"`
+	// Reason names the object that sets it, or the default.
+	Reason Text `json:"because"`
 	// Overridden are the other values that were set on the way, weakest first.
 	Overridden []Overridden `json:"overridden,omitempty"`
 }
 
 // Overridden is a value that does not hold.
 type Overridden struct {
-	Value   string `json:"value"`
-	Line    int    `json:"line,omitempty"`
-	Because Text   `json:"because"`
+	Value  string `json:"value"`
+	Line   int    `json:"line,omitempty"`
+	Reason Text   `json:"because"`
 }
 
 // Strategy is the strategy file, with what its rules matched.

@@ -32,7 +32,7 @@ func generated(n int) *Document {
 			Samples: 1000, Float: &evaluate.Accuracy{Top1: 0.75, Top5: 0.925}, Quantized: &evaluate.Accuracy{Top1: 0.7321, Top5: 0.9187},
 			Agreement: &agreement, SQNR: 17.25,
 		},
-		Measured: &Measured{Samples: 256, Partner: inspect.Exact},
+		Measured: &Measured{Samples: 256, Reference: inspect.Exact},
 		Strategy: &Strategy{
 			File: "strategy.json", Target: "GPU", SHA256: fmt.Sprintf("%064x", n+1),
 			Source: "{\n  \"overall_quantize_config\": {\"bit_width\": 8}, // " + hostile[:8] + "\n  \"layer_quantize_config\": [\n    {\"layer_type\": \"Conv\",\n     \"overall_quantize_config\": {\"bit_width\": 4}}\n  ]\n}\n",
@@ -42,8 +42,8 @@ func generated(n int) *Document {
 			{Severity: diag.Warning, File: "strategy.json", Line: 2, Message: Text{diag.Verbatim("a warning " + hostile)}, Fix: Text{diag.Verbatim("a way out")}},
 			{Severity: diag.Note, Message: Text{diag.Verbatim("a note")}},
 		},
-		Rewrites: []Rewrite{{Rule: "fold-batchnorm", Node: hostile, Note: "into the convolution"}},
-		Left:     []Left{{Name: hostile, Kind: scheme.Activation, Layer: 1, Why: Text{diag.Verbatim("it is in a group")}}},
+		Rewrites:     []Rewrite{{Rule: "fold-batchnorm", Node: hostile, Note: "into the convolution"}},
+		FloatTensors: []FloatTensor{{Name: hostile, Kind: scheme.Activation, Layer: 1, Why: Text{diag.Verbatim("it is in a group")}}},
 		Reproduce: &Reproduce{
 			Commands: [][]string{{"narrow", "run", "--data", "it's here", "--model", "models/generated.onnx"}},
 			Facts:    []Fact{{FactVersion, "devel"}, {FactModel, fmt.Sprintf("%064x", n)}},
@@ -58,8 +58,8 @@ func generated(n int) *Document {
 		},
 	}
 	d.Settings = [][]Setting{
-		{{Key: strategy.KeyDatatype, Value: "int", Because: Text{diag.Textf("default for the %s", "DPU")}}, {Key: strategy.KeyBitWidth, Value: "8", Line: 2, Because: Text{diag.Verbatim("overall_quantize_config")}}},
-		{{Key: strategy.KeyDatatype, Value: "int", Because: Text{diag.Textf("default for the %s", "DPU")}}, {Key: strategy.KeyBitWidth, Value: "4", Line: 5, Because: Text{diag.Verbatim("layer rule 1")}, Overridden: []Overridden{{Value: "8", Line: 2, Because: Text{diag.Verbatim("overall_quantize_config")}}}}},
+		{{Key: strategy.KeyDatatype, Value: "int", Reason: Text{diag.Textf("default for the %s", "DPU")}}, {Key: strategy.KeyBitWidth, Value: "8", Line: 2, Reason: Text{diag.Verbatim("overall_quantize_config")}}},
+		{{Key: strategy.KeyDatatype, Value: "int", Reason: Text{diag.Textf("default for the %s", "DPU")}}, {Key: strategy.KeyBitWidth, Value: "4", Line: 5, Reason: Text{diag.Verbatim("layer rule 1")}, Overridden: []Overridden{{Value: "8", Line: 2, Reason: Text{diag.Verbatim("overall_quantize_config")}}}}},
 	}
 	types := []string{"int8", "int4", "int16", "bfloat16", "float16", "float32"}
 	counts := make(Counts, inspect.Bins)

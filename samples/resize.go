@@ -119,7 +119,7 @@ func (r *resampler) resize(dst, src *pixels, width, height, x0, y0, w, h int) {
 	}
 }
 
-// row3 is the horizontal pass over one row of RGB.
+// row3 is the horizontal skip one row of RGB.
 func (r *resampler) row3(out, in []uint8, x0 int) {
 	for x := x0; len(out) >= 3; x++ {
 		k := r.h.weight[x*r.h.size:][:r.h.count[x]]

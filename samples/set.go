@@ -23,7 +23,7 @@ type Options struct {
 	Labels string
 	// SubsetLen is how many samples to use at most; 0 for all.
 	SubsetLen int
-	// Skip passes over this many samples before the subset begins, in the order
+	// Skip skips this many samples before the subset begins, in the order
 	// that Shuffle draws: those that the same Options with SubsetLen = Skip use.
 	Skip int
 	// Shuffle draws the samples in a random order that depends on Seed and
@@ -58,7 +58,7 @@ type Set struct {
 	path     string
 	src      source
 	count    int           // samples in use
-	skip     int           // samples passed over before them
+	skip     int           // samples skipped before them
 	order    []int         // their indices in the source; nil for the first count behind skip
 	labels   engine.Labels // of the samples in use
 	fixed    int           // batch size that the network fixes; 0 for any

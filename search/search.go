@@ -430,7 +430,7 @@ func (s *search) descend(phase Phase, p *point) (*point, error) {
 	return p, nil
 }
 
-// rank measures the layers' noise and reckons their cost, on every rung; where
+// rank measures the layers' noise and estimates their cost, on every rung; where
 // the base keeps within the drop, only up to there.
 func (s *search) rank() error {
 	top := len(s.space.Rungs) - 1

@@ -24,7 +24,7 @@ func ExampleParse() {
 	// usable: false
 }
 
-// Every setting has a because: the line that holds, and those it overrode.
+// Every setting has a reason: the line that holds, and those it overrode.
 func ExampleStrategy_Resolve() {
 	const text = `{
 	"target_device": "CPU",
@@ -39,7 +39,7 @@ func ExampleStrategy_Resolve() {
 	}
 	for _, kind := range []scheme.Kind{scheme.Activation, scheme.Weights} {
 		r := s.Resolve(kind, nil)
-		b := r.Because(strategy.KeyMethod)
+		b := r.Reason(strategy.KeyMethod)
 		fmt.Printf("%s: method %s, from %s\n", kind, b.Value, b.Origin)
 		for _, o := range b.Overridden {
 			fmt.Printf("  not %s, from %s\n", o.Value, o.Origin)

@@ -18,19 +18,19 @@ type Origin struct {
 	Text diag.Text `json:"text"`
 }
 
-// String is [Origin.Because] in English.
-func (o Origin) String() string { return o.Because().String() }
+// String is [Origin.Reason] in English.
+func (o Origin) String() string { return o.Reason().String() }
 
-// Because returns the place, where there is one, and the text.
-func (o Origin) Because() diag.Text {
+// Reason returns the place, where there is one, and the text.
+func (o Origin) Reason() diag.Text {
 	if o.Range.IsZero() {
 		return o.Text
 	}
 	return diag.Textf("%s %s", o.Range, o.Text)
 }
 
-// Because is one setting with the reason for it.
-type Because struct {
+// Reason is one setting with the reason for it.
+type Reason struct {
 	Key    Key    `json:"key"`
 	Value  string `json:"value"`
 	Origin        // of the value that holds
@@ -62,7 +62,7 @@ type Resolved struct {
 	QuantizeOrigin Origin
 
 	// because is nil unless it was asked for: it is most of the work.
-	because *[keyEnd]Because
+	reasons *[keyEnd]Reason
 	// src is where each setting that holds stands, nil for a default; depth is
 	// how specific the object is that sets it, see [Strategy.resolve]; unsure
 	// marks those about which nothing can be concluded.
@@ -71,11 +71,11 @@ type Resolved struct {
 	unsure [keyEnd]bool
 }
 
-// Because returns the reason for one setting.
-func (r *Resolved) Because(k Key) Because { return r.because[k] }
+// Reason returns the reason for one setting.
+func (r *Resolved) Reason(k Key) Reason { return r.reasons[k] }
 
 // All returns the reasons of all settings, in order.
-func (r *Resolved) All() []Because { return r.because[KeyDatatype:] }
+func (r *Resolved) All() []Reason { return r.reasons[KeyDatatype:] }
 
 // Applies reports whether a setting counts: all but the datatype count only
 // for int, the percentage only for the method percentile, and the statistic
@@ -120,10 +120,10 @@ func (s *Strategy) Resolve(kind scheme.Kind, rule *Rule) Resolved {
 func (s *Strategy) resolve(kind scheme.Kind, rule *Rule, explain bool) Resolved {
 	r := Resolved{Kind: kind, Settings: Defaults(kind)}
 	if explain {
-		r.because = new([keyEnd]Because)
+		r.reasons = new([keyEnd]Reason)
 		suits := Origin{Text: diag.Textf("default for the DPU")} // whatever the target device is
 		for k := KeyDatatype; k < keyEnd; k++ {
-			r.because[k] = Because{Key: k, Value: Value(r.Settings, k), Origin: suits}
+			r.reasons[k] = Reason{Key: k, Value: Value(r.Settings, k), Origin: suits}
 		}
 	}
 	r.lay(&s.overall, 1, explain)
@@ -169,7 +169,7 @@ func (r *Resolved) force(k Key, v *scheme.Settings, why diag.Text) {
 
 func (r *Resolved) override(k Key, v *scheme.Settings, by Origin) {
 	copyKey(&r.Settings, v, k)
-	b := &r.because[k]
+	b := &r.reasons[k]
 	b.Overridden = append(b.Overridden, Overridden{Value: b.Value, Origin: b.Origin, By: by})
 	b.Value, b.Origin = Value(r.Settings, k), by
 }

@@ -66,7 +66,7 @@ func TestResolveLayers(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := s.Resolve(tt.kind, tt.rule)
-			b := r.Because(tt.key)
+			b := r.Reason(tt.key)
 			if got := b.Value + " " + b.String(); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
@@ -101,7 +101,7 @@ func TestBiasHasNoZeroPoint(t *testing.T) {
 	if lo, hi := act.Settings.Range(); lo != 0 || hi != 255 {
 		t.Errorf("activation is in [%d, %d]", lo, hi)
 	}
-	if b := bias.Because(strategy.KeySymmetry); !strings.Contains(b.Text.String(), "zero point") || len(b.Overridden) != 2 {
+	if b := bias.Reason(strategy.KeySymmetry); !strings.Contains(b.Text.String(), "zero point") || len(b.Overridden) != 2 {
 		t.Errorf("symmetry because %+v", b)
 	}
 }

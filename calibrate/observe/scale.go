@@ -105,7 +105,7 @@ func maxminFix(e kernel.Extent, bits int) int { return min(rangeFix(e, bits), ma
 
 // diffsFix returns the fix position of the method diffs: of the five from
 // maxmin's up, the one with the smallest sum of squared differences, the
-// smallest on a tie. Like the reference it reckons with all of the integers,
+// smallest on a tie. Like the reference it estimates with all of the integers,
 // whether or not the range is to be narrow.
 func diffsFix(pool *kernel.Pool, x []float32, e kernel.Extent, bits int) int {
 	p, limit := rangeFix(e, bits), maxFix(bits)

@@ -34,10 +34,10 @@ type explainReport struct {
 // unquantized is a layer with weights that stays in float; In is the control flow
 // around it, "" where there is none.
 type unquantized struct {
-	Name    string    `json:"name"`
-	Op      string    `json:"op"`
-	In      string    `json:"in"`
-	Because diag.Text `json:"because"`
+	Name   string    `json:"name"`
+	Op     string    `json:"op"`
+	In     string    `json:"in"`
+	Reason diag.Text `json:"because"`
 }
 
 // explained is one tensor that could be quantized.
@@ -51,9 +51,9 @@ type explained struct {
 	Group []string `json:"group"`
 	// Rule is the layer rule that decides, null where the model's settings do.
 	Rule *string `json:"rule"`
-	// Quantized says whether the tensor is quantized, Because why.
+	// Quantized says whether the tensor is quantized, Reason why.
 	Quantized bool      `json:"quantized"`
-	Because   diag.Text `json:"because"`
+	Reason    diag.Text `json:"because"`
 	// Axis is the channel axis, null per tensor.
 	Axis *int `json:"axis"`
 	// Settings are empty where the tensor is left alone.
@@ -67,19 +67,19 @@ type explainedSetting struct {
 	// Applies is false where the setting does not count: all but the datatype
 	// count only for int, for example.
 	Applies bool `json:"applies"`
-	// Because is Origin on one line.
-	Because diag.Text       `json:"because"`
-	Origin  strategy.Origin `json:"origin"`
+	// Reason is Origin on one line.
+	Reason diag.Text       `json:"because"`
+	Origin strategy.Origin `json:"origin"`
 	// Overridden are the values set on the way, the weakest first.
 	Overridden []overridden `json:"overridden"`
 }
 
 // overridden is a value that does not hold, with who set it and who overrode it.
 type overridden struct {
-	Value   json.RawMessage `json:"value"`
-	Because diag.Text       `json:"because"`
-	Origin  strategy.Origin `json:"origin"`
-	By      diag.Text       `json:"overridden_by"`
+	Value  json.RawMessage `json:"value"`
+	Reason diag.Text       `json:"because"`
+	Origin strategy.Origin `json:"origin"`
+	By     diag.Text       `json:"overridden_by"`
 }
 
 // rawValue writes a setting's value as JSON.
@@ -90,10 +90,10 @@ func rawValue(text string) json.RawMessage {
 	return json.RawMessage(strconv.Quote(text))
 }
 
-func explainSetting(b strategy.Because, applies bool) explainedSetting {
-	s := explainedSetting{Key: b.Key, Value: rawValue(b.Value), Applies: applies, Because: b.Origin.Because(), Origin: b.Origin, Overridden: []overridden{}}
+func explainSetting(b strategy.Reason, applies bool) explainedSetting {
+	s := explainedSetting{Key: b.Key, Value: rawValue(b.Value), Applies: applies, Reason: b.Origin.Reason(), Origin: b.Origin, Overridden: []overridden{}}
 	for _, o := range b.Overridden {
-		s.Overridden = append(s.Overridden, overridden{rawValue(o.Value), o.Origin.Because(), o.Origin, o.By.Because()})
+		s.Overridden = append(s.Overridden, overridden{rawValue(o.Value), o.Origin.Reason(), o.Origin, o.By.Reason()})
 	}
 	return s
 }
@@ -176,11 +176,11 @@ func newExplainReport(model string, p *plan.Plan, layer string) (explainReport, 
 	if err != nil {
 		return rep, err
 	}
-	quantized, left := map[*plan.Layer][]*plan.Tensor{}, map[*plan.Layer][]plan.Left{}
+	quantized, left := map[*plan.Layer][]*plan.Tensor{}, map[*plan.Layer][]plan.FloatTensor{}
 	for _, t := range p.Tensors {
 		quantized[t.Layer] = append(quantized[t.Layer], t)
 	}
-	for _, l := range p.Left {
+	for _, l := range p.FloatTensors {
 		left[l.Layer] = append(left[l.Layer], l)
 	}
 	for _, l := range p.Layers {
@@ -237,15 +237,15 @@ func about(l *plan.Layer, name string, kind scheme.Kind) explained {
 // each tensor of which listed all, would fill memory.
 const longestGroup = 100
 
-func explainLeft(x plan.Left) explained {
+func explainLeft(x plan.FloatTensor) explained {
 	e := about(x.Layer, x.Name, x.Kind)
-	e.Because = x.Why
+	e.Reason = x.Why
 	return e
 }
 
 func explainTensor(t *plan.Tensor) explained {
 	e := about(t.Layer, t.Name, t.Kind)
-	e.Quantized, e.Because = true, t.Where
+	e.Quantized, e.Reason = true, t.Where
 	if t.Axis >= 0 {
 		e.Axis = &t.Axis
 	}
@@ -270,22 +270,22 @@ func printExplain(w io.Writer, lang messages.Language, r explainReport) error {
 		}
 		switch {
 		case !t.Quantized:
-			line("  ", diag.Textf("%s %s: left alone: %s", t.Kind, t.Name, t.Because))
+			line("  ", diag.Textf("%s %s: left alone: %s", t.Kind, t.Name, t.Reason))
 			continue
 		case t.Axis != nil:
-			line("  ", diag.Textf("%s %s: %s, one scale per channel of axis %d", t.Kind, t.Name, t.Because, *t.Axis))
+			line("  ", diag.Textf("%s %s: %s, one scale per channel of axis %d", t.Kind, t.Name, t.Reason, *t.Axis))
 		default:
-			line("  ", diag.Textf("%s %s: %s", t.Kind, t.Name, t.Because))
+			line("  ", diag.Textf("%s %s: %s", t.Kind, t.Name, t.Reason))
 		}
 		for _, s := range t.Settings {
 			if !s.Applies {
 				continue
 			}
-			fmt.Fprintf(&b, "    %-22s  %-10s  %s\n", s.Key, unquote(s.Value), clean(lang.Sprint(s.Because)))
+			fmt.Fprintf(&b, "    %-22s  %-10s  %s\n", s.Key, unquote(s.Value), clean(lang.Sprint(s.Reason)))
 			above := string(s.Value)
 			for _, o := range slices.Backward(s.Overridden) {
 				if string(o.Value) != above { // saying the same again overrides nothing
-					line(strings.Repeat(" ", 28), diag.Textf("[%s  %s; overridden by %s]", unquote(o.Value), o.Because, o.By))
+					line(strings.Repeat(" ", 28), diag.Textf("[%s  %s; overridden by %s]", unquote(o.Value), o.Reason, o.By))
 				}
 				above = string(o.Value)
 			}
@@ -299,7 +299,7 @@ func printExplain(w io.Writer, lang messages.Language, r explainReport) error {
 			continue // told above
 		}
 		line("", diag.Textf("%s (%s)", u.Name, u.Op))
-		line("  ", diag.Textf("weights left alone: %s", u.Because))
+		line("  ", diag.Textf("weights left alone: %s", u.Reason))
 	}
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return fmt.Errorf("writing: %w", err)

@@ -28,7 +28,7 @@ type inputFlags struct {
 	model, data, labels string
 	out                 string
 	subset, batch       int
-	skip                int // samples passed over: --test-skip of run
+	skip                int // samples skipped: --test-skip of run
 	shuffle             bool
 	seed                uint64
 	preprocess          string

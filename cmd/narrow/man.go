@@ -10,7 +10,7 @@ import (
 )
 
 // newManCommand makes the command by which make install and releases write the
-// manual pages; the help text passes over it.
+// manual pages; the help text skips it.
 func newManCommand(*app) *cobra.Command {
 	return &cobra.Command{
 		Use:    "man DIR",

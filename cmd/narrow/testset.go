@@ -40,7 +40,7 @@ func (t *testSetFlags) bounded(f inputFlags) {
 // openTestSet opens the samples to test on: those of t, else all of those that
 // f names. It returns the flags that they were opened by, too.
 func (a *app) openTestSet(f inputFlags, t *testSetFlags, m *narrow.Model) (*samples.Set, *inputFlags, error) {
-	// Where samples are passed over, they are those that calibrate.
+	// Where samples are skipped, they are those that calibrate.
 	f.subset, f.skip, f.shuffle = t.count, t.skip, f.shuffle && (t.skip > 0 || t.count > 0) && t.data == ""
 	if t.data != "" {
 		f.data, f.labels = t.data, t.labels

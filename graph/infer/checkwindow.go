@@ -19,7 +19,7 @@ func checkWindow(n *graph.Node) error {
 	if g := op.Groups(n); g < 1 {
 		return fmt.Errorf("its attribute group is %d: it must be 1 or more", g)
 	}
-	const most = 1 << 31 // runtimes reckon windows in 32 bits
+	const most = 1 << 31 // runtimes estimate windows in 32 bits
 	for _, name := range []string{"kernel_shape", "strides", "dilations"} {
 		for _, v := range n.Ints(name) {
 			if v < 1 || v >= most {

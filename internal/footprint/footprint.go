@@ -1,4 +1,4 @@
-// Package footprint reckons how much memory the values of a network take.
+// Package footprint estimates how much memory the values of a network take.
 //
 // In come a network and the shapes of its inputs for any number of samples, out
 // come the bytes that live at once while it runs: those that do not depend on

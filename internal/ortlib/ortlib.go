@@ -3,7 +3,7 @@
 // In goes what the user named, if anything; out comes a path to open, or an
 // error that lists every place looked at and the command that installs the
 // library. Nothing is opened or loaded here, and what a user named is never
-// passed over in silence for something else.
+// skipped in silence for something else.
 package ortlib
 
 import (

@@ -70,7 +70,7 @@ func convolve(transposed bool, x, w []float32, xs, ws []int, stride, dilation, p
 	return out, channels
 }
 
-// TestPatchChange: the change of the mean output that patches tell is the one
+// TestPatchChange: the change of the mean output that input means tell is the one
 // that running the convolution with both weights shows.
 func TestPatchChange(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
@@ -104,7 +104,7 @@ func TestPatchChange(t *testing.T) {
 		ints("dilations", int64(tt.dilation), int64(tt.dilation))
 		ints("pads", int64(tt.pad), int64(tt.pad), int64(tt.pad), int64(tt.pad))
 		n.SetAttr(&graph.Attr{Name: "group", Kind: graph.AttrInt, Int: int64(tt.group)})
-		p := newPatch(n, graph.NewFloats("w", i64(tt.ws), w))
+		p := newInputMeans(n, graph.NewFloats("w", i64(tt.ws), w))
 		if p == nil {
 			t.Fatalf("%+v: not known", tt)
 		}
@@ -157,7 +157,7 @@ func TestPatchChangeOfProducts(t *testing.T) {
 			node.SetAttr(&graph.Attr{Name: "transB", Kind: graph.AttrInt, Int: tt.transB})
 			node.SetAttr(&graph.Attr{Name: "alpha", Kind: graph.AttrFloat, Float: tt.alpha})
 		}
-		p := newPatch(node, graph.NewFloats("w", dims, w))
+		p := newInputMeans(node, graph.NewFloats("w", dims, w))
 		p.add(nil, x, []int64{rows, k}, 2) // two samples of three rows
 		want := make([]float64, n)
 		for row := range rows {
@@ -177,7 +177,7 @@ func TestPatchChangeOfProducts(t *testing.T) {
 
 // TestPatchPassesOverInvalid: a sample with NaN does not spoil the others.
 func TestPatchPassesOverInvalid(t *testing.T) {
-	p := newPatch(&graph.Node{OpType: "MatMul", Inputs: []string{"x", "w"}}, graph.NewFloats("w", []int64{2, 1}, []float32{1, 1}))
+	p := newInputMeans(&graph.Node{OpType: "MatMul", Inputs: []string{"x", "w"}}, graph.NewFloats("w", []int64{2, 1}, []float32{1, 1}))
 	p.add(nil, []float32{1, 2, float32(math.NaN()), 4, 3, 6}, []int64{3, 2}, 3)
 	if p.samples != 2 || p.invalid != 1 || p.sum[0] != 4 || p.sum[1] != 8 {
 		t.Errorf("%d samples, %d invalid, sum %v", p.samples, p.invalid, p.sum)

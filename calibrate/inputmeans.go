@@ -10,26 +10,26 @@ import (
 	"narrow/plan"
 )
 
-// patch gathers what bias correction needs to know of the values that enter a
+// inputMeans gathers what bias correction needs to know of the values that enter a
 // weighted operation: for each weight, the mean of the elements it multiplies,
 // over all places that the operation puts out. The mean change that other
 // weights make to the output follows exactly, since it is linear in them:
 // sum((w'-w) * mean). It does not depend on the weights, nor on what they are
 // quantized to.
-type patch struct {
+type inputMeans struct {
 	op.Product
 	value string // that enters it
 	// sum is, in the order of one output channel's weights (Conv: [C, K...];
 	// else [C, K...] with K empty), the sum of each sample's mean.
 	sum     []float64
 	samples int
-	// invalid counts the samples passed over since they held NaN or Inf.
+	// invalid counts the samples skipped since they held NaN or Inf.
 	invalid int
 }
 
-// newPatch returns the patch of a weighted node with constant weights, or nil
+// newInputMeans returns those of a weighted node with constant weights, or nil
 // for forms that it does not know.
-func newPatch(n *graph.Node, w *graph.Tensor) *patch {
+func newInputMeans(n *graph.Node, w *graph.Tensor) *inputMeans {
 	if w == nil || w.Type != graph.Float32 {
 		return nil
 	}
@@ -44,15 +44,15 @@ func newPatch(n *graph.Node, w *graph.Tensor) *patch {
 			return nil
 		}
 	}
-	return &patch{Product: p, value: n.Input(0)}
+	return &inputMeans{Product: p, value: n.Input(0)}
 }
 
-// patches returns the patches of m by the index of their node.
-func patches(m *graph.Model) map[int]*patch {
+// means returns those of m by the index of their node.
+func means(m *graph.Model) map[int]*inputMeans {
 	ix := graph.NewIndex(m.Graph)
-	ps := map[int]*patch{}
+	ps := map[int]*inputMeans{}
 	for i, n := range m.Graph.Nodes {
-		if p := newPatch(n, ix.Constant[n.Input(1)]); p != nil && ix.Constant[p.value] == nil {
+		if p := newInputMeans(n, ix.Constant[n.Input(1)]); p != nil && ix.Constant[p.value] == nil {
 			ps[i] = p
 		}
 	}
@@ -60,7 +60,7 @@ func patches(m *graph.Model) map[int]*patch {
 }
 
 // add takes samples that lie one after the other in x.
-func (p *patch) add(pool *kernel.Pool, x []float32, shape []int64, samples int) {
+func (p *inputMeans) add(pool *kernel.Pool, x []float32, shape []int64, samples int) {
 	if samples < 1 || len(x) == 0 || len(x)%samples != 0 {
 		return
 	}
@@ -95,7 +95,7 @@ func finite(x []float64) bool {
 }
 
 // mean returns one sample's means, or nil where the shape does not fit.
-func (p *patch) mean(x []float32, shape []int64) []float64 {
+func (p *inputMeans) mean(x []float32, shape []int64) []float64 {
 	if p.Convolution() {
 		return p.window(x, shape)
 	}
@@ -118,7 +118,7 @@ func (p *patch) mean(x []float32, shape []int64) []float64 {
 
 // window is mean for convolutions: for each input channel and place in the
 // kernel, the sum over the elements that the place meets, axis by axis.
-func (p *patch) window(x []float32, shape []int64) []float64 {
+func (p *inputMeans) window(x []float32, shape []int64) []float64 {
 	if len(shape) != len(p.Dims) {
 		return nil
 	}
@@ -152,7 +152,7 @@ func (p *patch) window(x []float32, shape []int64) []float64 {
 
 // meets returns, for each place of the window w over a dimension of that
 // size, the indices of the input that it multiplies, and the size of the output.
-func (p *patch) meets(w op.Window, size int) (indices [][]int, out int) {
+func (p *inputMeans) meets(w op.Window, size int) (indices [][]int, out int) {
 	indices = make([][]int, w.Kernel)
 	stride, dilation := int(w.Stride), int(w.Dilation)
 	if p.Node.Is("ConvTranspose") {
@@ -244,7 +244,7 @@ func sumAt(row []float32, idx []int) float64 {
 
 // change returns, per output channel, by how much the mean of the output is
 // larger with the weights quantized than with float.
-func (p *patch) change(float, quantized []float32) []float64 {
+func (p *inputMeans) change(float, quantized []float32) []float64 {
 	out := make([]float64, p.Out)
 	for at := 0; at < len(float); at += p.Kernel {
 		o, first := p.OutOf(at), p.InOf(at)*p.Kernel
@@ -263,10 +263,10 @@ func (p *patch) change(float, quantized []float32) []float64 {
 }
 
 // fits reports whether sums of that length are what p gathers.
-func (p *patch) fits(n int) bool { return n == p.In*p.Kernel }
+func (p *inputMeans) fits(n int) bool { return n == p.In*p.Kernel }
 
-// patchOf returns the patch of an operation whose bias is to be corrected, or nil.
-func patchOf(ps map[int]*patch, nodes map[*graph.Node]int, op *plan.Operation) *patch {
+// inputMeansOf returns the input means of an operation whose bias is to be corrected, or nil.
+func inputMeansOf(ps map[int]*inputMeans, nodes map[*graph.Node]int, op *plan.Operation) *inputMeans {
 	i, ok := nodes[op.Node]
 	if !ok || ps[i] == nil || !slices.Contains(op.Weights.Uses, plan.Use{Node: op.Node, Input: 1}) {
 		return nil
