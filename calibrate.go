@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"narrow/calibrate"
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/plan"
 	"narrow/refine"
 	"narrow/rewrite"
+	"narrow/scheme"
 )
 
 // CalibrateOptions say how to calibrate.
@@ -169,6 +171,10 @@ func (p *Planned) high(ctx context.Context, run engine.Runner, in engine.Batches
 	if p, err = p.equalized(ctx, run, in, o.Threads); err != nil {
 		return nil, err
 	}
+	p, joined, err := p.functions(ctx, run, in, o)
+	if err != nil {
+		return nil, err
+	}
 	own, err := p.networkSHA256()
 	if err != nil {
 		return nil, err
@@ -185,8 +191,10 @@ func (p *Planned) high(ctx context.Context, run engine.Runner, in engine.Batches
 	}
 	if c.Plan == guide.Plan {
 		p = guide
+	} else {
+		c.Findings = append(c.Findings, joined...)
 	}
-	c.Equalization = p.equalization
+	c.Equalization = p.decided.equalization
 	return &Calibrated{Planned: p, Result: c}, nil
 }
 
@@ -196,7 +204,7 @@ func (p *Planned) equalized(ctx context.Context, run engine.Runner, in engine.Ba
 	if !s.IncludeCLE {
 		return p, nil
 	}
-	plain, err := p.Model.plan(s, High, &calibrate.Equalization{None: true})
+	plain, err := p.Model.plan(s, High, decided{equalization: &calibrate.Equalization{None: true}})
 	if err != nil {
 		return nil, err
 	}
@@ -210,7 +218,7 @@ func (p *Planned) equalized(ctx context.Context, run engine.Runner, in engine.Ba
 			return nil, err
 		}
 	}
-	through, err := p.Model.plan(s, High, how)
+	through, err := p.Model.plan(s, High, decided{equalization: how})
 	if err != nil {
 		return nil, err
 	}
@@ -219,6 +227,41 @@ func (p *Planned) equalized(ctx context.Context, run engine.Runner, in engine.Ba
 		return plain, err
 	}
 	return through, nil
+}
+
+// functions is p with what is best for the functions behind its weighted
+// operators on the samples: see [refine.Functions].
+func (p *Planned) functions(ctx context.Context, run engine.Runner, in engine.Batches, o calibrate.Options) (*Planned, diag.List, error) {
+	target := p.Plan.Strategy.Target
+	if target == scheme.DPU {
+		return p, nil, nil
+	}
+	least := 0.0
+	if target == scheme.CPU {
+		least = refine.JoinGain
+	}
+	var other *Planned
+	chosen, gain, err := refine.Functions(ctx, refine.Task{Plan: p.Plan, Float: p.Model.Graph}, least, run, in, o, func(peaks map[string][]float32) (*plan.Plan, error) {
+		steps, err := rewrite.FunctionSteps(p.Plan.Model, peaks)
+		if err != nil {
+			return nil, err
+		}
+		d := decided{p.decided.equalization, plan.Functions{Join: target == scheme.CPU, Steps: steps}}
+		if other, err = p.Model.plan(p.Plan.Strategy, High, d); err != nil {
+			return nil, err
+		}
+		return other.Plan, nil
+	})
+	if err != nil || chosen == nil {
+		return p, nil, err
+	}
+	if target != scheme.CPU {
+		return other, nil, nil
+	}
+	return other, diag.List{{
+		Severity: diag.Note, Code: "functions-joined",
+		Message: diag.Textf("functions such as %s are quantized together with the layers before them, which brings %.1f dB; ONNX Runtime computes these layers in float", other.Plan.JoinedFunctions()[0], gain),
+	}}, nil
 }
 
 // checkpoint reads the file of a checkpoint, if there is one, and returns what

@@ -43,11 +43,18 @@ type Planned struct {
 	Rewrites *rewrite.Report
 	// Accuracy is the way to quantize that was chosen.
 	Accuracy Accuracy
-	// equalization is what calibration decided of it, or nil.
-	equalization *calibrate.Equalization
+	// decided is what calibration decided over samples.
+	decided decided
 	// Findings are warnings and notes: the strategy's own first, then those
 	// about settings that a tensor cannot hold and the like.
 	Findings diag.List
+}
+
+// decided is what [High] decides over samples: what equalization may do, nil where
+// that is open, and how functions are quantized.
+type decided struct {
+	equalization *calibrate.Equalization
+	functions    plan.Functions
 }
 
 // Plan rewrites the model as the strategy and the options ask and plans its
@@ -61,11 +68,11 @@ func (m *Model) Plan(s *strategy.Strategy, opts PlanOptions) (*Planned, error) {
 	if err := s.Findings.Err(); err != nil {
 		return nil, err
 	}
-	return m.plan(s, opts.accuracy(), nil)
+	return m.plan(s, opts.accuracy(), decided{})
 }
 
-func (m *Model) plan(s *strategy.Strategy, a Accuracy, equalization *calibrate.Equalization) (*Planned, error) {
-	p, report, list, err := m.draft(s, a, equalization)
+func (m *Model) plan(s *strategy.Strategy, a Accuracy, d decided) (*Planned, error) {
+	p, report, list, err := m.draft(s, a, d)
 	if err != nil {
 		return nil, err
 	}
@@ -73,23 +80,23 @@ func (m *Model) plan(s *strategy.Strategy, a Accuracy, equalization *calibrate.E
 	if err := list.Err(); err != nil {
 		return nil, err
 	}
-	return &Planned{Model: m, Plan: p, Rewrites: report, Accuracy: a, equalization: equalization, Findings: list}, nil
+	return &Planned{Model: m, Plan: p, Rewrites: report, Accuracy: a, decided: d, Findings: list}, nil
 }
 
 // Draft is the plan that [Model.Plan] makes, for a strategy whose rules may have
 // mistakes next to the model: to look into, not to calibrate. The findings are
 // those of laying the strategy over the model, mistakes among them.
 func (m *Model) Draft(s *strategy.Strategy, opts PlanOptions) (*plan.Plan, diag.List, error) {
-	p, _, list, err := m.draft(s, opts.accuracy(), nil)
+	p, _, list, err := m.draft(s, opts.accuracy(), decided{})
 	return p, list, err
 }
 
-func (m *Model) draft(s *strategy.Strategy, a Accuracy, e *calibrate.Equalization) (*plan.Plan, *rewrite.Report, diag.List, error) {
-	g, report, err := rewrite.Apply(m.base(), rewrite.Before(m.rewrites(s, a, e))...)
+func (m *Model) draft(s *strategy.Strategy, a Accuracy, d decided) (*plan.Plan, *rewrite.Report, diag.List, error) {
+	g, report, err := rewrite.Apply(m.base(), rewrite.Before(m.rewrites(s, a, d))...)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("model %s: %w", m.Path, err)
 	}
-	p, list, err := plan.BuildWith(g, s, plan.Options{Original: m.Graph, Accuracy: a})
+	p, list, err := plan.BuildWith(g, s, plan.Options{Original: m.Graph, Accuracy: a, Functions: d.functions})
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("model %s: %w", m.Path, err)
 	}
@@ -133,8 +140,8 @@ const equalizeRounds = 20
 
 // rewrites says what to rewrite before calibration. As in vai_q_pytorch,
 // equalization turns every ReLU6 into ReLU; for High ReLU6 stays, and
-// equalization stops there until e tells how far it may go through.
-func (m *Model) rewrites(s *strategy.Strategy, a Accuracy, e *calibrate.Equalization) rewrite.Options {
+// equalization stops there until d tells how far it may go through.
+func (m *Model) rewrites(s *strategy.Strategy, a Accuracy, d decided) rewrite.Options {
 	o := rewrite.Options{
 		ConvertRelu6: s.ConvertReLU6 || s.IncludeCLE,
 		ConvertSilu:  s.ConvertSiLU,
@@ -143,13 +150,14 @@ func (m *Model) rewrites(s *strategy.Strategy, a Accuracy, e *calibrate.Equaliza
 		DeviceArithmetic: true,
 		EqualPads:        a != High,
 
+		Steps:  d.functions.Steps,
 		Values: m.values,
 	}
 	if a == High {
 		o.ConvertRelu6 = s.ConvertReLU6
 		o.Rounds = equalizeRounds
 		o.DeviceArithmetic = s.Target == scheme.DPU // as in vai_q_pytorch the guide's is for every target
-		if e != nil {
+		if e := d.equalization; e != nil {
 			o.Equalize = o.Equalize && !e.None
 			o.Relu6, o.Largest = rewrite.Relu6Shared, e.Largest
 		}
@@ -166,7 +174,7 @@ func (m *Model) rewrites(s *strategy.Strategy, a Accuracy, e *calibrate.Equaliza
 // that equalization cannot pass); the network returned is then the plan's, in
 // float, with all that the strategy changed in it.
 func (p *Planned) FloatReference() (m *graph.Model, exact bool, err error) {
-	o := p.Model.rewrites(p.Plan.Strategy, p.Accuracy, p.equalization)
+	o := p.Model.rewrites(p.Plan.Strategy, p.Accuracy, p.decided)
 	o.ConvertRelu6, o.ConvertSilu, o.DeviceArithmetic = false, false, false
 	if p.Accuracy != High {
 		o.Relu6 = rewrite.Relu6Bounds
@@ -203,7 +211,7 @@ func (p *Planned) complete(ctx context.Context, run engine.Runner) error {
 	if err != nil {
 		return err
 	}
-	full, err := p.Model.plan(p.Plan.Strategy, p.Accuracy, p.equalization)
+	full, err := p.Model.plan(p.Plan.Strategy, p.Accuracy, p.decided)
 	if err != nil {
 		return err
 	}

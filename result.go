@@ -209,7 +209,7 @@ func Load(dir string, m *Model, s *strategy.Strategy) (*Calibrated, error) {
 	if accuracy == High && saved.IncludeCLE && q.Equalization == nil {
 		return nil, fmt.Errorf("%s does not say how the network was equalized, which an earlier version did otherwise: calibrate again", file)
 	}
-	p, err := m.plan(saved, accuracy, q.Equalization)
+	p, err := m.plan(saved, accuracy, decided{q.Equalization, q.Functions})
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,9 @@ type QuantInfo struct {
 	Accuracy string `json:"accuracy,omitempty"`
 	// Equalization is what was decided of it over samples; nil where nothing was.
 	Equalization *calibrate.Equalization `json:"equalization,omitempty"`
+	// Functions is what was decided over samples of functions behind weighted
+	// operators.
+	Functions plan.Functions `json:"functions,omitzero"`
 	// Tensors are the quantized tensors in the network's topological order.
 	Tensors []TensorInfo `json:"tensors"`
 }
@@ -111,7 +114,7 @@ func NewQuantInfo(in *calibrate.Calibrated) (*QuantInfo, error) {
 		Format: QuantInfoFormat, Model: ModelInfo{in.ModelPath, in.ModelSHA256},
 		Strategy: s.MarshalResolved(), StrategySHA256: s.SHA256(),
 		Samples:   SampleInfo{in.Samples, in.Batches, in.SamplesSHA256},
-		Propagate: in.Propagate.String(), Equalization: in.Equalization, Tensors: []TensorInfo{},
+		Propagate: in.Propagate.String(), Equalization: in.Equalization, Functions: in.Plan.Options.Functions, Tensors: []TensorInfo{},
 	}
 	if in.Accuracy == scheme.High {
 		q.Accuracy = in.Accuracy.String()

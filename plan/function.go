@@ -40,10 +40,15 @@ const functionNodes = 12
 // nodes between are evaluated at some places, and what comes out is held
 // against the functions that networks use.
 func (m *matcher) function(n *graph.Node) *composite {
+	region := []*graph.Node{n}
+	if n.Domain == "" && joining[n.OpType] && len(n.Outputs) == 1 {
+		if all := m.scaledBehind(region); len(all) > 1 {
+			return &composite{op: n.OpType, nodes: all, main: n}
+		}
+	}
 	if !elementwise(n) {
 		return nil
 	}
-	region := []*graph.Node{n}
 	for len(region) <= functionNodes {
 		x, ok := m.entering(region)
 		if !ok {
@@ -51,7 +56,7 @@ func (m *matcher) function(n *graph.Node) *composite {
 		}
 		if len(x) == 1 && len(region) > 1 {
 			if op := m.named(region, x[0], n.Outputs[0]); op != "" {
-				return &composite{op: op, nodes: region, main: n}
+				return &composite{op: op, nodes: m.scaledBehind(region), main: n}
 			}
 		}
 		// The latest of the values that enter is made of earlier ones, or is
@@ -70,6 +75,17 @@ func (m *matcher) function(n *graph.Node) *composite {
 		slices.SortFunc(region, func(a, b *graph.Node) int { return m.place(a) - m.place(b) })
 	}
 	return nil
+}
+
+// scaledBehind takes the constant scale a channel in that a rewrite puts behind a
+// function.
+func (m *matcher) scaledBehind(region []*graph.Node) []*graph.Node {
+	out := region[len(region)-1].Outputs[0]
+	users := m.ix.Consumers[out]
+	if len(users) != 1 || m.ix.IsOutput(out) || m.taken[users[0]] || users[0].Rule != "equalize-functions" {
+		return region
+	}
+	return append(region, users[0])
 }
 
 // entering returns the values that enter a region and are no constant; ok is

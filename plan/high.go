@@ -5,6 +5,7 @@ import (
 
 	"narrow/diag"
 	"narrow/graph"
+	"narrow/graph/infer"
 	"narrow/graph/op"
 	"narrow/scheme"
 )
@@ -27,7 +28,7 @@ func lookOf(o Options, target scheme.Target) look {
 	if o.Accuracy != scheme.High {
 		return look{device: target == scheme.DPU}
 	}
-	return look{high: true, join: target == scheme.GPU || target == scheme.CPU && o.JoinFunctions}
+	return look{high: true, join: target == scheme.GPU || target == scheme.CPU && o.Functions.Join}
 }
 
 // joining are the functions that look.join speaks of: a compiler fuses them
@@ -47,6 +48,19 @@ func (f *flow) joins(u *unit, g *group) bool {
 		return true
 	}
 	return f.look.join && joining[u.op] && f.weighted(g.units[0])
+}
+
+// JoinedFunctions returns the values that functions such as SiLU put out which
+// may join the weighted operator before them, in topological order.
+func (p *Plan) JoinedFunctions() []string {
+	var values []string
+	f := newFlow(p.Model.Graph, infer.Types(p.Model), look{high: true, join: true})
+	for _, u := range f.units {
+		if us := u.group.units; len(us) > 1 && us[len(us)-1] == u && joining[u.op] {
+			values = append(values, u.outs[0])
+		}
+	}
+	return values
 }
 
 // weighted reports whether u multiplies constant weights.

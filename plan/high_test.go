@@ -21,7 +21,7 @@ func high(t *testing.T, net, config string, join bool) *plan.Plan {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, list, err := plan.BuildWith(m, s, plan.Options{Accuracy: scheme.High, JoinFunctions: join})
+	p, list, err := plan.BuildWith(m, s, plan.Options{Accuracy: scheme.High, Functions: plan.Functions{Join: join}})
 	if err == nil {
 		err = list.Err()
 	}

@@ -99,12 +99,22 @@ type Options struct {
 	Original *graph.Model
 	// Accuracy says where quantizers may stand. Zero means [scheme.Guide].
 	Accuracy scheme.Accuracy
-	// JoinFunctions, with [scheme.High] for the CPU, lets functions such as SiLU
-	// and Sigmoid join the convolution or product before them: one quantizer
+	// Functions says what was chosen for functions behind weighted operators.
+	Functions Functions
+}
+
+// Functions says, for [scheme.High], how functions such as SiLU and Sigmoid
+// behind a convolution or product are quantized.
+type Functions struct {
+	// Join, for the CPU, lets them join the operator before them: one quantizer
 	// behind both. That is nearer to the float network, but ONNX Runtime then
-	// computes these layers in float. For the GPU they join always, for the DPU
+	// computes these operators in float. For the GPU they join always, for the DPU
 	// never.
-	JoinFunctions bool
+	Join bool `json:"join,omitempty"`
+	// Steps are by how many steps channels of their results are multiplied, by
+	// value, so that all use the range of one scale: the rewrite
+	// equalize-functions does that.
+	Steps map[string][]int `json:"steps,omitempty"`
 }
 
 // Build plans the quantization of m by s, as vai_q_pytorch does. Findings are

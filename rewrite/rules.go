@@ -24,6 +24,8 @@ type Options struct {
 	// Values are constants that nodes make, as an engine computed them, see
 	// [FoldConstants].
 	Values map[string]*graph.Tensor
+	// Steps equalize behind functions: see [EqualizeFunctions].
+	Steps map[string][]int
 	// Rounds is how often equalization goes through the network at most; 0 means
 	// once.
 	Rounds int
@@ -67,6 +69,9 @@ func Before(o Options) []Rule {
 		rules = append(rules, Equalize(Equalizing{Relu6: way, Largest: o.Largest, Rounds: max(o.Rounds, 1), WeightsOnly: o.WeightsOnly}))
 	}
 	rules = append(rules, FoldPad(o.EqualPads))
+	if len(o.Steps) > 0 {
+		rules = append(rules, EqualizeFunctions(o.Steps))
+	}
 	if o.DeviceArithmetic {
 		rules = append(rules, DeviceArithmetic())
 	}
