@@ -123,10 +123,14 @@ func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
 	if err := f.check(); err != nil {
 		return nil, err
 	}
-	if err := f.accuracy.check(c, &f.propagate); err != nil {
+	if err := f.accuracy.check(a, c, &f.propagate,
+		guideOnly{f.stats.from != "", "--from-stats", diag.Textf("which runs samples through the network")},
+		guideOnly{f.checkpoint.file != "", "--checkpoint", diag.Textf("which looks at all samples in one run")},
+		guideOnly{f.memory.text != "", "--max-memory", diag.Textf("which holds the network's values for many samples")},
+	); err != nil {
 		return nil, err
 	}
-	if err := f.stats.check(c, &f.propagate, f.accuracy.chosen); err != nil {
+	if err := f.stats.check(c, &f.propagate); err != nil {
 		return nil, err
 	}
 	if err := f.checkpoint.check(c, &f.stats); err != nil {
@@ -134,9 +138,6 @@ func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
 	}
 	if err := f.memory.check(c); err != nil {
 		return nil, err
-	}
-	if f.memory.limit > 0 && f.accuracy.chosen == narrow.High {
-		return nil, usagef("--max-memory does not go with --accuracy high, which holds values of all samples that it refines with: leave one of them out")
 	}
 	job := &calibJob{a: a, f: f}
 	var err error

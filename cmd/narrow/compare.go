@@ -85,7 +85,7 @@ func (a *app) compare(c *cobra.Command, f *compareFlags, files []string) error {
 	if err := f.checkNumbers(); err != nil {
 		return err
 	}
-	if err := f.accuracy.check(c, &f.propagate); err != nil {
+	if err := f.accuracy.check(a, c, &f.propagate); err != nil {
 		return err
 	}
 	how, err := propagation(f.propagate)

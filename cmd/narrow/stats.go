@@ -25,7 +25,7 @@ func (f *statsFlags) add(c *cobra.Command) {
 }
 
 // check refuses what does not go together, and turns --propagate to float.
-func (f *statsFlags) check(c *cobra.Command, propagate *string, accuracy narrow.Accuracy) error {
+func (f *statsFlags) check(c *cobra.Command, propagate *string) error {
 	if f.save == "" && f.from == "" {
 		return nil
 	}
@@ -42,8 +42,6 @@ func (f *statsFlags) check(c *cobra.Command, propagate *string, accuracy narrow.
 		return usagef("--save-stats and --from-stats do not go together: statistics that are read need no saving")
 	case how == calibrate.Progressive && c.Flags().Changed("propagate"):
 		return usagef("%s goes with --propagate float: statistics of values that one strategy quantized on the way serve no other", flag)
-	case f.from != "" && accuracy == narrow.High:
-		return usagef("--from-stats does not go with --accuracy high, which runs samples through the network: leave one of them out")
 	}
 	*propagate = calibrate.Float.String()
 	return nil
