@@ -20,6 +20,7 @@ func (b *builder) lifted(x *node) *node {
 func (b *builder) lowered(x *node, value string) {
 	shape := b.shape(value)
 	n := b.step(&node{op: "reshape", in: []*node{x}, shape: shape, target: shape, follows: true}, value, "_flat")
+	n.inner, n.behind = false, x.fix != nil
 	b.of[value] = n
 }
 

@@ -3,8 +3,6 @@ package xmodel_test
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
-	"math"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -142,73 +140,14 @@ func equal(t testing.TB, r engine.Runner, c *narrow.Calibrated, f *xmodel.File, 
 	}); err != nil {
 		t.Fatal(err)
 	}
-	inputs := map[string][]float32{}
-	for _, p := range f.Inputs {
-		name := strings.TrimSuffix(p.Op, "_fix")
-		inputs[name] = floats(dump[name+".bin"])
-	}
-	values, err := xirtest.Run(g, inputs)
+	held, err := xirtest.Hold(g, f, dump)
 	if err != nil {
 		t.Fatal(err)
 	}
-	fixes := 0
-	for _, o := range g.Ops {
-		data, ok := dump[o.Name+".bin"]
-		if !ok {
-			continue
-		}
-		if o.Type == "fix" {
-			fixes++
-			got := xirtest.FixInts(o, values[o.Name])
-			differ := 0
-			for i, q := range integers(data, int(o.Attr("bit_width").(int32)), len(got)) {
-				if q != got[i] {
-					differ++
-				}
-			}
-			if differ > 0 {
-				t.Errorf("%s: %d of %d integers differ from test's", o.Name, differ, len(got))
-			}
-			continue
-		}
-		for i, x := range floats(data) {
-			if d := math.Abs(values[o.Name][i] - float64(x)); !(d <= 1e-5*math.Max(1, math.Abs(float64(x)))) {
-				t.Errorf("%s: element %d is %v, in test %v", o.Name, i, values[o.Name][i], x)
-				break
-			}
-		}
+	for _, w := range held.Wrong {
+		t.Errorf("not as in test: %s", w)
 	}
-	for _, p := range f.Outputs {
-		if _, ok := dump[p.Op+".bin"]; !ok {
-			t.Errorf("output %s is not in the dump", p.Op)
-		}
-	}
-	return values, fixes
-}
-
-func floats(b []byte) []float32 {
-	out := make([]float32, len(b)/4)
-	for i := range out {
-		out[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
-	}
-	return out
-}
-
-func integers(b []byte, bits, n int) []int32 {
-	var out []int32
-	for i := range n {
-		switch {
-		case bits <= 4 && i%2 == 0:
-			out = append(out, int32(int8(b[i/2])>>4))
-		case bits <= 4:
-			out = append(out, int32(int8(b[i/2]<<4)>>4))
-		case bits <= 8:
-			out = append(out, int32(int8(b[i])))
-		default:
-			out = append(out, int32(int16(binary.LittleEndian.Uint16(b[2*i:]))))
-		}
-	}
-	return out
+	return held.Values, held.Fixes
 }
 
 // refusals are the messages of a list's errors.

@@ -86,10 +86,11 @@ func lower(s source) *builder {
 		}
 	}
 	b.settings()
+	b.reach()
 	if !b.sizes() {
+		b.unknowns()
 		return b
 	}
-	b.reach()
 	b.inputs()
 	b.unshuffles = b.findShuffles()
 	for _, op := range s.plan.Operations {
@@ -184,6 +185,17 @@ func (b *builder) sizes() bool {
 	r := infer.Infer(b.m, fixed)
 	b.shapes, b.types, b.values = r.Shapes, r.Types, r.Values
 	return true
+}
+
+// unknowns refuses the operators that XIR has none for, whatever the sizes are.
+func (b *builder) unknowns() {
+	for _, o := range b.plan.Operations {
+		n := o.Nodes[len(o.Nodes)-1]
+		if _, ok := writers[o.Op]; !ok && o.Nodes[0].Whole == nil && slices.ContainsFunc(n.Outputs, func(v string) bool { return b.needed[v] }) {
+			b.op = o
+			b.unknown(o)
+		}
+	}
 }
 
 // reach finds the values that lead to an output.
@@ -369,7 +381,7 @@ func (b *builder) floats(n *graph.Node, i int) (data []float32, dims []int64, t 
 			}
 			return data, b.shape(n.Input(i)), nil, true
 		}
-		return b.filled(n.Input(i))
+		return b.evaluated(n.Input(i))
 	}
 	data, err := c.Floats()
 	if err != nil {
@@ -378,25 +390,60 @@ func (b *builder) floats(n *graph.Node, i int) (data []float32, dims []int64, t 
 	return data, c.Dims, t, true
 }
 
-// filled returns the elements of a value that ConstantOfShape makes.
-func (b *builder) filled(value string) (data []float32, dims []int64, t *plan.Tensor, ok bool) {
+// evaluated returns the elements of a value that nodes make of constants and of
+// sizes, which a batch of 1 fixes: a class token that is repeated for every image,
+// for one.
+func (b *builder) evaluated(value string) (data []float32, dims []int64, t *plan.Tensor, ok bool) {
 	n := b.ix.Producer[value]
 	dims = b.shape(value)
 	const most = 1 << 24
-	if n == nil || !n.Is("ConstantOfShape") || dims == nil || count(dims) > most || b.types[value] != graph.Float32 {
+	if n == nil || n.Domain != "" || dims == nil || count(dims) > most || b.types[value] != graph.Float32 {
 		return nil, nil, nil, false
 	}
-	data = make([]float32, count(dims))
-	if a := n.Attr("value"); a != nil && a.Tensor != nil {
-		fill, err := a.Tensor.Floats()
-		if err != nil || len(fill) != 1 {
+	switch n.OpType {
+	case "ConstantOfShape":
+		data = make([]float32, count(dims))
+		if a := n.Attr("value"); a != nil && a.Tensor != nil {
+			fill, err := a.Tensor.Floats()
+			if err != nil || len(fill) != 1 {
+				return nil, nil, nil, false
+			}
+			for i := range data {
+				data[i] = fill[0]
+			}
+		}
+		return data, dims, nil, true
+	case "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand":
+		data, from, _, ok := b.floats(n, 0)
+		switch {
+		case !ok:
+			return nil, nil, nil, false
+		case n.OpType == "Expand":
+			data = stretched(data, from, dims)
+		}
+		return data, dims, nil, true
+	case "Add", "Sub", "Mul", "Div":
+		x, xd, _, xok := b.floats(n, 0)
+		y, yd, _, yok := b.floats(n, 1)
+		if !xok || !yok {
 			return nil, nil, nil, false
 		}
-		for i := range data {
-			data[i] = fill[0]
+		x, y = slices.Clone(stretched(x, xd, dims)), stretched(y, yd, dims)
+		for i := range x {
+			switch n.OpType {
+			case "Add":
+				x[i] += y[i]
+			case "Sub":
+				x[i] -= y[i]
+			case "Mul":
+				x[i] *= y[i]
+			case "Div":
+				x[i] /= y[i]
+			}
 		}
+		return x, dims, nil, true
 	}
-	return data, dims, nil, true
+	return nil, nil, nil, false
 }
 
 // constant makes the constant that input i of n reads, in the form that make

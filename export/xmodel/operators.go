@@ -92,80 +92,89 @@ func (b *builder) dispatch(o *plan.Operation, n *graph.Node) {
 			return
 		}
 	}
-	switch o.Op {
-	case "Conv":
-		b.conv(n)
-	case "ConvTranspose":
-		b.convTranspose(n)
-	case "AveragePool", "GlobalAveragePool", "ReduceMean":
-		b.mean(n, n)
-	case "MaxPool", "GlobalMaxPool":
-		b.maxPool(n)
-	case "BatchNormalization":
-		b.batchNorm(n)
-	case "Gemm":
-		b.gemm(n)
-	case "MatMul":
-		b.matMul(n)
-	case "Linear":
-		b.linear(o)
-	case "Relu":
-		b.unary(n, "relu")
-	case "Sigmoid":
-		b.unary(n, "sigmoid")
-	case "Tanh":
-		b.unary(n, "tanh")
-	case "Neg":
-		b.unary(n, "neg")
-	case "LeakyRelu":
+	if write, ok := writers[o.Op]; ok {
+		write(b, o, n)
+		return
+	}
+	b.unknown(o)
+}
+
+// writer turns an operation, whose result node n puts out, into operators.
+type writer func(b *builder, o *plan.Operation, n *graph.Node)
+
+// writers are all operations that XIR has operators for.
+var writers = map[string]writer{
+	"Conv":               of((*builder).conv),
+	"ConvTranspose":      of((*builder).convTranspose),
+	"AveragePool":        average,
+	"GlobalAveragePool":  average,
+	"ReduceMean":         average,
+	"MaxPool":            of((*builder).maxPool),
+	"GlobalMaxPool":      of((*builder).maxPool),
+	"BatchNormalization": of((*builder).batchNorm),
+	"Gemm":               of((*builder).gemm),
+	"MatMul":             of((*builder).matMul),
+	"Linear":             func(b *builder, o *plan.Operation, _ *graph.Node) { b.linear(o) },
+	"Relu":               unary("relu"),
+	"Sigmoid":            unary("sigmoid"),
+	"Tanh":               unary("tanh"),
+	"Neg":                unary("neg"),
+	"LeakyRelu": func(b *builder, _ *plan.Operation, n *graph.Node) {
 		b.unary(n, "leaky-relu", Attr{"alpha", n.Float("alpha", 0.01)})
-	case "Clip":
-		b.clip(n)
-	case "PRelu":
-		b.prelu(n)
-	case "Softmax":
-		b.softmax(n)
-	case "Add", "Sub", "Mul", "Div":
-		b.binary(n, map[string]string{"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div"}[o.Op])
-	case "Reciprocal":
-		b.reciprocal(n)
-	case "Sum":
-		b.sum(n)
-	case "Max", "Min":
-		b.extreme(n)
-	case "Pow":
-		b.pow(n)
-	case "ReduceMax":
-		b.reduce(n, "reduction_max")
-	case "ReduceSum":
-		b.reduce(n, "reduction_sum")
-	case "Concat":
-		b.concat(n)
-	case "Flatten", "Reshape", "Squeeze", "Unsqueeze":
-		b.reshape(n)
-	case "Transpose":
-		b.transpose(n)
-	case "Slice":
-		b.slice(n)
-	case "Split":
-		b.split(n)
-	case "Gather":
-		b.gather(n)
-	case "Pad":
-		b.pad(n)
-	case "Resize", "Upsample":
-		b.resize(n)
-	case "DepthToSpace", "SpaceToDepth":
-		b.depthSpace(n)
-	case "Expand", "Tile":
-		b.copies(n)
-	case "Identity", "Dropout":
-		b.of[n.Outputs[0]] = b.at(n, 0)
-		if n.Is("Dropout") && len(n.Outputs) > 1 && b.needed[n.Outputs[1]] {
-			b.refuse(diag.Textf("the mask of Dropout is read"), cutFix())
-		}
-	default:
-		b.unknown(o)
+	},
+	"Clip":         of((*builder).clip),
+	"PRelu":        of((*builder).prelu),
+	"Softmax":      of((*builder).softmax),
+	"Add":          as((*builder).binary, "add"),
+	"Sub":          as((*builder).binary, "sub"),
+	"Mul":          as((*builder).binary, "mul"),
+	"Div":          as((*builder).binary, "div"),
+	"Reciprocal":   of((*builder).reciprocal),
+	"Sum":          of((*builder).sum),
+	"Max":          of((*builder).extreme),
+	"Min":          of((*builder).extreme),
+	"Pow":          of((*builder).pow),
+	"ReduceMax":    as((*builder).reduce, "reduction_max"),
+	"ReduceSum":    as((*builder).reduce, "reduction_sum"),
+	"Concat":       of((*builder).concat),
+	"Flatten":      of((*builder).reshape),
+	"Reshape":      of((*builder).reshape),
+	"Squeeze":      of((*builder).reshape),
+	"Unsqueeze":    of((*builder).reshape),
+	"Transpose":    of((*builder).transpose),
+	"Slice":        of((*builder).slice),
+	"Split":        of((*builder).split),
+	"Gather":       of((*builder).gather),
+	"Pad":          of((*builder).pad),
+	"Resize":       of((*builder).resize),
+	"Upsample":     of((*builder).resize),
+	"DepthToSpace": of((*builder).depthSpace),
+	"SpaceToDepth": of((*builder).depthSpace),
+	"Expand":       of((*builder).copies),
+	"Tile":         of((*builder).copies),
+	"Identity":     of((*builder).same),
+	"Dropout":      of((*builder).same),
+}
+
+func of(write func(*builder, *graph.Node)) writer {
+	return func(b *builder, _ *plan.Operation, n *graph.Node) { write(b, n) }
+}
+
+func as(write func(*builder, *graph.Node, string), name string) writer {
+	return func(b *builder, _ *plan.Operation, n *graph.Node) { write(b, n, name) }
+}
+
+func unary(name string) writer {
+	return func(b *builder, _ *plan.Operation, n *graph.Node) { b.unary(n, name) }
+}
+
+func average(b *builder, _ *plan.Operation, n *graph.Node) { b.mean(n, n) }
+
+// same passes a value on.
+func (b *builder) same(n *graph.Node) {
+	b.of[n.Outputs[0]] = b.at(n, 0)
+	if n.Is("Dropout") && len(n.Outputs) > 1 && b.needed[n.Outputs[1]] {
+		b.refuse(diag.Textf("the mask of Dropout is read"), cutFix())
 	}
 }
 

@@ -38,8 +38,9 @@ g (float[N, 3, 8, 8] x) => (float[N, 4, A, B] y) <float[4, 3, 3, 3] w = {0.5, ..
 	[c] y = Conv<pads=[1,1,1,1]>(x, w, b)
 }`, "", []string{"x: the input's batch is fixed at 2"}},
 		"size": {strings.Replace(net, "3, 8, 8", "3, H, 8", 1) + `{
-	[c] y = Conv<pads=[1,1,1,1]>(x, w, b)
-}`, "", []string{"x: axis 2 of the input is dynamic (H)", "fixed size"}},
+	[c] a = Conv<pads=[1,1,1,1]>(x, w, b)
+	[abs] y = Abs(a)
+}`, "", []string{"x: axis 2 of the input is dynamic (H)", "fixed size", "abs: Abs has no operator"}},
 		"dilated": {net + `{
 	[c] a = Conv<pads=[1,1,1,1]>(x, w, b)
 	[p] y = MaxPool<kernel_shape=[2,2], dilations=[2,2]>(a)
