@@ -39,7 +39,7 @@ type correction struct {
 	// float is the bias before quantization, now the one that holds, baked the
 	// one that the loaded network adds.
 	float, now, baked []float32
-	// patch gathers what enters (float propagation); nil where its form is not
+	// inputMeans gathers what enters (float propagation); nil where its form is not
 	// known, and the layer runs twice.
 	inputMeans *inputMeans
 	// sum is then the summed mean error of each sample so far.
