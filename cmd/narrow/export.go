@@ -14,6 +14,7 @@ import (
 	"narrow/diag"
 	"narrow/export"
 	"narrow/internal/atomicfile"
+	"narrow/scheme"
 )
 
 // exportFlags are the flags about exports.
@@ -211,6 +212,9 @@ func (a *app) export(ctx context.Context, in *inputFlags, c *narrow.Calibrated, 
 	if err != nil {
 		return exportSummary{}, fmt.Errorf("after writing %s: %w", file, err)
 	}
+	if form == export.ORT {
+		a.printFindings(a.stderr, otherForms(c.Plan.Strategy.Target), nil)
+	}
 	sum := exportSummary{File: file, Bytes: size, Opset: x.Graph.Opsets[""]}
 	sum.Execution, err = a.executions(ctx, in, form, sum)
 	return sum, err
@@ -244,6 +248,21 @@ func (a *app) exportVAI(ctx context.Context, c *narrow.Calibrated, name, dir str
 	}
 	err = a.commit(ctx, func() error { return atomicfile.Write(dir, atomicfile.Bytes(export.QuantInfoFile, data)) })
 	return exportSummary{File: filepath.Join(dir, export.QuantInfoFile), Bytes: int64(len(data))}, err
+}
+
+// otherForms names the forms for what a strategy's target usually is, where that
+// is not ONNX Runtime's CPU.
+func otherForms(target scheme.Target) diag.List {
+	note := func(message diag.Text) diag.List {
+		return diag.List{{Severity: diag.Note, Code: "other-forms", Message: message}}
+	}
+	switch target {
+	case scheme.DPU:
+		return note(diag.Textf("this file is for ONNX Runtime; a DPU's compiler takes --format xmodel, AMD's NPU flow --for vitisai"))
+	case scheme.GPU:
+		return note(diag.Textf("this file is for ONNX Runtime; for others there are --for tensorrt and --for openvino"))
+	}
+	return nil
 }
 
 // className returns the class name to export by: the one that was asked for, the
