@@ -469,7 +469,7 @@ func (c *calibration) finish() error {
 		}
 		e, err := o.Encoding()
 		if err != nil {
-			return fmt.Errorf("layer %s: %w: it holds NaN or Inf in every sample; leave the layer in float with the layer rule %s", t.Layer.Name, err, floatRule(t.Layer.Name))
+			return fmt.Errorf("layer %s: %w: it holds NaN or Inf in every sample; leave the layer in float with the layer rule %s", t.Layer.Name, err, floatRule([]string{t.Layer.Name}))
 		}
 		c.out.Encodings[t] = e
 	}

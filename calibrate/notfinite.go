@@ -46,13 +46,13 @@ func (e *NotFiniteError) Error() string {
 	case FromSample:
 		return fmt.Sprintf("%s: the sample itself holds NaN or Inf, in input %s: fix it, leave it out, %s", at, quotedNames(e.By), skip)
 	case FromModel:
-		return fmt.Sprintf("%s: the float network makes it, of a finite sample: leave the layer in float with the layer rule %s", at, floatRule(e.Layer))
+		return fmt.Sprintf("%s: the float network makes it, of a finite sample: leave the layer in float with the layer rule %s", at, floatRule([]string{e.Layer}))
 	case FromQuantizer:
 		if len(e.By) == 0 {
 			return at + ", where the float network is finite: quantizing what comes before it makes it; plan for high accuracy"
 		}
-		return fmt.Sprintf("%s, where the float network is finite: the quantizer of layer %s before it makes it, such as 0 of a small value; plan for high accuracy, or leave that layer in float with the layer rule %s",
-			at, strings.Join(e.By, ", "), floatRule(e.By[0]))
+		return fmt.Sprintf("%s, where the float network is finite: a quantizer before it makes it (layer %s), such as 0 of a small value; plan for high accuracy, or leave it in float with the layer rule %s",
+			at, strings.Join(e.By, ", "), floatRule(e.By))
 	}
 	return at + ": fix the sample or the model, " + skip
 }
@@ -65,9 +65,13 @@ func quotedNames(names []string) string {
 	return strings.Join(q, ", ")
 }
 
-// floatRule writes the layer rule that leaves a layer's result in float.
-func floatRule(layer string) string {
-	return `{"layer_type": null, "layer_name": ` + strconv.Quote(layer) + `, "quantizable_data_type": ["activation"], "overall_quantize_config": {"datatype": "float32"}}`
+// floatRule writes the layer rule that leaves the results of layers in float.
+func floatRule(layers []string) string {
+	names := quotedNames(layers)
+	if len(layers) > 1 {
+		names = "[" + names + "]"
+	}
+	return `{"layer_type": null, "layer_name": ` + names + `, "quantizable_data_type": ["activation"], "overall_quantize_config": {"datatype": "float32"}}`
 }
 
 // traced finds out what made the value that err tells of, where it is a

@@ -27,6 +27,7 @@ type masks struct {
 	// computed of stand there.
 	before *graph.Index
 	memo   map[string]float64
+	made   map[string]string // see mask
 	// behind remembers which units lead to an operator that masks are for.
 	behind map[*unit]bool
 }
@@ -94,9 +95,19 @@ func (m *masks) constant(n *graph.Node) string {
 // mask returns the constant by which v, a value that depends on inputs, is a
 // mask, or "": a large constant times something, chosen by something, or such a
 // value moved.
-func (m *masks) mask(v string, depth int) string {
+func (m *masks) mask(v string) string {
+	by, known := m.made[v]
+	if !known {
+		m.made[v] = ""
+		by = m.findMask(v)
+		m.made[v] = by
+	}
+	return by
+}
+
+func (m *masks) findMask(v string) string {
 	u := m.flow.producer[v]
-	if u == nil || u.main == nil || u.comp != nil || depth > 32 {
+	if u == nil || u.main == nil || u.comp != nil {
 		return ""
 	}
 	n := u.main
@@ -104,11 +115,11 @@ func (m *masks) mask(v string, depth int) string {
 	case n.Is("Mul", "Where"):
 		return m.constant(n)
 	case u.moves(), n.Is("Cast", "Clip", "Neg"):
-		return m.mask(n.Input(0), depth+1)
+		return m.mask(n.Input(0))
 	case n.Is("Add", "Sub", "Min", "Max", "Mul"):
 		by := ""
 		for _, in := range u.ins {
-			c := m.mask(in, depth+1)
+			c := m.mask(in)
 			if c == "" {
 				return ""
 			}
@@ -124,7 +135,7 @@ func (m *masks) masked(u *unit) string {
 	if u.main == nil || u.comp != nil {
 		return ""
 	}
-	if c := m.mask(u.outs[0], 0); c != "" {
+	if c := m.mask(u.outs[0]); c != "" {
 		return c
 	}
 	if !u.main.Is("Add", "Sub", "Where", "Min", "Max", "Sum") {
@@ -134,7 +145,7 @@ func (m *masks) masked(u *unit) string {
 		return c
 	}
 	for _, in := range u.ins {
-		if c := m.mask(in, 0); c != "" {
+		if c := m.mask(in); c != "" {
 			return c
 		}
 	}
@@ -164,7 +175,7 @@ func (m *masks) leads(u *unit) bool {
 // what they are added to. [scheme.High] spares all of them; in the guide's way
 // only those that cannot be calibrated at all, and the others are told.
 func (b *builder) spareMasks(asks map[*unit]bool, high bool) {
-	m := &masks{flow: b.flow, size: maskSize, before: b.names.Before(), memo: map[string]float64{}, behind: map[*unit]bool{}}
+	m := &masks{flow: b.flow, size: maskSize, before: b.names.Before(), memo: map[string]float64{}, made: map[string]string{}, behind: map[*unit]bool{}}
 	for _, u := range b.flow.units {
 		if len(u.outs) == 0 || !asks[u] && !b.readQuantized(u, asks) || !b.declined[u].IsZero() {
 			continue

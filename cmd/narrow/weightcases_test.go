@@ -89,10 +89,7 @@ func TestWeightCases(t *testing.T) {
 			data := caseArray(t, c.shape, c.mask)
 			model := filepath.Join(cases, c.dir, "model.onnx")
 			flags := strings.ReplaceAll(c.flags, "file ", "file "+filepath.Join(cases, c.dir)+"/")
-			code, out, told := execute("run --report=false --model " + model + " --data " + data + " -o out " + flags)
-			if code != 0 {
-				code, out, told = execute("calib --model " + model + " --data " + data + " -o out " + flags)
-			}
+			code, out, told := execute("calib --model " + model + " --data " + data + " -o out " + flags)
 			if code != 0 {
 				t.Fatalf("exit %d\n%s%s", code, out, told)
 			}

@@ -43,7 +43,12 @@ func (t *Table) pattern(pattern string) Match {
 		if !e.Scoped {
 			continue
 		}
-		for path := e.Module; path != ""; path = path[:max(strings.LastIndexByte(path, '.'), 0)] {
+		// From the outermost module on: one that matches is everything inside.
+		for i := range len(e.Module) + 1 {
+			if i < len(e.Module) && e.Module[i] != '.' || i == 0 {
+				continue
+			}
+			path := e.Module[:i]
 			hit, known := matched[path]
 			if !known {
 				hit = glob(pattern, path)
@@ -53,6 +58,9 @@ func (t *Table) pattern(pattern string) Match {
 						keep[n] = true
 					}
 				}
+			}
+			if hit {
+				break
 			}
 		}
 	}

@@ -25,6 +25,7 @@ type Entry struct {
 	Class string
 
 	scope scope
+	place int // in the table
 }
 
 // Table knows the names of a model's nodes. It is a snapshot: make a new one
@@ -38,6 +39,8 @@ type Table struct {
 	before   *Table
 	byName   map[string]*Entry
 	byModule map[string][]*Entry
+	// inside are the entries of the modules in a module, by its path.
+	inside map[string][]*Entry
 	// numbered are the module paths that become a path without their counters.
 	numbered map[string][]string
 }
@@ -47,11 +50,12 @@ func New(m *graph.Model) *Table {
 	t := &Table{
 		ix: graph.NewIndex(m.Graph), classes: torchClasses(),
 		byName: map[string]*Entry{}, byModule: map[string][]*Entry{}, numbered: map[string][]string{},
+		inside: map[string][]*Entry{},
 	}
 	order := classOrder(t.classes)
 	for _, n := range m.Graph.Nodes {
 		s := scopeOf(n, t.ix)
-		e := &Entry{Node: n, Name: n.Label(), Module: s.path, Scoped: s.known, Vai: s.vaiName(), scope: s}
+		e := &Entry{place: len(t.Entries), Node: n, Name: n.Label(), Module: s.path, Scoped: s.known, Vai: s.vaiName(), scope: s}
 		e.Class = t.classOf(e, order)
 		t.Entries = append(t.Entries, e)
 		if t.byName[e.Name] == nil {
@@ -62,6 +66,11 @@ func New(m *graph.Model) *Table {
 				t.numbered[bare] = append(t.numbered[bare], e.Module)
 			}
 			t.byModule[e.Module] = append(t.byModule[e.Module], e)
+			for i, c := range e.Module {
+				if c == '.' {
+					t.inside[e.Module[:i]] = append(t.inside[e.Module[:i]], e)
+				}
+			}
 		}
 	}
 	return t
@@ -243,12 +252,7 @@ func (t *Table) module(path string) []*graph.Node {
 	if path == "" {
 		return nil
 	}
-	var within []*Entry
-	for _, e := range t.Entries {
-		if e.Scoped && strings.HasPrefix(e.Module, path+".") {
-			within = append(within, e)
-		}
-	}
+	within := t.inside[path]
 	own := t.byModule[path]
 	if len(within) == 0 {
 		if again := t.calls(path); len(again) > 0 {
@@ -423,9 +427,10 @@ func pickEach(t *Table, entries []*Entry) []*graph.Node {
 		}
 	}
 	var nodes []*graph.Node
-	for _, e := range t.Entries {
+	for _, e := range slices.SortedFunc(slices.Values(entries), func(a, b *Entry) int { return a.place - b.place }) {
 		if keep[e.Node] {
 			nodes = append(nodes, e.Node)
+			delete(keep, e.Node)
 		}
 	}
 	return nodes
