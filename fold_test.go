@@ -22,7 +22,7 @@ func TestFoldedPlans(t *testing.T) {
 		for _, x := range p.Plan.Tensors {
 			out = append(out, x.Name+" "+x.Kind.String()+" "+x.Where.String())
 		}
-		for _, x := range p.Plan.Left {
+		for _, x := range p.Plan.FloatTensors {
 			out = append(out, x.Name+" left: "+x.Why.String())
 		}
 		return out
