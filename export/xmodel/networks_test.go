@@ -57,7 +57,7 @@ func TestNetworks(t *testing.T) {
 	for _, op := range []string{
 		"conv1d", "conv2d", "conv3d", "depthwise-conv2d", "depthwise-conv3d", "transposed-conv2d", "transposed-depthwise-conv2d", "transposed-conv3d",
 		"maxpool1d", "maxpool2d", "avgpool2d", "relu", "leaky-relu", "prelu", "sigmoid", "tanh", "hard-sigmoid", "softmax",
-		"add", "sub", "mul", "div", "matmul", "concat", "reshape", "stack", "transpose", "strided_slice", "resize", "pixel-shuffle",
+		"add", "sub", "mul", "div", "min", "max", "matmul", "concat", "reshape", "stack", "transpose", "strided_slice", "resize", "pixel-shuffle",
 		"reduction_max", "reduction_sum", "reduction_mean",
 	} {
 		if !seen[op] {
