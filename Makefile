@@ -11,7 +11,7 @@ DESTDIR ?=
 # ONNX Runtime is opened at run time; its binding needs cgo.
 export CGO_ENABLED = 1
 
-.PHONY: rename setup build test test-report report-web report-picture race check demo bench bench-kernels fuzz install uninstall test-install release release-check clean
+.PHONY: rename setup build test test-report report-web report-picture race check demo bench bench-kernels fuzz torture install uninstall test-install release release-check clean
 
 ## setup: ONNX Runtime and Fashion-MNIST into the user's cache
 setup:
@@ -75,6 +75,11 @@ fuzz:
 	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
 	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZ) $$p || exit 1; \
 	  done; done
+
+## torture: the real program on 10,000 files that are made to break it, for 20 minutes at most
+TORTURE ?= 10000
+torture: setup build
+	NARROW_ORT_LIB="$${NARROW_ORT_LIB:-$$($(GO) run ./tools/setup ort)}" $(GO) run ./tools/torture -narrow bin/narrow -n $(TORTURE)
 
 # Where make install puts things. The library lies beside the program, where narrow looks for it; what
 # is in the search path is a link.

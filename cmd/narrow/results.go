@@ -38,6 +38,7 @@ func (a *app) hold(ctx context.Context, dir string) error {
 // release lets the output folder go.
 func (a *app) release() {
 	_ = a.folder.Release() // what cannot be removed holds nobody off
+	a.file.Release()
 }
 
 // write puts the results into the folder that is held.

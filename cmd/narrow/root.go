@@ -32,6 +32,9 @@ type app struct {
 	record *supervise.Record
 	// folder is the output folder, where the command writes into one.
 	folder *atomicfile.Folder
+	// file is a file that the command alone writes, where it does not write into
+	// a folder; nil where there is none.
+	file *atomicfile.Held
 	// opened are the samples that are open, until the command ends.
 	opened []*samples.Set
 	// writing is held while results replace former ones.

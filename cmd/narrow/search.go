@@ -321,6 +321,10 @@ func (j *searchJob) checkFiles() error {
 	if err := atomicfile.CheckDir(filepath.Dir(f.file)); err != nil {
 		return err
 	}
+	var err error
+	if j.a.file, err = atomicfile.HoldFile(f.file); err != nil {
+		return err
+	}
 	former, err := os.ReadFile(f.file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -4,7 +4,9 @@
 // an operator of our own in one ONNX Runtime session, whose kernel calls the
 // hook on the tensor where it lies (docs/engine.md says what the other ways
 // cost). Rules of the house: this package and what is below it are the only
-// cgo; the library is opened at run time, never linked; ONNX Runtime's threads
+// cgo; the library is opened at run time, never linked; a crash of native code is
+a crash of the process, which no Go program can catch (the command narrow works in a
+child process for that reason); ONNX Runtime's threads
 // do not spin while a hook works; every C object is counted until it is freed.
 package ort
 
@@ -38,6 +40,10 @@ func Open(path string) (*Runner, error) {
 		if path, err = ortlib.Find(""); err != nil {
 			return nil, err
 		}
+	}
+	// A library that was cut off ends the process while it is loaded.
+	if err := ortlib.Check(path, false); err != nil {
+		return nil, err
 	}
 	lib, err := capi.Open(path)
 	if err != nil {

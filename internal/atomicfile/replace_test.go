@@ -394,3 +394,33 @@ func TestStandingInside(t *testing.T) {
 		t.Errorf("the folder holds %v", got)
 	}
 }
+
+// TestHoldFile: the second who would write a file is told of the first.
+func TestHoldFile(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "strategy.json")
+	h, err := HoldFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := HoldFile(file); err == nil || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), strconv.Itoa(os.Getpid())) {
+		t.Errorf("the second holder: %v", err)
+	}
+	if other, err := HoldFile(filepath.Join(dir, "other.json")); err != nil {
+		t.Error(err)
+	} else {
+		other.Release()
+	}
+	Sweep(dir) // takes no living process's lock away
+	if _, err := HoldFile(file); err == nil {
+		t.Error("the lock is gone")
+	}
+	h.Release()
+	if list, _ := os.ReadDir(dir); len(list) > 0 {
+		t.Errorf("%s stays", list[0].Name())
+	}
+	if h, err = HoldFile(file); err != nil {
+		t.Fatal(err)
+	}
+	h.Release()
+}

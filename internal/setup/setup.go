@@ -154,7 +154,7 @@ func (s *Installer) Runtimes(ctx context.Context, platforms ...[2]string) ([]str
 			return nil, err
 		}
 		paths[i] = path
-		if fi, err := os.Stat(path); err != nil || fi.Size() == 0 {
+		if !s.whole(path) {
 			p, _ := ortlib.For(target[0], target[1]) // CachePathFor knows it
 			missing = append(missing, library{"package/" + p.Member, path})
 		}
@@ -189,9 +189,28 @@ func (s *Installer) Runtimes(ctx context.Context, platforms ...[2]string) ([]str
 		if err := place(lib, m.path); err != nil {
 			return nil, fmt.Errorf("ONNX Runtime: %w", err)
 		}
+		if err := ortlib.Note(m.path); err != nil {
+			return nil, fmt.Errorf("ONNX Runtime: %w", err)
+		}
 		s.say("ONNX Runtime %s: %s", ortlib.Version, m.path)
 	}
 	return paths, nil
+}
+
+// whole reports whether the library at path is what was installed there. One of
+// which nothing is noted, of an earlier version of setup, is noted as it is.
+func (s *Installer) whole(path string) bool {
+	if fi, err := os.Stat(path); err != nil || fi.Size() == 0 {
+		return false
+	}
+	if err := ortlib.Check(path, true); err != nil {
+		s.say("%v", err)
+		return false
+	}
+	if _, err := os.Stat(path + ortlib.NoteEnding); err != nil {
+		_ = ortlib.Note(path) // a cache that cannot be written is used as it is
+	}
+	return true
 }
 
 // checkIntegrity compares a file with a Subresource Integrity string.

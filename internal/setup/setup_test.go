@@ -277,3 +277,35 @@ func TestFaults(t *testing.T) {
 		t.Errorf("damage: %v", err)
 	}
 }
+
+// TestRepair: a library that was altered or cut off in the cache is installed
+// again.
+func TestRepair(t *testing.T) {
+	m := newMachine(t)
+	ctx := context.Background()
+	lib, err := m.Runtime(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(lib)
+	if err != nil {
+		t.Fatal(err)
+	}
+	altered := bytes.Clone(whole)
+	altered[0] ^= 1
+	for _, bad := range [][]byte{altered, whole[:len(whole)-1], nil} {
+		if err := os.WriteFile(lib, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Runtime(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if now, err := os.ReadFile(lib); err != nil || !bytes.Equal(now, whole) {
+			t.Errorf("%q is not repaired (%v)", now, err)
+		}
+	}
+	before := len(m.ran)
+	if _, err := m.Runtime(ctx); err != nil || len(m.ran) != before {
+		t.Errorf("a library that is whole is installed again (%v)", err)
+	}
+}
