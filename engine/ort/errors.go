@@ -8,6 +8,7 @@ import (
 
 	"narrow/engine/ort/internal/capi"
 	"narrow/graph"
+	"narrow/internal/printable"
 )
 
 // clean makes an error of ONNX Runtime's fit for one line that names the node,
@@ -55,7 +56,8 @@ func tidy(text string) string {
 	for _, re := range []*regexp.Regexp{invalidNode, inferredNode, runNode} {
 		text = re.ReplaceAllString(text, `node "$name" ($op): `)
 	}
-	return noOperator.ReplaceAllString(text, `there is no operator $1 in version $2 of its set, or ONNX Runtime does not have it`)
+	text = noOperator.ReplaceAllString(text, `there is no operator $1 in version $2 of its set, or ONNX Runtime does not have it`)
+	return printable.Passage(text) // it repeats names of the model
 }
 
 // The ways in which ONNX Runtime names a node.

@@ -4,9 +4,9 @@
 // an operator of our own in one ONNX Runtime session, whose kernel calls the
 // hook on the tensor where it lies (docs/engine.md says what the other ways
 // cost). Rules of the house: this package and what is below it are the only
-// cgo; the library is opened at run time, never linked; a crash of native code is
-a crash of the process, which no Go program can catch (the command narrow works in a
-child process for that reason); ONNX Runtime's threads
+// cgo; the library is opened at run time, never linked; a crash of native
+// code is a crash of the process, which no Go program can catch (the command
+// narrow works in a child process for that reason); ONNX Runtime's threads
 // do not spin while a hook works; every C object is counted until it is freed.
 package ort
 

@@ -48,7 +48,7 @@ var house = map[string]struct {
 	"graph/names":     {2, []string{"graph", "strategy", "diag", "scheme"}},
 	"engine":          {2, []string{"graph"}},
 
-	"engine/ort": {3, []string{"graph", "graph/onnx", "engine", "internal/ortlib", "internal/scratch"}},
+	"engine/ort": {3, []string{"graph", "graph/onnx", "engine", "internal/ortlib", "internal/printable", "internal/scratch"}},
 	"samples":    {3, []string{"diag", "graph", "engine"}},
 
 	"internal/broken": {3, []string{"graph", "graph/onnx", "graph/graphtext"}},

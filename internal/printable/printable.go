@@ -17,7 +17,11 @@ const longest = 200
 // Name returns s, which comes from a file, in a form that does nothing to
 // a terminal: control characters are escaped, line breaks too, and the middle
 // of long ones is left out.
-func Name(s string) string { return cut(escape(s, false)) }
+func Name(s string) string { return cut(escape(s, false), longest) }
+
+// Passage is [Name] for what another program says, which may hold names: it is
+// one line, and may be three times as long.
+func Passage(s string) string { return cut(escape(s, false), 3*longest) }
 
 // Text returns a message fit to be printed: what [Name] does to names, it
 // does to everything in it that is quoted or that no blank divides. Line
@@ -33,7 +37,7 @@ func Text(s string) string {
 	var b strings.Builder
 	for s != "" {
 		n := word(s)
-		b.WriteString(cut(s[:n]))
+		b.WriteString(cut(s[:n], longest))
 		s = s[n:]
 		space := strings.IndexFunc(s, func(c rune) bool { return !unicode.IsSpace(c) })
 		if space < 0 {
@@ -104,16 +108,15 @@ func escape(s string, lines bool) string {
 	return b.String()
 }
 
-// cut leaves out the middle of a long word.
-func cut(s string) string {
-	if len(s) <= longest {
+// cut leaves out the middle of what has more than most characters.
+func cut(s string, most int) string {
+	if len(s) <= most {
 		return s
 	}
 	n := utf8.RuneCountInString(s)
-	if n <= longest {
+	if n <= most {
 		return s
 	}
 	runes := []rune(s)
-	const head, tail = longest * 3 / 4, longest/4 - 1
-	return string(runes[:head]) + "…" + string(runes[n-tail:])
+	return string(runes[:most*3/4]) + "…" + string(runes[n-most/4+1:])
 }
