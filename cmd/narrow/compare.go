@@ -16,6 +16,7 @@ import (
 	"narrow/diag"
 	"narrow/evaluate"
 	"narrow/export"
+	"narrow/internal/printable"
 	"narrow/internal/progress"
 	"narrow/plan"
 	"narrow/samples"
@@ -244,7 +245,7 @@ func (a *app) printComparison(c *compare.Comparison) error {
 	for _, n := range c.Notes() {
 		fmt.Fprintln(&b, a.lang.Sprint(n))
 	}
-	_, err := io.WriteString(a.stdout, b.String())
+	_, err := io.WriteString(a.stdout, printable.Text(b.String()))
 	return err
 }
 

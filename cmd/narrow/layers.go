@@ -13,6 +13,7 @@ import (
 	"narrow/graph"
 	"narrow/graph/infer"
 	"narrow/graph/names"
+	"narrow/internal/printable"
 )
 
 // layersReport is the JSON document of layers.
@@ -198,13 +199,13 @@ func printTable(w io.Writer, rows [][]string) error {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
-			widths[i] = max(widths[i], width(clean(cell)))
+			row[i] = clean(printable.Name(cell))
+			widths[i] = max(widths[i], width(row[i]))
 		}
 	}
 	for _, row := range rows {
 		var b strings.Builder
 		for i, cell := range row {
-			cell = clean(cell)
 			b.WriteString(cell)
 			if i < len(row)-1 {
 				b.WriteString(strings.Repeat(" ", widths[i]-width(cell)+2))

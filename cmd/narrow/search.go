@@ -18,6 +18,7 @@ import (
 
 	"narrow"
 	"narrow/internal/atomicfile"
+	"narrow/internal/printable"
 	"narrow/samples"
 	"narrow/scheme"
 	"narrow/search"
@@ -173,7 +174,7 @@ func (a *app) search(c *cobra.Command, f *searchFlags) error {
 	fmt.Fprintf(a.stderr, "%s: %s calibrate; of %s, %d are searched on and %d held out; the float network's top-1 is %s\n",
 		f.model, count(p.Calibration.Samples, "sample"), count(p.Test.Samples, "test sample"), p.Searched, p.HeldOut, percent(network.Top1()))
 	if names := network.Nameless(); len(names) > 0 {
-		fmt.Fprintf(a.stderr, "%s cannot be named by a rule and keep what the network has: %s\n", count(len(names), "layer"), strings.Join(names, ", "))
+		fmt.Fprintf(a.stderr, "%s cannot be named by a rule and keep what the network has: %s\n", count(len(names), "layer"), printable.Text(strings.Join(names, ", ")))
 	}
 	if n := len(j.known); n > 0 {
 		fmt.Fprintf(a.stderr, "%s: going on with %s\n", f.beside(".search.json"), count(n, "known trial"))

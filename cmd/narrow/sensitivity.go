@@ -11,6 +11,7 @@ import (
 	"narrow"
 	"narrow/export"
 	"narrow/inspect"
+	"narrow/internal/printable"
 	"narrow/samples"
 )
 
@@ -164,7 +165,7 @@ func printRanking(w io.Writer, r *inspect.Ranking, c *narrow.Calibrated) error {
 	if len(r.Layers) > 0 && !none {
 		fmt.Fprintf(&b, "\nTo leave a layer in float, name it in layer_quantize_config of the strategy file:\n  %s\n", inspect.Spare(c.Plan, c.Plan.Layers[r.Layers[0].Index]))
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(w, printable.Text(b.String()))
 	return err
 }
 

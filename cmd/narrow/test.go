@@ -22,6 +22,7 @@ import (
 	"narrow/graph"
 	"narrow/inspect"
 	"narrow/internal/atomicfile"
+	"narrow/internal/printable"
 	"narrow/samples"
 	"narrow/strategy"
 )
@@ -321,7 +322,7 @@ func (a *app) printResult(r *evaluate.Result) error {
 			return err
 		}
 	}
-	_, err := io.WriteString(a.stdout, b.String())
+	_, err := io.WriteString(a.stdout, printable.Text(b.String()))
 	return err
 }
 
