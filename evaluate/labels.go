@@ -32,28 +32,35 @@ type layout struct {
 	classes, positions, inner int
 }
 
-// Labelled returns the first of a batch's outputs, of count samples, that labels
-// of that shape a sample (nil: one) are for, or -1.
-func Labelled(outputs []engine.Tensor, count int, shape []int64) int {
+// Labelled returns the first of a batch's outputs, of count samples, that the
+// labels are for, or -1.
+func Labelled(outputs []engine.Tensor, count int, labels engine.Labels) int {
 	return slices.IndexFunc(outputs, func(t engine.Tensor) bool {
-		_, ok := classification(t, count, shape)
+		_, ok := classification(t, count, labels.Shape, !labels.Implied)
 		return ok
 	})
 }
 
 // classification returns the layout of an output of count samples, for labels
-// of the given shape a sample (nil: one a sample, or none at all).
-func classification(t engine.Tensor, count int, labels []int64) (layout, bool) {
+// of the given shape a sample (nil: one a sample, or none at all). A row of
+// classes is [N, C], or what a convolution makes of it, [N, C, 1, 1]; given
+// labels say that other axes of length 1 do not count either.
+func classification(t engine.Tensor, count int, labels []int64, given bool) (layout, bool) {
 	if _, floats := t.Float32s(); !floats || len(t.Shape) == 0 || int(t.Shape[0]) != count {
 		return layout{}, false
 	}
 	shape := t.Shape[1:]
 	if len(labels) == 0 {
-		many := slices.DeleteFunc(slices.Clone(shape), func(d int64) bool { return d == 1 })
-		if len(many) != 1 || many[0] < 2 {
+		if len(shape) == 3 && shape[1] == 1 && shape[2] == 1 {
+			shape = shape[:1]
+		}
+		if given {
+			shape = slices.DeleteFunc(slices.Clone(shape), func(d int64) bool { return d == 1 })
+		}
+		if len(shape) != 1 || shape[0] < 2 {
 			return layout{}, false
 		}
-		return layout{int(many[0]), 1, 1}, true
+		return layout{int(shape[0]), 1, 1}, true
 	}
 	n := 1
 	for _, d := range labels {

@@ -101,11 +101,11 @@ func (s *Score) start(count int, f []engine.Tensor) error {
 	s.started = true
 	for i := range s.outputs {
 		_, s.outputs[i].floats = f[i].Float32s()
-		s.outputs[i].layout, _ = classification(f[i], count, nil)
+		s.outputs[i].layout, _ = classification(f[i], count, nil, false)
 	}
 	if s.labels.Classes != nil {
-		if s.labelled = Labelled(f, count, s.labels.Shape); s.labelled >= 0 {
-			s.outputs[s.labelled].layout, _ = classification(f[s.labelled], count, s.labels.Shape)
+		if s.labelled = Labelled(f, count, s.labels); s.labelled >= 0 {
+			s.outputs[s.labelled].layout, _ = classification(f[s.labelled], count, s.labels.Shape, !s.labels.Implied)
 		}
 	}
 	if s.labels.Classes == nil || s.labelled >= 0 {

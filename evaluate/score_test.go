@@ -100,9 +100,8 @@ func TestWorstOutput(t *testing.T) {
 	if want := 10 * math.Log10(90000+160000+250000+360000); !near(float64(r.Outputs[0].SQNR), want) {
 		t.Errorf("boxes %v, want %v", r.Outputs[0].SQNR, want)
 	}
-	// A [N, 1, 2] is a row of 2, a [N, 3] one of 3: the lower agreement is the
-	// network's.
-	if *r.Outputs[0].Agreement != 1 || *r.Outputs[1].Agreement != 0 || *r.Agreement != 0 || !r.Collapsed() {
+	// A [N, 1, 2] is no row of classes, a [N, 3] is one.
+	if r.Outputs[0].Agreement != nil || *r.Outputs[1].Agreement != 0 || *r.Agreement != 0 || !r.Collapsed() {
 		t.Errorf("agreement %v of %+v", *r.Agreement, r.Outputs)
 	}
 	list := r.Findings()
@@ -149,6 +148,18 @@ func TestNoClassifier(t *testing.T) {
 	}
 	r = scored(t, "seg", engine.Labels{Classes: []int{1}, Implied: true}, 1, map4, off)
 	if !r.Unfit || r.Float != nil || len(r.Findings()) != 1 || r.Findings()[0].Code != "labels-unused" {
+		t.Errorf("%+v", r)
+	}
+	// Nor is a row of anchors, unless labels are given for it; a pooled one is.
+	anchors := []engine.Tensor{tensor([]int64{1, 3, 1}, 1, 2, 3)}
+	if r = scored(t, "y", engine.Labels{}, 1, anchors, anchors); r.Agreement != nil {
+		t.Errorf("%+v", r)
+	}
+	if r = scored(t, "y", engine.Labels{Classes: []int{2}}, 1, anchors, anchors); r.Agreement == nil || r.Float.Top1 != 1 {
+		t.Errorf("%+v", r)
+	}
+	pooled := []engine.Tensor{tensor([]int64{1, 3, 1, 1}, 1, 2, 3)}
+	if r = scored(t, "y", engine.Labels{}, 1, pooled, pooled); r.Agreement == nil {
 		t.Errorf("%+v", r)
 	}
 	// One value a sample is no classification either.

@@ -31,15 +31,20 @@ type Advised struct {
 }
 
 // advisedLayers is how many layers an advice names, lossyRewrites the SQNR in dB
-// below which rewrites alone spoil a network.
+// below which rewrites alone spoil a network, advisedOf among how many
+// layers the costliest are looked for: those whose own results are worst.
 const (
 	advisedLayers = 3
+	advisedOf     = 12
 	lossyRewrites = 15
 )
 
 // Advise ranks the layers of c over the samples, of which few are enough, and
 // tells what helps. The error names the model.
 func Advise(ctx context.Context, c *narrow.Calibrated, run engine.Runner, in engine.Batches, opts SensitivityOptions) (*Advice, error) {
+	if opts.Most == 0 {
+		opts.Most = advisedOf
+	}
 	r, err := Sensitivity(ctx, c, run, in, opts)
 	if err != nil {
 		return nil, err

@@ -25,6 +25,9 @@ type SensitivityOptions struct {
 	Threads int
 	// Labels are the samples' classes.
 	Labels engine.Labels
+	// Most, when set, ranks only so many layers: those whose own results are worst
+	// when they alone are quantized, which one run tells of all.
+	Most int
 	// Metric, when set, scores samples besides: outs are a network's outputs for
 	// count samples from first on, and there must be a score for each, higher ones
 	// being better. The layers are ranked by the mean score then.
@@ -108,6 +111,7 @@ func (r *ranker) rank() error {
 		return err
 	}
 	r.step()
+	chosen := r.choose(own)
 	read, err := r.plain(r.c.Model.Graph)
 	if err != nil {
 		return err
@@ -150,7 +154,7 @@ func (r *ranker) rank() error {
 	r.out.Layers = []LayerCost{}
 	for i, l := range p.Layers {
 		ts := r.tensors[l]
-		if len(ts) == 0 {
+		if len(ts) == 0 || chosen != nil && !chosen[i] {
 			continue
 		}
 		var outs [][]engine.Tensor
@@ -213,6 +217,32 @@ func (r *ranker) metric(outs [][]engine.Tensor) (*float64, error) {
 	}
 	mean := sum / float64(r.out.Samples)
 	return &mean, nil
+}
+
+// choose returns the layers to rank where not all are, by index.
+func (r *ranker) choose(own *alone) map[int]bool {
+	var worst []int
+	for i, l := range r.c.Plan.Layers {
+		if len(r.tensors[l]) > 0 {
+			worst = append(worst, i)
+		}
+	}
+	if r.opts.Most == 0 || len(worst) <= r.opts.Most {
+		return nil
+	}
+	sqnr := func(i int) float64 {
+		if e := own.errors[i].error(); e != nil {
+			return float64(e.SQNR)
+		}
+		return math.Inf(1)
+	}
+	slices.SortStableFunc(worst, func(a, b int) int { return cmp.Compare(sqnr(a), sqnr(b)) })
+	chosen := map[int]bool{}
+	for _, i := range worst[:r.opts.Most] {
+		chosen[i] = true
+	}
+	r.all -= len(worst) - r.opts.Most
+	return chosen
 }
 
 // ByTop1 puts the layers into the order of the accuracy that they cost, most

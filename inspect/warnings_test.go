@@ -138,6 +138,13 @@ func TestAdvise(t *testing.T) {
 		if len(got.Layers) != 3 || got.Samples != 16 || got.High != want.High || got.PerChannel != want.PerChannel || got.WideBias != want.WideBias {
 			t.Errorf("%s: %+v", config, got)
 		}
+		full, err := inspect.Sensitivity(context.Background(), c, testnet.Runner(t), random(m, 16, 8, 1), inspect.SensitivityOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if full.Layers[0].Name != got.Layers[0].Name || full.Layers[0].SQNR != got.Layers[0].SQNR || len(full.Layers) <= 12 {
+			t.Errorf("%s: the costliest of all is %+v, of twelve %+v", config, full.Layers[0], got.Layers[0])
+		}
 		for i, l := range got.Layers {
 			if !strings.Contains(l.Rule, `"layer_name":"`+l.Name+`"`) || i > 0 && l.SQNR < got.Layers[i-1].SQNR {
 				t.Errorf("%s: %+v", config, l)

@@ -105,7 +105,7 @@ func NewNetwork(ctx context.Context, m *narrow.Model, run engine.Runner, in Samp
 		Threads: opts.Threads, Labels: in.Labels,
 		Output: func(first int, outs []engine.Tensor) error {
 			if first == 0 && len(outs) > 0 && len(outs[0].Shape) > 0 {
-				n.output = max(evaluate.Labelled(outs, int(outs[0].Shape[0]), nil), 0)
+				n.output = max(evaluate.Labelled(outs, int(outs[0].Shape[0]), in.Labels), 0)
 			}
 			rows, scores, err := n.look(ctx, first, outs)
 			if err != nil {
