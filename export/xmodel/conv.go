@@ -252,7 +252,7 @@ func (b *builder) convTranspose(n *graph.Node) {
 	lift := space == 1
 	if lift {
 		c.in[0] = b.lifted(x)
-		ws, kernel, grown = append([]op.Window{flat}, ws...), append([]int64{1}, kernel...), append([]int64{0}, grown...)
+		ws, kernel = append([]op.Window{flat}, ws...), append([]int64{1}, kernel...)
 		before, after = append([]int64{0}, before...), append([]int64{0}, after...)
 	}
 	file := make([]int64, len(ws))

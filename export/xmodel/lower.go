@@ -147,7 +147,7 @@ func (b *builder) sizes() bool {
 		if !b.ix.IsInput(v.Name) {
 			continue
 		}
-		if v.Shape == nil || len(v.Shape) == 0 {
+		if len(v.Shape) == 0 {
 			b.refuseAt(v.Name, diag.Textf("the input has no batch axis"), diag.Textf("export the model with the shape of its inputs"))
 			ok = false
 			continue
