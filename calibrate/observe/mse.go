@@ -7,9 +7,6 @@ import (
 	"narrow/scheme"
 )
 
-// center returns the centre of bin i.
-func center(limit float32, i int) float32 { return middle(edge(limit, i), edge(limit, i+1)) }
-
 // middle returns (a+b)/2, also where the sum is beyond float32.
 func middle(a, b float32) float32 {
 	if m := (a + b) / 2; m <= math.MaxFloat32 {

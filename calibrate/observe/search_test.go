@@ -155,3 +155,6 @@ func BenchmarkSearch(b *testing.B) {
 		})
 	}
 }
+
+// center returns the centre of bin i.
+func center(limit float32, i int) float32 { return middle(edge(limit, i), edge(limit, i+1)) }
