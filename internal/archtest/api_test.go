@@ -127,12 +127,13 @@ func surface(f *ast.File) []string {
 			}
 			out = append(out, "func "+receiver+d.Name.Name+strings.TrimPrefix(source(d.Type), "func"))
 		case *ast.GenDecl:
+			var values []string // those of one declaration stand on one line
 			for _, spec := range d.Specs {
 				switch s := spec.(type) {
 				case *ast.ValueSpec:
 					for _, n := range s.Names {
 						if n.IsExported() {
-							out = append(out, d.Tok.String()+" "+n.Name)
+							values = append(values, n.Name)
 						}
 					}
 				case *ast.TypeSpec:
@@ -140,6 +141,9 @@ func surface(f *ast.File) []string {
 						out = append(out, typeSurface(s)...)
 					}
 				}
+			}
+			if len(values) > 0 {
+				out = append(out, d.Tok.String()+" "+strings.Join(values, ", "))
 			}
 		}
 	}
