@@ -11,7 +11,7 @@ DESTDIR ?=
 # ONNX Runtime is opened at run time; its binding needs cgo.
 export CGO_ENABLED = 1
 
-.PHONY: rename setup build test test-report report-web report-picture race check demo bench bench-kernels fuzz torture install uninstall test-install release release-check clean
+.PHONY: rename setup build test test-python wheel test-report report-web report-picture race check demo bench bench-kernels fuzz torture install uninstall test-install release release-check clean
 
 ## setup: ONNX Runtime and Fashion-MNIST into the user's cache
 setup:
@@ -124,6 +124,16 @@ release:
 ## release-check: unpacks ./dist, looks at what is in it, and runs what this machine can run
 release-check:
 	$(GO) run ./tools/release -check
+
+## wheel: the Python package narrow-quantizer with the program and ONNX Runtime in it, into ./dist; checks what it
+## holds and runs a first result from it in an empty environment; needs Python 3.9 or newer with venv
+wheel: build
+	GO="$(GO)" PYTHON="$(PYTHON)" python/tools/wheel.sh
+
+## test-python: tests of the Python package, with Debian's python3-torch and python3-torchvision; TORCH=pypi takes the
+## newest torch instead, which is several GB; needs Python with venv and pip
+test-python: setup build
+	TORCH="$(TORCH)" PYTHON="$(PYTHON)" NARROW_ORT_LIB="$$($(GO) run ./tools/setup ort)" python/tools/test.sh
 
 clean:
 	rm -rf bin demo dist

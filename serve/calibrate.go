@@ -103,6 +103,8 @@ type calibrationResult struct {
 	Invalid   int    `json:"invalid"`
 	Propagate string `json:"propagate"`
 	Accuracy  string `json:"accuracy"`
+	// Target is the strategy's target_device.
+	Target string `json:"target"`
 	found
 }
 
@@ -156,7 +158,7 @@ func calibrateOn(ctx context.Context, c *call) (any, []Array, error) {
 func (s *Server) calibrated(c *narrow.Calibrated, f found) calibrationResult {
 	return calibrationResult{
 		Handle: s.put(&calibration{c}), Samples: c.Result.Samples, Batches: c.Result.Batches, Tensors: len(c.Plan.Tensors), Invalid: c.Result.Invalid,
-		Propagate: c.Result.Propagate.String(), Accuracy: c.Accuracy.String(), found: f,
+		Propagate: c.Result.Propagate.String(), Accuracy: c.Accuracy.String(), Target: c.Plan.Strategy.Target.String(), found: f,
 	}
 }
 
@@ -193,6 +195,7 @@ func load(_ context.Context, c *call) (any, []Array, error) {
 		Model int    `json:"model"`
 		Dir   string `json:"dir"`
 		strategyParams
+		Float []string `json:"float"`
 	}
 	if err := c.parse(&p); err != nil {
 		return nil, nil, err
@@ -210,7 +213,9 @@ func load(_ context.Context, c *call) (any, []Array, error) {
 		if list.HasErrors() {
 			return nil, nil, c.s.strategyError(list, s.Source)
 		}
-		st = s
+		if st, _, err = keepFloat(m, s, p.Float); err != nil {
+			return nil, nil, err
+		}
 	}
 	cal, err := narrow.Load(p.Dir, m.Model, st)
 	if err != nil {

@@ -2,23 +2,27 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"narrow"
 	"narrow/diag"
 	"narrow/export"
+	"narrow/export/xmodel"
 	"narrow/graph"
 	"narrow/internal/atomicfile"
 )
 
 // exportTo writes a calibration in a form that other programs read.
-func exportTo(_ context.Context, c *call) (any, []Array, error) {
+func exportTo(ctx context.Context, c *call) (any, []Array, error) {
 	var p struct {
 		Calibration int `json:"calibration"`
-		// Format is "qdq" or "vai".
+		// Format is "qdq", "xmodel" or "vai".
 		Format string `json:"format"`
 		// File is the file to write.
 		File string `json:"file"`
@@ -30,6 +34,11 @@ func exportTo(_ context.Context, c *call) (any, []Array, error) {
 		KeepBias      bool   `json:"keep_bias"`
 		// Batch is how many samples the model is to take at once; 0 leaves it open.
 		Batch int64 `json:"batch"`
+		// Class is the network's class name in an .xmodel and in vai's form.
+		Class string `json:"class"`
+		// DeployCheck is the folder to write into what every layer of an .xmodel
+		// gives for the arrays, a batch of one sample; "" writes none.
+		DeployCheck string `json:"deploy_check"`
 	}
 	if err := c.parse(&p); err != nil {
 		return nil, nil, err
@@ -63,15 +72,19 @@ func exportTo(_ context.Context, c *call) (any, []Array, error) {
 			return nil, nil, err
 		}
 	case "vai":
-		data, err := export.VAI(cal.Result, "")
+		data, err := export.VAI(cal.Result, p.Class)
 		if err != nil {
 			return nil, nil, err
 		}
 		if err := atomicfile.Write(dir, atomicfile.Bytes(name, data)); err != nil {
 			return nil, nil, err
 		}
+	case "xmodel":
+		if list, err = c.exportXModel(ctx, cal, p.File, p.Class, p.DeployCheck); err != nil {
+			return nil, nil, err
+		}
 	default:
-		return nil, nil, usagef("format is %q: it must be qdq or vai", p.Format)
+		return nil, nil, usagef("format is %q: it must be qdq, xmodel or vai", p.Format)
 	}
 	st, err := os.Stat(p.File)
 	if err != nil {
@@ -111,4 +124,47 @@ func fixBatch(m *graph.Model, n int64) {
 	for name, v := range m.Graph.Values {
 		m.Graph.Values[name] = fixed(v)
 	}
+}
+
+// exportXModel writes an .xmodel, and where dump names a folder, what its layers
+// give for the request's arrays.
+func (c *call) exportXModel(ctx context.Context, cal *calibration, file, class, dump string) (diag.List, error) {
+	if class == "" {
+		class = export.ModelName(cal.Plan.Model, cal.Model.Path)
+	}
+	x, err := xmodel.New(cal.Result, xmodel.Options{Name: class})
+	if list, ok := diag.AsFindings(err); ok {
+		return nil, &Error{Kind: KindExport, Message: c.s.text(list, nil), Findings: list}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("exporting %s: %w", cal.Model.Path, err)
+	}
+	write := func(w io.Writer) error {
+		_, err := x.WriteTo(w)
+		return err
+	}
+	if err := atomicfile.Write(filepath.Dir(file), atomicfile.File{Name: filepath.Base(file), Write: write}); err != nil {
+		return nil, err
+	}
+	if dump == "" {
+		return x.Findings, nil
+	}
+	b, err := batchOf(c.arrays, cal.Model.Inputs(), 1, nil)
+	if err != nil {
+		return nil, err
+	}
+	run, err := c.s.runner()
+	if err != nil {
+		return nil, err
+	}
+	folder, err := atomicfile.Hold(dump)
+	if err != nil {
+		return nil, err
+	}
+	err = folder.Replace(func(stage string) error {
+		return x.Dump(ctx, run, cal.Result, b.Inputs, func(name string, data []byte) error {
+			return atomicfile.WriteNew(filepath.Join(stage, name), atomicfile.Bytes(name, data).Write)
+		})
+	}, func(name string) bool { return strings.HasSuffix(name, ".bin") })
+	return x.Findings, errors.Join(err, folder.Release())
 }

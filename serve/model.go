@@ -50,6 +50,8 @@ type modelResult struct {
 	SHA256  string `json:"sha256"`
 	Inputs  []port `json:"inputs"`
 	Outputs []port `json:"outputs"`
+	// Opset is the standard operator set that the model is written for.
+	Opset int64 `json:"opset"`
 	// Batch is how many samples the network takes at once, 0 for any number.
 	Batch int `json:"batch"`
 }
@@ -96,7 +98,7 @@ func open(ctx context.Context, c *call) (any, []Array, error) {
 	if p.Name != "" {
 		m.Path = p.Name
 	}
-	res := modelResult{Handle: c.s.put(&model{m}), SHA256: m.SHA256, Batch: fixedBatch(m)}
+	res := modelResult{Handle: c.s.put(&model{m}), SHA256: m.SHA256, Opset: m.Graph.Opsets[""], Batch: fixedBatch(m)}
 	ix := graph.NewIndex(m.Graph.Graph)
 	for _, v := range m.Graph.Graph.Inputs {
 		if ix.IsInput(v.Name) {
@@ -225,6 +227,9 @@ func resolve(_ context.Context, c *call) (any, []Array, error) {
 		strategyParams
 		// Accuracy is "guide" or "high"; "" for the command's default.
 		Accuracy string `json:"accuracy"`
+		// Float are modules, by the last part of their path, whose nodes stay in float:
+		// a rule by name for each is laid behind those of the strategy.
+		Float []string `json:"float"`
 	}
 	if err := c.parse(&p); err != nil {
 		return nil, nil, err
@@ -239,6 +244,12 @@ func resolve(_ context.Context, c *call) (any, []Array, error) {
 	}
 	st, list, err := p.read()
 	if err != nil {
+		return nil, nil, err
+	}
+	if list.HasErrors() {
+		return nil, nil, c.s.strategyError(list, st.Source)
+	}
+	if st, list, err = keepFloat(m, st, p.Float); err != nil {
 		return nil, nil, err
 	}
 	if list.HasErrors() {

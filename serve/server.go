@@ -160,6 +160,7 @@ const (
 	KindUsage    = "usage"    // a request that cannot be meant
 	KindProtocol = "protocol" // a frame that is none, or breaks the protocol
 	KindCanceled = "canceled" // the client asked to cancel the request
+	KindExport   = "export"   // what a form cannot hold: see Findings
 	KindFailure  = "failure"  // anything else
 	KindInternal = "internal" // a fault of narrow's own
 )

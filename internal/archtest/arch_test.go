@@ -81,7 +81,7 @@ var house = map[string]struct {
 	"search": {8, []string{".", "diag", "scheme", "strategy", "engine", "plan", "calibrate", "evaluate", "cost", "inspect"}},
 	"report": {8, []string{"export/xmodel", "export", ".", "diag", "scheme", "strategy", "graph", "plan", "calibrate", "evaluate", "inspect", "internal/messages"}},
 	"serve": {9, []string{
-		".", "diag", "scheme", "strategy", "graph", "graph/onnx", "graph/names", "engine", "plan", "calibrate", "samples", "export", "search", "inspect", "internal/kernel", "internal/atomicfile",
+		".", "diag", "scheme", "strategy", "graph", "graph/onnx", "graph/names", "engine", "plan", "calibrate", "samples", "export", "export/xmodel", "search", "inspect", "internal/kernel", "internal/atomicfile",
 	}},
 }
 

@@ -33,6 +33,7 @@ def lint(text_or_path: Path, model: Path | None = None) -> list[Finding]:
 
     Raises:
         NarrowError: the file cannot be read.
+
     """
     text = os.fspath(text_or_path)
     args = ["lint", "--json"]
@@ -104,6 +105,7 @@ def calibrate(
     Raises:
         StrategyError: mistakes in the strategy file, all of them at once, before any sample runs.
         UsageError: samples that do not fit the network.
+
     """
     accuracy = accuracy or os.environ.get("NARROW_ACCURACY") or None
     folder = os.fspath(output_dir)
@@ -144,6 +146,7 @@ class Session:
             that fits.
 
     It may be used by several threads, which take turns, and after a fork.
+
     """
 
     def __init__(self, folder: Path, model: Path | None = None) -> None:
@@ -188,6 +191,7 @@ class Session:
 
         Args:
             batch: an array (first axis: the sample), a tuple with the inputs first, or a dict by the inputs' names.
+
         """
         return [a.data for a in self._run(self._ports.arrays(batch))]
 
@@ -216,6 +220,7 @@ def evaluate(session: Session, data: Data, metric: Metric, *, batch_size: int = 
         metric: f(outputs, first): outputs is the list of the network's outputs for a batch, first the index of its first
             sample; it returns a score for each sample, or one for all of them.
         batch_size: samples that run at once, where data is an array.
+
     """
     total, count = 0.0, 0
     for arrays in _data.batches(data, session._ports, batch_size):
@@ -290,11 +295,13 @@ def search(
 
     Raises:
         NarrowError: no strategy came within max_drop, or the metric failed.
+
     """
     if (metric is None) == (labels is None):
         raise TypeError("search takes a metric or labels: give one of them")
     if _data.is_path(data) or _data.is_path(test_data):
         raise TypeError("search takes samples, not their path: load them, or use the command narrow search")
+
     def ask(method: str, params: dict[str, Any], arrays: list[Array]) -> Any:
         if method != "metric" or metric is None:
             raise NarrowError(f"narrow asks for {method}, which this version does not know")
@@ -323,7 +330,9 @@ def search(
             client.close()
     if not done["found"]:
         cut = "" if done["complete"] else "; the time was up: give more seconds"
-        raise NarrowError(f"none of {len(done['trials'])} trials came within {max_drop} of the float network's score, {done['float']:.4f}{cut}")
+        raise NarrowError(
+            f"none of {len(done['trials'])} trials came within {max_drop} of the float network's score, {done['float']:.4f}{cut}"
+        )
     promise = done["promise"]
     held = promise.get("held_out")
     found = Found(
@@ -378,9 +387,10 @@ def sensitivity(
         model: the ONNX model; default: as for Session.
         batch_size: samples that are handed over at once, where data is an array.
         progress: show a bar; default: on a terminal or in a notebook.
+
     """
     if isinstance(folder, Calibration):
-        folder, model = folder.folder, model or folder.model
+        model, folder = model or folder.model, folder.folder
     if _data.is_path(data):
         raise TypeError("sensitivity takes samples, not their path: load them, or use the command narrow sensitivity")
 
@@ -452,9 +462,10 @@ def report(
         batch_size: samples that run at once.
         height: of the frame in a notebook, in pixels.
         options: further flags of ``narrow report``, such as layers=20.
+
     """
     if isinstance(folder, Calibration):
-        folder, model = folder.folder, model or folder.model
+        model, folder = model or folder.model, folder.folder
     folder = os.fspath(folder)
     path = _model_of(folder, model)
     with tempfile.TemporaryDirectory(prefix="narrow-") as temporary:
@@ -488,7 +499,7 @@ def _samples_file(data: Data, model: str, folder: str, batch_size: int) -> str:
         whole = {n: np.concatenate(p) for n, p in parts.items()}
     except ValueError as e:
         raise UsageError(f"the samples have different shapes, which a report does not take: {e}") from None
-    np.savez(file, **whole)
+    np.savez(file, **whole)  # type: ignore[arg-type]
     return file
 
 
@@ -588,4 +599,17 @@ def _model_of(folder: str, model: Path | None) -> str:
     raise NarrowError(f"the model of {folder} was {path}, which is not there: give its place as model=")
 
 
-__all__ = ["Calibration", "Found", "LayerCost", "Metric", "Report", "Session", "calibrate", "evaluate", "lint", "report", "search", "sensitivity"]
+__all__ = [
+    "Calibration",
+    "Found",
+    "LayerCost",
+    "Metric",
+    "Report",
+    "Session",
+    "calibrate",
+    "evaluate",
+    "lint",
+    "report",
+    "search",
+    "sensitivity",
+]

@@ -199,7 +199,7 @@ class Client:
         self._send(memoryview(_PREFIX.pack(_MAGIC, len(text), total) + text))
         for a in arrays:
             if a.data.nbytes:
-                self._send(memoryview(a.data.reshape(-1).view(np.uint8)))
+                self._send(a.data.reshape(-1).view(np.uint8).data)
         self._partial = False
 
     def _send(self, data: memoryview) -> None:
@@ -227,7 +227,7 @@ class Client:
         for a in header.get("arrays") or []:
             data = np.empty(a["shape"], _DTYPES[a["type"]])
             if data.nbytes:
-                self._fill(memoryview(data.reshape(-1).view(np.uint8)))
+                self._fill(data.reshape(-1).view(np.uint8).data)
             total -= data.nbytes
             arrays.append(Array(a.get("name", ""), a["type"], data))
         if total:

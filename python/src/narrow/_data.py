@@ -50,7 +50,9 @@ class Ports:
         whole = _numpy(batch)
         if whole is not None:
             if len(self.names) > 1:
-                raise UsageError(f"the network has {len(self.names)} inputs ({', '.join(self.names)}): give a tuple or a dict with an array for each")
+                raise UsageError(
+                    f"the network has {len(self.names)} inputs ({', '.join(self.names)}): give a tuple or a dict with an array for each"
+                )
             values[self.names[0]] = whole
         elif isinstance(batch, Mapping):
             missing = [n for n in self.names if n not in batch]
@@ -110,6 +112,8 @@ def batches(data: Any, ports: Ports, batch_size: int) -> Iterator[list[Array]]:
         return
     n = ports.count(arrays)
     if any(a.data.ndim == 0 or a.data.shape[0] != n for a in arrays):
-        raise UsageError("the arrays have different numbers of samples (the first axis): " + ", ".join(f"{a.name} {list(a.data.shape)}" for a in arrays))
+        raise UsageError(
+            "the arrays have different numbers of samples (the first axis): " + ", ".join(f"{a.name} {list(a.data.shape)}" for a in arrays)
+        )
     for at in range(0, n, batch_size):
         yield [Array(a.name, a.type, np.ascontiguousarray(a.data[at : at + batch_size])) for a in arrays]

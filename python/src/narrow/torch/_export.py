@@ -8,7 +8,6 @@ import inspect
 import io
 import os
 import re
-import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,6 +22,10 @@ from . import _tree
 BATCH = "batch"
 
 
+#: The operator set that modules are exported to by tracing, where nothing asks for an older one.
+OPSET = 17
+
+
 @dataclass
 class Signature:
     """What goes into a module and what comes out, as far as ONNX does not hold it."""
@@ -35,6 +38,8 @@ class Signature:
     results: list[torch.Tensor]
     #: The open dimensions of each input, by its name: {axis: name}.
     open: dict[str, dict[int, str]] = field(default_factory=dict)
+    #: The operator set to write; exporting by torch's newer exporter takes its own.
+    opset: int = OPSET
 
     @property
     def count(self) -> int:
@@ -231,7 +236,7 @@ def _by_trace(module: torch.nn.Module, s: Signature, path: str) -> None:
     for n, x in zip(s.output_names, s.results):
         if axes and x.dim() > 0 and int(x.shape[0]) == s.count:
             axes[n] = {0: BATCH}
-    options: dict[str, Any] = {"opset_version": 17}
+    options: dict[str, Any] = {"opset_version": s.opset}
     if has_dynamo():
         options["dynamo"] = False
     torch.onnx.export(
@@ -255,9 +260,7 @@ def _by_dynamo(module: torch.nn.Module, s: Signature, path: str) -> None:
     shapes = [{axis: dim(n) for axis, n in s.open.get(name, {}).items()} for name in s.input_names]
     if s.count == 1 and dims:
         # A dimension of 1 is taken for a constant: export with two samples.
-        examples = [
-            torch.cat([x, x]) if s.open.get(n, {}).get(0) == BATCH else x for n, x in zip(s.input_names, examples)
-        ]
+        examples = [torch.cat([x, x]) if s.open.get(n, {}).get(0) == BATCH else x for n, x in zip(s.input_names, examples)]
     torch.onnx.export(
         module,
         tuple(examples),
@@ -340,7 +343,3 @@ def export_onnx(module: torch.nn.Module, input_args: Any, path: str, input_kwarg
 def device_of(device: Any) -> torch.device | None:
     """Read the device argument of torch_quantizer."""
     return None if device is None else torch.device(device)
-
-
-if sys.version_info < (3, 9):  # pragma: no cover
-    raise ImportError("narrow.torch needs Python 3.9 or newer")

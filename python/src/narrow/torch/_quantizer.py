@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 
 from .._client import Array, Client, array
-from .._errors import NarrowError, UsageError, findings_of
+from .._errors import NarrowError, UsageError
 from .._progress import Bar
 from . import _custom, _export, _script, _tree
 
@@ -55,6 +56,7 @@ class torch_quantizer:  # noqa: N801 (the name is the guide's)
         StrategyError: every mistake of the strategy file at once, before any sample runs.
         ExportError: a module that torch cannot export, with torch's reason and the layer.
         NotImplementedError: for lstm, qat_proc and mix_bit, which narrow does not do.
+
     """
 
     def __init__(
@@ -80,7 +82,9 @@ class torch_quantizer:  # noqa: N801 (the name is the guide's)
     ) -> None:
         global _last
         if lstm:
-            raise NotImplementedError("lstm=True: narrow has no quantizer of its own for LSTMs; leave it out, and their operators stay in float")
+            raise NotImplementedError(
+                "lstm=True: narrow has no quantizer of its own for LSTMs; leave it out, and their operators stay in float"
+            )
         if qat_proc:
             raise NotImplementedError("qat_proc=True: narrow quantizes after training and does not train; see accuracy='high'")
         if mix_bit:
@@ -111,9 +115,11 @@ class torch_quantizer:  # noqa: N801 (the name is the guide's)
         self._session: int | None = None
         self._samples: int | None = None
         self._seen = 0
+        self._last_seen: list[torch.Tensor] = []  # the first sample of the last forward call
         self._stale = False  # samples came after the last calibration
         if self._mode != "off":
             self._signature = _export.examine(module, input_args, input_kwargs)
+            self._signature.opset = _opset(self._strategy)
             if self._mode == "test":
                 self._open_as_calibrated()
             self._begin()
@@ -150,7 +156,9 @@ class torch_quantizer:  # noqa: N801 (the name is the guide's)
     def fast_finetune(self, run_fn: Callable[..., Any], run_args: Sequence[Any]) -> None:
         """Call run_fn(*run_args) to see samples; calibration is then that of accuracy="high", over them."""
         if self._mode == "test":
-            raise UsageError("fast_finetune: the quantizer was made with quant_mode='test'; call it when calibrating, and load_ft_param here")
+            raise UsageError(
+                "fast_finetune: the quantizer was made with quant_mode='test'; call it when calibrating, and load_ft_param here"
+            )
         if self._mode == "off":
             return
         self._accuracy = "high"
@@ -201,13 +209,23 @@ class torch_quantizer:  # noqa: N801 (the name is the guide's)
         if dump_layers:
             raise NotImplementedError("dump_layers=True: narrow.report shows every layer's values instead")
         file = os.path.join(output_dir, self._name + "_int.onnx")
-        done, _ = self._ask(
-            "export",
-            {
-                "calibration": self._calibrated()["handle"], "format": "qdq", "file": file, "opset": opset_version or 0,
-                "batch": 0 if dynamic_batch else self._signature.count,
-            },
-        )  # fmt: skip
+        request = {
+            "calibration": self._calibrated()["handle"],
+            "format": "qdq",
+            "file": file,
+            "opset": opset_version or 0,
+            "batch": 0 if dynamic_batch else self._signature.count,
+        }
+        try:
+            done, _ = self._ask("export", request)
+        except NarrowError as e:
+            # The strategy's onnx_opset_version may be older than the types of its own tensors: vai_q_pytorch then writes
+            # operators of its own. Standard ones need a newer version, which is said.
+            if opset_version is not None or [f.code for f in e.findings if f.severity == "error"] != ["opset"]:
+                raise
+            sys.stderr.write(f"{e}\n")
+            done = self._newer_opset(request)
+            sys.stderr.write(f"warning: {file} is written for the operator set {done['opset']} instead\n")
         self._tell(done)
         if check_model:
             import onnx
@@ -217,18 +235,42 @@ class torch_quantizer:  # noqa: N801 (the name is the guide's)
             print(f"wrote {file} ({done['bytes'] / 1e6:.1f} MB, opset {done['opset']})")
         return file
 
-    def export_xmodel(self, output_dir: str = "quantize_result", deploy_check: bool = False, dynamic_batch: bool = False) -> str:
+    def _newer_opset(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Export for the oldest of the newer operator sets that hold the result."""
+        for opset in (19, 21, 23):
+            try:
+                return self._ask("export", {**request, "opset": opset})[0]
+            except NarrowError as e:
+                if [f.code for f in e.findings if f.severity == "error"] != ["opset"] or opset == 23:
+                    raise
+        raise AssertionError("unreachable")
+
+    def export_xmodel(self, output_dir: str = "quantize_result", deploy_check: bool = False, dynamic_batch: bool = False) -> str | None:
         """Write <Class>_int.xmodel for AMD's compiler into output_dir and return its path.
 
-        deploy_check also writes the values of every layer, to compare a board's with.
+        deploy_check also writes what every layer gives for one sample, the first of the last forward call, into the folder
+        deploy_check_data_int there, to compare a board's results with. The batch is 1.
+
+        A strategy for another target_device than the DPU has no .xmodel: that is a warning, as in vai_q_pytorch, and None is
+        returned. A network that an .xmodel cannot hold is an error that lists every reason.
         """
         if dynamic_batch:
             raise NotImplementedError("dynamic_batch=True: an .xmodel has one batch size, which is 1 here")
+        calibration = self._calibrated()
+        if calibration["target"] != "DPU":
+            sys.stderr.write(
+                f"warning: no .xmodel is written: the strategy is for the {calibration['target']}, and an .xmodel is for the DPU\n"
+            )
+            return None
         file = os.path.join(output_dir, self._name + "_int.xmodel")
-        done, _ = self._ask(
-            "export",
-            {"calibration": self._calibrated()["handle"], "format": "xmodel", "file": file, "class": self._name, "deploy_check": deploy_check},
-        )
+        request = {"calibration": calibration["handle"], "format": "xmodel", "file": file, "class": self._name}
+        sample: list[Array] = []
+        if deploy_check:
+            request["deploy_check"] = os.path.join(output_dir, "deploy_check_data_int", self._name)
+            tensors = self._last_seen or self._signature.examples
+            shared = self._signature.shared()
+            sample = [_to_array(n, x if n in shared else x[:1]) for n, x in zip(self._signature.input_names, tensors)]
+        done, _ = self._ask("export", request, sample)
         self._tell(done)
         return file
 
@@ -244,7 +286,9 @@ class torch_quantizer:  # noqa: N801 (the name is the guide's)
         os.makedirs(output_dir, exist_ok=True)
         temporary = file + ".tmp"
         try:
-            torch.jit.save(traced, temporary)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # newer torch would rather have another form
+                torch.jit.save(traced, temporary)
             os.replace(temporary, file)
         finally:
             if os.path.exists(temporary):
@@ -314,7 +358,7 @@ class torch_quantizer:  # noqa: N801 (the name is the guide's)
             self._resolve()
 
     def _resolve(self) -> None:
-        params: dict[str, Any] = {"model": self._model["handle"], **self._strategy}
+        params: dict[str, Any] = {"model": self._model["handle"], **self._strategy, **_float()}
         if self._accuracy:
             params["accuracy"] = self._accuracy
         result, _ = self._ask("resolve", params)
@@ -322,7 +366,7 @@ class torch_quantizer:  # noqa: N801 (the name is the guide's)
         self._tell(result)
 
     def _load(self) -> None:
-        result, _ = self._ask("load", {"model": self._model["handle"], "dir": self._dir, **self._strategy})
+        result, _ = self._ask("load", {"model": self._model["handle"], "dir": self._dir, **self._strategy, **_float()})
         self._calibration = result
 
     def _tell(self, result: Mapping[str, Any]) -> None:
@@ -340,6 +384,7 @@ class torch_quantizer:  # noqa: N801 (the name is the guide's)
             result, _ = self._connect().request("open", {"path": path})
         except NarrowError:
             return  # it is somebody else's file; what is wrong is said when the calibration is read
+        self._signature.opset = min(int(result["opset"]), _export.OPSET)
         for port in result["inputs"]:
             if port["name"] in self._signature.input_names and port["shape"] is not None:
                 opened = self._signature.open.setdefault(port["name"], {})
@@ -396,6 +441,8 @@ class torch_quantizer:  # noqa: N801 (the name is the guide's)
         tensors = []
         _tree.in_order(s.inputs, bound, tensors)
         self._fit(tensors)
+        shared = s.shared()
+        self._last_seen = [x.detach() if n in shared else x.detach()[:1].clone() for n, x in zip(s.input_names, tensors)]
         if self._mode == "calib":
             with torch.no_grad(), _export.evaluating(self._module):
                 out = self._module(*args, **kwargs)
@@ -409,7 +456,9 @@ class torch_quantizer:  # noqa: N801 (the name is the guide's)
         grown = False
         for name, example, x in zip(s.input_names, s.examples, tensors):
             if x.dtype != example.dtype:
-                raise UsageError(f"the input {name} is {_type_name(x.dtype)}, but {_type_name(example.dtype)} in input_args: convert one of them")
+                raise UsageError(
+                    f"the input {name} is {_type_name(x.dtype)}, but {_type_name(example.dtype)} in input_args: convert one of them"
+                )
             if x.dim() != example.dim():
                 raise UsageError(f"the input {name} has the shape {list(x.shape)}, but {list(example.shape)} in input_args")
             opened = s.open.setdefault(name, {})
@@ -489,7 +538,9 @@ class QuantModel(torch.nn.Module):
             return getattr(super().__getattr__("module"), name)
 
     def __reduce__(self) -> Any:
-        raise TypeError("quant_model cannot be pickled or copied: it talks to a process; export_torch_script gives a module that can be saved")
+        raise TypeError(
+            "quant_model cannot be pickled or copied: it talks to a process; export_torch_script gives a module that can be saved"
+        )
 
     def __deepcopy__(self, _memo: Any) -> Any:
         return self.__reduce__()
@@ -538,6 +589,25 @@ def _strategy(file: str | None, bitwidth: int | None) -> dict[str, Any]:
     return {"text": json.dumps({"overall_quantize_config": {"bit_width": bitwidth}}), "file": f"bitwidth={bitwidth}"}
 
 
+def _float() -> dict[str, Any]:
+    """Return the parameters that leave registered operators in float."""
+    names = _custom.registered()
+    return {"float": names} if names else {}
+
+
+def _opset(strategy: Mapping[str, Any]) -> int:
+    """Return the operator set to export to: the strategy's onnx_opset_version where that is older than ours."""
+    text = strategy.get("text")
+    if text is None and "file" in strategy:
+        try:
+            with open(strategy["file"], encoding="utf-8") as f:
+                text = f.read()
+        except (OSError, UnicodeDecodeError):
+            return _export.OPSET  # what is wrong with the file is said when it is read
+    m = re.search(r'"onnx_opset_version"\s*:\s*(\d+)', text or "")
+    return min(max(int(m.group(1)), 9), _export.OPSET) if m else _export.OPSET
+
+
 def _type_name(t: torch.dtype) -> str:
     return str(t).replace("torch.", "")
 
@@ -575,7 +645,7 @@ def last_quantizer() -> torch_quantizer:
     return q
 
 
-def dump_xmodel(output_dir: str = "quantize_result", deploy_check: bool = False, app_deploy: str = "CV") -> str:
+def dump_xmodel(output_dir: str = "quantize_result", deploy_check: bool = False, app_deploy: str = "CV") -> str | None:
     """Call export_xmodel of the quantizer that was made last, as scripts of older versions do."""
     return last_quantizer().export_xmodel(output_dir, deploy_check)
 
@@ -584,7 +654,9 @@ class QatProcessor:
     """vai_q_pytorch's training with quantization, which narrow does not do."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise NotImplementedError("QatProcessor: narrow quantizes after training and does not train; see torch_quantizer(..., accuracy='high')")
+        raise NotImplementedError(
+            "QatProcessor: narrow quantizes after training and does not train; see torch_quantizer(..., accuracy='high')"
+        )
 
 
-__all__ = ["QatProcessor", "QuantModel", "dump_xmodel", "findings_of", "last_quantizer", "torch_quantizer"]
+__all__ = ["QatProcessor", "QuantModel", "dump_xmodel", "last_quantizer", "torch_quantizer"]

@@ -227,7 +227,14 @@ def _conv_transpose(node: _Node, ins: list[Any]) -> Any:
         raise _Unsupported("padding of a transposed convolution that is not alike on both sides")
     f = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}[dims]
     return f(
-        x, w, b, node.get("strides") or 1, pads[:dims], node.get("output_padding") or 0, int(node.get("group", 1)), node.get("dilations") or 1
+        x,
+        w,
+        b,
+        node.get("strides") or 1,
+        pads[:dims],
+        node.get("output_padding") or 0,
+        int(node.get("group", 1)),
+        node.get("dilations") or 1,
     )
 
 
@@ -396,9 +403,9 @@ def _resize(node: _Node, ins: list[Any]) -> Any:
     scales = node.list_of(1, "scales") if node.op == "Upsample" else (node.list_of(2) if sizes is None else None)
     kind = {"nearest": "nearest", "linear": {3: "linear", 4: "bilinear", 5: "trilinear"}.get(x.dim(), ""), "cubic": "bicubic"}.get(mode, "")
     if mode == "nearest":
-        good = (transform == "asymmetric" and node.get("nearest_mode", "floor" if node.op == "Upsample" else "round_prefer_floor") == "floor") or (
-            scales is not None and all(float(s).is_integer() for s in scales)
-        )
+        good = (
+            transform == "asymmetric" and node.get("nearest_mode", "floor" if node.op == "Upsample" else "round_prefer_floor") == "floor"
+        ) or (scales is not None and all(float(s).is_integer() for s in scales))
         align = None
     else:
         good = transform in ("half_pixel", "pytorch_half_pixel", "align_corners")
@@ -434,7 +441,12 @@ def _cast(node: _Node, ins: list[Any]) -> Any:
 
 
 def _constant(node: _Node, ins: list[Any]) -> Any:
-    for key, dtype in (("value_float", torch.float32), ("value_int", torch.int64), ("value_floats", torch.float32), ("value_ints", torch.int64)):
+    for key, dtype in (
+        ("value_float", torch.float32),
+        ("value_int", torch.int64),
+        ("value_floats", torch.float32),
+        ("value_ints", torch.int64),
+    ):
         if key in node.attrs:
             return torch.tensor(node.attrs[key], dtype=dtype)
     return ins[-1]  # the value, which the module holds
@@ -562,7 +574,9 @@ class Quantized(torch.nn.Module):
                         static[n.outputs[0]] = np.asarray(value)
             n.static = static
             if n.op not in self._operators and n.quantize is None or n.domain not in ("", "ai.onnx", "narrow", "com.microsoft"):
-                raise NarrowError(f"export_torch_script: the layer {n.name} ({n.op}) has no operator of torch's that narrow knows to put in its place; see export_onnx_model")
+                raise NarrowError(
+                    f"export_torch_script: the layer {n.name} ({n.op}) has no operator of torch's that narrow knows to put in its place; see export_onnx_model"
+                )
 
     def forward(self, *inputs: torch.Tensor) -> Any:
         """Run the network."""

@@ -1,0 +1,123 @@
+import json
+import os
+
+import numpy as np
+import pytest
+from conftest import MODEL, narrow_command
+
+import narrow
+
+
+def info(folder):
+    with open(os.path.join(folder, "quant_info.json")) as f:
+        out = json.load(f)
+    out["model"].pop("path")
+    return out
+
+
+def test_lint_gives_findings_as_data(tmp_path):
+    found = narrow.lint('{"overall_quantize_config": {"bit_witdh": 8}, "target_device": "TPU"}')
+    assert {f.code for f in found} >= {"unknown-key", "unknown-value"}
+    assert found[0].line == 1
+    assert found[0].suggestions == ("bit_width",)
+    (tmp_path / "good.json").write_text("{}")
+    assert narrow.lint(tmp_path / "good.json", MODEL) == []
+    with pytest.raises(narrow.NarrowError, match="missing.json"):
+        narrow.lint("missing.json")
+
+
+@pytest.mark.parametrize("accuracy", ["guide", "high"])
+def test_calibrate_is_what_the_command_does(pictures, accuracy):
+    np.save("x.npy", pictures)
+    done = narrow.calibrate(MODEL, pictures, accuracy=accuracy, output_dir="ours", batch_size=12)
+    narrow_command("calib", "--model", MODEL, "--data", "x.npy", "--batch-size", 12, "--accuracy", accuracy, "-o", "theirs")
+    assert (done.samples, done.batches >= 1) == (40, True)
+    assert info("ours") == info("theirs")
+    for name in ("bias_corr.json", "ties.json"):
+        with open(f"ours/{name}", "rb") as a, open(f"theirs/{name}", "rb") as b:
+            assert a.read() == b.read()
+    narrow_command("test", "--model", MODEL, "--data", "x.npy", "--batch-size", 12, "-o", "ours", "--save-output", "y.npy")
+    with done.session() as s:
+        got = np.concatenate([s.run(pictures[i : i + 12])[0] for i in range(0, 40, 12)])
+    assert np.array_equal(got, np.load("y.npy"))
+
+
+def test_samples_come_in_any_form(pictures):
+    forms = {
+        "array": pictures,
+        "dict": {"image": pictures},
+        "batches": [pictures[:16], pictures[16:32], pictures[32:]],
+        "with labels": [(pictures[i : i + 16], np.zeros(16)) for i in (0, 16, 32)],
+        "dicts": ({"image": pictures[i : i + 16], "label": 3} for i in (0, 16, 32)),
+        "float64": pictures.astype(np.float64),
+    }
+    want = None
+    for name, data in forms.items():
+        narrow.calibrate(MODEL, data, output_dir=name)
+        got = info(name)
+        want = want or got
+        assert got == want, name
+
+
+def test_a_model_from_bytes(pictures):
+    done = narrow.calibrate(MODEL.read_bytes(), pictures, output_dir="out")
+    assert done.model == os.path.join("out", "model.onnx")
+    assert narrow.Session("out").run(pictures[:2])[0].shape == (2, 10)
+
+
+def test_mistakes_come_all_at_once_in_the_commands_words(pictures):
+    with pytest.raises(narrow.StrategyError) as e:
+        narrow.calibrate(MODEL, pictures, '{"overall_quantize_config": {"method": "best", "bit_width": 99}}')
+    assert len(e.value.findings) == 2
+    assert "it takes one of maxmin" in str(e.value)
+    assert "^^^^" in str(e.value)
+    assert not os.path.exists("quantize_result")
+    with pytest.raises(narrow.UsageError, match="no samples"):
+        narrow.calibrate(MODEL, [])
+    with pytest.raises(narrow.UsageError, match="takes float32|a batch is a"):
+        narrow.calibrate(MODEL, ["a.jpg"])
+    with pytest.raises(narrow.NarrowError, match="shape"):
+        narrow.calibrate(MODEL, pictures[:, :, :20])
+    with pytest.raises(narrow.NarrowError, match="no quantize_result"):
+        narrow.Session("quantize_result")
+
+
+def test_evaluate_and_search_by_a_metric(pictures):
+    with narrow.Session(MODEL) as floats:
+        want = floats.run(pictures)[0].argmax(1)
+
+        def agree(outputs, first):
+            n = len(outputs[0])
+            return (outputs[0].argmax(1) == want[first : first + n]).astype(float)
+
+        assert narrow.evaluate(floats, pictures, agree) == 1
+    seen = []
+
+    def tested(outputs, first):
+        seen.append(first)
+        n = len(outputs[0])
+        return [float(a == b) for a, b in zip(outputs[0].argmax(1), want[16 + first : 16 + first + n])]
+
+    found = narrow.search(
+        MODEL, pictures[:16], pictures[16:], metric=tested, target="CPU", max_drop=0.2, batch_size=4, output="s.json", progress=False
+    )
+    assert found.drop <= 0.2
+    assert found.cost < 0.0625
+    assert set(seen) == {0, 4, 8, 12, 16, 20}
+    assert narrow.lint("s.json", MODEL) == []
+    done = narrow.calibrate(MODEL, pictures[:16], "s.json", batch_size=4)
+    again = narrow.evaluate(done.session(), pictures[16:], tested, batch_size=4)
+    assert again == pytest.approx(found.score)
+    layers = narrow.sensitivity(done, pictures[16:], metric=tested)
+    assert layers[0].score == min(x.score for x in layers)
+    with pytest.raises(ZeroDivisionError):
+        narrow.search(MODEL, pictures[:16], pictures[16:], metric=lambda *_: 1 / 0)
+    with pytest.raises(narrow.NarrowError, match="3 scores for"):
+        narrow.search(MODEL, pictures[:16], pictures[16:], metric=lambda *_: [1, 2, 3])
+
+
+def test_a_report_shows_itself(pictures):
+    done = narrow.calibrate(MODEL, pictures)
+    page = narrow.report(done, pictures)
+    assert page._repr_html_().startswith("<iframe srcdoc=")
+    assert os.path.exists(page.path)
