@@ -18,6 +18,9 @@ import (
 func keepFloat(m *model, st *strategy.Strategy, modules []string) (*strategy.Strategy, diag.List, error) {
 	var nodes []string
 	for _, e := range names.New(m.Graph).Entries {
+		if e.Node.Is("Constant", "ConstantOfShape", "Shape", "Size", "Range") {
+			continue // nothing of theirs could be quantized
+		}
 		parts := strings.Split(e.Name, "/")
 		if slices.ContainsFunc(parts[:len(parts)-1], func(p string) bool { return slices.Contains(modules, trimCall(p)) }) {
 			nodes = append(nodes, e.Name)

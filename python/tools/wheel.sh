@@ -30,8 +30,8 @@ print((m[1] + (".dev0" if m[2] else "")) if m else "0.1.0.dev0")')
 printf '"""The version of the package: that of the narrow binary that it holds."""\n\n__version__ = "%s"\n' "$version" > "$work/python/src/narrow/_version.py"
 
 "$python" -m venv "$work/build"
-"$work/build/bin/pip" install --quiet build setuptools wheel
-(cd "$work/python" && "$work/build/bin/python" -m build --quiet --wheel --no-isolation --outdir "$work/dist" .)
+"$work/build/bin/pip" install --quiet build 'setuptools>=70.1'
+(cd "$work/python" && "$work/build/bin/python" -m build --wheel --no-isolation --outdir "$work/dist" . > "$work/build.log" 2>&1) || { cat "$work/build.log"; exit 1; }
 wheel=$(ls "$work"/dist/*.whl)
 case "$wheel" in
   *-py3-none-*linux*.whl | *-py3-none-macosx*.whl) ;;
