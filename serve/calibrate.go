@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"narrow"
 	"narrow/calibrate"
@@ -290,15 +291,17 @@ func runBatch(ctx context.Context, c *call) (any, []Array, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	start := time.Now()
 	out, err := s.Run(ctx, b)
 	if err != nil {
 		return nil, nil, err
 	}
+	took := time.Since(start)
 	arrays := make([]Array, len(out))
 	for i, t := range out {
 		if arrays[i], err = fromTensor(s.outputs[i].Name, t); err != nil {
 			return nil, nil, err
 		}
 	}
-	return nil, arrays, nil
+	return map[string]float64{"seconds": took.Seconds()}, arrays, nil
 }
