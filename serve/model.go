@@ -95,6 +95,9 @@ func open(ctx context.Context, c *call) (any, []Array, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := m.Fold(ctx, c.s.runner); err != nil {
+		return nil, nil, err
+	}
 	if p.Name != "" {
 		m.Path = p.Name
 	}
