@@ -55,7 +55,8 @@ const (
 	// choosers is how many samples choose, at most.
 	// choosers is how many samples choose, at most.
 	choosers = 96
-	// layerJudges is how many of them compare layers.
+	// layerJudges is how many of them compare layers, at most; a quarter of those
+	// that choose is enough.
 	layerJudges = 16
 	// batch is how many samples run at once, whatever the batch size.
 	batch = 16
@@ -334,7 +335,7 @@ func (f *refiner) load(choosing, judging []*engine.Batch) (in []map[string]engin
 	if err := part(choosing, false); err != nil {
 		return nil, nil, err
 	}
-	if err := part(firstOf(judging, layerJudges), true); err != nil {
+	if err := part(firstOf(judging, min(layerJudges, max(count(choosing)/4, 4))), true); err != nil {
 		return nil, nil, err
 	}
 	if len(in) == 0 {

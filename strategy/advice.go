@@ -11,7 +11,6 @@ func (s *Strategy) Advice() diag.List {
 		return nil
 	}
 	var out diag.List
-	seen := map[*place]bool{}
 	note := func(rule *Rule) {
 		r := s.resolve(scheme.Bias, rule, false)
 		set := r.Settings
@@ -24,17 +23,15 @@ func (s *Strategy) Advice() diag.List {
 			Fix:     diag.Textf(`add "bias": {"bit_width": 32} to tensor_quantize_config`),
 		}
 		if p := r.src[KeyBitWidth]; p != nil {
-			if seen[p] {
-				return
-			}
-			seen[p] = true
 			f.Range, f.Path = p.val, p.path
 		}
 		out = append(out, f)
 	}
 	note(nil)
 	for _, rule := range s.Rules {
-		note(rule)
+		if len(out) == 0 { // one note is enough
+			note(rule)
+		}
 	}
 	return out
 }
