@@ -89,7 +89,7 @@ func TestDamagedLibrary(t *testing.T) {
 	c, stderr := narrowCommand("calib --ort-lib libcut.so --data x.npy --model " + model)
 	_ = c.Run()
 	text := stderr.String()
-	if c.ProcessState.ExitCode() != 1 || strings.Count(text, "\n") != 1 || !strings.Contains(text, "libcut.so") {
+	if c.ProcessState.ExitCode() != 1 || strings.Count(text, "\n") != 1 || !strings.Contains(text, "libcut.so") || !strings.Contains(text, "the library is damaged") {
 		t.Errorf("exit code %d, standard error %q", c.ProcessState.ExitCode(), text)
 	}
 }

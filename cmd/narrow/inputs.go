@@ -222,10 +222,12 @@ func (f *inputFlags) engine(a *app) (*watchedEngine, error) {
 		return nil, err
 	}
 	a.step(diag.Textf("loading ONNX Runtime from %s", path))
+	a.record.Node(libraryNode)
 	r, err := ort.Open(path)
 	if err != nil {
 		return nil, err
 	}
+	a.record.Node("")
 	return &watchedEngine{Runner: r, a: a}, nil
 }
 

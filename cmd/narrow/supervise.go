@@ -94,11 +94,16 @@ func flagValue(c *cobra.Command, name string) string {
 	return ""
 }
 
+// libraryNode stands for the library in the place of a node: nothing has run yet.
+const libraryNode = "\x00library"
+
 // crashText tells of a child that crashed, in one line: what it was doing, the
 // model, and what to do.
 func crashText(e *supervise.End, model string) diag.Text {
 	where := diag.Textf("at its start")
 	switch {
+	case e.Node == libraryNode:
+		where = diag.Textf("while %s", diag.Verbatim(e.Step))
 	case e.Node != "":
 		where = diag.Textf("while %s, after node %q", diag.Verbatim(e.Step), e.Node)
 	case e.Step != "":
@@ -113,6 +118,9 @@ func crashText(e *supervise.End, model string) diag.Text {
 	case supervise.Killed:
 		return diag.Textf("narrow: its working process was killed %s: by the system if memory ran out (then try --batch-size 1), or by somebody", where)
 	case supervise.Native:
+		if e.Node == libraryNode {
+			return diag.Textf("narrow: ONNX Runtime crashed (%s) while %s: the library is damaged, or made for another machine: install it again", e.Crash.Signal, diag.Verbatim(e.Step))
+		}
 		return diag.Textf("narrow: ONNX Runtime crashed (%s) %s: it cannot run this network; look for what is odd there, such as empty tensors (%s=off shows the stack)",
 			e.Crash.Signal, where, supervise.Env)
 	}

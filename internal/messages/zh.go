@@ -584,6 +584,7 @@ var zh = map[string]string{
 	"the network takes %d samples at a time, although input %q leaves it open: an operator inside, such as a Reshape, holds that number; the last batch is filled up":                                                                              "网络每次接受 %d 个样本，尽管输入 %q 未固定该维：内部的某个算子（如 Reshape）写死了这个数；最后一个批次会被补满",
 
 	// A command whose working process crashed.
+	"narrow: ONNX Runtime crashed (%s) while %s: the library is damaged, or made for another machine: install it again": "narrow：在%[2]s时 ONNX Runtime 崩溃（%[1]s）：该库已损坏，或不适用于本机：请重新安装",
 	"loading ONNX Runtime from %s":                                "从 %s 加载 ONNX Runtime",
 	"loading the network into ONNX Runtime":                       "将网络加载到 ONNX Runtime",
 	"loading the network, of one node %q (%s), into ONNX Runtime": "将网络（仅一个节点 %q，%s）加载到 ONNX Runtime",

@@ -94,6 +94,24 @@ func (s *Installer) say(format string, args ...any) {
 	fmt.Fprintf(s.Log, format+"\n", args...)
 }
 
+// patiently runs a program that takes long, and says every ten seconds that it
+// is at work.
+func (s *Installer) patiently(ctx context.Context, dir, name string, args ...string) error {
+	began := time.Now()
+	tick := time.NewTicker(10 * time.Second)
+	defer tick.Stop()
+	done := make(chan error, 1)
+	go func() { done <- s.run(ctx, dir, name, args...) }()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-tick.C:
+			s.say("  ... %s is at work for %.0f s", name, time.Since(began).Seconds())
+		}
+	}
+}
+
 // temporary makes a folder beside the things to install, so that renaming
 // works.
 func (s *Installer) temporary() (dir string, remove func(), err error) {
@@ -170,7 +188,7 @@ func (s *Installer) Runtimes(ctx context.Context, platforms ...[2]string) ([]str
 	name := "onnxruntime-node-" + ortlib.Version + ".tgz"
 	s.say("installing ONNX Runtime %s from npm (108 MB) ...", ortlib.Version)
 	// No scripts: the package's own would fetch GPU libraries.
-	err = s.run(ctx, dir, "npm", "pack", "--silent", "--ignore-scripts", "onnxruntime-node@"+ortlib.Version)
+	err = s.patiently(ctx, dir, "npm", "pack", "--silent", "--ignore-scripts", "onnxruntime-node@"+ortlib.Version)
 	if errors.Is(err, exec.ErrNotFound) {
 		return nil, fmt.Errorf("npm is needed to install ONNX Runtime and was not found: install it (apt-get install npm), or set %s to a library of version %s that you have", ortlib.Env, ortlib.Version)
 	}
@@ -324,7 +342,7 @@ func (s *Installer) download(ctx context.Context, dir string) error {
 		// apt's own user cannot write here, and says so at length.
 		args = append([]string{"-o", "APT::Sandbox::User=root"}, args...)
 	}
-	err := s.run(ctx, dir, "apt-get", args...)
+	err := s.patiently(ctx, dir, "apt-get", args...)
 	switch {
 	case err == nil:
 		return nil
@@ -339,7 +357,7 @@ func (s *Installer) download(ctx context.Context, dir string) error {
 	if uerr := s.run(ctx, dir, "apt-get", "update"); uerr != nil {
 		return fmt.Errorf("%w\nand apt's lists could not be updated: %w", err, uerr)
 	}
-	if err := s.run(ctx, dir, "apt-get", args...); err != nil {
+	if err := s.patiently(ctx, dir, "apt-get", args...); err != nil {
 		return fmt.Errorf("%w\nafter apt-get update too; %w", err, s.byHand())
 	}
 	return nil
