@@ -35,7 +35,7 @@ type Advised struct {
 // layers the costliest are looked for: those whose own results are worst.
 const (
 	advisedLayers = 3
-	advisedOf     = 12
+	advisedOf     = 48
 	lossyRewrites = 15
 )
 
