@@ -104,7 +104,7 @@ def test_evaluate_and_search_by_a_metric(pictures):
     assert found.drop <= 0.2
     assert found.cost < 0.0625
     assert set(seen) == {0, 4, 8, 12, 16, 20}
-    assert narrow.lint("s.json", MODEL) == []
+    assert not [f for f in narrow.lint("s.json", MODEL) if f.severity != "note"]
     done = narrow.calibrate(MODEL, pictures[:16], "s.json", batch_size=4)
     again = narrow.evaluate(done.session(), pictures[16:], tested, batch_size=4)
     assert again == pytest.approx(found.score)

@@ -58,7 +58,13 @@ class _Unsupported(Exception):
 # What depends on the sizes of values is scripted, so that a trace does not make constants of it.
 
 
-@torch.jit.script
+def _scripted(function: Callable[..., Any]) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # newer torch would rather have another compiler, which makes nothing to save
+        return torch.jit.script(function)
+
+
+@_scripted
 def _reshape(x: torch.Tensor, shape: torch.Tensor, allow_zero: bool) -> torch.Tensor:
     sizes: list[int] = []
     for i in range(shape.numel()):
@@ -69,7 +75,7 @@ def _reshape(x: torch.Tensor, shape: torch.Tensor, allow_zero: bool) -> torch.Te
     return x.reshape(sizes)
 
 
-@torch.jit.script
+@_scripted
 def _expand(x: torch.Tensor, shape: torch.Tensor) -> torch.Tensor:
     sizes: list[int] = []
     for i in range(shape.numel()):
@@ -77,7 +83,7 @@ def _expand(x: torch.Tensor, shape: torch.Tensor) -> torch.Tensor:
     return x * torch.ones(sizes, dtype=x.dtype, device=x.device) if x.is_floating_point() else x + torch.zeros(sizes, dtype=x.dtype)
 
 
-@torch.jit.script
+@_scripted
 def _full(shape: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
     sizes: list[int] = []
     for i in range(shape.numel()):
@@ -85,7 +91,7 @@ def _full(shape: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
     return value.reshape([1]).expand(sizes) if len(sizes) > 0 else value.reshape(sizes)
 
 
-@torch.jit.script
+@_scripted
 def _tile(x: torch.Tensor, repeats: torch.Tensor) -> torch.Tensor:
     sizes: list[int] = []
     for i in range(repeats.numel()):
@@ -93,7 +99,7 @@ def _tile(x: torch.Tensor, repeats: torch.Tensor) -> torch.Tensor:
     return x.repeat(sizes)
 
 
-@torch.jit.script
+@_scripted
 def _slice(x: torch.Tensor, starts: torch.Tensor, ends: torch.Tensor, axes: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
     for i in range(starts.numel()):
         axis = int(axes[i].item())
@@ -113,14 +119,14 @@ def _slice(x: torch.Tensor, starts: torch.Tensor, ends: torch.Tensor, axes: torc
     return x
 
 
-@torch.jit.script
+@_scripted
 def _range(start: torch.Tensor, limit: torch.Tensor, delta: torch.Tensor) -> torch.Tensor:
     if start.is_floating_point():
         return torch.arange(float(start.item()), float(limit.item()), float(delta.item()), dtype=start.dtype)
     return torch.arange(int(start.item()), int(limit.item()), int(delta.item()), dtype=start.dtype)
 
 
-@torch.jit.script
+@_scripted
 def _gather(x: torch.Tensor, index: torch.Tensor, axis: int) -> torch.Tensor:
     if axis < 0:
         axis += x.dim()
@@ -130,7 +136,7 @@ def _gather(x: torch.Tensor, index: torch.Tensor, axis: int) -> torch.Tensor:
     return x.index_select(axis, flat).reshape(sizes)
 
 
-@torch.jit.script
+@_scripted
 def _flatten(x: torch.Tensor, axis: int) -> torch.Tensor:
     if axis < 0:
         axis += x.dim()
