@@ -241,9 +241,11 @@ func resolve(_ context.Context, c *call) (any, []Array, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	how, err := scheme.ParseAccuracy(p.Accuracy)
-	if err != nil {
-		return nil, nil, usagef("accuracy: %v", err)
+	var how narrow.Accuracy // the zero value stands for the default, which is not ours to choose
+	if p.Accuracy != "" {
+		if how, err = scheme.ParseAccuracy(p.Accuracy); err != nil {
+			return nil, nil, usagef("accuracy: %v", err)
+		}
 	}
 	st, list, err := p.read()
 	if err != nil {
@@ -271,7 +273,7 @@ func resolve(_ context.Context, c *call) (any, []Array, error) {
 		Accuracy string `json:"accuracy"`
 		Tensors  int    `json:"tensors"`
 		SHA256   string `json:"strategy_sha256"`
-	}{c.s.put(&planned{plan}), c.s.found(plan.Findings, st.Source), how.String(), len(plan.Plan.Tensors), st.SHA256()}, nil, nil
+	}{c.s.put(&planned{plan}), c.s.found(plan.Findings, st.Source), plan.Accuracy.String(), len(plan.Plan.Tensors), st.SHA256()}, nil, nil
 }
 
 // strategyError is the error of findings, worded as the command prints them.
