@@ -210,7 +210,7 @@ func (c *checker) anyDevice(rule *Rule, r *Resolved) {
 				c.clash(rule, r, "method-symmetry", KeyMethod, KeySymmetry, doesNotGo, diag.Textf(`write method "maxmin" or "percentile", or symmetry true`))
 			} else if r.Kind == scheme.Bias && !r.unsure[KeySymmetry] {
 				c.addClash(rule, r.Kind, diag.Warning, "bias-symmetry", at(r, KeySymmetry), nil, func(a fact, kinds diag.Text, _ *fact) diag.Text {
-					return diag.Textf("a bias has no zero point: %s is quantized symmetric in spite of %s", kinds, a)
+					return diag.Textf("a bias has no zero point: %s is quantized symmetric despite %s", kinds, a)
 				}, diag.Textf(`say so with "symmetry": true under "bias" in tensor_quantize_config`))
 			}
 		}

@@ -266,7 +266,7 @@ func (j *calibJob) print(s calibSummary) error {
 	}
 	t := diag.Textf("calibrated %s on %s in %s (%.1f s)", count(s.Tensors, "tensor"), count(s.Samples, "sample"), batches, s.Seconds)
 	if s.Invalid > 0 {
-		t = diag.Textf("%s; %d tensors with NaN or Inf were passed over", t, s.Invalid)
+		t = diag.Textf("%s; %d tensors with NaN or Inf were skipped", t, s.Invalid)
 	}
 	return j.a.say(t, diag.Textf("wrote %s", s.QuantInfo))
 }

@@ -77,7 +77,7 @@ func (j *calibJob) checkpoint(ctx context.Context) *narrow.Checkpoint {
 		File: f.file, Every: f.every, BatchSize: j.set.BatchSize(j.f.batch), Engine: "ONNX Runtime " + j.engine.Version(),
 		From: func(sample int) engine.Batches { return j.set.BatchesFrom(ctx, j.f.batch, sample) },
 		Resumed: func(samples int) {
-			fmt.Fprintln(j.a.stderr, j.a.lang.Sprint(diag.Textf("going on after %d of %s, from %s", samples, count(j.set.Len(), "sample"), f.file)))
+			fmt.Fprintln(j.a.stderr, j.a.lang.Sprint(diag.Textf("resuming after %d of %s, from %s", samples, count(j.set.Len(), "sample"), f.file)))
 		},
 		Write: func(write func() error) error { return j.a.commit(ctx, write) },
 	}

@@ -61,7 +61,7 @@ func TestCheckpointAfterKills(t *testing.T) {
 			}
 			err := c.Wait()
 			var done int
-			if _, scan := fmt.Sscanf(stderr.String(), "going on after %d of", &done); scan == nil {
+			if _, scan := fmt.Sscanf(stderr.String(), "resuming after %d of", &done); scan == nil {
 				if resumed++; done < most {
 					t.Errorf("goes on after %d samples where %d were done before", done, most)
 				}

@@ -115,7 +115,7 @@ func (a *app) chooseBatch(f *inputFlags, m *narrow.Model, set *samples.Set) erro
 	f.batch = n
 	if f.memory.told != n {
 		f.memory.told = n
-		fmt.Fprintln(a.stderr, a.lang.Sprint(diag.Textf("--max-memory %s: batches of %d (reckoned to take %s)", f.memory.text, n, megabytes(need))))
+		fmt.Fprintln(a.stderr, a.lang.Sprint(diag.Textf("--max-memory %s: batches of %d (estimated to take %s)", f.memory.text, n, megabytes(need))))
 	}
 	return nil
 }
