@@ -81,7 +81,7 @@ func TestSamplesChange(t *testing.T) {
 // knows its samples, or reads from the array, and is in the midst of them.
 func opened(pid int) bool {
 	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(2 * time.Millisecond) {
-		fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+		fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", childOf(pid))) // the child does the work
 		for _, fd := range fds {
 			to, _ := os.Readlink(fd)
 			if strings.HasSuffix(to, ".narrow.lock") || strings.HasSuffix(to, "many.npy") {

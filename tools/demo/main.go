@@ -141,10 +141,13 @@ func (d *demo) all(ctx context.Context, out string) ([]row, error) {
 	return rows, nil
 }
 
-// quantize takes one strategy from its file to the exported model.
+// quantize takes one strategy from its file, "" for the defaults, to the exported model.
 func (d *demo) quantize(ctx context.Context, name, file, out string) (row, error) {
 	start := time.Now()
-	s, err := strategy.Load(file)
+	s, err := strategy.Default(), error(nil)
+	if file != "" {
+		s, err = strategy.Load(file)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w (run the demo in narrow's source folder)", err)
 	}
