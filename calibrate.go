@@ -266,7 +266,7 @@ func (p *Planned) functions(ctx context.Context, run engine.Runner, in engine.Ba
 }
 
 // checkpoint reads the file of a checkpoint, if there is one, and returns what
-// keeps it and the batches to go on with.
+// keeps it and the batches to resume with.
 func (p *Planned) checkpoint(k *Checkpoint, in engine.Batches, o calibrate.Options) (*calibrate.Checkpoint, engine.Batches, error) {
 	network, err := p.networkSHA256()
 	if err != nil {

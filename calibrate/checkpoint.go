@@ -10,7 +10,7 @@ import (
 	"narrow/plan"
 )
 
-// Checkpoint lets a calibration that was broken off go on to the same bytes.
+// Checkpoint lets a calibration that was interrupted resume, to the same bytes.
 // It does not go with [SaveStats].
 type Checkpoint struct {
 	// State is what Save got last, of a calibration of the same plan with the

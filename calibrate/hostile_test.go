@@ -11,7 +11,7 @@ import (
 // docs/robustness.md.
 var stateBound = bounded.Bound{Factor: 512, Constant: 4 << 20}
 
-// FuzzRestore: whatever a checkpoint holds, taking it up and going on does not
+// FuzzRestore: whatever a checkpoint holds, resuming from it does not
 // panic nor take memory out of proportion, and what was taken up is kept again.
 func FuzzRestore(f *testing.F) {
 	p, _ := smallStats(f)

@@ -24,7 +24,7 @@ var checkpointed = map[string]string{
 	"rules, no bias correction":       testnet.Configs["rules"],
 }
 
-// TestCheckpoint: from the state after any batch a calibration goes on to the
+// TestCheckpoint: from the state after any batch a calibration resumes, to the
 // same bytes.
 func TestCheckpoint(t *testing.T) {
 	m := testnet.Bundled(t)

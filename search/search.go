@@ -278,7 +278,7 @@ func (s *search) all() []Trial {
 	return all
 }
 
-// remaining guesses how long the search goes on.
+// remaining estimates how long the search will take.
 func (s *search) remaining() time.Duration {
 	took := s.opts.Now().Sub(s.start)
 	n := 0

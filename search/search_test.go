@@ -161,7 +161,7 @@ func reread(t *testing.T, trials []Trial) []Trial {
 }
 
 // TestInterrupted breaks a search off in every trial; what is found so far stays,
-// and going on ends as if nothing had been, without measuring anything twice.
+// and resuming ends as if nothing had been, without measuring anything twice.
 func TestInterrupted(t *testing.T) {
 	space := SpaceFor(scheme.CPU)
 	net := random(4, 3)
@@ -220,7 +220,7 @@ func TestInterrupted(t *testing.T) {
 }
 
 // TestBudget cuts a search off after every number of trials: no more than one
-// trial goes beyond, the best so far comes out, and going on ends as if there had
+// trial goes beyond, the best so far comes out, and resuming ends as if there had
 // been no budget.
 func TestBudget(t *testing.T) {
 	space := SpaceFor(scheme.CPU)

@@ -174,15 +174,6 @@ func Default() *Strategy {
 // zero Range where the file does not set it.
 func (s *Strategy) Where(key string) diag.Range { return s.where[key].key }
 
-// SourceSHA256 returns the SHA-256 of the file's bytes in hex, "" where there
-// is no file.
-func (s *Strategy) SourceSHA256() string {
-	if s.Source == nil {
-		return ""
-	}
-	return hexSum(s.Source)
-}
-
 // SHA256 returns the SHA-256 of [Strategy.MarshalResolved] in hex. Files that
 // mean the same have the same sum, however they are written.
 func (s *Strategy) SHA256() string { return hexSum(s.MarshalResolved()) }

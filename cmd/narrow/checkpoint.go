@@ -16,7 +16,7 @@ import (
 	"narrow/internal/atomicfile"
 )
 
-// checkpointFlags keep what a calibration knows, to go on after a kill.
+// checkpointFlags keep what a calibration knows, to resume after a kill.
 type checkpointFlags struct {
 	file  string
 	every time.Duration
