@@ -81,7 +81,7 @@ func TestGrowth(t *testing.T) {
 			return least
 		}
 		ok := false
-		var one, eight time.Duration // eight times as long where it grows in step, 64 times where it is quadratic
+		var one, eight time.Duration          // eight times as long where it grows in step, 64 times where it is quadratic
 		for try := 0; !ok && try < 3; try++ { // other programs take their time too
 			one, eight = took(g.n), took(8*g.n)
 			ok = eight < 24*one
