@@ -326,7 +326,7 @@ func (w *warner) clipped() {
 		w.warn("clipped",
 			diag.Textf("%.1f %% of the values of the %v %q of layer %s (%.3g to %.3g) are clipped to its range (%.3g to %.3g)",
 				100*c.share, c.t.Kind, c.t.Name, c.t.Layer.Name, c.s.min, c.s.max, c.low, c.high),
-			diag.Textf("take the method maxmin there, more bits, or samples that reach as far"))
+			unclip(c.t.Settings.Settings))
 	}
 }
 
@@ -346,4 +346,16 @@ func (w *warner) masked(t *plan.Tensor) bool {
 		}
 	}
 	return true
+}
+
+// unclip says what keeps a tensor of the settings s from being clipped. With maxmin
+// no batch's own range clips it: what the batches are joined by does.
+func unclip(s scheme.Settings) diag.Text {
+	switch {
+	case s.Method != scheme.MaxMin:
+		return diag.Textf("take the method maxmin there, more bits, or samples that reach as far")
+	case !s.Symmetry:
+		return diag.Textf("the guide takes the scale of one batch and the commonest zero point of all: symmetry true there, or accuracy high, whose range covers all samples")
+	}
+	return diag.Textf("the method maxmin is taken there already: samples that reach as far, or more bits")
 }
