@@ -64,6 +64,9 @@ type Trial struct {
 	Score   *Score    `json:"score,omitempty"`   // on the search split
 	Noise   []float64 `json:"noise,omitempty"`   // of each layer alone, as in Score.Noise
 	Confirm *Promise  `json:"confirm,omitempty"` // on all test samples
+
+	// guess is in their place in a search that is run on guesses: see ahead.go.
+	guess *bool
 }
 
 // Promise is what a strategy does on all test samples: what a run of it prints.

@@ -13,7 +13,8 @@ import (
 )
 
 // Evaluator measures strategies for one network. The same strategy gives the
-// same numbers every time.
+// same numbers every time. With [Options.Jobs] above 1, its methods are called
+// from several goroutines at once.
 type Evaluator interface {
 	// Layers are the layers that a rule can name and that have something to
 	// quantize, in network order.
@@ -47,6 +48,10 @@ type Options struct {
 	// Found, when set, is called when the best so far is better than before. An
 	// error ends the search.
 	Found func(f *Found) error
+	// Jobs is how many measurements may be made at once; 0 and 1 mean one after the
+	// other. What is found and the trials do not depend on it: beside the trial that
+	// comes next, those are measured that are likely to follow.
+	Jobs int
 	// Now is the clock; nil for [time.Now].
 	Now func() time.Time
 }
@@ -92,7 +97,11 @@ var errBudget = errors.New("the budget is used up")
 // After 1, 2, 4 and 6 the cheapest is confirmed on all test samples, or else the
 // cheapest that these take, by bisection.
 func Run(ctx context.Context, space Space, ev Evaluator, opts Options) (*Outcome, error) {
-	s := &search{ctx: ctx, space: space, ev: ev, opts: opts, layers: ev.Layers(), known: map[string]Trial{}, seen: map[string]bool{}}
+	s := &search{ctx: ctx, space: space, first: space, ev: ev, opts: opts, layers: ev.Layers(), known: map[string]Trial{}, seen: map[string]bool{}, laid: map[string]laid{}}
+	if opts.Jobs > 1 {
+		s.ahead = newAhead(s, opts.Jobs)
+		defer s.ahead.stop()
+	}
 	if s.opts.Now == nil {
 		s.opts.Now = time.Now
 	}
@@ -122,11 +131,13 @@ func Run(ctx context.Context, space Space, ev Evaluator, opts Options) (*Outcome
 type search struct {
 	ctx    context.Context
 	space  Space
+	first  Space // as it was in the beginning
 	ev     Evaluator
 	opts   Options
 	layers []Layer
 	start  time.Time
 
+	laid  map[string]laid  // by Candidate.key
 	known map[string]Trial // by Trial.id
 	seen  map[string]bool  // those in done
 	done  []Trial          // the trials of this search so far, in order
@@ -144,6 +155,41 @@ type search struct {
 	base         *point      // the recipe on the base rung
 	from         *point      // what polishing came to; nil where it changed nothing
 	extra, noise [][]float64 // by layer and rung: see front
+
+	// ahead measures several trials at once; nil where one is measured at a time. In
+	// a search that is run on guesses, results that are not asked for yet are its.
+	ahead *ahead
+	// guesses are, in such a search, what trials without a result are taken to be,
+	// good or bad, by Trial.id; nil in one that decides. asked is the first trial
+	// with neither, at which it ends.
+	guesses map[string]bool
+	asked   *request
+}
+
+// laid is a candidate as a strategy.
+type laid struct {
+	strategy *strategy.Strategy
+	sha256   string
+	cost     float64
+}
+
+// lay returns a candidate as a strategy with its cost.
+func (s *search) lay(c Candidate) (laid, error) {
+	key := c.key()
+	l, ok := s.laid[key]
+	if ok {
+		return l, nil
+	}
+	var err error
+	if l.strategy, err = s.space.Strategy(s.layers, c); err != nil {
+		return l, err
+	}
+	l.sha256 = l.strategy.SHA256()
+	if l.cost, err = s.ev.Cost(l.strategy); err != nil {
+		return l, err
+	}
+	s.laid[key] = l
+	return l, nil
 }
 
 // point is a candidate that was tried.
@@ -155,6 +201,7 @@ type point struct {
 	score     Score
 	refused   bool   // by all test samples
 	found     *Found // once confirmed
+	guess     *bool  // in the place of a score, where the search is run on guesses
 }
 
 // id tells trials apart: the same measurement of the same strategy is made once.
@@ -191,46 +238,94 @@ func (s *search) run() error {
 
 // try scores a candidate on the search split.
 func (s *search) try(phase Phase, c Candidate) (*point, error) {
-	st, err := s.space.Strategy(s.layers, c)
+	l, err := s.lay(c)
 	if err != nil {
 		return nil, err
 	}
-	p := &point{candidate: c, strategy: st, sha256: st.SHA256()}
-	if p.cost, err = s.ev.Cost(st); err != nil {
-		return nil, err
-	}
+	p := &point{candidate: c, strategy: l.strategy, sha256: l.sha256, cost: l.cost}
 	want := Trial{Phase: phase, Words: s.space.words(s.layers, c), StrategySHA256: p.sha256, Cost: p.cost}
 	if whole := (Trial{StrategySHA256: p.sha256}).id(); s.seen[whole] {
-		p.score = *s.known[whole].Score // which is in the points already
+		t, _ := s.result(whole)
+		p.take(t) // which is in the points already
 		return p, nil
 	}
-	t, err := s.trial(want, func(t *Trial) error {
-		var giveUp func(Score) bool
-		if phase.early() {
-			giveUp = func(sc Score) bool { return sc.hopeless(s.opts.MaxDrop) }
-		}
-		sc, err := s.ev.Search(s.ctx, st, giveUp)
-		t.Score = &sc
-		return err
-	})
+	t, err := s.trial(want, p)
 	if err != nil {
 		return nil, err
 	}
-	p.score = *t.Score
+	p.take(t)
 	if s.within(p) && !slices.ContainsFunc(s.points, func(q point) bool { return q.sha256 == p.sha256 }) {
 		s.points = append(s.points, *p)
 	}
 	return p, nil
 }
 
-func (s *search) within(p *point) bool { return !p.score.Stopped && p.score.within(s.opts.MaxDrop) }
+// take notes what a trial came to.
+func (p *point) take(t Trial) {
+	if p.guess = t.guess; t.guess == nil {
+		p.score = *t.Score
+	}
+}
 
-// trial returns the result of a trial: a known one, or measured now.
-func (s *search) trial(t Trial, measure func(*Trial) error) (Trial, error) {
+func (s *search) within(p *point) bool {
+	if p.guess != nil {
+		return *p.guess
+	}
+	return !p.score.Stopped && p.score.within(s.opts.MaxDrop)
+}
+
+// better reports whether a point promises more than another one.
+func (p *point) better(q *point) bool {
+	if p.guess != nil || q.guess != nil {
+		return p.guess != nil && *p.guess
+	}
+	return p.score.better(q.score)
+}
+
+// result returns what is known of a trial, or guessed.
+func (s *search) result(id string) (Trial, bool) {
+	if t, ok := s.known[id]; ok {
+		return t, true
+	}
+	if s.guesses == nil {
+		return Trial{}, false
+	}
+	if m, ok := s.ahead.done[id]; ok && m.err == nil {
+		return m.trial, true
+	}
+	g, ok := s.guesses[id]
+	return Trial{guess: &g, Noise: make([]float64, len(s.layers))}, ok
+}
+
+// measure makes a trial of a point.
+func (s *search) measure(ctx context.Context, t *Trial, p *point) error {
+	var err error
+	switch {
+	case t.Phase == Rank:
+		t.Noise, err = s.ev.Noise(ctx, p.strategy)
+	case t.Phase == Confirm:
+		t.Confirm, err = s.ev.Confirm(ctx, p.strategy)
+	default:
+		var giveUp func(Score) bool
+		if t.Phase.early() {
+			giveUp = func(sc Score) bool { return sc.hopeless(s.opts.MaxDrop) }
+		}
+		var sc Score
+		sc, err = s.ev.Search(ctx, p.strategy, giveUp)
+		t.Score = &sc
+	}
+	return err
+}
+
+// trial returns the result of a trial of p: a known one, or measured now.
+func (s *search) trial(t Trial, p *point) (Trial, error) {
 	id := t.id()
-	known, ok := s.known[id]
+	known, ok := s.result(id)
 	if !ok {
 		switch {
+		case s.guesses != nil:
+			s.asked = &request{id, t, p}
+			return t, errAsked
 		case s.ctx.Err() != nil:
 			return t, s.ctx.Err()
 		case s.opts.Budget > 0 && s.opts.Now().Sub(s.start) >= s.opts.Budget:
@@ -242,7 +337,15 @@ func (s *search) trial(t Trial, measure func(*Trial) error) (Trial, error) {
 		if err := s.tell(false); err != nil {
 			return t, err
 		}
-		if err := measure(&t); err != nil {
+		var err error
+		if s.ahead == nil {
+			err = s.measure(s.ctx, &t, p)
+		} else {
+			var m Trial
+			m, err = s.ahead.measure(request{id, t, p})
+			t.Score, t.Noise, t.Confirm = m.Score, m.Noise, m.Confirm
+		}
+		if err != nil {
 			return t, err
 		}
 		s.measured++
@@ -353,15 +456,17 @@ func (s *search) confirm() error {
 // far, or they refuse it.
 func (s *search) test(p *point) error {
 	words := s.space.words(s.layers, p.candidate)
-	t, err := s.trial(Trial{Phase: Confirm, Words: words, StrategySHA256: p.sha256, Cost: p.cost}, func(t *Trial) error {
-		var err error
-		t.Confirm, err = s.ev.Confirm(s.ctx, p.strategy)
-		return err
-	})
+	t, err := s.trial(Trial{Phase: Confirm, Words: words, StrategySHA256: p.sha256, Cost: p.cost}, p)
 	if err != nil {
 		return err
 	}
-	if p.refused = !t.Confirm.Within(s.opts.MaxDrop); p.refused {
+	if t.guess != nil {
+		t.Confirm = &Promise{}
+		p.refused = !*t.guess
+	} else {
+		p.refused = !t.Confirm.Within(s.opts.MaxDrop)
+	}
+	if p.refused {
 		return nil
 	}
 	p.found = &Found{Strategy: p.strategy, Words: words, Cost: p.cost, Promise: *t.Confirm}
@@ -422,7 +527,7 @@ func (s *search) descend(phase Phase, p *point) (*point, error) {
 			if err != nil {
 				return nil, err
 			}
-			if q.score.better(p.score) && (phase == Recipe || s.within(q) && q.cost <= p.cost) {
+			if q.better(p) && (phase == Recipe || s.within(q) && q.cost <= p.cost) {
 				p = q
 			}
 		}
@@ -452,15 +557,11 @@ func (s *search) rank() error {
 			if !slices.Contains(s.space.rungs(layer), r) {
 				continue
 			}
-			st, err := s.space.Strategy(s.layers, base.on(l, r))
+			one, err := s.lay(base.on(l, r))
 			if err != nil {
 				return err
 			}
-			cost, err := s.ev.Cost(st)
-			if err != nil {
-				return err
-			}
-			s.noise[l][r], s.extra[l][r] = noise[l], cost-s.base.cost
+			s.noise[l][r], s.extra[l][r] = noise[l], one.cost-s.base.cost
 		}
 	}
 	return nil
@@ -482,19 +583,12 @@ func (s *search) table() [][]float64 {
 
 // noiseOf measures the noise of each layer alone.
 func (s *search) noiseOf(c Candidate) ([]float64, error) {
-	st, err := s.space.Strategy(s.layers, c)
+	l, err := s.lay(c)
 	if err != nil {
 		return nil, err
 	}
-	cost, err := s.ev.Cost(st)
-	if err != nil {
-		return nil, err
-	}
-	t, err := s.trial(Trial{Phase: Rank, Words: "each layer alone, " + s.space.words(s.layers, c), StrategySHA256: st.SHA256(), Cost: cost}, func(t *Trial) error {
-		var err error
-		t.Noise, err = s.ev.Noise(s.ctx, st)
-		return err
-	})
+	want := Trial{Phase: Rank, Words: "each layer alone, " + s.space.words(s.layers, c), StrategySHA256: l.sha256, Cost: l.cost}
+	t, err := s.trial(want, &point{candidate: c, strategy: l.strategy, sha256: l.sha256, cost: l.cost})
 	if err == nil && len(t.Noise) != len(s.layers) {
 		err = fmt.Errorf("the noise of %d layers is known, but there are %d", len(t.Noise), len(s.layers))
 	}
@@ -581,11 +675,7 @@ func (s *search) lower() error {
 // not within the drop.
 func (s *search) down(p *point, group []step) (*point, error) {
 	c := Candidate{p.candidate.Options, climb(p.candidate.Rungs, group, len(group))}
-	st, err := s.space.Strategy(s.layers, c)
-	if err != nil {
-		return nil, err
-	}
-	if cost, err := s.ev.Cost(st); err != nil || cost >= p.cost {
+	if l, err := s.lay(c); err != nil || l.cost >= p.cost {
 		return nil, err
 	}
 	q, err := s.try(Lower, c)

@@ -185,6 +185,18 @@ func (c Candidate) on(layer, rung int) Candidate {
 	return c
 }
 
+// key tells candidates of one space apart.
+func (c Candidate) key() string {
+	key := make([]byte, 0, len(c.Options)+len(c.Rungs))
+	for _, i := range c.Options {
+		key = append(key, byte(i))
+	}
+	for _, i := range c.Rungs {
+		key = append(key, byte(i))
+	}
+	return string(key)
+}
+
 // option returns what c chooses, "" where the space has no such choice.
 func (s *Space) option(c Candidate, name string) string {
 	for i, ch := range s.Choices {

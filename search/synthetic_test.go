@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sync"
 
 	"narrow/scheme"
 	"narrow/strategy"
@@ -26,6 +27,7 @@ type synthetic struct {
 	dear scheme.Method
 	// luck is how many of the samples searched on are right by chance.
 	luck  int
+	mu    sync.Mutex // guards calls
 	calls int
 	// after, when set, is called before every measurement.
 	after func(call int)
@@ -130,8 +132,12 @@ func (s *synthetic) Cost(st *strategy.Strategy) (float64, error) {
 }
 
 func (s *synthetic) call(ctx context.Context) error {
-	if s.calls++; s.after != nil {
-		s.after(s.calls)
+	s.mu.Lock()
+	s.calls++
+	n := s.calls
+	s.mu.Unlock()
+	if s.after != nil {
+		s.after(n)
 	}
 	return ctx.Err()
 }
@@ -211,8 +217,7 @@ func (s *synthetic) optimum(space Space, most float64) (float64, error) {
 
 // clone returns a network of its own calls.
 func (s *synthetic) clone() *synthetic {
-	c := *s
-	c.layers = slices.Clone(s.layers)
-	c.calls, c.after = 0, nil
-	return &c
+	return &synthetic{
+		layers: slices.Clone(s.layers), macs: s.macs, loss: s.loss, worse: s.worse, ruined: s.ruined, dear: s.dear, luck: s.luck,
+	}
 }
