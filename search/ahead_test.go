@@ -123,8 +123,10 @@ func TestJobsInterrupted(t *testing.T) {
 		}}
 		var saved []Trial
 		_, err := Run(ctx, space, ev, Options{MaxDrop: 0.02, Jobs: 3, Trial: func(_ Trial, all []Trial, _ time.Duration) error { saved = all; return nil }})
-		if cancel(); !errors.Is(err, context.Canceled) && ev.started >= stop {
-			t.Fatalf("interrupted in measurement %d: %v", stop, err)
+		cancel()
+		// A measurement that nobody asked for may be the last one to begin.
+		if !errors.Is(err, context.Canceled) && (err != nil || len(saved) < len(one.Trials)) {
+			t.Fatalf("interrupted in measurement %d, after %d trials: %v", stop, len(saved), err)
 		}
 		if ev.now != 0 {
 			t.Errorf("interrupted in measurement %d: %d never ended", stop, ev.now)
