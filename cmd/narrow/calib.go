@@ -38,7 +38,7 @@ func (f *calibFlags) add(c *cobra.Command) {
 	f.addOut(c)
 	f.addEngine(c)
 	c.Flags().StringVar(&f.propagate, "propagate", "progressive", "what a layer sees while calibrating: progressive (inputs already quantized) or float")
-	c.Flags().BoolVar(&f.skipInvalid, "skip-invalid", false, "pass over tensors that hold NaN or Inf, and count them")
+	c.Flags().BoolVar(&f.skipInvalid, "skip-invalid", false, "skip tensors that hold NaN or Inf, and count them")
 	f.accuracy.add(c)
 	f.stats.add(c)
 	f.checkpoint.add(c)
@@ -55,15 +55,17 @@ func newCalibCommand(a *app) *cobra.Command {
 network, and writes quant_info.json, bias_corr.json, ties.json and the listing
 <Model>.py into the output folder.
 
-With --checkpoint F a calibration that was killed goes on where it was, to the
+With --checkpoint F, a calibration that was killed resumes where it was, with the
 same result.
 
 With --save-stats F it also keeps the statistics of every value that a strategy
-could quantize; calib --from-stats F --config-file G then finds the scales of
+could quantize. calib --from-stats F --config-file G then finds the scales of
 another strategy for the same model without running it: those that
---propagate float finds. Strategies that rewrite the model otherwise
+--propagate float finds. Strategies that rewrite the model in another way
 (include_cle, convert_relu6_to_relu, convert_silu_to_hswish) need statistics of
 their own.`,
+		Example: `  narrow calib --model resnet18.onnx --data calib/ --preprocess imagenet \
+    --resize 256 --crop 224 --config-file strategy.json`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			job, err := a.prepare(c, &f)

@@ -23,8 +23,8 @@ type checkpointFlags struct {
 }
 
 func (f *checkpointFlags) add(c *cobra.Command) {
-	c.Flags().StringVar(&f.file, "checkpoint", "", "keep the state of the calibration in this file, and go on from there if it exists: to the same bytes")
-	c.Flags().DurationVar(&f.every, "checkpoint-every", 10*time.Second, "how often --checkpoint keeps it")
+	c.Flags().StringVar(&f.file, "checkpoint", "", "keep the state of the calibration in this file, and resume from it if it exists, to the same bytes")
+	c.Flags().DurationVar(&f.every, "checkpoint-every", 10*time.Second, "how often --checkpoint writes it")
 	_ = c.MarkFlagFilename("checkpoint")
 }
 

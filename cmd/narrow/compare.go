@@ -37,18 +37,20 @@ func newCompareCommand(a *app) *cobra.Command {
 	var f compareFlags
 	c := &cobra.Command{
 		Use:   "compare A.json B.json ... --model M --data D [--labels L]",
-		Short: "Hold several strategies against one another",
-		Long: `compare calibrates by each strategy file, tests and exports, as run does, and
-prints one table, and what each strategy sets otherwise than the first. It
+		Short: "Compare several strategies on one network",
+		Long: `compare calibrates, tests and exports by each strategy file, as run does, and
+prints one table, and what each strategy sets in another way than the first. It
 writes no files but, with --html F, the same as a page.
 
-The columns: top-1, top-5, agreement and SQNR as test tells them; the size of
-the exported file; how long calibration took; cost, which is bits of weights
-times bits of activations over all multiply-adds, next to float32; and the
+The columns: top-1, top-5, agreement and SQNR as test prints them; the size of
+the exported file; how long calibration took; the cost, which is bits of weights
+times bits of activations over all multiply-adds, relative to float32; and the
 multiply-adds of one sample by the formats of weights x activations.
 
-With --propagate float, strategies that rewrite the network alike are
-calibrated together in one run of the network.`,
+With --propagate float, strategies that rewrite the network alike are calibrated
+together in one run of the network.`,
+		Example: `  narrow compare int8.json int4.json --model resnet18.onnx --data val/ \
+    --preprocess imagenet --resize 256 --crop 224 --html compare.html`,
 		Args: func(_ *cobra.Command, args []string) error { return checkFiles(args) },
 		RunE: func(c *cobra.Command, files []string) error { return a.compare(c, &f, files) },
 	}
@@ -58,7 +60,7 @@ calibrated together in one run of the network.`,
 	f.addEngine(c)
 	f.accuracy.add(c)
 	c.Flags().StringVar(&f.propagate, "propagate", "progressive", "what a layer sees while calibrating: progressive (inputs already quantized) or float")
-	c.Flags().BoolVar(&f.skipInvalid, "skip-invalid", false, "pass over tensors that hold NaN or Inf, and count them")
+	c.Flags().BoolVar(&f.skipInvalid, "skip-invalid", false, "skip tensors that hold NaN or Inf, and count them")
 	c.Flags().StringVar(&f.html, "html", "", "write the comparison as one self-contained HTML file too")
 	_ = c.MarkFlagFilename("html", "html")
 	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON document")

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"narrow/export"
 	"narrow/samples"
 	"narrow/scheme"
 )
@@ -19,14 +20,12 @@ func newCompletionCommand(a *app) *cobra.Command {
 		Use:   "completion bash|zsh|fish|powershell",
 		Short: "Print the completion script of a shell",
 		Long: `completion prints a script by which a shell completes narrow's commands, flags
-and values. Try it in the shell that runs:
-
-  source <(narrow completion bash)
+and values. make install, and the folder completions of a release, put it where
+the shell looks for it.`,
+		Example: `  source <(narrow completion bash)
   source <(narrow completion zsh)
   narrow completion fish | source
-  narrow completion powershell | Out-String | Invoke-Expression
-
-make install, and the folder completions of a release, have it for good.`,
+  narrow completion powershell | Out-String | Invoke-Expression`,
 		ValidArgsFunction: cobra.FixedCompletions(shells, cobra.ShellCompDirectiveNoFileComp),
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 || !slices.Contains(shells, args[0]) {
@@ -59,8 +58,10 @@ make install, and the folder completions of a release, have it for good.`,
 func choices() map[string][]string {
 	return map[string][]string{
 		"accuracy":   {"guide", "high"},
+		"by":         {"sqnr", "top-1"},
 		"datatype":   scheme.DatatypeNames(),
-		"format":     {formatQDQ, formatVAI},
+		"for":        export.Forms(),
+		"format":     {formatQDQ, formatXModel, formatVAI},
 		"preprocess": {string(samples.Imagenet), string(samples.PM1), string(samples.Unit), string(samples.None)},
 		"propagate":  {"progressive", "float"},
 		"target":     scheme.TargetNames(),

@@ -22,12 +22,13 @@ func newDeployCheckCommand(a *app) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "deploy-check DIR BOARD_DIR",
-		Short: "Find the first layer in which a board differs from the quantized network",
+		Short: "Find the first layer in which a board differs",
 		Long: `deploy-check compares the results of every layer on a board, in BOARD_DIR, with
-those that narrow export --format xmodel --deploy-check wrote, in DIR (the
-output folder or the dump in it), and names the first layer that differs.
-BOARD_DIR holds <operator>_fix.bin with integers, or <operator>.bin with
-float32, of the layers that were dumped there. Exit code 1 where one differs.`,
+those that narrow export --format xmodel --deploy-check wrote, in DIR (the output
+folder or the dump in it), and names the first layer that differs. BOARD_DIR
+holds <operator>_fix.bin with integers, or <operator>.bin with float32, of the
+layers that were dumped there. The exit code is 1 where a layer differs.`,
+		Example: `  narrow deploy-check quantize_result board_dump`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return usagef("%s needs two folders: DIR and BOARD_DIR", c.CommandPath())

@@ -103,12 +103,14 @@ func newExplainCommand(a *app) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "explain [--config-file F] --model M [--layer L]",
-		Short: "Show for every tensor each setting and where it comes from",
+		Short: "Show each tensor's settings and where they come from",
 		Long: `explain lists every tensor of a model that can be quantized, in the network's
 order, with each setting that applies and the line of the strategy file, or the
 default, that it comes from. Values that were overridden stand in brackets.
-Tensors that are left alone say why. With --format xmodel it lists the
-operators that each layer becomes in an .xmodel, or why it cannot be written.`,
+For tensors that are not quantized it tells why. With --format xmodel it lists
+the operators that each layer becomes in an .xmodel, or why it cannot be written.`,
+		Example: `  narrow explain --config-file strategy.json --model resnet18.onnx \
+    --layer /layer1/layer1.0/conv1/Conv`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if format != "" && format != formatXModel {
@@ -155,7 +157,7 @@ operators that each layer becomes in an .xmodel, or why it cannot be written.`,
 	configFlag(c, &file)
 	modelFlag(c, &model)
 	c.Flags().StringVar(&layer, "layer", "", "only this layer: a node name, module path or vai name")
-	c.Flags().StringVar(&format, "format", "", "xmodel: what each layer becomes in an .xmodel")
+	c.Flags().StringVar(&format, "format", "", "`xmodel`: what each layer becomes in an .xmodel")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	return c
 }

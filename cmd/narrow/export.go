@@ -31,14 +31,14 @@ type exportFlags struct {
 
 func (f *exportFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.format, "format", "qdq", "what to write: qdq (ONNX with QuantizeLinear and DequantizeLinear), xmodel (what a DPU's compiler takes) or vai (quant_info.json in vai_q_pytorch's form)")
-	c.Flags().StringVar(&f.runtime, "for", "ort", "the runtime to write for: "+strings.Join(export.Forms(), ", "))
+	c.Flags().StringVar(&f.runtime, "for", "ort", "the runtime to write for")
 	c.Flags().BoolVar(&f.exactRounding, "exact-rounding", false, "write round modes other than half_even in standard operators, bit for bit (ort)")
 	c.Flags().BoolVar(&f.keepBias, "keep-bias", false, "store biases as they were calibrated, not as int32 for integer kernels (ort)")
 	c.Flags().BoolVar(&f.plain, "plain", false, "former name of --for openvino")
 	_ = c.Flags().MarkHidden("plain") // fails for flags that do not exist only
-	c.Flags().StringVar(&f.className, "class-name", "", "with --format xmodel or vai: the module's class name, which names begin with (default: what the model tells, else its file's name)")
+	c.Flags().StringVar(&f.className, "class-name", "", "with --format xmodel or vai: the module's class name, with which names begin (default: the one in the model, else its file's name)")
 	c.Flags().BoolVar(&f.deployCheck, "deploy-check", false, "with --format xmodel: write what every layer gives for the first sample, to compare a board's results with")
-	c.Flags().Int64Var(&f.opset, "opset", 0, "operator set to write (default: the strategy's onnx_opset_version, else the smallest that holds the result)")
+	c.Flags().Int64Var(&f.opset, "opset", 0, "ONNX operator set to write (default: the strategy's onnx_opset_version, else the smallest that can hold the result)")
 }
 
 func (f *exportFlags) check() error {
@@ -99,11 +99,14 @@ func newExportCommand(a *app) *cobra.Command {
 		Use:   "export --model M [-o quantize_result] [--for ort]",
 		Short: "Write the quantized model for other runtimes",
 		Long: `export takes the calibration from the output folder and writes the quantized
-model into it: as <model>.qdq.onnx for ONNX Runtime, as <model>.openvino.onnx,
-<model>.tensorrt.onnx or <model>.vitisai.onnx with --for; with --format xmodel,
-as <Model>_int.xmodel for a DPU's compiler; or, with --format vai,
-quant_info.json as vai_q_pytorch writes it, into the folder vai there.
---deploy-check needs --data, of which the first sample counts.`,
+model into it: as <model>.qdq.onnx for ONNX Runtime; with --for, as
+<model>.openvino.onnx, <model>.tensorrt.onnx or <model>.vitisai.onnx; with
+--format xmodel, as <Model>_int.xmodel for a DPU's compiler; with --format vai,
+as quant_info.json in vai_q_pytorch's form, in the folder vai there.
+
+--deploy-check needs --data, and takes the first sample of it.`,
+		Example: `  narrow export --model resnet18.onnx --for tensorrt
+  narrow export --model resnet18.onnx --format xmodel`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := in.required(c, "model"); err != nil {

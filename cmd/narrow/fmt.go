@@ -29,6 +29,7 @@ With --expand, rules whose layer_name is a pattern, a list or a module that is
 used several times become rules for single layers, by the names that narrow's
 listing gives them. vai_q_pytorch takes no others; the last part of its names
 (input.2, ret.3) is its own, so copy names from its own listing for it.`,
+		Example: `  narrow fmt --write strategy.json`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 || len(args) == 1 && file != "" {
 				return usagef("fmt takes one strategy file")
@@ -38,6 +39,9 @@ listing gives them. vai_q_pytorch takes no others; the last part of its names
 			}
 			if file == "" {
 				return usagef("fmt needs a strategy file, - for standard input")
+			}
+			if write && check {
+				return usagef("--write and --check do not go together")
 			}
 			if write && file == "-" {
 				return usagef("--write needs a file, not standard input")
@@ -81,10 +85,9 @@ listing gives them. vai_q_pytorch takes no others; the last part of its names
 	configFlag(c, &file)
 	c.Flags().BoolVarP(&write, "write", "w", false, "write the result into the file")
 	c.Flags().BoolVar(&check, "check", false, "print nothing; fail if the file is not in canonical form")
-	c.Flags().BoolVar(&expand, "expand", false, "write rules for many layers as rules for single ones, which --model has")
-	c.Flags().StringVar(&model, "model", "", "ONNX model that the rules are for")
+	c.Flags().BoolVar(&expand, "expand", false, "write rules for many layers as rules for single layers of --model")
+	c.Flags().StringVar(&model, "model", "", "the ONNX model that the rules are for")
 	_ = c.MarkFlagFilename("model", "onnx")
-	c.MarkFlagsMutuallyExclusive("write", "check")
 	return c
 }
 

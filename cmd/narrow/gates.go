@@ -27,8 +27,8 @@ func (g *gateFlags) add(c *cobra.Command) {
 	g.set.Float64Var(&g.top1, "min-top1", 0, "fail (exit code 1) where the quantized network's top-1 is below this share, 0 to 1")
 	g.set.Float64Var(&g.drop, "max-drop", 0, "fail where top-1 falls by more than this share of the samples, 0 to 1")
 	g.set.Float64Var(&g.agreement, "min-agreement", 0, "fail where agreement with the float network is below this share, 0 to 1")
-	g.set.Float64Var(&g.sqnr, "min-sqnr", 0, "fail where the worst output's SQNR is below so many dB")
-	g.set.StringVar(&g.junit, "junit", "", "write the limits and what became of them to this file, as JUnit XML")
+	g.set.Float64Var(&g.sqnr, "min-sqnr", 0, "fail where the worst output's SQNR is below this, in dB")
+	g.set.StringVar(&g.junit, "junit", "", "write each limit, and whether it was kept, to this file as JUnit XML")
 }
 
 // check refuses limits that mean nothing, before any work.

@@ -17,9 +17,10 @@ func newInitCommand(a *app) *cobra.Command {
 	var target, datatype, out string
 	var force bool
 	c := &cobra.Command{
-		Use:   "init [--target CPU|GPU|DPU] [--datatype int|bfloat16|float16|float32] [-o F]",
-		Short: "Write a commented strategy file to start from",
-		Args:  noArgs,
+		Use:     "init [--target T] [--datatype T] [-o F]",
+		Short:   "Write a commented strategy file to start from",
+		Example: `  narrow init --target CPU -o strategy.json`,
+		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			var t scheme.Target
 			if err := t.UnmarshalText([]byte(strings.ToUpper(target))); err != nil {
@@ -43,8 +44,8 @@ func newInitCommand(a *app) *cobra.Command {
 			return replaceFile(out, text)
 		},
 	}
-	c.Flags().StringVar(&target, "target", "DPU", "device that the network is for: DPU, CPU or GPU")
-	c.Flags().StringVar(&datatype, "datatype", "int", "int, bfloat16, float16 or float32")
+	c.Flags().StringVar(&target, "target", "DPU", "device that the network is for")
+	c.Flags().StringVar(&datatype, "datatype", "int", "datatype of all tensors")
 	c.Flags().StringVarP(&out, "output", "o", "", "file to write (default: standard output)")
 	c.Flags().BoolVar(&force, "force", false, "overwrite the file if it exists")
 	return c

@@ -42,7 +42,7 @@ type inputFlags struct {
 }
 
 func (f *inputFlags) addModel(c *cobra.Command) {
-	c.Flags().StringVar(&f.model, "model", "", "ONNX model to quantize")
+	c.Flags().StringVar(&f.model, "model", "", "the ONNX model to quantize")
 	_ = c.MarkFlagFilename("model", "onnx")
 }
 
@@ -52,24 +52,24 @@ func (f *inputFlags) addOut(c *cobra.Command) {
 }
 
 func (f *inputFlags) addEngine(c *cobra.Command) {
-	c.Flags().StringVar(&f.ortLib, "ort-lib", "", "ONNX Runtime shared library, or its folder (default: NARROW_ORT_LIB, then beside narrow, the cache, the system)")
+	c.Flags().StringVar(&f.ortLib, "ort-lib", "", "ONNX Runtime's shared library, or its folder (default: NARROW_ORT_LIB, then beside narrow, the cache, the system)")
 	c.Flags().IntVar(&f.threads, "threads", 0, "threads that share the work (default: one per core)")
 }
 
 func (f *inputFlags) addSamples(c *cobra.Command) {
 	fl := c.Flags()
-	fl.StringVar(&f.data, "data", "", "samples: a folder of images, an .npy, .npz or IDX file")
-	fl.StringVar(&f.labels, "labels", "", "labels: an .npy or IDX file, or a CSV with the columns file,class (class folders need none)")
+	fl.StringVar(&f.data, "data", "", "samples: a folder of images, or an .npy, .npz or IDX file")
+	fl.StringVar(&f.labels, "labels", "", "labels: an .npy or IDX file, or a CSV with the columns file,class (images in class folders need none)")
 	fl.IntVar(&f.subset, "subset-len", 0, "use at most this many samples (default: all)")
 	fl.IntVar(&f.batch, "batch-size", 16, "samples that run at once")
 	fl.BoolVar(&f.shuffle, "shuffle", false, "draw the samples in a random order")
 	fl.Uint64Var(&f.seed, "seed", 0, "seed of --shuffle")
-	fl.StringVar(&f.preprocess, "preprocess", "", "preset for images and uint8 arrays: imagenet, pm1, unit or none (default: none)")
-	fl.StringVar(&f.resize, "resize", "", "resize the shorter side (256) or to height x width (240x320)")
+	fl.StringVar(&f.preprocess, "preprocess", "", "preset for images and uint8 arrays (default: none)")
+	fl.StringVar(&f.resize, "resize", "", "resize the shorter side (256), or to height x width (240x320)")
 	fl.StringVar(&f.crop, "crop", "", "crop the centre: 224 or 240x320")
-	fl.StringVar(&f.mean, "mean", "", "mean to subtract, one number or one per channel: 0.485,0.456,0.406")
-	fl.StringVar(&f.std, "std", "", "standard deviation to divide by, likewise")
-	fl.Float64Var(&f.scale, "scale", 0, "factor for pixels before mean and std, such as 0.00392157")
+	fl.StringVar(&f.mean, "mean", "", "mean to subtract: one number, or one per channel")
+	fl.StringVar(&f.std, "std", "", "standard deviation to divide by: one number, or one per channel")
+	fl.Float64Var(&f.scale, "scale", 0, "factor for pixels, before mean and std, such as 0.00392157")
 	fl.BoolVar(&f.bgr, "bgr", false, "channels in the order blue, green, red")
 }
 

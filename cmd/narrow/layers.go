@@ -64,7 +64,8 @@ func newLayersCommand(a *app) *cobra.Command {
 module path and, where the exporter wrote class names down, the name in
 vai_q_pytorch's listings) and the types that layer_type takes (torch class and
 ONNX operator).`,
-		Args: noArgs,
+		Example: `  narrow layers --model resnet18.onnx`,
+		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			m, err := openModel(c.Context(), model)
 			if err != nil {
@@ -84,7 +85,7 @@ ONNX operator).`,
 
 // modelFlag adds --model to a command.
 func modelFlag(c *cobra.Command, model *string) {
-	c.Flags().StringVar(model, "model", "", "ONNX model")
+	c.Flags().StringVar(model, "model", "", "the ONNX model")
 	_ = c.MarkFlagFilename("model", "onnx")
 }
 

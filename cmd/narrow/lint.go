@@ -16,7 +16,7 @@ func newLintCommand(a *app) *cobra.Command {
 is wrong and the shortest fix. With a model, it also reports rules that match no
 layer or too many.`,
 		Example: `  narrow lint strategy.json
-  narrow lint --config-file strategy.json --model resnet18.onnx --json`,
+  narrow lint strategy.json --model resnet18.onnx --json`,
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
 			case len(args) > 1:
@@ -63,7 +63,8 @@ layer or too many.`,
 		},
 	}
 	configFlag(c, &file)
-	c.Flags().StringVar(&model, "model", "", "ONNX model that the rules are for")
+	c.Flags().StringVar(&model, "model", "", "the ONNX model that the rules are for")
+	_ = c.MarkFlagFilename("model", "onnx")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	return c
 }

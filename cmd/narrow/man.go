@@ -2,16 +2,24 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 
 	"narrow/internal/atomicfile"
+	"narrow/internal/messages"
 )
+
+// escapeMarkdown keeps <Model> from being read as a tag, and vai_q_pytorch as
+// emphasis: the pages are made by way of Markdown.
+func escapeMarkdown(s string) string {
+	return strings.NewReplacer(`\`, `\\`, "<", `\<`, ">", `\>`, "_", `\_`, "*", `\*`).Replace(s)
+}
 
 // newManCommand makes the command by which make install and releases write the
 // manual pages; the help text skips it.
-func newManCommand(*app) *cobra.Command {
+func newManCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:    "man DIR",
 		Short:  "Write the manual pages of all commands into a folder",
@@ -22,11 +30,13 @@ func newManCommand(*app) *cobra.Command {
 			}
 			return nil
 		},
-		RunE: func(c *cobra.Command, args []string) error {
+		RunE: func(_ *cobra.Command, args []string) error {
 			if err := atomicfile.MakeDir(args[0]); err != nil {
 				return err
 			}
-			root := c.Root()
+			// The pages are in English whatever the language.
+			root := newRootCommand(&app{stdin: a.stdin, stdout: a.stdout, stderr: a.stderr, lang: messages.English})
+			translateHelp(root, escapeMarkdown)
 			root.DisableAutoGenTag = true
 			v := currentVersion()
 			// The commit's date and not today's: the same program writes the same bytes.

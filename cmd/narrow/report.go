@@ -57,15 +57,16 @@ func newReportCommand(a *app) *cobra.Command {
 		Use:   "report [-o quantize_result] [--data D [--labels L]] [--config-file F]",
 		Short: "Show a calibration as one HTML file",
 		Long: `report reads the calibration in the output folder and writes report.html there:
-the accuracy, the error of every layer and tensor with histograms and grids,
-the settings with the line that each comes from, warnings, and how to make the
-same again. The file needs nothing else and connects to nothing.
+the accuracy, the error of every layer and tensor with histograms and grids, the
+settings with the line that each comes from, warnings, and how to repeat the
+result. The file needs nothing else and connects to nothing.
 
-Accuracy and errors come from samples: without --data the report holds what the
-folder tells. The model is the one that quant_info.json names, unless --model
-says where it is now. With --config-file the report shows the strategy file as
-it was written, which the folder does not keep.`,
-		Args: noArgs,
+Accuracy and errors come from samples: without --data the report shows only what
+the folder holds. The model is the one that quant_info.json names, unless
+--model says where it is now. With --config-file the report shows the strategy
+file as it was written, which the folder does not keep.`,
+		Example: `  narrow report --data val/ --preprocess imagenet --resize 256 --crop 224`,
+		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := f.check(); err != nil {
 				return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
@@ -48,28 +49,27 @@ type app struct {
 	sampled map[string]bool
 }
 
-// commands are the subcommands, in the order of the help text.
-func commands() []func(*app) *cobra.Command {
-	return []func(*app) *cobra.Command{
-		newRunCommand,
-		newCalibCommand,
-		newTestCommand,
-		newExportCommand,
-		newDeployCheckCommand,
-		newReportCommand,
-		newCompareCommand,
-		newSensitivityCommand,
-		newSearchCommand,
-		newLintCommand,
-		newExplainCommand,
-		newLayersCommand,
-		newFmtCommand,
-		newInitCommand,
-		newSchemaCommand,
-		newServeCommand,
-		newVersionCommand,
-		newCompletionCommand,
-		newManCommand,
+// task are the commands of one task, as the help text groups them.
+type task struct {
+	name     string
+	commands []func(*app) *cobra.Command
+}
+
+// tasks are the commands by task, in the order of the help text.
+func tasks() []task {
+	return []task{
+		{"Quantize and deploy", []func(*app) *cobra.Command{
+			newRunCommand, newCalibCommand, newTestCommand, newExportCommand, newDeployCheckCommand,
+		}},
+		{"Understand and improve the accuracy", []func(*app) *cobra.Command{
+			newReportCommand, newSensitivityCommand, newCompareCommand, newSearchCommand,
+		}},
+		{"Write a strategy file", []func(*app) *cobra.Command{
+			newInitCommand, newLintCommand, newExplainCommand, newLayersCommand, newFmtCommand, newSchemaCommand,
+		}},
+		{"About narrow", []func(*app) *cobra.Command{
+			newHelpCommand, newVersionCommand, newCompletionCommand, newServeCommand, newManCommand,
+		}},
 	}
 }
 
@@ -77,13 +77,15 @@ func newRootCommand(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "narrow",
 		Short: "Quantize trained networks by a strategy file",
-		Long: `narrow quantizes trained ONNX networks after training, by a strategy file in
-the format of vai_q_pytorch 3.5.
+		Long: `narrow quantizes trained ONNX networks after training, by a strategy file in the
+format of vai_q_pytorch 3.5.
 
-Exit codes: 0 done; 2 a mistake in the strategy file or the command line;
-1 anything else. Warnings count only under --strict.
+Exit codes: 0 done; 2 a mistake in the strategy file or the command line; 1
+anything else. Warnings count only under --strict.
 
 Messages are in English, or in Chinese with NARROW_LANG=zh or a zh locale.`,
+		Example: `  narrow run --model resnet18.onnx --data val/ --preprocess imagenet \
+    --resize 256 --crop 224`,
 		// The command prints its own errors, with its own exit codes.
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -102,10 +104,28 @@ Messages are in English, or in Chinese with NARROW_LANG=zh or a zh locale.`,
 	})
 	root.SetFlagErrorFunc(flagError)
 	root.PersistentFlags().BoolVar(&a.strict, "strict", false, "make warnings count for the exit code")
-	for _, add := range commands() {
-		root.AddCommand(add(a))
+	for _, t := range tasks() {
+		group := &cobra.Group{ID: t.name, Title: t.name}
+		if a.lang == messages.Chinese {
+			group.Title = chineseHelp(t.name)
+		}
+		root.AddGroup(group)
+		for _, add := range t.commands {
+			c := add(a)
+			c.GroupID = t.name
+			c.Annotations = map[string]string{orderKey: fmt.Sprintf("%02d", len(root.Commands()))}
+			root.AddCommand(c)
+			if c.Name() == "help" {
+				root.SetHelpCommand(c)
+			}
+		}
 	}
 	addCompletions(root)
+	root.PersistentFlags().BoolP("help", "h", false, "show this help")
+	root.SetHelpFunc(func(c *cobra.Command, _ []string) { writeHelp(a.stdout, a.lang, c) })
+	if a.lang == messages.Chinese {
+		translateHelp(root, chineseHelp)
+	}
 	return root
 }
 
@@ -134,6 +154,14 @@ func flagError(c *cobra.Command, err error) error {
 			return &exitError{code: exitUsage, err: err}
 		}
 		return usagef("--%s is %q: give %s", f.Name, value.GetValue(), want)
+	}
+	var lacks *pflag.ValueRequiredError
+	if errors.As(err, &lacks) {
+		return usagef("--%s needs a value", lacks.GetFlag().Name)
+	}
+	var odd *pflag.InvalidSyntaxError
+	if errors.As(err, &odd) {
+		return usagef("%q is no flag: write --name or --name=value", odd.GetSpecifiedFlag())
 	}
 	if !errors.As(err, &unknown) {
 		return &exitError{code: exitUsage, err: err}

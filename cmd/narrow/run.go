@@ -30,10 +30,13 @@ func newRunCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run --model M --data D [--labels L] [--config-file F]",
 		Short: "calib, test, export and report in one",
-		Long: `run calibrates on the samples, tests on them (or on --test-data), exports, and
-writes report.html, which shows it all.
---subset-len bounds both, as in vai_q_pytorch; with --test-skip of the same
-number it tests on all the others, with --test-len on so many.`,
+		Long: `run calibrates on the samples, tests on them (or on --test-data), exports the
+quantized model, and writes report.html, which shows it all.
+
+--subset-len bounds the samples of both, as in vai_q_pytorch. With --test-skip of
+the same number it tests on all the others, with --test-len on at most that many.`,
+		Example: `  narrow run --model resnet18.onnx --data val/ --preprocess imagenet \
+    --resize 256 --crop 224 --subset-len 200 --test-skip 200`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := errors.Join(e.check(), m.check(), t.check(), g.check()); err != nil {
@@ -96,11 +99,12 @@ number it tests on all the others, with --test-len on so many.`,
 		},
 	}
 	f.add(c)
+	c.Flags().Lookup("subset-len").Usage = "calibrate on at most this many samples, and test on as many unless --test-data, --test-skip or --test-len says otherwise (default: all)"
 	e.add(c)
 	t.add(c)
 	m.add(c)
 	g.add(c)
-	c.Flags().IntVar(&t.count, "test-len", 0, "test on at most this many samples (default: those of --subset-len that calibrate, or all with --test-data or --test-skip)")
+	c.Flags().IntVar(&t.count, "test-len", 0, "test on at most this many samples (default: as --subset-len, or all with --test-data or --test-skip)")
 	c.Flags().BoolVar(&noReport, "no-report", false, "write no report.html")
 	return c
 }

@@ -42,21 +42,23 @@ type searchFlags struct {
 func newSearchCommand(a *app) *cobra.Command {
 	var f searchFlags
 	c := &cobra.Command{
-		Use:   "search --model M --data D --labels L [--max-drop 0.01] [--target CPU|GPU|DPU]",
-		Short: "Find the cheapest strategy that keeps the accuracy, and write its file",
+		Use:   "search --model M --data D --labels L [--max-drop 0.01] [--target T]",
+		Short: "Find the cheapest strategy that keeps the accuracy",
 		Long: `search tries strategies for a network and writes the file of the cheapest one
 whose top-1 is at most --max-drop below the float network's on the test samples.
 Cost is the bits of weights times those of activations over all multiply-adds,
-next to float32.
+relative to float32.
 
 It calibrates on the first --subset-len samples of --data (200, at most half)
 and tests on the others, or on --test-data with --test-labels. Strategies are
-compared on two thirds of the test samples; the rest only confirms.
+compared on two thirds of the test samples; the rest only confirms the result.
 
 Beside the strategy file F.json it writes F.provenance.json (what the strategy
 promises and the command that shows it) and F.search.json, every trial so far.
-The same command goes on from there, also after Ctrl-C or a --budget, and ends
-as if it had never stopped.`,
+The same command resumes from there, also after Ctrl-C or a --budget, and ends as
+if it had never stopped.`,
+		Example: `  narrow search --model resnet18.onnx --data val/ --preprocess imagenet \
+    --resize 256 --crop 224 --target CPU --max-drop 0.005 --budget 30m`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.search(c, &f) },
 	}
@@ -66,16 +68,16 @@ as if it had never stopped.`,
 	f.addEngine(c)
 	fl := c.Flags()
 	fl.Lookup("seed").Usage = "seed of --shuffle and of which test samples are searched on"
-	fl.Lookup("subset-len").Usage = "calibrate on at most this many samples (default: 200, and half of --data if that is tested on too)"
+	fl.Lookup("subset-len").Usage = "calibrate on at most this many samples (default: 200, at most half of --data where it is tested on too)"
 	fl.Lookup("test-data").Usage = "test on these samples (default: on those of --data that do not calibrate)"
-	fl.Lookup("test-skip").Usage = "test on all but this many first samples (default: those that calibrate)"
-	fl.StringVar(&f.target, "target", "DPU", "device that the network is for: DPU, CPU or GPU")
-	fl.Float64Var(&f.maxDrop, "max-drop", 0.01, "how much top-1 may be lower than the float network's: 0.01 is one point")
-	fl.DurationVar(&f.budget, "budget", 0, "begin no trial after this time, such as 10m (default: none)")
+	fl.Lookup("test-skip").Usage = "skip this many samples, and test on those after them (default: those that calibrate)"
+	fl.StringVar(&f.target, "target", "DPU", "device that the network is for")
+	fl.Float64Var(&f.maxDrop, "max-drop", 0.01, "how far top-1 may be below the float network's: 0.01 is one point")
+	fl.DurationVar(&f.budget, "budget", 0, "start no trial after this time, such as 10m (default: none)")
 	fl.StringVar(&f.propagate, "propagate", "progressive", "what a layer sees while calibrating: progressive (inputs already quantized) or float")
 	fl.IntVar(&f.searchSamples, "search-samples", search.SearchSamples, "compare strategies on at most this many test samples")
 	fl.StringVarP(&f.file, "output", "o", "strategy.json", "strategy file to write")
-	fl.BoolVar(&f.restart, "restart", false, "do not go on with an earlier search: begin anew")
+	fl.BoolVar(&f.restart, "restart", false, "start anew, instead of resuming an earlier search")
 	fl.BoolVar(&f.force, "force", false, "overwrite a strategy file that no search wrote")
 	fl.BoolVar(&f.asJSON, "json", false, "print one JSON document")
 	return c

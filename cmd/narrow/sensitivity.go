@@ -32,15 +32,17 @@ func newSensitivityCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "sensitivity --model M --data D [--labels L] [--config-file F]",
 		Short: "Rank the layers by what quantizing each alone costs",
-		Long: fmt.Sprintf(`sensitivity quantizes one layer after the other, leaves all else in float, and
+		Long: fmt.Sprintf(`sensitivity quantizes one layer after the other, keeps all others in float, and
 ranks the layers by what that does to the network's output over the samples: the
-signal to quantization noise ratio and, with labels, the top-1 accuracy lost. A
-layer's own SQNR is that of its own output. Layers are named as layer_name in a
-rule of the strategy file takes it.
+signal to quantization noise ratio (SQNR) and, with labels, the top-1 accuracy
+lost. A layer's own SQNR is that of its own output. Layers are named as
+layer_name in a rule of the strategy file takes it.
 
 With --config-file it calibrates on the samples first, and writes nothing;
-without, or with -o too, it takes the calibration in the output folder. Unless
---subset-len says otherwise it looks at %d samples.`, sensitivitySamples),
+without, or with -o too, it takes the calibration in the output folder. It looks
+at %d samples, unless --subset-len says otherwise.`, sensitivitySamples),
+		Example: `  narrow sensitivity --model resnet18.onnx --data val/ --preprocess imagenet \
+    --resize 256 --crop 224`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := f.required(c, "model", "data"); err != nil {

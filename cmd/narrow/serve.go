@@ -18,12 +18,13 @@ func newServeCommand(a *app) *cobra.Command {
 	var parent int
 	c := &cobra.Command{
 		Use:   "serve",
-		Short: "Answer requests of another program on standard input and output",
+		Short: "Answer the requests of another program",
 		Long: `serve reads requests from standard input and writes answers to standard output,
-in frames of JSON and raw arrays: what the Python package is built on. It ends
-when standard input is closed or the program that began it is gone. The protocol
-is in docs/protocol.md.`,
-		Args: noArgs,
+in frames of JSON and raw arrays: the Python package is built on it. It ends when
+standard input is closed or the program that began it is gone. The protocol is in
+docs/protocol.md.`,
+		Example: `  narrow serve --threads 4`,
+		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := in.checkNumbers(); err != nil {
 				return err

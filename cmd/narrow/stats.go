@@ -20,7 +20,7 @@ type statsFlags struct{ save, from string }
 
 func (f *statsFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.save, "save-stats", "", "keep every tensor's statistics in this file, for --from-stats (implies --propagate float)")
-	c.Flags().StringVar(&f.from, "from-stats", "", "take the statistics in this file in the place of samples: the scales of --propagate float for any strategy, at once")
+	c.Flags().StringVar(&f.from, "from-stats", "", "take the statistics in this file instead of samples: the scales of --propagate float for any strategy, at once")
 	_ = c.MarkFlagFilename("from-stats")
 }
 

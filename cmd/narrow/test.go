@@ -43,13 +43,16 @@ func newTestCommand(a *app) *cobra.Command {
 	var f testFlags
 	c := &cobra.Command{
 		Use:   "test --model M --data D [--labels L]",
-		Short: "Tell the accuracy: run the float and the quantized network",
-		Long: `test takes the strategy and the scales from quant_info.json in the output
-folder, runs the float and the quantized network over the samples, and prints
-the accuracy of both where there are labels, how far they agree, and the
-signal to quantization noise ratio of the outputs. With --exported, ONNX Runtime
-runs the exported model of the output folder in the place of the quantized
-network.`,
+		Short: "Measure the accuracy of the float and the quantized network",
+		Long: `test takes the strategy and the scales from quant_info.json in the output folder,
+runs the float and the quantized network over the samples, and prints the
+accuracy of both where there are labels, how far they agree, and the signal to
+quantization noise ratio (SQNR) of the outputs.
+
+With --exported, ONNX Runtime runs the exported model of the output folder in the
+place of the quantized network.`,
+		Example: `  narrow test --model resnet18.onnx --data val/ --preprocess imagenet \
+    --resize 256 --crop 224 --min-top1 0.68`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := f.required(c, "model", "data"); err != nil {
@@ -114,7 +117,7 @@ network.`,
 	f.addEngine(c)
 	c.Flags().BoolVar(&f.asExported, "as-exported", false, "compute with biases as export stores them (int32 sums) rather than as calibrated")
 	c.Flags().BoolVar(&f.exported, "exported", false, "run the exported model of the output folder rather than simulate it")
-	c.Flags().StringVar(&f.runtime, "for", "ort", "which exported model --exported runs: "+strings.Join(export.Forms(), ", "))
+	c.Flags().StringVar(&f.runtime, "for", "ort", "which exported model --exported runs")
 	f.gates.add(c)
 	c.Flags().StringVar(&f.saveOutput, "save-output", "", "write the quantized network's first output for all samples as one .npy")
 	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON document")

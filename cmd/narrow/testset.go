@@ -17,7 +17,7 @@ type testSetFlags struct {
 
 func (t *testSetFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&t.data, "test-data", "", "test on these samples (default: on those of --data)")
-	c.Flags().IntVar(&t.skip, "test-skip", 0, "test on all but this many first samples")
+	c.Flags().IntVar(&t.skip, "test-skip", 0, "skip this many samples, and test on those after them")
 	c.Flags().StringVar(&t.labels, "test-labels", "", "labels of --test-data")
 }
 

@@ -39,9 +39,10 @@ func newVersionCommand(a *app) *cobra.Command {
 	var asJSON bool
 	var ortLib string
 	c := &cobra.Command{
-		Use:   "version",
-		Short: "Print the versions of narrow and of its engine",
-		Args:  noArgs,
+		Use:     "version",
+		Short:   "Print the versions of narrow and of its engine",
+		Example: `  narrow version --json`,
+		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			v := currentVersion()
 			v.Engine = findEngine(ortLib)
@@ -62,7 +63,7 @@ func newVersionCommand(a *app) *cobra.Command {
 			return err
 		},
 	}
-	c.Flags().StringVar(&ortLib, "ort-lib", "", "ONNX Runtime shared library, or its folder")
+	c.Flags().StringVar(&ortLib, "ort-lib", "", "ONNX Runtime's shared library, or its folder")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	return c
 }
