@@ -53,13 +53,14 @@ type Server struct {
 
 	writing sync.Mutex // held while a frame is written
 
-	mu      sync.Mutex // guards the two below
+	mu      sync.Mutex // guards those below, and what a call asks
 	running *call
+	last    *call // the one before
 	ended   bool
 
 	arena   arena
 	objects map[int]any
-	last    int // the last handle given
+	handles int // given so far
 	engine  engine.Runner
 }
 
@@ -84,10 +85,11 @@ type call struct {
 	// keep says that the arrays' memory stays in use after the request.
 	keep bool
 	// ctx ends when the client cancels the request or is gone.
-	ctx     context.Context
-	cancel  context.CancelFunc
-	replies chan reply
+	ctx    context.Context
+	cancel context.CancelFunc
+	// asked is how many questions there were, replies are of those without a reply.
 	asked   int
+	replies map[int]chan reply
 	// told is when the last message about progress was written.
 	told time.Time
 }
@@ -109,7 +111,6 @@ type request struct {
 }
 
 type reply struct {
-	number int
 	result json.RawMessage
 	err    error
 }
@@ -123,6 +124,8 @@ type answer struct {
 	// Progress and Ask come before the answer itself.
 	Progress *Progress `json:"progress,omitempty"`
 	Ask      *question `json:"ask,omitempty"`
+	// Withdraw is the number of a question that needs no reply any more.
+	Withdraw int `json:"withdraw,omitempty"`
 }
 
 // Progress says how far a request is.
@@ -292,7 +295,7 @@ func (s *Server) receive(ctx context.Context, f *frame) (request, error) {
 		s.mu.Lock()
 		busy := s.running
 		if busy == nil {
-			c := &call{s: s, id: *r.ID, method: r.Method, params: r.Params, replies: make(chan reply, 1)}
+			c := &call{s: s, id: *r.ID, method: r.Method, params: r.Params, replies: map[int]chan reply{}}
 			c.ctx, c.cancel = context.WithCancel(ctx)
 			s.running = c
 		}
@@ -304,23 +307,33 @@ func (s *Server) receive(ctx context.Context, f *frame) (request, error) {
 	return r, f.readArrays(s.in, r.Arrays, s.arena.take)
 }
 
-// reply hands the client's answer to the question that waits for it.
+// reply hands the client's answer to the question that waits for it. One that comes
+// to a question that was withdrawn meanwhile does nothing.
 func (s *Server) reply(r request) {
-	s.mu.Lock()
-	c := s.running
-	s.mu.Unlock()
-	a := reply{number: *r.Reply, result: r.Result}
+	a := reply{result: r.Result}
 	if r.Error != nil {
 		a.err = errors.New(r.Error.Message)
 	}
-	if c != nil {
-		select {
-		case c.replies <- a:
-			return
-		default:
-		}
+	if !s.answered(r.ID, *r.Reply, a) {
+		s.fail(r.ID, &Error{Kind: KindProtocol, Message: "a reply came that nothing asked for"})
 	}
-	s.fail(r.ID, &Error{Kind: KindProtocol, Message: "a reply came that nothing asked for"})
+}
+
+// answered hands on a reply and reports whether there ever was such a question.
+func (s *Server) answered(id *int64, number int, a reply) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range []*call{s.running, s.last} {
+		if c == nil || id != nil && *id != c.id || number < 1 || number > c.asked {
+			continue
+		}
+		if ch := c.replies[number]; ch != nil {
+			ch <- a
+			delete(c.replies, number)
+		}
+		return true
+	}
+	return false
 }
 
 // serve answers one request.
@@ -335,7 +348,7 @@ func (s *Server) serve(c *call) {
 		e = s.describe(c.ctx, err)
 	}
 	s.mu.Lock()
-	s.running = nil
+	s.running, s.last = nil, c
 	s.mu.Unlock()
 	if e != nil {
 		s.fail(&c.id, e)
@@ -425,21 +438,29 @@ func (c *call) say(stage, text string) {
 	c.s.write(answer{ID: &c.id, Progress: &Progress{Stage: stage, Text: text}}, nil)
 }
 
-// ask asks the client a question and waits for the reply.
+// ask asks the client a question and waits for the reply. Several questions may be
+// open at once; where ctx ends first, and not the request itself, the client is told
+// that it need not reply.
 func (c *call) ask(ctx context.Context, method string, params any, arrays []Array) (json.RawMessage, error) {
+	answers := make(chan reply, 1)
+	c.s.mu.Lock()
 	c.asked++
-	c.s.write(answer{ID: &c.id, Ask: &question{Number: c.asked, Method: method, Params: params}, Arrays: arrays}, arrays)
-	for {
-		select {
-		case r := <-c.replies:
-			if r.number != c.asked {
-				continue // to a question that was cut short
-			}
-			return r.result, r.err
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+	n := c.asked
+	c.replies[n] = answers
+	c.s.mu.Unlock()
+	c.s.write(answer{ID: &c.id, Ask: &question{Number: n, Method: method, Params: params}, Arrays: arrays}, arrays)
+	select {
+	case r := <-answers:
+		return r.result, r.err
+	case <-ctx.Done():
 	}
+	c.s.mu.Lock()
+	delete(c.replies, n)
+	c.s.mu.Unlock()
+	if c.ctx.Err() == nil {
+		c.s.write(answer{ID: &c.id, Withdraw: n}, nil)
+	}
+	return nil, ctx.Err()
 }
 
 // parse reads the parameters of a request into p. What p does not have is an
@@ -470,9 +491,9 @@ func (s *Server) runner() (engine.Runner, error) {
 
 // put keeps an object for later requests and returns its handle.
 func (s *Server) put(o any) int {
-	s.last++
-	s.objects[s.last] = o
-	return s.last
+	s.handles++
+	s.objects[s.handles] = o
+	return s.handles
 }
 
 // get returns the object of a handle.

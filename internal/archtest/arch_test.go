@@ -33,6 +33,7 @@ var house = map[string]struct {
 	"internal/printable":  {0, nil},
 	"internal/bounded":    {0, nil},
 	"internal/recorded":   {0, nil},
+	"internal/machine":    {0, nil},
 
 	"strategy":          {1, []string{"diag", "scheme"}},
 	"internal/messages": {1, []string{"diag", "internal/printable"}},
@@ -81,7 +82,7 @@ var house = map[string]struct {
 	"search": {8, []string{".", "diag", "scheme", "strategy", "engine", "plan", "calibrate", "evaluate", "cost", "inspect"}},
 	"report": {8, []string{"export/xmodel", "export", ".", "diag", "scheme", "strategy", "graph", "plan", "calibrate", "evaluate", "inspect", "internal/messages"}},
 	"serve": {9, []string{
-		".", "diag", "scheme", "strategy", "graph", "graph/onnx", "graph/names", "engine", "plan", "calibrate", "samples", "export", "export/xmodel", "search", "inspect", "internal/kernel", "internal/atomicfile",
+		".", "diag", "scheme", "strategy", "graph", "graph/onnx", "graph/names", "engine", "plan", "calibrate", "samples", "export", "export/xmodel", "search", "inspect", "internal/kernel", "internal/atomicfile", "internal/machine",
 	}},
 }
 

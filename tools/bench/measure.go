@@ -17,7 +17,7 @@ import (
 	"narrow"
 	"narrow/graph"
 	"narrow/internal/kernel"
-	"narrow/tools/internal/machine"
+	"narrow/internal/machine"
 )
 
 // rest lets the threads of the row before come to rest.

@@ -30,9 +30,9 @@ import (
 	"narrow/engine/ort"
 	"narrow/graph"
 	"narrow/graph/onnx"
+	"narrow/internal/machine"
 	"narrow/internal/ortlib"
 	"narrow/strategy"
-	"narrow/tools/internal/machine"
 )
 
 func main() {
