@@ -3,6 +3,9 @@ package search
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
@@ -280,6 +283,25 @@ func (n *Network) Nameless() []string { return n.nameless }
 // Top1 returns the float network's accuracy on all test samples: top-1, or its
 // mean score where there is a metric.
 func (n *Network) Top1() float64 { return n.top1 }
+
+// Canary returns a hash of what the float network gives for the test samples, in hex.
+// Processors of unlike kinds may differ in last bits: networks of the same samples
+// with the same canary measure alike.
+func (n *Network) Canary() string {
+	h := sha256.New()
+	var b []byte
+	for i, row := range n.float {
+		b = b[:0]
+		for _, v := range row {
+			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
+		}
+		if i < len(n.scores) {
+			b = binary.LittleEndian.AppendUint64(b, math.Float64bits(n.scores[i]))
+		}
+		h.Write(b)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
 
 // Layers returns the layers that a rule can name.
 func (n *Network) Layers() []Layer { return n.layers }

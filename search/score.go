@@ -101,6 +101,12 @@ func (s Score) better(t Score) bool {
 // hopelessFrom is how many samples a trial sees before it may be given up.
 const hopelessFrom = 64
 
+// GiveUp returns what to give up a trial by that may be given up: see
+// [Evaluator.Search].
+func GiveUp(maxDrop float64) func(Score) bool {
+	return func(s Score) bool { return s.hopeless(maxDrop) }
+}
+
 // hopeless reports whether a trial need not see more samples: its drop is over
 // most by more than three standard errors, with one sample to spare.
 func (s Score) hopeless(most float64) bool {

@@ -308,7 +308,7 @@ func (s *search) measure(ctx context.Context, t *Trial, p *point) error {
 	default:
 		var giveUp func(Score) bool
 		if t.Phase.early() {
-			giveUp = func(sc Score) bool { return sc.hopeless(s.opts.MaxDrop) }
+			giveUp = GiveUp(s.opts.MaxDrop)
 		}
 		var sc Score
 		sc, err = s.ev.Search(ctx, p.strategy, giveUp)

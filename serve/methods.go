@@ -30,6 +30,8 @@ func methods() map[string]method {
 		"network":     network,
 		"export":      exportTo,
 		"search":      searchFor,
+		"evaluator":   newEvaluator,
+		"measure":     measure,
 		"sensitivity": sensitivity,
 	}
 }

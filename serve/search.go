@@ -16,77 +16,107 @@ import (
 	"narrow/search"
 )
 
+// networkParams are what strategies for a network are measured by.
+type networkParams struct {
+	Model int `json:"model"`
+	// Samples calibrate; Test scores. They have no sample in common.
+	Samples int `json:"samples"`
+	Test    int `json:"test"`
+	// Labels are the test samples' classes, for top-1; without them the client is
+	// asked to score each batch of outputs ("metric").
+	Labels        []int  `json:"labels"`
+	Target        string `json:"target"`
+	SearchSamples int    `json:"search_samples"`
+	Seed          uint64 `json:"seed"`
+	Propagate     string `json:"propagate"`
+}
+
+// network runs the float network over the test samples and returns what measures
+// strategies for it. Where that is used by later requests too, now returns the one
+// that is being served.
+func (p *networkParams) network(ctx context.Context, s *Server, now func() *call) (*search.Network, search.Space, error) {
+	var space search.Space
+	m, err := get[*model](s, p.Model, "model")
+	if err != nil {
+		return nil, space, err
+	}
+	calib, err := get[*spool](s, p.Samples, "set of samples")
+	if err != nil {
+		return nil, space, err
+	}
+	test, err := get[*spool](s, p.Test, "set of samples")
+	if err != nil {
+		return nil, space, err
+	}
+	if calib.Len() == 0 || test.Len() == 0 {
+		return nil, space, usagef("there are %d samples to calibrate and %d to test on: add some to both", calib.Len(), test.Len())
+	}
+	var target scheme.Target
+	if err := target.UnmarshalText([]byte(strings.ToUpper(p.Target))); err != nil {
+		return nil, space, usagef("target takes one of %s, not %q", strings.Join(scheme.TargetNames(), ", "), p.Target)
+	}
+	if len(p.Labels) > 0 && len(p.Labels) != test.Len() {
+		return nil, space, usagef("there are %d labels for %d test samples", len(p.Labels), test.Len())
+	}
+	if p.SearchSamples < 0 {
+		return nil, space, usagef("search_samples is %d: give 0 or more", p.SearchSamples)
+	}
+	opts := narrow.CalibrateOptions{Threads: s.cfg.Threads}
+	if p.Propagate != "" {
+		if opts.Propagate, err = calibrate.ParsePropagation(p.Propagate); err != nil {
+			return nil, space, usagef("%v", err)
+		}
+	}
+	run, err := s.runner()
+	if err != nil {
+		return nil, space, err
+	}
+	// Samples that memory does not hold are read in each request again.
+	batches := func(sp *spool) engine.Batches {
+		return func(yield func(*engine.Batch, error) bool) { sp.batches(now().ctx)(yield) }
+	}
+	in := search.Samples{
+		Calibration: batches(calib), Test: batches(test), Labels: engine.Labels{Classes: p.Labels}, SearchSamples: p.SearchSamples, Seed: p.Seed,
+	}
+	if len(p.Labels) == 0 {
+		in.Metric = func(ctx context.Context, first, count int, outs []engine.Tensor) ([]float64, error) {
+			return now().metric(m)(ctx, first, count, outs)
+		}
+	}
+	space = search.SpaceFor(target)
+	network, err := search.NewNetwork(ctx, m.Model, run, in, space, opts)
+	return network, space, err
+}
+
 // searchFor looks for the cheapest strategy whose accuracy, as the client's metric
 // tells it, drops by no more than it may.
 func searchFor(ctx context.Context, c *call) (any, []Array, error) {
 	var p struct {
-		Model int `json:"model"`
-		// Samples calibrate; Test scores. They have no sample in common.
-		Samples int `json:"samples"`
-		Test    int `json:"test"`
-		// Labels are the test samples' classes, for top-1; without them the client is
-		// asked to score each batch of outputs ("metric").
-		Labels []int  `json:"labels"`
-		Target string `json:"target"`
+		networkParams
 		// MaxDrop is how much the mean score may be lower than the float network's.
 		MaxDrop float64 `json:"max_drop"`
 		// Seconds after which no trial begins; 0 for no limit.
-		Seconds       float64 `json:"seconds"`
-		SearchSamples int     `json:"search_samples"`
-		Seed          uint64  `json:"seed"`
-		Propagate     string  `json:"propagate"`
+		Seconds float64 `json:"seconds"`
+		// Trials is how many trials the client measures at once ("trial"); 0 where
+		// they are measured here.
+		Trials int `json:"trials"`
 	}
 	if err := c.parse(&p); err != nil {
 		return nil, nil, err
 	}
-	m, err := get[*model](c.s, p.Model, "model")
+	if !(p.MaxDrop >= 0) || p.Seconds < 0 || p.Trials < 0 {
+		return nil, nil, usagef("max_drop, seconds and trials are %v, %v and %d: give 0 or more", p.MaxDrop, p.Seconds, p.Trials)
+	}
+	network, space, err := p.network(ctx, c.s, func() *call { return c })
 	if err != nil {
 		return nil, nil, err
 	}
-	calib, err := get[*spool](c.s, p.Samples, "set of samples")
-	if err != nil {
-		return nil, nil, err
+	var ev search.Evaluator = network
+	if p.Trials > 0 {
+		ev = &elsewhere{Network: network, call: c, canary: network.Canary(), maxDrop: p.MaxDrop}
 	}
-	test, err := get[*spool](c.s, p.Test, "set of samples")
-	if err != nil {
-		return nil, nil, err
-	}
-	if calib.Len() == 0 || test.Len() == 0 {
-		return nil, nil, usagef("there are %d samples to calibrate and %d to test on: add some to both", calib.Len(), test.Len())
-	}
-	var target scheme.Target
-	if err := target.UnmarshalText([]byte(strings.ToUpper(p.Target))); err != nil {
-		return nil, nil, usagef("target takes one of %s, not %q", strings.Join(scheme.TargetNames(), ", "), p.Target)
-	}
-	if len(p.Labels) > 0 && len(p.Labels) != test.Len() {
-		return nil, nil, usagef("there are %d labels for %d test samples", len(p.Labels), test.Len())
-	}
-	if !(p.MaxDrop >= 0) || p.Seconds < 0 || p.SearchSamples < 0 {
-		return nil, nil, usagef("max_drop, seconds and search_samples are %v, %v and %d: give 0 or more", p.MaxDrop, p.Seconds, p.SearchSamples)
-	}
-	opts := narrow.CalibrateOptions{Threads: c.s.cfg.Threads}
-	if p.Propagate != "" {
-		if opts.Propagate, err = calibrate.ParsePropagation(p.Propagate); err != nil {
-			return nil, nil, usagef("%v", err)
-		}
-	}
-	run, err := c.s.runner()
-	if err != nil {
-		return nil, nil, err
-	}
-	in := search.Samples{
-		Calibration: calib.batches(ctx), Test: test.batches(ctx), Labels: engine.Labels{Classes: p.Labels}, SearchSamples: p.SearchSamples, Seed: p.Seed,
-	}
-	if len(p.Labels) == 0 {
-		in.Metric = c.metric(m)
-	}
-	space := search.SpaceFor(target)
-	network, err := search.NewNetwork(ctx, m.Model, run, in, space, opts)
-	if err != nil {
-		return nil, nil, err
-	}
-	out, err := search.Run(ctx, space, network, search.Options{
-		MaxDrop: p.MaxDrop, Budget: time.Duration(p.Seconds * float64(time.Second)),
+	out, err := search.Run(ctx, space, ev, search.Options{
+		MaxDrop: p.MaxDrop, Budget: time.Duration(p.Seconds * float64(time.Second)), Jobs: p.Trials,
 		Trial: func(t search.Trial, all []search.Trial, left time.Duration) error {
 			c.say("search", trialText(t, left))
 			return nil

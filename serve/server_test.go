@@ -74,6 +74,7 @@ type answerOf struct {
 	Error    *failure        `json:"error"`
 	Progress *Progress       `json:"progress"`
 	Ask      *question       `json:"ask"`
+	Withdraw int             `json:"withdraw"`
 }
 
 func (c *client) send(header map[string]any, arrays ...Array) {
