@@ -32,7 +32,13 @@ func (q *qdq) activations() {
 				x.reader.Inputs[i] = out
 			}
 		}
-		nodes = append(nodes, q.pair(ruleFuse, x.t, x.e, x.st, q.tieScale(l, x.t, x.e, x.from), 0, x.value, out)...)
+		value := x.value
+		if x.apart {
+			unfused := q.unfused(ruleFuse, x.t, value, math.MaxFloat32)
+			nodes = append(nodes, unfused)
+			value = unfused.Outputs[0]
+		}
+		nodes = append(nodes, q.pair(ruleFuse, x.t, x.e, x.st, q.tieScale(l, x.t, x.e, x.from), 0, value, out)...)
 	}
 	g.Nodes = nodes
 }
@@ -92,7 +98,7 @@ func (q *qdq) quantize(l *links, t *plan.Tensor, in, out string) []*graph.Node {
 		most = math.MaxFloat32
 	}
 	if most > 0 {
-		guard := q.node(ruleQDQ, "Min", t.Name+"/Unfused", "", []string{in, q.scalar(t.Name+"_most", most)})
+		guard := q.unfused(ruleQDQ, t, in, most)
 		nodes = append(nodes, guard)
 		in = guard.Outputs[0]
 	}
@@ -101,6 +107,9 @@ func (q *qdq) quantize(l *links, t *plan.Tensor, in, out string) []*graph.Node {
 		scale = q.tieScale(l, t, e, from)
 	}
 	nodes = append(nodes, q.pair(ruleQDQ, t, e, st, scale, steps, in, out)...)
+	if silu := q.siluInput(l, t, out); silu != nil {
+		nodes = append(nodes, silu)
+	}
 	if p := l.producer[in]; len(q.extra) > source || q.form.fuse && (p == nil || p.Is("Relu", "Clip")) {
 		nodes = append(nodes, q.perReader(l, t, e, st, scale, steps, in, out)...)
 	}
@@ -161,6 +170,12 @@ func (q *qdq) guard(l *links, t *plan.Tensor, e scheme.Encoding, st storage, val
 		return math.MaxFloat32
 	}
 	return 0
+}
+
+// unfused returns a node that puts out value, which never exceeds most, and that
+// ONNX Runtime does not fuse with what is around it.
+func (q *qdq) unfused(rule string, t *plan.Tensor, value string, most float32) *graph.Node {
+	return q.node(rule, "Min", t.Name+"/Unfused", "", []string{value, q.scalar(t.Name+"_most", most)})
 }
 
 // shifted returns e with all integers, the zero point too, larger by n: the

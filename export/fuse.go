@@ -1,6 +1,7 @@
 package export
 
 import (
+	"math"
 	"slices"
 
 	"narrow/graph"
@@ -72,6 +73,10 @@ func (q *qdq) fuse(l *links, t *plan.Tensor, e scheme.Encoding, st storage, in s
 	if n == nil {
 		return
 	}
+	if copiesNearest(n) {
+		q.fuseResize(l, t, e, st, n)
+		return
+	}
 	if n.Is("Concat") {
 		for i, x := range n.Inputs {
 			if !slices.Contains(n.Inputs[:i], x) && l.producer[x] != nil && q.tensor[l.producer[x]] == nil && !q.requantized(l, x, e.Scale[0]) {
@@ -86,9 +91,11 @@ func (q *qdq) fuse(l *links, t *plan.Tensor, e scheme.Encoding, st storage, in s
 			return // the integers' range says the same: runtimes drop the Relu
 		}
 	case n.Is("Clip"):
-		// The bounds count only in float: always a pair.
+		if !clamped && l.covers(n, e, st) {
+			return // likewise
+		}
 	case clamped && fusable(n) && !q.requantized(l, in, e.Scale[0]):
-		q.extra = append(q.extra, extraPair{t, e, st, in, in, nil})
+		q.extra = append(q.extra, extraPair{t, e, st, in, in, nil, false})
 		return
 	default:
 		return
@@ -103,14 +110,59 @@ func (q *qdq) fuse(l *links, t *plan.Tensor, e scheme.Encoding, st storage, in s
 func (q *qdq) fuseInput(l *links, t *plan.Tensor, e scheme.Encoding, st storage, n *graph.Node, i int) {
 	if p := l.inner(n.Inputs[i]); p != nil && n.Is("Concat") && p.Is("Relu", "Clip") {
 		if o := l.inner(p.Input(0)); o != nil && fusable(o) && !q.requantized(l, p.Input(0), e.Scale[0]) && !(p.Is("Relu") && e.ZeroPoint[0] == st.lo) {
-			q.extra = append(q.extra, extraPair{t, e, st, p.Inputs[0], p.Outputs[0], p})
+			q.extra = append(q.extra, extraPair{t, e, st, p.Inputs[0], p.Outputs[0], p, false})
 		}
+	}
+	if p := l.inner(n.Inputs[i]); p != nil && copiesNearest(p) {
+		q.fuseResize(l, t, e, st, p)
 	}
 	from := n.Inputs[i]
 	if !n.Is("Concat") {
 		from = n.Outputs[0]
 	}
-	q.extra = append(q.extra, extraPair{t, e, st, n.Inputs[i], from, n})
+	q.extra = append(q.extra, extraPair{t, e, st, n.Inputs[i], from, n, false})
+}
+
+// covers reports whether every value that the integers of an encoding stand for
+// lies within a Clip's bounds. ONNX Runtime drops such a Clip in front of a
+// QuantizeLinear; it compares in float32, as is done here.
+func (l *links) covers(clip *graph.Node, e scheme.Encoding, st storage) bool {
+	bound := func(i int, none float32) float32 {
+		if clip.Input(i) == "" {
+			return none
+		}
+		c := l.constant[clip.Input(i)]
+		if c == nil {
+			return float32(math.NaN())
+		}
+		v, err := c.Floats()
+		if err != nil || len(v) != 1 {
+			return float32(math.NaN())
+		}
+		return v[0]
+	}
+	least := e.Scale[0] * float32(st.lo-e.ZeroPoint[0])
+	most := e.Scale[0] * float32(st.hi-e.ZeroPoint[0])
+	return bound(1, -math.MaxFloat32) <= least && most <= bound(2, math.MaxFloat32)
+}
+
+// fuseResize puts a pair of t's encoding in front of a Resize that copies values,
+// so that ONNX Runtime does that on integers.
+func (q *qdq) fuseResize(l *links, t *plan.Tensor, e scheme.Encoding, st storage, resize *graph.Node) {
+	x := resize.Inputs[0]
+	in, ok := q.inputEncoding(func(v string) *graph.Node { return l.producer[v] }, x)
+	if ok && in.Scale[0] == e.Scale[0] && in.ZeroPoint[0] == e.ZeroPoint[0] || q.requantized(l, x, e.Scale[0]) {
+		return
+	}
+	source := l.producer[x]
+	q.extra = append(q.extra, extraPair{t, e, st, x, x, resize, source != nil && q.tensor[source] != nil && l.readers[x] == 1})
+}
+
+// copiesNearest reports whether n resizes by copying values, which ONNX Runtime
+// does on 8-bit integers where the same pair stands on both sides.
+func copiesNearest(n *graph.Node) bool {
+	return n.Is("Resize", "Upsample") && n.Str("mode", "nearest") == "nearest" &&
+		n.Str("coordinate_transformation_mode", "half_pixel") != "tf_crop_and_resize"
 }
 
 // extraPair is a pair that reads value, and whose result reader reads in its
@@ -123,6 +175,9 @@ type extraPair struct {
 	// from is the value whose rounding counts: behind the activation function.
 	from   string
 	reader *graph.Node
+	// apart says that a pair with another scale comes directly before, which ONNX
+	// Runtime would make one pair of the two that has a third scale.
+	apart bool
 }
 
 // staysSigned reports whether ONNX Runtime on x86, which makes int8 pairs unsigned
@@ -133,6 +188,37 @@ type extraPair struct {
 func (q *qdq) staysSigned(l *links, tap *graph.Node) bool {
 	n := l.producer[tap.Inputs[0]]
 	return q.form.unsigned && q.in.Plan.Strategy.Target == scheme.CPU && l.readers[tap.Outputs[0]] > 1 && n != nil && fusable(n)
+}
+
+// siluInput returns a node that x * Sigmoid(x) reads in the place of x, which
+// tap puts out, nil where x is not read so. It changes no number. Without it ONNX
+// Runtime gives each of the two readers a DequantizeLinear of its own, and then
+// does not compute them as one operator.
+func (q *qdq) siluInput(l *links, t *plan.Tensor, x string) *graph.Node {
+	if !q.form.fuse {
+		return nil
+	}
+	for _, n := range q.m.Graph.Nodes {
+		if !n.Is("Sigmoid") || n.Inputs[0] != x {
+			continue
+		}
+		product := l.reader[n.Outputs[0]]
+		if product == nil || !product.Is("Mul") || !slices.Contains(product.Inputs, x) || l.outputs[n.Outputs[0]] {
+			continue
+		}
+		shared := q.unfused(ruleFuse, t, x, math.MaxFloat32)
+		for _, reader := range []*graph.Node{n, product} {
+			for i, in := range reader.Inputs {
+				if in == x {
+					reader.Inputs[i] = shared.Outputs[0]
+				}
+			}
+		}
+		l.producer[shared.Outputs[0]], l.readers[shared.Outputs[0]] = shared, 2
+		l.readers[x]--
+		return shared
+	}
+	return nil
 }
 
 // perReader gives each reader of out but the first a pair of its own, like that

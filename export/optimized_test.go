@@ -8,24 +8,35 @@ import (
 	"testing"
 
 	"narrow/export"
+	"narrow/graph"
 	"narrow/graph/graphtext"
 	"narrow/graph/onnx"
 	"narrow/internal/testnet"
+	"narrow/plan"
+	"narrow/scheme"
 )
 
-// executions exports c for ONNX Runtime and asks it how it computes the layers.
-func executions(t *testing.T, c calibrated, o export.Options) map[string]export.Execution {
+// optimize exports c for ONNX Runtime, and returns the export and what ONNX
+// Runtime's optimizer makes of it.
+func optimize(t *testing.T, c calibrated, o export.Options) (exported, optimized *graph.Model) {
 	t.Helper()
-	m, _ := qdq(t, c.Calibrated, o)
+	exported, _ = qdq(t, c.Calibrated, o)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "q.onnx")
-	if err := onnx.Save(m, file); err != nil {
+	if err := onnx.Save(exported, file); err != nil {
 		t.Fatal(err)
 	}
 	optimized, err := testnet.Runner(t).Optimized(context.Background(), file, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return exported, optimized
+}
+
+// executions exports c for ONNX Runtime and asks it how it computes the layers.
+func executions(t *testing.T, c calibrated, o export.Options) map[string]export.Execution {
+	t.Helper()
+	m, optimized := optimize(t, c, o)
 	out := map[string]export.Execution{}
 	for _, e := range export.Executions(m, optimized) {
 		out[e.Layer] = e
@@ -72,6 +83,66 @@ func TestConvolutionsAreIntegers(t *testing.T) {
 				if !e.Integer {
 					t.Errorf("%s, %s: %s is computed in float: %v", c.name, name, e.Layer, e.Reason)
 				}
+			}
+		}
+	}
+}
+
+// TestOperatorsFuse: what stands around convolutions costs no operators of its own
+// in ONNX Runtime: a ReLU6 that two read and that the integers' range implies, a
+// Resize that copies (behind a quantizer of its own, and in front of a Concat),
+// and SiLU, whose Sigmoid stays float.
+func TestOperatorsFuse(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("how ONNX Runtime fuses depends on the processor")
+	}
+	const weights = `<float[2, 2, 3, 3] w = {0.5, -0.25, 0.125, ...}, float[2] b = {0.5, -0.25}, float[2, 4, 3, 3] wide = {0.25, 0.5, -0.125, ...},
+ float[] zero = {0}, float[] six = {6}, float[4] twice = {1, 1, 2, 2}>`
+	for _, c := range []struct {
+		name, net string
+		want      map[string]int
+	}{
+		{"relu6", `net (float[N, 2, 8, 8] x) => (float[N, 2, 8, 8] y) ` + weights + ` {
+  [a] xa = Conv <pads = [1, 1, 1, 1]> (x, w, b)
+  [r] r = Clip (xa, zero, six)
+  [c] rc = Conv <pads = [1, 1, 1, 1]> (r, w, b)
+  [s] y = Add (rc, r)
+}`, map[string]int{"QuantizeLinear": 1, "DequantizeLinear": 1, "Clip": 0}},
+		{"resize", `net (float[N, 2, 8, 8] x) => (float[N, 2, 16, 16] y) ` + weights + ` {
+  [a] xa = Conv <pads = [1, 1, 1, 1]> (x, w, b)
+  [up] u = Resize <mode = "nearest", coordinate_transformation_mode = "asymmetric", nearest_mode = "floor"> (xa, , twice)
+  [c] y = Conv <pads = [1, 1, 1, 1]> (u, w, b)
+}`, map[string]int{"QuantizeLinear": 1, "DequantizeLinear": 1}},
+		{"resize and concat", `net (float[N, 2, 8, 8] x, float[N, 2, 16, 16] z) => (float[N, 2, 16, 16] y) ` + weights + ` {
+  [a] xa = Conv <pads = [1, 1, 1, 1]> (x, w, b)
+  [e] xe = Conv <pads = [1, 1, 1, 1]> (z, w, b)
+  [up] u = Resize <mode = "nearest", coordinate_transformation_mode = "asymmetric", nearest_mode = "floor"> (xa, , twice)
+  [cat] k = Concat <axis = 1> (u, xe)
+  [c] y = Conv <pads = [1, 1, 1, 1]> (k, wide, b)
+}`, map[string]int{"QLinearConcat": 1, "QuantizeLinear": 3, "DequantizeLinear": 2}},
+		{"silu", `net (float[N, 2, 8, 8] x) => (float[N, 2, 8, 8] y) ` + weights + ` {
+  [a] xa = Conv <pads = [1, 1, 1, 1]> (x, w, b)
+  [s] sa = Sigmoid (xa)
+  [m] ma = Mul (xa, sa)
+  [c] y = Conv <pads = [1, 1, 1, 1]> (ma, w, b)
+}`, map[string]int{"QuickGelu": 1, "Sigmoid": 0, "Mul": 0, "DequantizeLinear": 2}},
+	} {
+		strategy := settings(t, `{"target_device": "CPU", "include_bias_corr": false, "include_cle": false,
+			"overall_quantize_config": {"scale_type": "float", "method": "maxmin", "calib_statistic_method": "max", "round_mode": "half_even"}, "tensor_quantize_config": {
+			"activation": {"symmetry": false}, "input": {"symmetry": false}, "bias": {"bit_width": 32}}}`)
+		_, optimized := optimize(t, calibrateWith(t, graphtext.MustParse(c.net), strategy, plan.Options{Accuracy: scheme.High}), export.Options{})
+		count := map[string]int{}
+		floats := map[string]bool{}
+		for _, n := range optimized.Graph.Nodes {
+			count[n.OpType]++
+			floats[n.Outputs[0]] = n.OpType == "DequantizeLinear"
+			if n.OpType == "Resize" && floats[n.Inputs[0]] {
+				t.Errorf("%s: the Resize is computed in float", c.name)
+			}
+		}
+		for op, want := range c.want {
+			if count[op] != want {
+				t.Errorf("%s: %d of %s, want %d; all: %v", c.name, count[op], op, want, count)
 			}
 		}
 	}

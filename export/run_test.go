@@ -68,11 +68,17 @@ type calibrated struct {
 // calibrateOn plans m by s and calibrates it on samples.
 func calibrateOn(t *testing.T, m *graph.Model, s *strategy.Strategy) calibrated {
 	t.Helper()
+	return calibrateWith(t, m, s, plan.Options{})
+}
+
+// calibrateWith is calibrateOn with options of the plan.
+func calibrateWith(t *testing.T, m *graph.Model, s *strategy.Strategy, o plan.Options) calibrated {
+	t.Helper()
 	m, _, err := rewrite.Apply(m, rewrite.FoldBatchNorm())
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, list, err := plan.Build(m, s)
+	p, list, err := plan.BuildWith(m, s, o)
 	if err != nil {
 		t.Fatal(err)
 	}
