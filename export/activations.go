@@ -38,7 +38,12 @@ func (q *qdq) activations() {
 			nodes = append(nodes, unfused)
 			value = unfused.Outputs[0]
 		}
-		nodes = append(nodes, q.pair(ruleFuse, x.t, x.e, x.st, q.tieScale(l, x.t, x.e, x.from), 0, value, out)...)
+		if x.steps > 0 && !q.shifted[x.value] {
+			shift := q.shift(x.t, x.e, x.steps, value)
+			nodes = append(nodes, shift)
+			value = shift.Outputs[0]
+		}
+		nodes = append(nodes, q.pair(ruleFuse, x.t, x.e, x.st, q.tieScale(l, x.t, x.e, x.from), x.steps, value, out)...)
 	}
 	g.Nodes = nodes
 }
@@ -71,14 +76,17 @@ func (q *qdq) quantize(l *links, t *plan.Tensor, in, out string) []*graph.Node {
 		nodes = append(nodes, scaled)
 		in = scaled.Outputs[0]
 	}
-	if steps > 0 && !q.shifted[t] {
-		shift := q.node(ruleRound, "Add", t.Name+"/Shift", "", []string{in, q.scalar(t.Name+"_shift", float32(steps)*e.Scale[0])})
+	source := len(q.extra)
+	if concat := q.shiftedConcat(l, t, e, in); concat != nil {
+		q.quantizeOperands(l, t, e, st, concat)
+		steps = 0
+	} else if steps > 0 && !q.shifted[in] {
+		shift := q.shift(t, e, steps, in)
 		nodes = append(nodes, shift)
 		in = shift.Outputs[0]
 	}
 	clamped := e.Max != st.hi || e.Min != st.lo && !q.nonNegative(l, in)
-	source := len(q.extra)
-	if steps == 0 {
+	if steps == 0 && len(q.extra) == source {
 		q.fuse(l, t, e, st, in, clamped)
 	}
 	if clamped {
@@ -170,6 +178,11 @@ func (q *qdq) guard(l *links, t *plan.Tensor, e scheme.Encoding, st storage, val
 		return math.MaxFloat32
 	}
 	return 0
+}
+
+// shift returns a node that adds steps of e to value.
+func (q *qdq) shift(t *plan.Tensor, e scheme.Encoding, steps int64, value string) *graph.Node {
+	return q.node(ruleRound, "Add", t.Name+"/Shift", "", []string{value, q.scalar(t.Name+"_shift", float32(steps)*e.Scale[0])})
 }
 
 // unfused returns a node that puts out value, which never exceeds most, and that

@@ -2,7 +2,6 @@ package export
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"narrow/graph"
@@ -42,6 +41,7 @@ func (q *qdq) constants() error {
 		}
 		nodes = append(nodes, ns...)
 	}
+	nodes = append(nodes, q.shiftsAlone()...)
 	q.m.Graph.Nodes = append(nodes, q.m.Graph.Nodes...)
 	return nil
 }
@@ -68,8 +68,8 @@ func (q *qdq) constant(t *plan.Tensor, values []float32, out string) ([]*graph.N
 	if t.Kind == scheme.Bias && q.form.bias == biasSums && !q.opts.KeepBias {
 		exact := make([]float32, len(values))
 		kernel.Dequantize(exact, ints, as[0])
-		if n, ok := q.accumulatorBias(t, exact, out); ok {
-			return []*graph.Node{n}, nil
+		if nodes, ok := q.sumBias(t, exact, out); ok {
+			return nodes, nil
 		}
 	}
 	scales := storedScales(ints, e, layout)
@@ -125,80 +125,6 @@ func (q *qdq) half(name, out string, dims []int64, typ graph.DataType, values []
 	}
 	stored := q.store(pack(name+"_"+typ.String(), typ, dims, bits))
 	return []*graph.Node{q.node(ruleCast, "Cast", name+"/Cast", out, []string{stored}, intAttr("to", int64(graph.Float32)))}
-}
-
-// accumulatorBias stores a bias as int32 in units of the products that it is
-// added to. ok is false where the bias has no such units, or they do not hold
-// it: the input or the weights are no integers, or the bias is too large.
-func (q *qdq) accumulatorBias(t *plan.Tensor, values []float32, out string) (n *graph.Node, ok bool) {
-	var scales []float32
-	for _, u := range t.Uses {
-		s, ok := q.productScales(u, len(values))
-		if d := t.Constant.Dims; ok && len(s) > 1 && (len(d) == 0 || d[len(d)-1] != int64(len(s))) {
-			ok = false // a Gemm may read [N, 1], one for each sample
-		}
-		if !ok || scales != nil && !slices.Equal(s, scales) {
-			return nil, false
-		}
-		scales = s
-	}
-	ints := make([]int64, len(values))
-	for i, v := range values {
-		s := scales[min(i, len(scales)-1)]
-		if s < 0x1p-126 {
-			return nil, false
-		}
-		r := math.RoundToEven(float64(v) / float64(s))
-		if !(math.Abs(r) <= math.MaxInt32) {
-			return nil, false
-		}
-		ints[i] = int64(r)
-	}
-	q.auditBias(t, values, ints, scales)
-	if q.stored != nil {
-		x := make([]float32, len(ints))
-		for i, v := range ints {
-			x[i] = float32(v) * scales[min(i, len(scales)-1)]
-		}
-		q.stored[t] = x
-	}
-	q.shiftInts(t, ints, scales)
-	axis := -1
-	if len(scales) > 1 {
-		axis = len(t.Constant.Dims) - 1 // a Gemm may read [1, N]
-	}
-	zeros := make([]int64, len(scales))
-	return q.dequantize(t.Name, pack(t.Name+"_quantized", graph.Int32, t.Constant.Dims, ints), scales, zeros, axis, out), true
-}
-
-// productScales returns the scales of the products that the bias of n elements
-// read at u is added to: one, or one per channel. The operator must be a Conv,
-// ConvTranspose or Gemm whose input and weights are integers of at most 8 bits:
-// wider ones have no integer kernels.
-func (q *qdq) productScales(u plan.Use, n int) ([]float32, bool) {
-	node := u.Node
-	if !node.Is("Conv", "ConvTranspose", "Gemm") || u.Input != 2 {
-		return nil, false
-	}
-	in, ok := q.inputEncoding(q.producer, q.nodes[node].Input(0))
-	if !ok || in.Max-in.Min > 255 {
-		return nil, false
-	}
-	w, ok := q.weightEncoding(plan.Use{Node: node, Input: 1})
-	if !ok || w.Max-w.Min > 255 || len(w.Scale) > 1 && len(w.Scale) != n {
-		return nil, false
-	}
-	if st, ok := storageFor(w.Min, w.Max, q.opset, q.form.least); ok && st.typ.Bits() < 8 {
-		return nil, false // stored in 4 bits, which no integer kernel takes, and whose sums are coarse
-	}
-	if op.ChannelsPerGroup(node) && len(w.Scale) > 1 {
-		return nil, false // channels of the weights are those of one group
-	}
-	scales := make([]float32, len(w.Scale))
-	for i, s := range w.Scale {
-		scales[i] = s * in.Scale[0]
-	}
-	return scales, true
 }
 
 // weightEncoding returns the encoding of the constant that u reads.

@@ -95,7 +95,7 @@ func (q *qdq) fuse(l *links, t *plan.Tensor, e scheme.Encoding, st storage, in s
 			return // likewise
 		}
 	case clamped && fusable(n) && !q.requantized(l, in, e.Scale[0]):
-		q.extra = append(q.extra, extraPair{t, e, st, in, in, nil, false})
+		q.extra = append(q.extra, extraPair{t: t, e: e, st: st, value: in, from: in})
 		return
 	default:
 		return
@@ -110,7 +110,7 @@ func (q *qdq) fuse(l *links, t *plan.Tensor, e scheme.Encoding, st storage, in s
 func (q *qdq) fuseInput(l *links, t *plan.Tensor, e scheme.Encoding, st storage, n *graph.Node, i int) {
 	if p := l.inner(n.Inputs[i]); p != nil && n.Is("Concat") && p.Is("Relu", "Clip") {
 		if o := l.inner(p.Input(0)); o != nil && fusable(o) && !q.requantized(l, p.Input(0), e.Scale[0]) && !(p.Is("Relu") && e.ZeroPoint[0] == st.lo) {
-			q.extra = append(q.extra, extraPair{t, e, st, p.Inputs[0], p.Outputs[0], p, false})
+			q.extra = append(q.extra, extraPair{t: t, e: e, st: st, value: p.Inputs[0], from: p.Outputs[0], reader: p})
 		}
 	}
 	if p := l.inner(n.Inputs[i]); p != nil && copiesNearest(p) {
@@ -120,7 +120,7 @@ func (q *qdq) fuseInput(l *links, t *plan.Tensor, e scheme.Encoding, st storage,
 	if !n.Is("Concat") {
 		from = n.Outputs[0]
 	}
-	q.extra = append(q.extra, extraPair{t, e, st, n.Inputs[i], from, n, false})
+	q.extra = append(q.extra, extraPair{t: t, e: e, st: st, value: n.Inputs[i], from: from, reader: n})
 }
 
 // covers reports whether every value that the integers of an encoding stand for
@@ -154,8 +154,8 @@ func (q *qdq) fuseResize(l *links, t *plan.Tensor, e scheme.Encoding, st storage
 	if ok && in.Scale[0] == e.Scale[0] && in.ZeroPoint[0] == e.ZeroPoint[0] || q.requantized(l, x, e.Scale[0]) {
 		return
 	}
-	source := l.producer[x]
-	q.extra = append(q.extra, extraPair{t, e, st, x, x, resize, source != nil && q.tensor[source] != nil && l.readers[x] == 1})
+	p := l.producer[x]
+	q.extra = append(q.extra, extraPair{t: t, e: e, st: st, value: x, from: x, reader: resize, apart: p != nil && q.tensor[p] != nil && l.readers[x] == 1})
 }
 
 // copiesNearest reports whether n resizes by copying values, which ONNX Runtime
@@ -178,6 +178,8 @@ type extraPair struct {
 	// apart says that a pair with another scale comes directly before, which ONNX
 	// Runtime would make one pair of the two that has a third scale.
 	apart bool
+	// steps are by how many the value is shifted.
+	steps int64
 }
 
 // staysSigned reports whether ONNX Runtime on x86, which makes int8 pairs unsigned

@@ -52,7 +52,7 @@ func TestConvolutionsAreIntegers(t *testing.T) {
 		t.Skip("how ONNX Runtime fuses depends on the processor")
 	}
 	const weights = `<float[2, 2, 3, 3] w = {0.5, -0.25, 0.125, ...}, float[2] b = {0.5, -0.25},
- float[2, 2, 3, 3] v = {0.25, 0.5, -0.125, ...}, float[2] d = {0.25, 0.5}, float[2] b3 = {0.3, 0.1}, float[128, 4] fc = {0.25, -0.5, 0.125, ...}, float[4] e = {0.1, 0.2, -0.3, 0.4}>`
+ float[2, 2, 3, 3] v = {0.25, 0.5, -0.125, ...}, float[2] d = {0.25, 0.5}, float[2, 6, 3, 3] six = {0.125, 0.5, -0.25, ...}, float[2] b3 = {0.3, 0.1}, float[128, 4] fc = {0.25, -0.5, 0.125, ...}, float[4] e = {0.1, 0.2, -0.3, 0.4}>`
 	const dpu = `{"include_bias_corr": false}`
 	for _, c := range []struct{ name, config, net string }{
 		{"residual", dpu, `net (float[N, 2, 8, 8] x) => (float[N, 2, 8, 8] y) ` + weights + ` {
@@ -71,6 +71,23 @@ func TestConvolutionsAreIntegers(t *testing.T) {
   [s2] sc = Sigmoid (xc)
   [m2] mc = Mul (xc, sc)
   [e] y = Conv <pads = [1, 1, 1, 1]> (mc, w, b3)
+}`},
+		{"one layer for two levels", dpu, `net (float[N, 2, 8, 8] x) => (float[N, 2, 8, 8] y, float[N, 2, 4, 4] z) ` + weights + ` {
+  [a] xa = Conv <pads = [1, 1, 1, 1]> (x, v, d)
+  [p] xp = Conv <pads = [1, 1, 1, 1], strides = [2, 2]> (xa, w, b3)
+  [head] y = Conv <pads = [1, 1, 1, 1]> (xa, w, b)
+  [head2] z = Conv <pads = [1, 1, 1, 1]> (xp, w, b)
+}`},
+		{"no bias", dpu, `net (float[N, 2, 8, 8] x) => (float[N, 2, 8, 8] y) ` + weights + ` {
+  [a] xa = Conv <pads = [1, 1, 1, 1]> (x, w)
+  [c] y = Conv <pads = [1, 1, 1, 1]> (xa, v)
+}`},
+		{"concat", dpu, `net (float[N, 2, 8, 8] x) => (float[N, 2, 8, 8] y) ` + weights + ` {
+  [a] xa = Conv <pads = [1, 1, 1, 1]> (x, w, b)
+  [c] xc = Conv <pads = [1, 1, 1, 1]> (xa, v, d)
+  [e] xe = Conv <pads = [1, 1, 1, 1]> (xa, w)
+  [cat] k = Concat <axis = 1> (xc, xe, x)
+  [g] y = Conv <pads = [1, 1, 1, 1]> (k, six, b3)
 }`},
 		{"flatten", dpu, `net (float[N, 2, 8, 8] x) => (float[N, 4] y) ` + weights + ` {
   [a] xa = Conv <pads = [1, 1, 1, 1]> (x, w, b)

@@ -71,7 +71,7 @@ func QDQ(in *calibrate.Calibrated, opts Options) (*graph.Model, diag.List, error
 
 func newQDQ(in *calibrate.Calibrated, opts Options) *qdq {
 	return &qdq{in: in, opts: opts, form: opts.For.form(), held: map[*plan.Tensor]bool{},
-		shifts: map[*plan.Tensor]shift{}, shifted: map[*plan.Tensor]bool{}, weightScales: map[*plan.Tensor][]float32{}, pairs: map[*plan.Tensor]storedPair{}, carried: map[string]*plan.Tensor{}}
+		shifts: map[*graph.Node]shift{}, shifted: map[string]bool{}, weightScales: map[*plan.Tensor][]float32{}, pairs: map[*plan.Tensor]storedPair{}, carried: map[string]*plan.Tensor{}}
 }
 
 // qdq is one export at work.
@@ -95,10 +95,10 @@ type qdq struct {
 	// held are the tensors whose ties fall as asked though QuantizeLinear
 	// rounds to even.
 	held map[*plan.Tensor]bool
-	// shifts are what biases are to take over, shifted the activations whose
-	// bias does.
-	shifts  map[*plan.Tensor]shift
-	shifted map[*plan.Tensor]bool
+	// shifts are what the biases of operators are to take over, shifted the
+	// values whose operator's bias does.
+	shifts  map[*graph.Node]shift
+	shifted map[string]bool
 	// mixed says that some 8-bit activations must be unsigned, so that all are.
 	mixed bool
 	// weightScales are the stored scales of weights.

@@ -124,11 +124,11 @@ func TestTiesHeldBySigned(t *testing.T) {
 					adds++
 				}
 			}
-			// The sum itself, and shifts of it, of the pool and of the convolution
-			// without a bias; where biases are kept, also of the other one.
-			want := 4
+			// The sum itself, and shifts of it and of the pool; where biases are kept,
+			// also of the two convolutions.
+			want := 3
 			if opts.KeepBias {
-				want++
+				want += 2
 			}
 			if adds != want {
 				t.Errorf("%s, %+v: %d Adds, not %d", config, opts, adds, want)

@@ -83,10 +83,11 @@ func (q *qdq) findOnGrid(l *links, value string) bool {
 // they are stored.
 func (q *qdq) shiftBiases() {
 	l := newLinks(q.m.Graph)
-	bias := map[*graph.Node]*plan.Tensor{}
+	quantized := map[*graph.Node]bool{} // what has a bias of the plan
 	for _, t := range q.in.Plan.Tensors {
-		if t.Kind == scheme.Bias && t.Constant != nil && len(t.Uses) == 1 && t.Uses[0].Input == 2 {
-			bias[q.nodes[t.Uses[0].Node]] = t
+		for _, u := range t.Uses {
+			n := q.nodes[u.Node]
+			quantized[n] = quantized[n] || t.Kind == scheme.Bias && t.Constant != nil && u.Input == 2
 		}
 	}
 	for _, n := range q.m.Graph.Nodes {
@@ -95,23 +96,54 @@ func (q *qdq) shiftBiases() {
 			continue
 		}
 		e := q.in.Encodings[t]
-		k := q.shiftSteps(l, t, e, n.Inputs[0])
-		if p := l.inner(n.Inputs[0]); k > 0 && p != nil && bias[p] != nil && op.PlainSum(p) {
-			q.shifts[bias[p]] = shift{of: t, by: float64(k) * float64(e.Scale[0])}
+		values := n.Inputs[:1]
+		if c := q.shiftedConcat(l, t, e, n.Inputs[0]); c != nil {
+			values = c.Inputs
+		}
+		for _, x := range values {
+			k := q.shiftSteps(l, t, e, x)
+			if p := l.inner(x); k > 0 && p != nil && p.Is("Conv", "ConvTranspose", "Gemm") && (quantized[p] || p.Input(2) == "") && op.PlainSum(p) {
+				q.shifts[p] = shift{of: x, by: float64(k) * float64(e.Scale[0])}
+			}
 		}
 	}
 }
 
-// shift is what a bias takes over from the value behind: of is that value.
+// shiftedConcat returns the Concat that puts out value where its operands are
+// shifted, quantized by t's encoding and shifted back each, so that convolutions
+// before it stay in integers; nil elsewhere.
+func (q *qdq) shiftedConcat(l *links, t *plan.Tensor, e scheme.Encoding, value string) *graph.Node {
+	n := l.inner(value)
+	if n == nil || !n.Is("Concat") || !q.form.fuse || e.Max-e.Min != 255 || q.shiftSteps(l, t, e, value) == 0 {
+		return nil
+	}
+	return n
+}
+
+// quantizeOperands does what [qdq.shiftedConcat] says.
+func (q *qdq) quantizeOperands(l *links, t *plan.Tensor, e scheme.Encoding, st storage, concat *graph.Node) {
+	for i, x := range concat.Inputs {
+		if slices.Contains(concat.Inputs[:i], x) {
+			continue
+		}
+		p := l.producer[x]
+		q.extra = append(q.extra, extraPair{
+			t: t, e: e, st: st, value: x, from: x, reader: concat, steps: q.shiftSteps(l, t, e, x),
+			apart: p != nil && q.tensor[p] != nil && l.readers[x] == 1 || q.requantized(l, x, e.Scale[0]),
+		})
+	}
+}
+
+// shift is what an operator's bias takes over from its result, of.
 type shift struct {
-	of *plan.Tensor
+	of string
 	by float64
 }
 
-// shiftInts adds a bias's shift to its integers, in units of scales. Where they
-// do not hold it they stay, and the shift becomes a node.
-func (q *qdq) shiftInts(t *plan.Tensor, ints []int64, scales []float32) {
-	s, ok := q.shifts[t]
+// shiftInts adds the shift of n's result to its bias's integers, in units of
+// scales. Where they do not hold it they stay, and the shift becomes a node.
+func (q *qdq) shiftInts(n *graph.Node, ints []int64, scales []float32) {
+	s, ok := q.shifts[n]
 	if !ok {
 		return
 	}

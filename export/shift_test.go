@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"narrow/plan"
+	"narrow/graph"
 )
 
 // A bias takes a shift over only where half of int32 is left to the products,
@@ -29,10 +29,10 @@ func TestShiftLeavesRoom(t *testing.T) {
 		{"no whole number", 8, []int64{0}, []float32{0.3}, nil},
 		{"scales of channels", 8, []int64{1, 1}, []float32{0.5, 0.25}, []int64{17, 33}},
 	} {
-		bias, of := &plan.Tensor{}, &plan.Tensor{}
-		q := &qdq{shifts: map[*plan.Tensor]shift{bias: {of: of, by: c.by}}, shifted: map[*plan.Tensor]bool{}}
+		n, of := &graph.Node{}, "x"
+		q := &qdq{shifts: map[*graph.Node]shift{n: {of: of, by: c.by}}, shifted: map[string]bool{}}
 		got := slices.Clone(c.ints)
-		q.shiftInts(bias, got, c.scales)
+		q.shiftInts(n, got, c.scales)
 		want := c.want
 		if want == nil {
 			want = c.ints
