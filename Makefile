@@ -137,9 +137,10 @@ wheel: build
 	GO="$(GO)" PYTHON="$(PYTHON)" python/tools/wheel.sh
 
 ## test-python: tests of the Python package, with Debian's python3-torch and python3-torchvision; TORCH=pypi takes the
-## newest torch instead, which is several GB; needs Python with venv and pip
+## newest torch instead, which is several GB; RAY=required fails where Ray cannot be installed, whose tests are skipped
+## otherwise; needs Python with venv and pip
 test-python: setup build
-	TORCH="$(TORCH)" PYTHON="$(PYTHON)" NARROW_ORT_LIB="$$($(GO) run ./tools/setup ort)" python/tools/test.sh
+	TORCH="$(TORCH)" RAY="$(RAY)" PYTHON="$(PYTHON)" NARROW_ORT_LIB="$$($(GO) run ./tools/setup ort)" python/tools/test.sh
 
 clean:
 	rm -rf bin demo dist

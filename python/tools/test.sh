@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the Python package's checks and tests. TORCH=pypi takes the newest torch from PyPI (several GB) instead of the
-# system's; PYTHON is the interpreter to build the environment from.
+# system's; PYTHON is the interpreter to build the environment from. The tests of narrow.ray are skipped where there is no
+# Ray for this Python and platform, unless RAY=required.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-/usr/bin/python3}
@@ -18,6 +19,11 @@ else
   # The newest transformers that takes torch 1.13; tqdm for its bars.
   "$env/bin/pip" install --quiet 'transformers==4.30.2' 'pytest>=7' tqdm 'ruff==0.17.6' 'mypy==2.4.1' setuptools
 fi
+"$env/bin/pip" install --quiet 'ray==2.60.0' || {
+  echo "Ray could not be installed" >&2
+  [ "${RAY:-}" != required ] || exit 1
+}
+export NARROW_TEST_RAY=${RAY:-}
 "$env/bin/python" -m ruff check .
 "$env/bin/python" -m ruff format --check .
 "$env/bin/python" -m mypy src/narrow

@@ -297,37 +297,58 @@ def search(
         NarrowError: no strategy came within max_drop, or the metric failed.
 
     """
+    _check_search(data, test_data, metric, labels)
+    measured_by = {"target": target, "search_samples": search_samples, "seed": seed, "propagate": propagate or "", **_labels(labels)}
+    with _model_file(model, None) as path:
+        client = Client()
+        try:
+            opened, _ = client.request("open", {"path": path})
+            request = {
+                **_search_samples(client, opened, data, test_data, batch_size),
+                **measured_by,
+                "max_drop": max_drop,
+                "seconds": seconds,
+            }
+            with Bar(progress) as bar:
+                done, _ = client.request("search", request, progress=bar, ask=_scorer(metric))
+        finally:
+            client.close()
+    return _found(done, max_drop, output)
+
+
+def _check_search(data: Data, test_data: Data, metric: Metric | None, labels: Sequence[int] | None) -> None:
     if (metric is None) == (labels is None):
         raise TypeError("search takes a metric or labels: give one of them")
     if _data.is_path(data) or _data.is_path(test_data):
         raise TypeError("search takes samples, not their path: load them, or use the command narrow search")
+
+
+def _labels(labels: Sequence[int] | None) -> dict[str, Any]:
+    return {} if labels is None else {"labels": [int(x) for x in labels]}
+
+
+def _search_samples(client: Client, opened: dict[str, Any], data: Any, test_data: Any, batch_size: int) -> dict[str, int]:
+    """Hand over the samples of a search; the result names the model and both sets."""
+    return {
+        "model": opened["handle"],
+        "samples": _spool(client, opened, data, batch_size),
+        "test": _spool(client, opened, test_data, batch_size),
+    }
+
+
+def _scorer(metric: Metric | None) -> Callable[[str, dict[str, Any], list[Array]], Any]:
+    """Return what answers narrow's questions by a metric."""
 
     def ask(method: str, params: dict[str, Any], arrays: list[Array]) -> Any:
         if method != "metric" or metric is None:
             raise NarrowError(f"narrow asks for {method}, which this version does not know")
         return _scores(metric([a.data for a in arrays], int(params["first"])), int(params["count"]))
 
-    with _model_file(model, None) as path:
-        client = Client()
-        try:
-            opened, _ = client.request("open", {"path": path})
-            request: dict[str, Any] = {
-                "model": opened["handle"],
-                "samples": _spool(client, opened, data, batch_size),
-                "test": _spool(client, opened, test_data, batch_size),
-                "target": target,
-                "max_drop": max_drop,
-                "seconds": seconds,
-                "search_samples": search_samples,
-                "seed": seed,
-                "propagate": propagate or "",
-            }
-            if labels is not None:
-                request["labels"] = [int(x) for x in labels]
-            with Bar(progress) as bar:
-                done, _ = client.request("search", request, progress=bar, ask=ask)
-        finally:
-            client.close()
+    return ask
+
+
+def _found(done: dict[str, Any], max_drop: float, output: Path | None) -> Found:
+    """Read what a search found, and write its strategy file."""
     if not done["found"]:
         cut = "" if done["complete"] else "; the time was up: give more seconds"
         raise NarrowError(

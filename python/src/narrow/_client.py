@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import select
-import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -19,11 +20,12 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from . import _find
+from . import _find, _run
 from ._errors import ChildError, error_of
 
 PROTOCOL = "narrow.serve/1"
@@ -59,6 +61,8 @@ def array(name: str, data: np.ndarray, type: str | None = None) -> Array:
 
 
 Progress = Callable[[dict[str, Any]], None]
+#: Answers a question of narrow's: method, parameters, arrays. It returns the result, or a Future of it: other questions
+#: then come meanwhile. A Future is cancelled where narrow does not need it any more, or the request is over.
 Ask = Callable[[str, dict[str, Any], "list[Array]"], Any]
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
@@ -67,7 +71,7 @@ _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 class Client:
     """One narrow process and the conversation with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int = 0) -> None:
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._last = 0
@@ -75,7 +79,7 @@ class Client:
         self._waiting: int | None = None  # the request whose answer is still to come
         self._closed = False
         self._errors: IO[bytes] = tempfile.TemporaryFile(prefix="narrow-stderr-")
-        command = [_find.binary(), "serve", "--parent", str(self._pid)]
+        command = [_find.binary(), "serve", "--parent", str(self._pid), "--threads", str(threads)]
         try:
             self._process = subprocess.Popen(
                 command,
@@ -148,26 +152,43 @@ class Client:
                     self._abandon(number)
 
     def _converse(self, number: int, progress: Progress | None, ask: Ask | None) -> tuple[dict[str, Any], list[Array]]:
-        while True:
-            if sys.platform != "win32":
-                select.select([self._out], [], [])  # where an interrupt loses nothing
-            header, arrays = self._read()
-            if header.get("progress") is not None:
-                if progress is not None:
-                    progress(header["progress"])
-            elif header.get("ask") is not None:
-                question = header["ask"]
-                answer: dict[str, Any] = {"id": number, "reply": question["number"]}
-                if ask is None:
-                    answer["error"] = {"message": "nobody answers here"}
-                else:
-                    answer["result"] = ask(question["method"], question.get("params") or {}, arrays)
-                self._write(answer, ())
-            elif header.get("id") in (number, None):
-                self._waiting = None
-                if header.get("error") is not None:
-                    raise error_of(header["error"])
-                return header.get("result") or {}, arrays
+        later = _Later()
+        try:
+            while True:
+                if sys.platform != "win32":
+                    # Where an interrupt loses nothing.
+                    wakes: list[Any] = [self._out, *later.wakes()]
+                    ready = select.select(wakes, [], [])[0]
+                    for n, result in later.done():
+                        self._write({"id": number, "reply": n, "result": result}, ())
+                    if self._out not in ready:
+                        continue
+                header, arrays = self._read()
+                if header.get("progress") is not None:
+                    if progress is not None:
+                        progress(header["progress"])
+                elif header.get("ask") is not None:
+                    question = header["ask"]
+                    answer: dict[str, Any] = {"id": number, "reply": question["number"]}
+                    if ask is None:
+                        answer["error"] = {"message": "nobody answers here"}
+                    else:
+                        answer["result"] = ask(question["method"], question.get("params") or {}, arrays)
+                        if isinstance(answer["result"], Future) and sys.platform == "win32":
+                            answer["result"] = answer["result"].result()
+                        elif isinstance(answer["result"], Future):
+                            later.add(question["number"], answer["result"])
+                            continue
+                    self._write(answer, ())
+                elif header.get("withdraw") is not None:
+                    later.withdraw(header["withdraw"])
+                elif header.get("id") in (number, None):
+                    self._waiting = None
+                    if header.get("error") is not None:
+                        raise error_of(header["error"])
+                    return header.get("result") or {}, arrays
+        finally:
+            later.close()
 
     def _abandon(self, number: int) -> None:
         """Give up a request whose answer has not come: cancel it, or end the process."""
@@ -256,12 +277,7 @@ class Client:
             _kill(self._process)
             return ChildError("narrow closed its output without an answer")
         if code < 0:
-            try:
-                how = f"was ended by {signal.Signals(-code).name}"
-            except ValueError:
-                how = f"was ended by signal {-code}"
-            if -code == getattr(signal, "SIGKILL", 9):
-                how += " (somebody ended it, or the system was short of memory)"
+            how = _run.ended_by(-code)
         else:
             how = f"ended with exit code {code}"
         said = self._said()
@@ -294,6 +310,59 @@ class Client:
             except OSError:
                 pass
         self._process.returncode = 0  # not this process's child
+
+
+class _Later:
+    """Questions of a request whose answers are still being computed."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, Future[Any]] = {}
+        self._ended: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._ends: tuple[socket.socket, socket.socket] | None = None
+
+    def add(self, number: int, future: Future[Any]) -> None:
+        if self._ends is None:
+            self._ends = socket.socketpair()
+        self._open[number] = future
+        future.add_done_callback(lambda _: self._wake(number))
+
+    def _wake(self, number: int) -> None:
+        """Tell the conversation, which waits in another thread."""
+        self._ended.put(number)
+        try:
+            assert self._ends is not None
+            self._ends[1].send(b"!")
+        except OSError:
+            pass  # the request is over
+
+    def wakes(self) -> list[socket.socket]:
+        return [] if self._ends is None else [self._ends[0]]
+
+    def done(self) -> list[tuple[int, Any]]:
+        """Return the answers that have come. The exception of one is raised."""
+        if self._ends is None:
+            return []
+        if select.select([self._ends[0]], [], [], 0)[0]:
+            self._ends[0].recv(4096)
+        out = []
+        while not self._ended.empty():
+            number = self._ended.get()
+            future = self._open.pop(number, None)
+            if future is not None:
+                out.append((number, future.result()))
+        return out
+
+    def withdraw(self, number: int) -> None:
+        future = self._open.pop(number, None)
+        if future is not None:
+            future.cancel()
+
+    def close(self) -> None:
+        for future in self._open.values():
+            future.cancel()
+        self._open.clear()
+        for end in self._ends or ():
+            end.close()
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

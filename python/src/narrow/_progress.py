@@ -6,7 +6,14 @@ import sys
 import time
 from typing import Any
 
-_NAMES = {"calib": "calibrating", "refine": "choosing weights", "search": "searching", "sensitivity": "layers"}
+_NAMES = {
+    "calib": "calibrating",
+    "refine": "choosing weights",
+    "search": "searching",
+    "sensitivity": "layers",
+    "shards": "shards",
+    "evaluate": "evaluating",
+}
 
 
 class Bar:
@@ -72,7 +79,7 @@ def _tqdm(name: str, total: int) -> Any:
         from tqdm.auto import tqdm
     except ImportError:
         return None
-    return tqdm(total=total, desc=name, unit="sample" if name == "calibrating" else "it", leave=False)
+    return tqdm(total=total, desc=name, unit="sample" if name in ("calibrating", "evaluating") else "it", leave=False)
 
 
 def _in_notebook() -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from . import _find
-from ._errors import NarrowError, StrategyError
+from ._errors import ChildError, NarrowError, StrategyError
 
 
 def flags(options: dict[str, Any]) -> list[str]:
@@ -46,12 +47,25 @@ def command(args: Sequence[str], stdin: str | None = None, passes: bool = True) 
         process.terminate()
         process.wait(5)
         raise
+    if process.returncode < 0:
+        raise ChildError(f"narrow {args[0]} {ended_by(-process.returncode)}" + (f":\n{err.strip()}" if err else ""))
     if process.returncode != 0:
         words = (err or "").strip() or f"narrow {args[0]} ended with exit code {process.returncode}"
         raise (StrategyError if process.returncode == 2 else NarrowError)(words)
     if err and passes:
         sys.stderr.write(err)
     return out
+
+
+def ended_by(number: int) -> str:
+    """Say by which signal a process was ended."""
+    try:
+        how = f"was ended by {signal.Signals(number).name}"
+    except ValueError:
+        how = f"was ended by signal {number}"
+    if number == getattr(signal, "SIGKILL", 9):
+        how += " (somebody ended it, or the system was short of memory)"
+    return how
 
 
 def _is_file(stream: Any) -> bool:
