@@ -115,8 +115,8 @@ func (q *qdq) quantize(l *links, t *plan.Tensor, in, out string) []*graph.Node {
 		scale = q.tieScale(l, t, e, from)
 	}
 	nodes = append(nodes, q.pair(ruleQDQ, t, e, st, scale, steps, in, out)...)
-	if silu := q.siluInput(l, t, out); silu != nil {
-		nodes = append(nodes, silu)
+	if shared := q.sharedFloat(l, t, out); shared != nil {
+		nodes = append(nodes, shared)
 	}
 	if p := l.producer[in]; len(q.extra) > source || q.form.fuse && (p == nil || p.Is("Relu", "Clip")) {
 		nodes = append(nodes, q.perReader(l, t, e, st, scale, steps, in, out)...)

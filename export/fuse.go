@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"narrow/graph"
+	"narrow/graph/op"
 	"narrow/plan"
 	"narrow/scheme"
 )
@@ -192,35 +193,64 @@ func (q *qdq) staysSigned(l *links, tap *graph.Node) bool {
 	return q.form.unsigned && q.in.Plan.Strategy.Target == scheme.CPU && l.readers[tap.Outputs[0]] > 1 && n != nil && fusable(n)
 }
 
-// siluInput returns a node that x * Sigmoid(x) reads in the place of x, which
-// tap puts out, nil where x is not read so. It changes no number. Without it ONNX
-// Runtime gives each of the two readers a DequantizeLinear of its own, and then
-// does not compute them as one operator.
-func (q *qdq) siluInput(l *links, t *plan.Tensor, x string) *graph.Node {
-	if !q.form.fuse {
+// sharedFloat returns a node that the operators which read x, what t's tap puts
+// out, as a float number read in its place; nil where there are no two of them. It
+// changes no number. Without it ONNX Runtime gives each of them a DequantizeLinear
+// of its own, and then no longer sees x * Sigmoid(x), a GELU or a written-out
+// LayerNormalization as the one operator that it could compute.
+func (q *qdq) sharedFloat(l *links, t *plan.Tensor, x string) *graph.Node {
+	if !q.form.fuse || l.readers[x] < 2 {
 		return nil
 	}
+	var readers []*graph.Node
 	for _, n := range q.m.Graph.Nodes {
-		if !n.Is("Sigmoid") || n.Inputs[0] != x {
-			continue
+		if slices.Contains(n.Inputs, x) && q.computesFloat(l, n) {
+			readers = append(readers, n)
 		}
-		product := l.reader[n.Outputs[0]]
-		if product == nil || !product.Is("Mul") || !slices.Contains(product.Inputs, x) || l.outputs[n.Outputs[0]] {
-			continue
-		}
-		shared := q.unfused(ruleFuse, t, x, math.MaxFloat32)
-		for _, reader := range []*graph.Node{n, product} {
-			for i, in := range reader.Inputs {
-				if in == x {
-					reader.Inputs[i] = shared.Outputs[0]
-				}
+	}
+	if len(readers) < 2 {
+		return nil
+	}
+	shared := q.unfused(ruleFuse, t, x, math.MaxFloat32)
+	out := shared.Outputs[0]
+	for _, n := range readers {
+		for i, in := range n.Inputs {
+			if in == x {
+				n.Inputs[i] = out
 			}
 		}
-		l.producer[shared.Outputs[0]], l.readers[shared.Outputs[0]] = shared, 2
-		l.readers[x]--
-		return shared
 	}
-	return nil
+	l.producer[out], l.readers[out] = shared, len(readers)
+	l.readers[x] -= len(readers)
+	return shared
+}
+
+// computesFloat reports whether n can't be computed in integers, whatever its type:
+// its result is not quantized, or it reads something that is not.
+func (q *qdq) computesFloat(l *links, n *graph.Node) bool {
+	if q.tensor[n] != nil || op.Moves(n) || q.movesOnly(l, n) || copiesNearest(n) {
+		return false
+	}
+	quantized := func(v string) bool {
+		p := l.producer[v]
+		return p == nil || q.tensor[p] != nil || p.Is("DequantizeLinear") || q.source(func(v string) *graph.Node { return l.producer[v] }, v) != nil
+	}
+	for _, in := range n.Inputs {
+		if in != "" && l.constant[in] == nil && !quantized(in) {
+			return true
+		}
+	}
+	if fusable(n) {
+		return false
+	}
+	for _, out := range n.Outputs {
+		for _, r := range q.m.Graph.Nodes {
+			if slices.Contains(r.Inputs, out) && (q.tensor[r] != nil || r.Is("Relu", "Clip")) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // perReader gives each reader of out but the first a pair of its own, like that
