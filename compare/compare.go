@@ -172,7 +172,7 @@ func Run(ctx context.Context, runner engine.Runner, entries []Entry, calib, test
 	if err != nil {
 		return nil, err
 	}
-	inputs, err := inputShapes(model, test)
+	inputs, err := SampleShapes(model, test)
 	if err != nil {
 		return nil, err
 	}
@@ -261,9 +261,10 @@ func sizeOf(m *graph.Model) (int64, error) {
 	return n, nil
 }
 
-// inputShapes returns the shapes that one sample gives the network's inputs,
-// where the model leaves more open than the batch; else nil.
-func inputShapes(m *narrow.Model, in engine.Batches) (map[string][]graph.Dim, error) {
+// SampleShapes returns the shapes that one sample gives the network's inputs,
+// where the model leaves more open than the batch; else nil. It takes the first
+// of in, if any.
+func SampleShapes(m *narrow.Model, in engine.Batches) (map[string][]graph.Dim, error) {
 	open := false
 	for _, s := range m.Inputs() {
 		for _, d := range s.Dims[min(1, len(s.Dims)):] {

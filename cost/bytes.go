@@ -9,20 +9,21 @@ import (
 	"narrow/scheme"
 )
 
-// bytesOf returns the size of all weights and biases as an export stores them,
-// and in float32.
-func bytesOf(p *plan.Plan, ix *graph.Index) (stored, float int64) {
+// storedOf returns what each weight and bias takes as an export stores it, and in
+// float32.
+func storedOf(p *plan.Plan, ix *graph.Index) (all []Stored) {
 	sums := map[plan.Use]bool{} // biases that are added to the sums of integer kernels
 	for _, o := range p.Operations {
 		sums[plan.Use{Node: o.Node, Input: 2}] = integerKernel(o)
 	}
 	counted := map[string]bool{} // constants that have a size in float32
-	count := func(name string, n, bits int) {
-		stored += (int64(n)*int64(bits) + 7) / 8
+	count := func(l *plan.Layer, name string, n, bits int) {
+		s := Stored{Layer: l, Bytes: (int64(n)*int64(bits) + 7) / 8}
 		if !counted[name] {
 			counted[name] = true
-			float += 4 * int64(n)
+			s.FloatBytes = 4 * int64(n)
 		}
+		all = append(all, s)
 	}
 	for _, t := range p.Tensors {
 		if t.Constant == nil {
@@ -32,16 +33,16 @@ func bytesOf(p *plan.Plan, ix *graph.Index) (stored, float int64) {
 		if t.Kind == scheme.Bias && FormatOf(t).IsInt() && !slices.ContainsFunc(t.Uses, func(u plan.Use) bool { return !sums[u] }) {
 			bits = 32
 		}
-		count(t.Name, t.Constant.Len(), bits)
+		count(t.Layer, t.Name, t.Constant.Len(), bits)
 	}
 	left := map[string]bool{}
 	for _, l := range p.FloatTensors {
 		if c := ix.Constant[l.Name]; c != nil && (l.Kind == scheme.Weights || l.Kind == scheme.Bias) && !left[l.Name] {
 			left[l.Name] = true
-			count(l.Name, c.Len(), 32)
+			count(l.Layer, l.Name, c.Len(), 32)
 		}
 	}
-	return stored, float
+	return all
 }
 
 // integerKernel reports whether an export stores the operation's bias as int32,

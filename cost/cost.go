@@ -23,6 +23,8 @@ type Cost struct {
 	// bits, biases of integer layers in 32. FloatBytes is their size in float32.
 	Bytes      int64 `json:"weight_bytes"`
 	FloatBytes int64 `json:"weight_bytes_float32"`
+	// Stored are the weights and biases that Bytes and FloatBytes add up.
+	Stored []Stored `json:"-"`
 	// Uncounted are the operations that multiply, or may, and that are in none
 	// of the numbers of multiply-adds.
 	Uncounted []Uncounted `json:"uncounted,omitempty"`
@@ -56,6 +58,14 @@ type Operation struct {
 	// factors, as in [Pair].
 	MACs                 int64
 	Weights, Activations Format
+}
+
+// Stored is a constant as the export stores it.
+type Stored struct {
+	Layer *plan.Layer
+	// Bytes is its size, FloatBytes that in float32: 0 where another layer stores
+	// the same constant, which the float network has once.
+	Bytes, FloatBytes int64
 }
 
 // BitOperations returns the operation's multiply-adds, each weighted by the
@@ -147,7 +157,11 @@ func Of(p *plan.Plan, inputs map[string][]graph.Dim) *Cost {
 		c.Pairs = append(c.Pairs, Pair{f[0], f[1], n})
 	}
 	slices.SortFunc(c.Pairs, Pair.Compare)
-	c.Bytes, c.FloatBytes = bytesOf(p, r.ix)
+	c.Stored = storedOf(p, r.ix)
+	for _, s := range c.Stored {
+		c.Bytes += s.Bytes
+		c.FloatBytes += s.FloatBytes
+	}
 	return c
 }
 

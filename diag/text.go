@@ -76,6 +76,27 @@ func (t Text) Render(translate func(format string) string) string {
 	return fmt.Sprintf(translate(t.format), args...)
 }
 
+// Map returns the message with the strings that go into it, and into the texts
+// among its arguments, replaced by what f makes of them.
+func (t Text) Map(f func(string) string) Text {
+	if t.IsZero() {
+		return t
+	}
+	args := make([]any, len(t.args))
+	for i, a := range t.args {
+		switch v := a.(type) {
+		case Text:
+			a = v.Map(f)
+		case string:
+			a = f(v)
+		case error:
+			a = f(v.Error())
+		}
+		args[i] = a
+	}
+	return Text{t.format, args}
+}
+
 // MarshalText writes the message in English: what programs read does not depend
 // on the language of whoever runs them.
 func (t Text) MarshalText() ([]byte, error) { return []byte(t.String()), nil }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"narrow"
+	"narrow/cost"
 	"narrow/diag"
 	"narrow/evaluate"
 	"narrow/export"
@@ -31,6 +32,10 @@ type Input struct {
 	// there are no samples.
 	Test     *evaluate.Result
 	Measured *inspect.Result
+	// Cost is that of Calibrated's plan, nil where it is not to be shown; Files are
+	// the network's, the float one first.
+	Cost  *cost.Cost
+	Files []File
 	// Findings are those of all stages.
 	Findings diag.List
 	// Commands are the command lines that make the same again.
@@ -70,12 +75,14 @@ func New(in Input) (*Document, error) {
 	d := &Document{
 		Format: Format,
 		Model:  Model{Name: filepath.Base(c.Model.Path), Path: c.Model.Path, SHA256: c.Model.SHA256},
-		Result: result(in.Test), Findings: findings(in.Findings),
+		Result: result(in.Test),
 	}
 	if m := in.Measured; m != nil {
 		d.Measured = &Measured{Samples: m.Samples, Reference: m.Reference}
 	}
 	d.Layers = b.layers()
+	d.Cost = b.cost(d.Layers)
+	d.Findings = b.findings()
 	d.Tensors = b.tensors()
 	d.Settings = b.settings
 	d.FloatTensors = b.left()
@@ -85,6 +92,7 @@ func New(in Input) (*Document, error) {
 	}
 	d.Reproduce = b.reproduce()
 	limitChannels(d.Tensors)
+	limitHistograms(d.Tensors)
 	return d, nil
 }
 
@@ -105,8 +113,19 @@ func (b *builder) layers() []Layer {
 	}
 	var out []Layer
 	inXModel := xmodelOf(b.plan)
+	inputs := b.inputs()
+	results := b.results()
 	for i, l := range b.plan.Layers {
-		d := Layer{Name: l.Name, Op: l.Op, Rule: slices.Index(b.plan.Strategy.Rules, l.Rule), Tensors: append([]int{}, of[i]...)}
+		d := Layer{
+			Name: l.Name, Op: l.Op, Rule: slices.Index(b.plan.Strategy.Rules, l.Rule), Tensors: append([]int{}, of[i]...),
+			Result: results[i], Inputs: inputs[i],
+		}
+		switch {
+		case len(of[i]) > 0:
+			d.Spare = inspect.Spare(b.plan, l)
+		case d.Result >= 0:
+			d.Spare = inspect.Rule(b.plan.Tensors[d.Result].Layer.Name, scheme.Activation)
+		}
 		if l.Node != nil {
 			if e := b.plan.Names.Entry(l.Node); e != nil {
 				d.Module = e.Module
@@ -119,16 +138,12 @@ func (b *builder) layers() []Layer {
 		}
 		d.XModel = inXModel[l]
 		d.Activation = scheme.Float32.String()
+		if r := d.Result; r >= 0 {
+			d.Activation = datatype(b.plan.Tensors[r])
+		}
 		for _, at := range of[i] {
-			switch t := b.plan.Tensors[at]; t.Kind {
-			case scheme.Weights:
+			if t := b.plan.Tensors[at]; t.Kind == scheme.Weights {
 				d.Weights = datatype(t)
-			case scheme.Activation:
-				d.Activation = datatype(t)
-			case scheme.Input:
-				if l.Node == nil {
-					d.Activation = datatype(t)
-				}
 			}
 		}
 		for _, left := range b.plan.FloatTensors {
@@ -222,10 +237,10 @@ func result(r *evaluate.Result) *Result {
 	}
 	out := &Result{
 		Samples: r.Samples, Float: r.Float, Quantized: r.Quantized, Agreement: r.Agreement,
-		SQNR: Number(r.SQNR), Exact: r.Exact, Invalid: r.Invalid,
+		SQNR: Number(r.SQNR), Exact: r.Exact, Invalid: r.Invalid, Outputs: r.Outputs,
 	}
 	if w := r.Worst(); w != nil && len(r.Outputs) > 1 {
-		out.Worst, out.Outputs = w.Name, r.Outputs
+		out.Worst = w.Name
 	}
 	return out
 }
@@ -243,7 +258,7 @@ func measured(e *inspect.Error) *Error {
 // seen turns what was measured into its form in the document.
 func seen(m *inspect.Tensor) *Seen {
 	s := &Seen{
-		Elements: m.Elements, Invalid: m.Invalid, Min: m.Min, Max: m.Max, Clipped: m.Clipped, Zeroed: m.Zeroed,
+		Elements: m.Elements, Invalid: m.Invalid, Min: m.Min, Max: m.Max, Clipped: Number(m.Clipped), Zeroed: Number(m.Zeroed),
 		Own: *measured(&m.Own), Accumulated: measured(m.Accumulated),
 	}
 	if h := m.Histogram; len(h.Counts) > 0 {
@@ -289,14 +304,6 @@ func (b *builder) set(t *plan.Tensor) int {
 		b.sets[key] = at
 	}
 	return at
-}
-
-func findings(list diag.List) []Finding {
-	out := []Finding{}
-	for _, f := range list {
-		out = append(out, Finding{Severity: f.Severity, File: f.Range.File, Line: f.Range.Start.Line, Message: Text{f.Message}, Fix: Text{f.Fix}})
-	}
-	return out
 }
 
 func (b *builder) left() []FloatTensor {

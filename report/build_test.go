@@ -195,7 +195,7 @@ func TestNewShowsWhatWasMeasured(t *testing.T) {
 	}
 	for i, x := range d.Tensors {
 		from := m.measured.Tensors[i]
-		if x.Name != from.Name || x.Layer != from.LayerIndex || x.Seen.Clipped != from.Clipped || x.Seen.Zeroed != from.Zeroed || !slices.Equal(x.Seen.Histogram.Counts, from.Histogram.Counts) {
+		if x.Name != from.Name || x.Layer != from.LayerIndex || float64(x.Seen.Clipped) != from.Clipped || float64(x.Seen.Zeroed) != from.Zeroed || !slices.Equal(x.Seen.Histogram.Counts, from.Histogram.Counts) {
 			t.Errorf("tensor %d is %s, was measured %s", i, x.Name, from.Name)
 		}
 		e := m.done.Result.Encodings[m.done.Plan.Tensors[i]]
@@ -235,7 +235,7 @@ func TestNewFacts(t *testing.T) {
 		}
 	}
 	text, err := json.Marshal(d.Findings)
-	if w := `[{"severity":"warning","file":"f","line":3,"message":["no mistakes","没有错误"],"fix":"so what"}]`; err != nil || string(text) != w {
+	if w := `[{"severity":"warning","code":"x","file":"f","line":3,"message":["no mistakes","没有错误"],"fix":"so what"}]`; err != nil || string(text) != w {
 		t.Errorf("findings %s, %v, want %s", text, err, w)
 	}
 }

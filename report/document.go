@@ -21,6 +21,8 @@ type Document struct {
 	// Measured says how the errors of tensors and layers were measured, nil
 	// where they were not.
 	Measured *Measured `json:"measured"`
+	// Cost tells sizes and multiply-adds, nil in a comparison.
+	Cost *Cost `json:"cost,omitempty"`
 	// Layers and Tensors are in network order, as in the plan.
 	Layers  []Layer  `json:"layers"`
 	Tensors []Tensor `json:"tensors"`
@@ -69,8 +71,31 @@ type Result struct {
 	// Exact says that nothing differs, and SQNR therefore is no number.
 	Exact   bool `json:"exact,omitempty"`
 	Invalid int  `json:"invalid,omitempty"`
-	// Outputs are the network's, nil where there is but one.
+	// Outputs are the network's.
 	Outputs []evaluate.Output `json:"outputs,omitempty"`
+}
+
+// Cost is what the network takes: see [cost.Cost].
+type Cost struct {
+	// Bytes and FloatBytes are the sizes of weights and biases as the export
+	// stores them, and in float32.
+	Bytes      int64 `json:"bytes"`
+	FloatBytes int64 `json:"float_bytes"`
+	// MACs are multiply-adds of one sample, by what they multiply in Pairs;
+	// Relative is their cost next to float32, in (0, 1].
+	MACs     int64   `json:"macs"`
+	Pairs    []MACs  `json:"pairs"`
+	Relative float64 `json:"relative"`
+	// Uncounted names the operations whose multiply-adds are not known.
+	Uncounted []string `json:"uncounted,omitempty"`
+	// Files are the network's files, the float one first.
+	Files []File `json:"files,omitempty"`
+}
+
+// File is a file and its size.
+type File struct {
+	Name  string `json:"name"`
+	Bytes int64  `json:"bytes"`
 }
 
 // Error tells how far tested values are from reference ones: see
@@ -103,6 +128,23 @@ type Layer struct {
 	Error *Error `json:"error"`
 	// Tensors are the layer's tensors.
 	Tensors []int `json:"tensors"`
+	// Result is the tensor that stores the layer's result, often another layer's,
+	// such as that of the Concat it feeds; -1 where nothing does.
+	Result int `json:"result"`
+	// Inputs are the layers whose results it reads.
+	Inputs []int `json:"inputs,omitempty"`
+	// Spare is the layer rule that leaves it in float; of a layer without
+	// quantizers of its own, the rule for the layer that stores its result. ""
+	// where nothing is quantized.
+	Spare string `json:"spare,omitempty"`
+	// MACs are its multiply-adds for one sample, BitShare is its share of the
+	// network's bit operations, in 0..1.
+	MACs     int64  `json:"macs,omitempty"`
+	BitShare Number `json:"bit_share,omitempty"`
+	// Bytes and FloatBytes are the sizes of its weights and biases as stored, and
+	// in float32.
+	Bytes      int64 `json:"bytes,omitempty"`
+	FloatBytes int64 `json:"float_bytes,omitempty"`
 	// XModel tells what the layer becomes in an .xmodel; nil where the strategy is
 	// not for the DPU.
 	XModel *XModel `json:"xmodel,omitempty"`
@@ -152,8 +194,8 @@ type Seen struct {
 	Invalid     int64      `json:"invalid,omitempty"`
 	Min         float32    `json:"min"`
 	Max         float32    `json:"max"`
-	Clipped     float64    `json:"clipped"`
-	Zeroed      float64    `json:"zeroed"`
+	Clipped     Number     `json:"clipped"`
+	Zeroed      Number     `json:"zeroed"`
 	Own         Error      `json:"own"`
 	Accumulated *Error     `json:"accumulated"`
 	Histogram   *Histogram `json:"histogram"`
@@ -238,11 +280,14 @@ type Rule struct {
 // Finding is what a stage noticed: see [diag.Finding].
 type Finding struct {
 	Severity diag.Severity `json:"severity"`
+	Code     string        `json:"code,omitempty"`
 	// File and Line are the place, "" and 0 where there is none.
 	File    string `json:"file,omitempty"`
 	Line    int    `json:"line,omitempty"`
 	Message Text   `json:"message"`
 	Fix     Text   `json:"fix,omitzero"`
+	// Layers are those that its message names.
+	Layers []int `json:"layers,omitempty"`
 }
 
 // Rewrite is one change to the network before calibration.
@@ -256,6 +301,8 @@ type Rewrite struct {
 type Reproduce struct {
 	// Commands are command lines, each a list of arguments.
 	Commands [][]string `json:"commands"`
+	// Shortened says that folders of this machine were left out of them.
+	Shortened bool `json:"shortened,omitempty"`
 	// Facts are versions, hashes and counts.
 	Facts []Fact `json:"facts"`
 }

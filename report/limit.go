@@ -54,3 +54,41 @@ func group(in Floats, per int, join func(a, b float32) float32) Floats {
 	}
 	return out
 }
+
+// binBudget is how many bins of histograms, over all tensors, a page may hold:
+// each takes some 4 bytes.
+const binBudget = 250_000
+
+// limitHistograms joins neighbouring bins of all histograms by twos until they
+// keep within the budget.
+func limitHistograms(tensors []Tensor) {
+	for range 3 {
+		total := 0
+		for _, t := range tensors {
+			if t.Seen != nil && t.Seen.Histogram != nil {
+				total += len(t.Seen.Histogram.Counts)
+			}
+		}
+		if total <= binBudget {
+			return
+		}
+		for _, t := range tensors {
+			if t.Seen != nil && t.Seen.Histogram != nil {
+				t.Seen.Histogram.halve()
+			}
+		}
+	}
+}
+
+// halve makes one bin of two.
+func (h *Histogram) halve() {
+	var out Counts
+	for i, n := range h.Counts {
+		if i%2 == 0 {
+			out = append(out, n)
+		} else {
+			out[i/2] += n
+		}
+	}
+	h.Counts, h.Width = out, 2*h.Width
+}

@@ -3,20 +3,25 @@ package report
 import (
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"math"
+	"strconv"
 )
 
-// Number is a measured number; JSON has null where it is not finite.
+// Number is a measured number; JSON has null where it is not finite, and else
+// [digits] of its digits.
 type Number float64
+
+// digits are as many as a page may show: of a cosine, all nines that float32 tells.
+const digits = 9
 
 // MarshalJSON writes the number or null.
 func (n Number) MarshalJSON() ([]byte, error) {
-	if f := float64(n); math.IsInf(f, 0) || math.IsNaN(f) {
+	f := float64(n)
+	if math.IsInf(f, 0) || math.IsNaN(f) {
 		return []byte("null"), nil
 	}
-	return json.Marshal(float64(n))
+	return strconv.AppendFloat(nil, f, 'g', digits, 64), nil
 }
 
 // Floats are numbers that JSON holds as base64 of little-endian float32: a

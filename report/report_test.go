@@ -7,11 +7,13 @@ import (
 	"encoding/json"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"narrow/diag"
 	"narrow/evaluate"
+	"narrow/inspect"
 )
 
 func render(t *testing.T, d *Document) string {
@@ -30,14 +32,17 @@ func TestWriteSameBytes(t *testing.T) {
 	}
 }
 
-// TestWriteLarge: a network of 1,000 tensors stays under 5 MB.
+// TestWriteLarge: a network of 1,000 layers, all with weights and a bias, stays
+// under 5 MB.
 func TestWriteLarge(t *testing.T) {
-	d := generated(1000)
-	if len(d.Tensors) < 1000 {
-		t.Fatalf("only %d tensors", len(d.Tensors))
+	d := generated(3000)
+	if len(d.Layers) < 1000 || len(d.Tensors) < 3000 {
+		t.Fatalf("only %d layers with %d tensors", len(d.Layers), len(d.Tensors))
 	}
-	if n := len(render(t, d)); n >= 5_000_000 {
-		t.Errorf("the page of %d tensors has %d bytes", len(d.Tensors), n)
+	n := len(render(t, d))
+	t.Logf("%d bytes", n)
+	if n >= 5_000_000 {
+		t.Errorf("the page of %d layers with %d tensors has %d bytes", len(d.Layers), len(d.Tensors), n)
 	}
 }
 
@@ -166,6 +171,29 @@ func TestLimitChannels(t *testing.T) {
 	}
 	if got := total(many); got > channelBudget || got < channelBudget/2 {
 		t.Errorf("a large network holds %d channels, want nearly %d", got, channelBudget)
+	}
+}
+
+// TestLimitHistograms: bins are joined by twos, where there are too many of them,
+// and none of the values is lost.
+func TestLimitHistograms(t *testing.T) {
+	h := &Histogram{Low: -1, Width: 0.5, Counts: Counts{1, 2, 3, 4, 5}}
+	h.halve()
+	if h.Low != -1 || h.Width != 1 || !slices.Equal(h.Counts, Counts{3, 7, 5}) {
+		t.Errorf("halved to %+v", h)
+	}
+	bins := func(d *Document) (n int) {
+		for _, x := range d.Tensors {
+			n += len(x.Seen.Histogram.Counts)
+		}
+		return n
+	}
+	few, many := generated(300), generated(3000)
+	if got, want := bins(few), len(few.Tensors)*inspect.Bins; got != want {
+		t.Errorf("a small network holds %d bins, want all %d", got, want)
+	}
+	if got := bins(many); got > binBudget || got < binBudget/4 {
+		t.Errorf("a large network holds %d bins, want at most %d and no fewer than needed", got, binBudget)
 	}
 }
 

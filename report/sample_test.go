@@ -21,6 +21,9 @@ var pages = flag.String("pages", "", "write the generated pages into this folder
 // anything took it for such.
 const hostile = `</script><script>document.title='taken'</script><img src=x onerror="document.title='taken'">&amp;` + "\u2028'\"`${}"
 
+// served is the layer of generated that has no quantizer of its own.
+const served = 6
+
 // generated returns a document with n tensors, as large as a report of so large
 // a network is: long names, full histograms, many channels. Every datatype, a
 // layer without error and one without a number, and names that are hostile.
@@ -30,7 +33,15 @@ func generated(n int) *Document {
 		Format: Format, Model: Model{Name: "generated.onnx" + hostile, Path: "models/generated.onnx", SHA256: fmt.Sprintf("%064x", n)},
 		Result: &Result{
 			Samples: 1000, Float: &evaluate.Accuracy{Top1: 0.75, Top5: 0.925}, Quantized: &evaluate.Accuracy{Top1: 0.7321, Top5: 0.9187},
-			Agreement: &agreement, SQNR: 17.25,
+			Agreement: &agreement, SQNR: 17.25, Worst: hostile,
+			Outputs: []evaluate.Output{
+				{Name: hostile, Shape: []int64{1000}, SQNR: 17.25, Cosine: 0.991, MaxError: 12345.6, Classes: 1000, Agreement: &agreement},
+				{Name: "boxes", Shape: []int64{-1, 4}, SQNR: 31, Cosine: 0.9999, MaxError: 0.5},
+			},
+		},
+		Cost: &Cost{
+			Bytes: 3_600_000, FloatBytes: 14_000_000, MACs: 1_800_000_000, Relative: 0.065, Pairs: []MACs{{"4 × 8", 200_000_000}, {"8 × 8", 1_600_000_000}},
+			Uncounted: []string{"loop (Loop)"}, Files: []File{{"generated.onnx", 14_100_000}, {"generated.qdq.onnx", 3_700_000}},
 		},
 		Measured: &Measured{Samples: 256, Reference: inspect.Exact},
 		Strategy: &Strategy{
@@ -41,6 +52,10 @@ func generated(n int) *Document {
 		Findings: []Finding{
 			{Severity: diag.Warning, File: "strategy.json", Line: 2, Message: Text{diag.Verbatim("a warning " + hostile)}, Fix: Text{diag.Verbatim("a way out")}},
 			{Severity: diag.Note, Message: Text{diag.Verbatim("a note")}},
+			{
+				Severity: diag.Warning, Code: "join-step", Message: Text{diag.Verbatim("12345 values are one")}, Layers: []int{1, 7},
+				Fix: Text{diag.Textf("leave it in float, by layer_quantize_config: %s", inspect.Rule("spared", scheme.Activation))},
+			},
 		},
 		Rewrites:     []Rewrite{{Rule: "fold-batchnorm", Node: hostile, Note: "into the convolution"}},
 		FloatTensors: []FloatTensor{{Name: hostile, Kind: scheme.Activation, Layer: 1, Why: Text{diag.Verbatim("it is in a group")}}},
@@ -72,7 +87,11 @@ func generated(n int) *Document {
 			Name: fmt.Sprintf("/backbone/stages.%d/blocks.%d/attention/projection/Conv", at/40, at%40), Op: "Conv",
 			Module:  fmt.Sprintf("backbone.stages.%d.blocks.%d.attention.projection", at/40, at%40),
 			Weights: types[at%len(types)], Activation: types[at%len(types)], Rule: 0,
-			Error: &Error{SQNR: Number(30 + 20*math.Sin(float64(at))), Cosine: Number(1 - math.Pow(10, -3+2*math.Sin(float64(at)))), MSE: 1e-3, MaxDiff: 0.5},
+			Error: &Error{SQNR: Number(30 + 20*math.Sin(float64(at))), Cosine: Number(1 - math.Pow(10, -3+2*math.Sin(float64(at)))), MSE: 1e-3 / math.Pi, MaxDiff: 0.5 / math.Pi},
+		}
+		l.Spare, l.Result, l.MACs, l.BitShare, l.Bytes, l.FloatBytes = inspect.Rule(l.Name, scheme.Weights, scheme.Activation), len(d.Tensors)+2, 1_234_567, 0.003, 4096, 16384
+		if at > 0 {
+			l.Inputs = []int{at - 1}
 		}
 		switch at {
 		case 1:
@@ -85,14 +104,19 @@ func generated(n int) *Document {
 			l.Error = nil
 		case 5:
 			l.Error.SQNR = -3
+		case served: // nothing of its own: the layer before stores its result
+			l.Result, l.Spare, l.Tensors = len(d.Tensors)-1, inspect.Rule(d.Layers[at-1].Name, scheme.Activation), []int{}
 		}
 		for _, k := range []scheme.Kind{scheme.Weights, scheme.Bias, scheme.Activation} {
+			if at == served {
+				break
+			}
 			t := Tensor{
 				Name: l.Name + "." + k.String(), Kind: k, Layer: at, Datatype: l.Weights, Settings: at % 2, Axis: -1,
 				Where: Text{diag.Textf("the result of %s", "Conv")},
 				Seen: &Seen{
-					Elements: 123456789, Min: -3.25, Max: 3.25, Clipped: 0.0123, Zeroed: 0.00001 * float64(at),
-					Own: Error{SQNR: 35, Cosine: 0.9998, MSE: 1e-4, MaxDiff: 0.01}, Accumulated: l.Error,
+					Elements: 123456789, Min: -3.2512341, Max: 3.2598762, Clipped: Number(0.0123 / math.Pi), Zeroed: Number(0.00001 * float64(at) / math.Pi),
+					Own: Error{SQNR: 35 / math.E, Cosine: 1 - 1e-4/math.Pi, MSE: 1e-4 / math.Pi, MaxDiff: 0.01 / math.Pi}, Accumulated: l.Error,
 					Histogram: &Histogram{Low: -3.2, Width: 0.05, Counts: counts},
 				},
 			}
@@ -121,6 +145,7 @@ func generated(n int) *Document {
 		d.Layers = append(d.Layers, l)
 	}
 	limitChannels(d.Tensors)
+	limitHistograms(d.Tensors)
 	return d
 }
 

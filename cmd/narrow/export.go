@@ -164,21 +164,20 @@ type exportSummary struct {
 }
 
 // export writes the quantized model, or what else f asks for, into the output
-// folder, which is held, together with what belongs to it: the files that more
-// returns, which is asked when all findings are known, and may be nil.
-func (a *app) export(ctx context.Context, in *inputFlags, c *narrow.Calibrated, f *exportFlags, more func() (map[string][]byte, error)) (exportSummary, error) {
+// folder, which is held, together with what belongs to it: what more returns,
+// which is asked when all findings are known, and may be nil.
+func (a *app) export(ctx context.Context, in *inputFlags, c *narrow.Calibrated, f *exportFlags, more func() (results, error)) (exportSummary, error) {
 	dir := a.folder.Dir()
-	var files map[string][]byte
 	if more == nil {
-		more = func() (map[string][]byte, error) { return nil, nil }
+		more = func() (results, error) { return results{}, nil }
 	}
 	if f.format == formatVAI {
-		var err error
-		if files, err = more(); err != nil {
+		r, err := more()
+		if err != nil {
 			return exportSummary{}, err
 		}
-		if len(files) > 0 {
-			if err := a.write(ctx, results{files: files}); err != nil {
+		if len(r.files) > 0 {
+			if err := a.write(ctx, r); err != nil {
 				return exportSummary{}, err
 			}
 		}
@@ -203,11 +202,13 @@ func (a *app) export(ctx context.Context, in *inputFlags, c *narrow.Calibrated, 
 	if err := a.verdict(list); err != nil {
 		return exportSummary{}, err
 	}
-	if files, err = more(); err != nil {
+	r, err := more()
+	if err != nil {
 		return exportSummary{}, err
 	}
 	name := form.FileName(c.Model.Path)
-	if err := a.write(ctx, results{files: files, model: x.Graph, modelFile: name}); err != nil {
+	r.model, r.modelFile = x.Graph, name
+	if err := a.write(ctx, r); err != nil {
 		return exportSummary{}, err
 	}
 	file := filepath.Join(dir, name)

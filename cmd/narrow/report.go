@@ -6,15 +6,19 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"narrow"
+	"narrow/compare"
+	"narrow/cost"
 	"narrow/diag"
 	"narrow/evaluate"
 	"narrow/export"
+	"narrow/graph"
 	"narrow/inspect"
 	"narrow/internal/atomicfile"
 	"narrow/report"
@@ -137,11 +141,11 @@ func (a *app) report(c *cobra.Command, f *inputFlags, m *measureFlags, config st
 			return reportSummary{}, err
 		}
 	}
-	data, err := a.render(&page)
-	if err != nil {
+	if err := a.hold(ctx, f.out); err != nil {
 		return reportSummary{}, err
 	}
-	if err := a.hold(ctx, f.out); err != nil {
+	data, err := a.render(&page, f.out)
+	if err != nil {
 		return reportSummary{}, err
 	}
 	if err := a.write(ctx, results{files: map[string][]byte{reportFile: data}}); err != nil {
@@ -180,6 +184,8 @@ type reportPage struct {
 	measured *inspect.Result
 	command  []string
 	engine   string
+	// inputs are the shapes that samples give the network's inputs.
+	inputs map[string][]graph.Dim
 }
 
 // measure finds the errors of tensors and layers on some of the samples that
@@ -202,6 +208,9 @@ func (a *app) measure(ctx context.Context, f *inputFlags, m *measureFlags, page 
 		return err
 	}
 	page.engine = engine.Version()
+	if page.inputs, err = compare.SampleShapes(page.done.Model, set.Batches(ctx, f.batch)); err != nil {
+		return err
+	}
 	bar, progress := a.bar("report", set.Len())
 	defer bar.Done()
 	page.measured, err = inspect.Measure(ctx, page.done, engine, set.Batches(ctx, f.batch), inspect.Options{Threads: f.cores(), Progress: progress})
@@ -223,10 +232,12 @@ func (a *app) pageOfRun(c *cobra.Command, f *inputFlags, m *measureFlags, done *
 	return page, err
 }
 
-// render returns the page, with the findings so far.
-func (a *app) render(p *reportPage) ([]byte, error) {
+// render returns the page, with the findings so far and the sizes of the files
+// that folder holds.
+func (a *app) render(p *reportPage, folder string) ([]byte, error) {
 	in := report.Input{
 		Calibrated: p.done, Strategy: p.strategy, Test: p.test, Measured: p.measured,
+		Cost: cost.Of(p.done.Plan, p.inputs), Files: networkFiles(p.done, folder),
 		Findings: append(append(diag.List{}, a.told...), a.later...), Commands: [][]string{p.command},
 	}
 	in.Facts = []report.Fact{{Name: report.FactCommit, Value: currentVersion().Commit}, {Name: report.FactEngine, Value: p.engine}}
@@ -234,11 +245,35 @@ func (a *app) render(p *reportPage) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.Shorten(shortPaths(append(slices.Clone(p.command), p.done.Model.Path)))
 	var b bytes.Buffer
 	if err := report.Write(&b, d); err != nil {
 		return nil, err
 	}
 	return b.Bytes(), nil
+}
+
+// networkFiles returns the files of the network and their sizes: the float one,
+// and what was exported of it into folder.
+func networkFiles(c *narrow.Calibrated, folder string) []report.File {
+	var out []report.File
+	add := func(file string) {
+		// One that is not there, or has a size that nobody can tell, is left out.
+		if n, err := sizeWithData(file); err == nil && n > 0 {
+			out = append(out, report.File{Name: filepath.Base(file), Bytes: n})
+		}
+	}
+	add(c.Model.Path)
+	for _, name := range export.Forms() {
+		if form, err := export.ParseForm(name); err == nil {
+			add(filepath.Join(folder, form.FileName(c.Model.Path)))
+		}
+	}
+	xmodels, _ := filepath.Glob(filepath.Join(folder, "*_int.xmodel"))
+	for _, file := range xmodels {
+		add(file)
+	}
+	return out
 }
 
 // commandLine returns the command line in a form that does not depend on where

@@ -24,6 +24,9 @@ type results struct {
 	modelFile string
 	// large are files that are written as they are made.
 	large []atomicfile.File
+	// page, where set, makes report.html when all other files stand in the folder
+	// stage, of whose sizes it tells.
+	page func(stage string) ([]byte, error)
 }
 
 // hold keeps other processes from the output folder until the command ends,
@@ -56,11 +59,20 @@ func (a *app) write(ctx context.Context, r results) error {
 				return fmt.Errorf("writing %s: %w", filepath.Join(dir, file.Name), cause(err))
 			}
 		}
-		if r.model == nil {
+		if r.model != nil {
+			if err := onnx.Save(r.model, filepath.Join(stage, r.modelFile)); err != nil {
+				return fmt.Errorf("writing %s: %w", filepath.Join(dir, r.modelFile), cause(err))
+			}
+		}
+		if r.page == nil {
 			return nil
 		}
-		if err := onnx.Save(r.model, filepath.Join(stage, r.modelFile)); err != nil {
-			return fmt.Errorf("writing %s: %w", filepath.Join(dir, r.modelFile), cause(err))
+		page, err := r.page(stage)
+		if err == nil {
+			err = atomicfile.WriteNew(filepath.Join(stage, reportFile), atomicfile.Bytes(reportFile, page).Write)
+		}
+		if err != nil {
+			return fmt.Errorf("writing %s: %w", filepath.Join(dir, reportFile), cause(err))
 		}
 		return nil
 	}

@@ -74,16 +74,15 @@ the same number it tests on all the others, with --test-len on at most that many
 			}
 			// Nothing is written before the end, and then all of it at once: what
 			// the folder holds belongs together, whatever happens meanwhile.
-			files := func() (map[string][]byte, error) {
-				files, err := export.Files(done.Result)
-				if err != nil || page == nil {
-					return files, err
+			more := func() (r results, err error) {
+				r.files, err = export.Files(done.Result)
+				if page != nil {
+					sum.Report = filepath.Join(f.out, reportFile)
+					r.page = func(stage string) ([]byte, error) { return a.render(page, stage) }
 				}
-				sum.Report = filepath.Join(f.out, reportFile)
-				files[reportFile], err = a.render(page)
-				return files, err
+				return r, err
 			}
-			if sum.Export, err = a.export(c.Context(), &f.inputFlags, done, &e, files); err != nil {
+			if sum.Export, err = a.export(c.Context(), &f.inputFlags, done, &e, more); err != nil {
 				return err
 			}
 			f.checkpoint.remove()

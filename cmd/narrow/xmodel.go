@@ -54,7 +54,7 @@ func isName(s string) bool {
 
 // exportXModel writes <Model>_int.xmodel into the output folder, which is held,
 // and the deploy-check dump beside it.
-func (a *app) exportXModel(ctx context.Context, in *inputFlags, c *narrow.Calibrated, f *exportFlags, more func() (map[string][]byte, error)) (exportSummary, error) {
+func (a *app) exportXModel(ctx context.Context, in *inputFlags, c *narrow.Calibrated, f *exportFlags, more func() (results, error)) (exportSummary, error) {
 	name := a.className(c, f.className)
 	file, err := xmodel.New(c.Result, xmodel.Options{Name: name})
 	if list, ok := diag.AsFindings(err); ok {
@@ -75,7 +75,7 @@ func (a *app) exportXModel(ctx context.Context, in *inputFlags, c *narrow.Calibr
 			return exportSummary{}, err
 		}
 	}
-	files, err := more()
+	r, err := more()
 	if err != nil {
 		return exportSummary{}, err
 	}
@@ -85,7 +85,8 @@ func (a *app) exportXModel(ctx context.Context, in *inputFlags, c *narrow.Calibr
 		_, err := file.WriteTo(w)
 		return err
 	}
-	if err := a.write(ctx, results{files: files, large: []atomicfile.File{{Name: name, Write: write}}}); err != nil {
+	r.large = []atomicfile.File{{Name: name, Write: write}}
+	if err := a.write(ctx, r); err != nil {
 		return exportSummary{}, err
 	}
 	sum.XModel = &xmodelSummary{Operators: len(file.Graph.Ops), Inputs: xmodelPlaces(file.Inputs), Outputs: xmodelPlaces(file.Outputs), batch: file.Fixed}

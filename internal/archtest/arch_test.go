@@ -80,7 +80,7 @@ var house = map[string]struct {
 		".", "diag", "scheme", "graph", "graph/op", "graph/infer", "engine", "plan", "calibrate", "evaluate", "calibrate/observe", "internal/kernel",
 	}},
 	"search": {8, []string{".", "diag", "scheme", "strategy", "engine", "plan", "calibrate", "evaluate", "cost", "inspect"}},
-	"report": {8, []string{"export/xmodel", "export", ".", "diag", "scheme", "strategy", "graph", "plan", "calibrate", "evaluate", "inspect", "internal/messages"}},
+	"report": {8, []string{"export/xmodel", "export", ".", "diag", "scheme", "strategy", "graph", "plan", "calibrate", "evaluate", "cost", "inspect", "internal/messages"}},
 	"serve": {9, []string{
 		".", "diag", "scheme", "strategy", "graph", "graph/onnx", "graph/names", "engine", "plan", "calibrate", "samples", "export", "export/xmodel", "search", "inspect", "internal/kernel", "internal/atomicfile", "internal/machine",
 	}},

@@ -4,7 +4,8 @@ import uPlot from 'uplot'
 import { colour, layerDatatype } from './datatypes'
 import type { Layer } from './document'
 import { h, variable } from './dom'
-import { cosine, cosineHeight, decibel, sqnrHeight } from './format'
+import { cosine, cosineHeight, decibel, sqnrHeight, whole } from './format'
+import { calledBy, shortNames } from './names'
 import { stored, type State } from './state'
 import { t } from './words'
 
@@ -12,6 +13,7 @@ export interface Metric {
   name: 'sqnr' | 'cosine'
   height(l: Layer): number | null
   text(l: Layer): string
+  help?: string
   axis: string
   tick(v: number): string
   ticks?: number[]
@@ -19,11 +21,16 @@ export interface Metric {
 
 export function metrics(state: State): Metric[] {
   // A bar without end cannot be drawn: exact layers stand a little above the rest.
-  const top = Math.max(1, ...state.layers.map((l) => l.error?.sqnr_db ?? 0)) * 1.05
+  // Few that are much higher than all others, such as images in 8 bits, are cut: the others would vanish.
+  const all = state.layers.map((l) => l.error?.sqnr_db).filter((v) => v != null).sort((a, b) => a - b)
+  const most = all[all.length - 1] ?? 0, usual = all[Math.floor(0.9 * (all.length - 1))] ?? 0
+  const capped = most > 2.5 * usual && usual > 10
+  const top = Math.max(1, capped ? 1.3 * usual : 1.05 * most)
   return [
     {
       name: 'sqnr',
-      height: (l) => (l.error ? sqnrHeight(l.error, top) : null),
+      height: (l) => (l.error ? Math.min(top, sqnrHeight(l.error, top)) : null),
+      help: capped ? t('capped') : undefined,
       text: (l) => (l.error ? decibel(l.error) : t('notMeasured')),
       axis: t('sqnrAxis'),
       tick: (v) => String(v),
@@ -31,6 +38,7 @@ export function metrics(state: State): Metric[] {
     {
       name: 'cosine',
       height: (l) => (l.error ? cosineHeight(l.error) : null),
+      help: t('cosineHelp'),
       text: (l) => (l.error ? cosine(l.error) : t('notMeasured')),
       axis: t('cosineAxis'),
       tick: (v) => (v === 0 ? '0' : `0.${'9'.repeat(v)}`),
@@ -63,21 +71,55 @@ export function axisStyle(): Partial<uPlot.Axis> {
   }
 }
 
+/** slant is the angle of the names below bars. */
+const slant = Math.PI / 3
+
+/** drawNames writes as many names below the bars as there is room for, the chosen one in any case. */
+function drawNames(u: uPlot, names: string[], chosen: number): void {
+  const ratio = devicePixelRatio
+  const { ctx, bbox } = u
+  const x = (i: number) => u.valToPos(i, 'x', true)
+  const apart = 13 * ratio
+  const every = Math.max(1, Math.ceil(apart / Math.max(1e-6, x(1) - x(0))))
+  ctx.save()
+  ctx.textAlign = 'right'
+  ctx.textBaseline = 'middle'
+  names.forEach((name, i) => {
+    const at = x(i)
+    if (at < bbox.left - 1 || at > bbox.left + bbox.width + 1) return
+    if (i !== chosen && (i % every !== 0 || (chosen >= 0 && Math.abs(x(chosen) - at) < apart))) return
+    ctx.fillStyle = variable(i === chosen ? '--text' : '--muted')
+    ctx.font = `${i === chosen ? '600 ' : ''}${11 * ratio}px system-ui, sans-serif`
+    ctx.save()
+    ctx.translate(at + 2 * ratio, bbox.top + bbox.height + 7 * ratio)
+    ctx.rotate(-slant)
+    ctx.fillText(name, 0, 0)
+    ctx.restore()
+  })
+  ctx.restore()
+}
+
 export function bars(state: State, metric: Metric, choose: (layer: number) => void): Bars {
   let shown = state.shown()
   const tip = h('div', { class: 'tip', 'aria-hidden': 'true' })
   const box = h('div', { class: 'chart', role: 'slider', tabindex: 0, 'aria-orientation': 'horizontal', 'data-chart': metric.name })
   const element = h('figure', { class: 'bars' },
-    h('figcaption', {}, h('b', {}, t(metric.name)), metric.name === 'cosine' ? h('span', { class: 'muted' }, t('cosineHelp')) : null), box)
+    h('figcaption', {}, h('b', {}, t(metric.name)), metric.help ? h('span', { class: 'muted' }, metric.help) : null), box)
 
   const data = (): uPlot.AlignedData => [shown.map((_, i) => i), shown.map((i) => metric.height(state.layers[i]!))]
   const fills = () => shown.map((i) => colour(layerDatatype(state.layers[i]!)))
-  const height = 170
+  // Names stand below the bars, slanted; on a narrow page shorter ones.
+  const long = calledBy(state.layers)
+  const cut = new Map<number, string[]>()
+  const names = (most: number) => cut.get(most) ?? cut.set(most, shortNames(long, most)).get(most)!
+  const most = () => (box.clientWidth < 600 ? 14 : 20)
+  const below = () => Math.ceil(Math.min(most(), Math.max(1, ...long.map((n) => n.length))) * 6.4 * Math.sin(slant)) + 16
+  const height = () => 160 + below()
 
   const plot = new uPlot({
     width: 600,
-    height,
-    padding: [8, 8, 8, 0],
+    height: height(),
+    padding: [8, 8, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { show: false }, drag: { x: true, y: false }, focus: { prox: -1 } },
     scales: {
@@ -85,7 +127,7 @@ export function bars(state: State, metric: Metric, choose: (layer: number) => vo
       y: { range: (_, min, max) => [Math.min(0, min ?? 0), Math.max(1, max ?? 1)] },
     },
     axes: [
-      { show: false },
+      { ...axisStyle(), size: below, grid: { show: false }, ticks: { show: false }, values: (_, v) => v.map(() => '') },
       {
         ...axisStyle(), size: 58, label: metric.axis, labelSize: 18,
         values: (_, splits) => splits.map(metric.tick),
@@ -100,6 +142,7 @@ export function bars(state: State, metric: Metric, choose: (layer: number) => vo
     }],
     hooks: {
       draw: [(u) => {
+        drawNames(u, shown.map((i) => names(most())[i]!), shown.indexOf(state.selected))
         const at = shown.indexOf(state.selected)
         if (at < 0) return
         const { left, top, width, height } = u.bbox
@@ -143,7 +186,7 @@ export function bars(state: State, metric: Metric, choose: (layer: number) => vo
   const describe = () => {
     const at = shown.indexOf(state.selected)
     const l = state.layers[state.selected]
-    box.setAttribute('aria-label', t('chartLabel', { metric: t(metric.name), n: shown.length }))
+    box.setAttribute('aria-label', t('chartLabel', { metric: t(metric.name), n: whole(shown.length) }))
     box.setAttribute('aria-valuemin', '1')
     box.setAttribute('aria-valuemax', String(Math.max(1, shown.length)))
     box.setAttribute('aria-valuenow', String(Math.max(1, at + 1)))
@@ -163,7 +206,7 @@ export function bars(state: State, metric: Metric, choose: (layer: number) => vo
     },
     // Bars keep their colours in their paths, which redraw(true) makes anew.
     repaint: () => plot.redraw(true),
-    resize: () => plot.setSize({ width: Math.max(200, box.clientWidth), height }),
+    resize: () => plot.setSize({ width: Math.max(200, box.clientWidth), height: height() }),
     destroy: () => plot.destroy(),
   }
 }

@@ -5,7 +5,7 @@ import { axisStyle } from './bars'
 import { colour } from './datatypes'
 import { floats, type Tensor } from './document'
 import { h, variable } from './dom'
-import { number } from './format'
+import { number, whole } from './format'
 import { clipping, type Chart } from './histogram'
 import { t } from './words'
 
@@ -18,7 +18,7 @@ export function channels(x: Tensor): Chart | null {
   const all = clip.length === 1 ? min.map(() => clip[0]!) : clip
   const low = all.map((e) => e.low), high = all.map((e) => e.high)
   const height = 180
-  const box = h('div', { class: 'chart', role: 'img', 'aria-label': t('channelsLabel', { n: c.count }) })
+  const box = h('div', { class: 'chart', role: 'img', 'aria-label': t('channelsLabel', { n: whole(c.count) }) })
   const at = min.map((_, i) => i)
   const widest = Math.max(...max.map(Math.abs), ...min.map(Math.abs), 1e-12)
 
@@ -34,7 +34,7 @@ export function channels(x: Tensor): Chart | null {
       y: { range: () => [Math.max(Math.min(0, ...min, ...low), -2 * widest) * 1.05, Math.min(Math.max(0, ...max, ...high), 2 * widest) * 1.05] },
     },
     axes: [
-      { ...axisStyle(), size: 30, space: 50, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000], values: (_, v) => v.map((i) => (Number.isInteger(i) ? String(i * c.per) : '')) },
+      { ...axisStyle(), size: 30, space: 50, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000], values: (_, v) => v.map((i) => (Number.isInteger(i) ? whole(i * c.per) : '')) },
       { ...axisStyle(), size: 58, space: 28, values: (_, v) => v.map(number) },
     ],
     series: [{}, { paths: () => null, points: { show: false } }],

@@ -1,11 +1,13 @@
 // What is known of the chosen layer and of its tensors.
 
 import { channels } from './channels'
+import { ruleBox } from './copy'
 import { colourClass } from './datatypes'
 import type { Err, Layer, Setting, Tensor, Text } from './document'
 import { h } from './dom'
-import { cosine, decibel, number, share, whole } from './format'
+import { bytes, cosine, decibel, number, percent, share, signed, whole } from './format'
 import { gridOf, histogram, type Chart } from './histogram'
+import { message } from './findings'
 import { stored, type State } from './state'
 import { say, t, type Word } from './words'
 
@@ -16,6 +18,8 @@ export interface Detail {
 }
 
 export interface Actions {
+  /** layer shows another layer. */
+  layer(i: number): void
   /** tensor shows another tensor of the layer. */
   tensor(i: number): void
   /** line shows a line of the strategy file. */
@@ -28,7 +32,8 @@ export function detail(state: State, act: Actions): Detail {
   const charts: Chart[] = []
   if (!l) return { element: h('div'), charts }
   const rule = state.doc.strategy?.rules[l.rule]
-  const own = l.tensors.map((i) => [i, state.tensors[i]!] as const)
+  const own = state.of(state.selected).map((i) => [i, state.tensors[i]!] as const)
+  const server = l.result >= 0 && state.tensors[l.result]!.layer !== state.selected ? state.tensors[l.result]!.layer : -1
   const x = state.tensors[state.tensor]
   const left = (state.doc.left ?? []).filter((e) => e.layer === state.selected)
 
@@ -39,38 +44,57 @@ export function detail(state: State, act: Actions): Detail {
   fact('module', l.module)
   fact('group', l.group?.join(' + '))
   if (l.xmodel) fact('xmodel', inXModel(l.xmodel))
-  if (rule) fact('ruleApplies', h('button', { class: 'link', onclick: () => act.line(rule.first) }, `${say(rule.text)}, ${t('line', { n: rule.first })}`))
+  if (rule) fact('ruleApplies', h('button', { class: 'link', onclick: () => act.line(rule.first) }, `${say(rule.text)}${t('comma')}${t('line', { n: rule.first })}`))
+  if (server >= 0) fact('storedBy', h('span', {}, h('button', { class: 'link', onclick: () => act.layer(server) }, state.layers[server]!.name), ` ${t('storedByHelp')}`))
+  const inputs = (l.inputs ?? []).flatMap((i, n) => [n > 0 ? t('comma') : '', h('button', { class: 'link', onclick: () => act.layer(i) }, state.layers[i]!.name)])
+  if (inputs.length > 0) fact('reads', h('span', {}, ...inputs))
+  const warnings = state.findings(state.selected)
 
   const element = h('section', { class: 'card detail', 'aria-label': t('detail') },
     h('h3', { tabindex: -1 }, l.name),
     about,
-    l.error ? figures(l.error) : null,
+    figures(state, l),
+    ...warnings.map((f) => h('div', { class: `told ${f.severity}` }, ...message(f))),
+    l.spare ? h('div', { class: 'spare' }, h('h4', {}, t('spare')), ruleBox(l.spare), h('p', { class: 'muted hint' }, t(server >= 0 && l.tensors.length === 0 ? 'spareServer' : 'spareHelp'))) : null,
     left.length > 0 ? h('details', { class: 'muted' }, h('summary', {}, t('leftHelp', { n: left.length })),
-      ...left.map((e) => h('p', {}, `${t(`kind_${e.kind}`)} ${e.name}: ${say(e.why)}`))) : null,
-    own.length === 0 ? h('p', { class: 'muted' }, t('noTensors')) : tabs(own, state.tensor, act))
+      ...left.map((e) => h('p', {}, `${t(`kind_${e.kind}`)} ${e.name}${t('colon')}${say(e.why)}`))) : null,
+    own.length === 0 ? h('p', { class: 'muted' }, t('noTensors')) : tabs(own, state.selected, state.tensor, act))
   if (x) element.append(tensor(state, x, act, charts))
   return { element, charts }
 }
 
 /** inXModel tells what a layer becomes in an .xmodel, or why it cannot be written. */
 function inXModel(x: NonNullable<Layer['xmodel']>): HTMLElement {
-  const refused = (x.refused ?? []).map((r) => h('div', {}, `${t('xmodelRefused')} ${say(r)}`))
+  const refused = (x.refused ?? []).map((r) => h('div', {}, `${t('xmodelRefused')}${t('colon')}${say(r)}`))
   const notes = (x.notes ?? []).map((n) => h('div', { class: 'muted' }, say(n)))
   return h('span', { title: t('xmodelHelp') }, x.operators?.join(', ') || (refused.length > 0 ? '' : t('xmodelPart')), ...refused, ...notes)
 }
 
-/** figures shows an error in four numbers. */
-function figures(e: Err): HTMLElement {
-  const one = (name: Word, value: string) => h('div', {}, h('dt', {}, t(name)), h('dd', {}, value))
-  return h('dl', { class: 'figures' }, one('sqnr', decibel(e)), one('cosine', cosine(e)), one('mse', number(e.mse)), one('maxDiff', number(e.max_diff)))
+/** figures shows a layer's error and what it costs. */
+function figures(state: State, l: Layer): HTMLElement | null {
+  const list = h('dl', { class: 'figures' })
+  const one = (name: Word, value: string, help?: Word) => list.append(h('div', { title: help && t(help), class: value.includes('→') ? 'broad' : undefined }, h('dt', {}, t(name)), h('dd', {}, value)))
+  const e = l.error
+  if (e) {
+    one('sqnr', decibel(e))
+    const fall = state.fall(state.selected)
+    if (fall !== null) one('fall', fall > 0.05 ? `${fall.toFixed(1)} dB` : t('none'), 'fallHelp')
+    one('cosine', cosine(e))
+    one('mse', number(e.mse))
+    one('maxDiff', number(e.max_diff))
+  }
+  if (l.macs) one('macs', whole(l.macs))
+  if (l.bit_share) one('bitShare', percent(l.bit_share, 1), 'bitShareHelp')
+  if (l.bytes) one('weightBytes', l.float_bytes ? `${bytes(l.float_bytes)} → ${bytes(l.bytes)}` : bytes(l.bytes), 'weightBytesHelp')
+  return list.childElementCount > 0 ? list : null
 }
 
-function tabs(own: (readonly [number, Tensor])[], chosen: number, act: Actions): HTMLElement {
+function tabs(own: (readonly [number, Tensor])[], layer: number, chosen: number, act: Actions): HTMLElement {
   const list = h('div', { class: 'tabs', role: 'tablist', 'aria-label': t('tensors') },
     ...own.map(([i, x]) => h('button', {
       role: 'tab', id: `tab-${i}`, 'aria-selected': String(i === chosen), 'aria-controls': 'tensor', tabindex: i === chosen ? 0 : -1, 'data-tensor': i,
       onclick: () => act.tensor(i),
-    }, t(`kind_${x.kind}`), h('span', { class: `dot ${colourClass(x.datatype)}` }), h('small', {}, x.datatype))))
+    }, x.layer === layer ? t(`kind_${x.kind}`) : t('kindShared', { kind: t(`kind_${x.kind}`) }), h('span', { class: `dot ${colourClass(x.datatype)}` }), h('small', {}, x.datatype))))
   list.addEventListener('keydown', (e) => {
     const at = own.findIndex(([i]) => i === chosen)
     const to = { ArrowRight: at + 1, ArrowLeft: at - 1 }[e.key]
@@ -99,14 +123,14 @@ function tensor(state: State, x: Tensor, act: Actions, charts: Chart[]): HTMLEle
     fact('elements', whole(s.elements))
     if (s.invalid) fact('infinite', whole(s.invalid))
   }
-  const between = ([a, b]: [number, number], write = number) => (a === b ? write(a) : `${write(a)} … ${write(b)}`)
+  const between = ([a, b]: [number, number], write: (x: number) => string = number) => (a === b ? write(a) : `${write(a)} … ${write(b)}`)
   if (x.scales > 0) {
-    fact('scale', `${between(x.scale)} (${x.scales > 1 ? t('perChannel', { axis: x.axis }) : t('perTensor')})`)
+    fact('scale', `${between(x.scale)}${t('inBrackets', { x: x.scales > 1 ? t('perChannel', { axis: x.axis }) : t('perTensor') })}`)
     const fix = [-Math.log2(x.scale[1]), -Math.log2(x.scale[0])] as [number, number]
     const power = settingsOf(state, x).some((e) => e.key === 'scale_type' && e.value === 'poweroftwo')
     if (power) fact('fixPosition', between(fix, String))
-    fact('zeroPoint', between(x.zero_point, String))
-    fact('integers', `${x.min} … ${x.max}`)
+    fact('zeroPoint', between(x.zero_point, signed))
+    fact('integers', `${signed(x.min)} … ${signed(x.max)}`)
   }
   fact('where', say(x.where))
   fact('aligned', x.aligned && say(x.aligned))
@@ -120,7 +144,7 @@ function tensor(state: State, x: Tensor, act: Actions, charts: Chart[]): HTMLEle
     const log = h('input', { type: 'checkbox', id: 'log', checked: state.logCounts, onchange: () => act.logCounts(log.checked) })
     element.append(h('figure', {},
       h('figcaption', {}, h('b', {}, t('histogram')),
-        h('span', { class: 'muted' }, !grid ? t('histogramFloat') : grid.inner ? t('histogramChannels') : `${t('histogramHelp')}; ${t('gridStep', { s: number(grid.step) })}`),
+        h('span', { class: 'muted' }, !grid ? t('histogramFloat') : grid.inner ? t('histogramChannels') : `${t('histogramHelp')}${t('semicolon')}${t('gridStep', { s: number(grid.step) })}`),
         h('label', { class: 'check' }, log, t('logCounts'))),
       hist.element))
   }
@@ -130,7 +154,7 @@ function tensor(state: State, x: Tensor, act: Actions, charts: Chart[]): HTMLEle
     const per = x.seen!.channels!.per
     element.append(h('figure', {},
       h('figcaption', {}, h('b', {}, t('channels')),
-        h('span', { class: 'muted' }, t('channelsHelp') + (per > 1 ? `; ${t('channelsJoined', { n: per })}` : ''))),
+        h('span', { class: 'muted' }, t('channelsHelp') + (per > 1 ? `${t('semicolon')}${t('channelsJoined', { n: per })}` : ''))),
       range.element))
   }
   element.append(h('h4', {}, t('settings')), settings(settingsOf(state, x), act))
@@ -150,5 +174,5 @@ function settings(list: Setting[], act: Actions): HTMLElement {
     h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, t('setting')), h('th', { scope: 'col' }, t('value')), h('th', { scope: 'col' }, t('because')))),
     h('tbody', {}, ...list.map((s) => h('tr', {},
       h('th', { scope: 'row' }, s.key), h('td', {}, s.value),
-      h('td', {}, ...because(s), ...(s.overridden ?? []).map((o) => h('div', { class: 'muted' }, `${t('overridden')} ${o.value}: `, ...because(o)))))))))
+      h('td', {}, ...because(s), ...(s.overridden ?? []).map((o) => h('div', { class: 'muted' }, `${t('overridden')} ${o.value}${t('colon')}`, ...because(o)))))))))
 }

@@ -5,6 +5,7 @@ export interface Doc {
   model: { name: string; path: string; sha256: string }
   result: TestResult | null
   measured: { samples: number; partner: string } | null
+  cost?: Cost
   layers: Layer[] | null
   tensors: Tensor[] | null
   left: { name: string; kind: Kind; layer: number; why: Text }[] | null
@@ -12,7 +13,7 @@ export interface Doc {
   strategy: Strategy | null
   rewrites: { rule: string; node: string; note: string }[] | null
   findings: Finding[] | null
-  reproduce: { commands: string[][]; facts: { name: string; value: string }[] } | null
+  reproduce: { commands: string[][] | null; shortened?: boolean; facts: { name: string; value: string }[] } | null
   compare: Compare | null
 }
 
@@ -47,6 +48,16 @@ export interface Output {
   agreement: number | null
 }
 
+export interface Cost {
+  bytes: number
+  float_bytes: number
+  macs: number
+  pairs: { bits: string; count: number }[]
+  relative: number
+  uncounted?: string[]
+  files?: { name: string; bytes: number }[]
+}
+
 /** Numbers are null where they are not finite: sqnr_db too where nothing differs. */
 export interface Err { sqnr_db: number | null; exact?: boolean; cosine: number | null; mse: number | null; max_diff: number | null }
 
@@ -60,6 +71,14 @@ export interface Layer {
   rule: number
   error: Err | null
   tensors: number[]
+  /** result is the tensor that stores the layer's result, maybe another layer's; -1 for none. */
+  result: number
+  inputs?: number[]
+  spare?: string
+  macs?: number
+  bit_share?: number
+  bytes?: number
+  float_bytes?: number
   xmodel?: { operators?: string[]; refused?: Text[]; notes?: Text[] }
 }
 
@@ -114,10 +133,12 @@ export interface Rule { text: Text; first: number; last: number; kinds: Kind[]; 
 
 export interface Finding {
   severity: 'error' | 'warning' | 'note'
+  code?: string
   file?: string
   line?: number
   message: Text
   fix?: Text
+  layers?: number[]
 }
 
 export interface Compare {

@@ -45,15 +45,26 @@ export function number(x: number | null): string {
   if (x === 0) return '0'
   const a = Math.abs(x)
   if (a >= 1e5 || a < 1e-4) return x.toExponential(2).replace('e+', 'e')
-  return String(Number(x.toPrecision(4)))
+  return a >= 1000 ? signed(Math.round(x)) : String(Number(x.toPrecision(4)))
 }
 
-/** whole writes a count with thin spaces between thousands. */
+/** whole writes a count, with commas between thousands: in both languages, as in the documents. */
 export function whole(x: number): string {
-  return String(x).replace(/\B(?=(\d{3})+(?!\d))/g, '\u202f')
+  return String(x).replace(/\B(?=(\d{3})+(?!\d))/g, ',')
+}
+
+/** grouped puts commas between the thousands of the counts in a message, not of numbers in names. */
+export function grouped(text: string): string {
+  return text.replace(/(?<![\w./:"'-])\d{4,}(?![\w./:"'-])/g, (digits) => (digits.startsWith('0') ? digits : whole(Number(digits))))
+}
+
+/** signed writes an integer of either sign: whole writes counts. */
+export function signed(x: number): string {
+  return x < 0 ? `-${whole(-x)}` : whole(x)
 }
 
 export function bytes(x: number): string {
+  if (x < 1000) return `${x} B`
   if (x < 1e6) return `${(x / 1e3).toFixed(1)} kB`
   return `${(x / 1e6).toFixed(1)} MB`
 }

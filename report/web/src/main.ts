@@ -8,10 +8,13 @@ import { colourClass, layerDatatype } from './datatypes'
 import { detail, type Detail } from './detail'
 import { readDocument } from './document'
 import { h } from './dom'
-import { comparison, findings, left, reproduce, rewrites, summary } from './sections'
+import { comparison } from './compare'
+import { findings } from './findings'
+import { left, reproduce, rewrites, summary } from './sections'
 import { orders, State, type Order } from './state'
 import { strategy } from './strategy'
 import { table, type Table } from './table'
+import { whole } from './format'
 import { isDark, onThemeChange, toggleTheme } from './theme'
 import { currentLanguage, setLanguage, t, type Word } from './words'
 
@@ -32,11 +35,11 @@ function render(): void {
   document.documentElement.lang = currentLanguage() === 'zh' ? 'zh-CN' : 'en'
   document.title = `${doc.model.name} · ${t('title')}`
   const sections = [
-    doc.layers ? summary(doc) : null,
+    doc.layers ? summary(state, (i) => choose(i, true)) : null,
     doc.layers ? layers() : null,
     comparison(doc),
     strategy(doc, (i) => choose(i, true)),
-    doc.layers || doc.findings?.length ? findings(doc, showLine) : null,
+    doc.layers || doc.findings?.length ? findings(doc, showLine, (i) => choose(i, true)) : null,
     rewrites(doc), left(doc), reproduce(doc),
   ].filter((s) => s !== null)
   const nav = h('nav', { 'aria-label': t('contents') }, ...sections.map((s) => h('a', { href: `#${s.id}` }, t(s.id as Word))))
@@ -70,7 +73,7 @@ function layers(): HTMLElement {
   rows = table(state, (i) => choose(i, true), sort)
   shown = detail(state, actions)
   const e = h('section', { id: 'layers' }, h('h2', {}, t('layers')),
-    h('p', { class: 'muted' }, doc.measured ? t('layersHelp', { n: doc.measured.samples }) : t('noErrors'),
+    h('p', { class: 'muted' }, doc.measured ? t('layersHelp', { n: whole(doc.measured.samples) }) : t('noErrors'),
       doc.measured?.partner === 'rewritten' ? ` ${t('partnerRewritten')}` : null),
     h('div', { class: 'tools' },
       h('label', {}, t('order'), orderBox),
@@ -91,6 +94,7 @@ function legend(): HTMLElement {
 }
 
 const actions = {
+  layer(i: number) { choose(i, true) },
   tensor(i: number) { state.tensor = i; showDetail() },
   line: showLine,
   logCounts(on: boolean) { state.logCounts = on; showDetail(); document.getElementById('log')?.focus() },

@@ -1,8 +1,8 @@
 // What the reader has chosen; everything else follows from the document.
 
-import type { Doc, Err, Layer, Tensor } from './document'
+import type { Doc, Err, Finding, Layer, Tensor } from './document'
 
-export const orders = ['network', 'sqnr', 'cosine', 'clipped', 'zeroed', 'name', 'datatype'] as const
+export const orders = ['network', 'sqnr', 'fall', 'cosine', 'clipped', 'zeroed', 'cost', 'size', 'name', 'datatype'] as const
 export type Order = (typeof orders)[number]
 
 export class State {
@@ -34,7 +34,34 @@ export class State {
     this.selected = layer
     const own = this.layers[layer]?.tensors ?? []
     // What leaves the layer tells most; a layer may have constants only.
-    this.tensor = own.find((i) => this.tensors[i]!.kind === 'activation') ?? own[0] ?? -1
+    const result = this.layers[layer]?.result ?? -1
+    this.tensor = own.find((i) => this.tensors[i]!.kind === 'activation') ?? (result >= 0 ? result : own[0] ?? -1)
+  }
+
+  /** of are the tensors to show with a layer: its own, and what stores its result, where that is another layer's. */
+  of(layer: number): number[] {
+    const l = this.layers[layer]
+    if (!l) return []
+    return l.result >= 0 && !l.tensors.includes(l.result) ? [...l.tensors, l.result] : l.tensors
+  }
+
+  /** worstFirst are the layers with an error, the worst SQNR first. */
+  worstFirst(): number[] {
+    const value = (i: number) => { const e = this.layers[i]!.error!; return rank(e, e.sqnr_db) }
+    return this.layers.map((_, i) => i).filter((i) => this.layers[i]!.error && !this.layers[i]!.error!.exact).sort((a, b) => value(a) - value(b) || a - b)
+  }
+
+  /** fall is by how many dB a layer's SQNR is below the lowest of those it reads; null where either is unknown. */
+  fall(layer: number): number | null {
+    const l = this.layers[layer]!
+    if (!l.error || l.error.sqnr_db === null) return null
+    const from = (l.inputs ?? []).map((i) => this.layers[i]!.error?.sqnr_db).filter((v) => v != null)
+    return from.length === 0 ? null : Math.min(...from) - l.error.sqnr_db
+  }
+
+  /** findings are the warnings that name a layer. */
+  findings(layer: number): Finding[] {
+    return (this.doc.findings ?? []).filter((f) => f.layers?.includes(layer))
   }
 
   /** shown are the layers that the filter lets through, in order. */
@@ -59,6 +86,9 @@ export class State {
       case 'network': return null
       // Layers without error come last, those that were not measured behind them.
       case 'sqnr': return (i) => { const e = layers[i]!.error; return e ? rank(e, e.sqnr_db) : 2e9 }
+      case 'fall': return (i) => -(this.fall(i) ?? -1e9)
+      case 'cost': return (i) => -(layers[i]!.bit_share ?? 0)
+      case 'size': return (i) => -(layers[i]!.bytes ?? 0)
       case 'cosine': return (i) => { const e = layers[i]!.error; return e ? rank(e, e.cosine) : 2e9 }
       case 'clipped': return (i) => -this.most(i, 'clipped')
       case 'zeroed': return (i) => -this.most(i, 'zeroed')

@@ -2,6 +2,7 @@
 
 import type { Doc, Rule } from './document'
 import { h } from './dom'
+import { whole } from './format'
 import { say, t } from './words'
 
 const most = 200 // names that a list shows
@@ -29,7 +30,7 @@ export function strategy(doc: Doc, choose: (layer: number) => void): HTMLElement
     const row = h('div', { class: rule >= 0 ? `line rule rule-${rule % 6}` : 'line', id: `line-${n}`, tabindex: -1 },
       h('span', { class: 'number', 'aria-hidden': 'true' }, String(n)),
       h('code', {}, text),
-      used ? h('span', { class: 'used' }, used === 1 ? t('lineTensor') : t('lineTensors', { n: used })) : null)
+      used ? h('span', { class: 'used' }, used === 1 ? t('lineTensor') : t('lineTensors', { n: whole(used) })) : null)
     code.append(row)
     const first = s.rules[rule]
     if (first?.first === n) code.append(matched(doc, first, choose))
@@ -41,9 +42,9 @@ export function strategy(doc: Doc, choose: (layer: number) => void): HTMLElement
 function matched(doc: Doc, r: Rule, choose: (layer: number) => void): HTMLElement {
   const names = (layers: number[]) => h('ul', {}, ...layers.slice(0, most).map((i) => h('li', {},
     h('button', { class: 'link', onclick: () => choose(i) }, doc.layers?.[i]?.name ?? ''))),
-  layers.length > most ? h('li', { class: 'muted' }, t('more', { n: layers.length - most })) : null)
+  layers.length > most ? h('li', { class: 'muted' }, t('more', { n: whole(layers.length - most) })) : null)
   const n = r.layers.length
-  const head = h('summary', {}, h('b', {}, say(r.text)), ` ${n === 0 ? t('ruleNothing') : n === 1 ? t('ruleLayer') : t('ruleLayers', { n })}`)
+  const head = h('summary', {}, h('b', {}, say(r.text)), ` ${n === 0 ? t('ruleNothing') : n === 1 ? t('ruleLayer') : t('ruleLayers', { n: whole(n) })}`)
   return h('details', { class: 'match' }, head, n > 0 ? names(r.layers) : null,
     r.lost?.length ? h('div', { class: 'muted' }, t('ruleLost'), names(r.lost)) : null)
 }

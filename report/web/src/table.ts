@@ -3,7 +3,7 @@
 
 import { colourClass, layerDatatype } from './datatypes'
 import { h } from './dom'
-import { cosine, decibel, share, sqnrHeight } from './format'
+import { cosine, decibel, share, sqnrHeight, whole } from './format'
 import { stored, type Order, type State } from './state'
 import { t, type Word } from './words'
 
@@ -32,9 +32,10 @@ export function table(state: State, choose: (layer: number) => void, sort: (orde
     ['colLayer', 'name', ''], ['sqnr', 'sqnr', 'number'], ['cosine', 'cosine', 'number wide'],
     ['colClipped', 'clipped', 'number wide'], ['colZeroed', 'zeroed', 'number wide'],
   ]
-  const element = h('div', { class: 'layers', role: 'grid', tabindex: 0, 'aria-label': t('tableLabel', { n: state.layers.length }) }, head, body)
+  const element = h('div', { class: 'layers', role: 'grid', tabindex: 0, 'aria-label': t('tableLabel', { n: whole(state.layers.length) }) }, head, body)
 
   let shown: number[] = []
+  const warned = new Set((state.doc.findings ?? []).filter((f) => f.severity !== 'note').flatMap((f) => f.layers ?? []))
   const row = (at: number) => {
     const i = shown[at]!
     const l = state.layers[i]!
@@ -46,7 +47,7 @@ export function table(state: State, choose: (layer: number) => void, sort: (orde
       class: 'row', role: 'row', id: `layer-${i}`, 'aria-selected': String(i === state.selected), 'aria-rowindex': at + 2,
       'data-layer': i, onclick: () => choose(i),
     },
-      cell('', longName(l.name), h('small', { class: 'muted' }, h('span', { class: `dot ${colourClass(layerDatatype(l))}` }), `${stored(l)} · ${l.op}`)),
+      cell('', longName(l.name), h('small', { class: 'muted' }, h('span', { class: `dot ${colourClass(layerDatatype(l))}` }), `${stored(l)} · ${l.op}`, warned.has(i) ? h('b', { class: 'bad' }, ` · ${t('severity_warning')}`) : null)),
       cell('number', h('span', { class: 'track' }, bar), h('span', { class: 'figure' }, l.error ? decibel(l.error) : t('notMeasured'))),
       cell('number wide', l.error ? cosine(l.error) : t('notMeasured')),
       cell('number wide', most('clipped')),
@@ -66,6 +67,11 @@ export function table(state: State, choose: (layer: number) => void, sort: (orde
     if (waiting) return
     waiting = true
     requestAnimationFrame(() => { waiting = false; draw() })
+  })
+  // Scrolling ends on whole rows: none is cut below the heads.
+  body.addEventListener('scrollend', () => {
+    const whole = Math.round(body.scrollTop / rowHeight) * rowHeight
+    if (Math.abs(whole - body.scrollTop) > 0.5) body.scrollTop = whole
   })
   element.addEventListener('keydown', (e) => {
     const at = shown.indexOf(state.selected)
@@ -98,7 +104,7 @@ export function table(state: State, choose: (layer: number) => void, sort: (orde
       if (at < 0) return
       const y = at * rowHeight
       if (y < body.scrollTop) body.scrollTop = y
-      else if (y + rowHeight > body.scrollTop + body.clientHeight) body.scrollTop = y + rowHeight - body.clientHeight
+      else if (y + rowHeight > body.scrollTop + body.clientHeight) body.scrollTop = Math.ceil((y + rowHeight - body.clientHeight) / rowHeight) * rowHeight
       draw()
     },
   }

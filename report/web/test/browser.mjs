@@ -131,6 +131,132 @@ const steps = {
     await close(page)
   },
 
+  async 'sizes, cost, every output, and the worst layers with a rule to copy'() {
+    for (const name of ['real.html', 'generated.html']) {
+      const page = await open(name)
+      const { result, cost, layers } = await data(page)
+      assert.equal(await page.locator('#outputs tbody tr').count(), result.outputs.length)
+      const outputs = await page.locator('#outputs').textContent()
+      for (const o of result.outputs) assert.ok(outputs.includes(o.name) && outputs.includes(`${o.sqnr_db.toFixed(1)} dB`), `${o.name} in ${outputs}`)
+      const size = await page.locator('#size').textContent()
+      assert.ok(size.includes(`${(cost.bytes / 1e3).toFixed(1)} kB`) || size.includes(`${(cost.bytes / 1e6).toFixed(1)} MB`), size)
+      assert.ok(cost.files.length === 2 && /file [\d.]+ .B → [\d.]+ .B/.test(size), size)
+      assert.ok((await page.locator('#cost').textContent()).includes(`${(100 * cost.relative).toFixed(1)} %`))
+
+      // The worst layers, in the order of their SQNR, each with the rule that spares it.
+      const value = (i) => { const e = layers[i].error; return !e || e.exact ? 1e9 : e.sqnr_db ?? -1e9 }
+      const want = layers.map((_, i) => i).sort((a, b) => value(a) - value(b) || a - b).slice(0, 5)
+      assert.deepEqual(await page.locator('#worst-layers [data-worst]').evaluateAll((all) => all.map((e) => Number(e.dataset.worst))), want)
+      await browser.grantPermissions(['clipboard-read', 'clipboard-write'])
+      const rule = async (button) => { await button.click(); await page.getByText('Copied').first().waitFor(); return page.evaluate(() => navigator.clipboard.readText()) }
+      assert.equal(await rule(page.locator('#worst-layers .copy').nth(1)), layers[want[1]].spare)
+      assert.equal(JSON.parse(layers[want[1]].spare).layer_name, layers[want[1]].name)
+      await page.locator(`[data-worst="${want[2]}"]`).click()
+      assert.equal(await chosen(page), layers[want[2]].name)
+      assert.equal(await rule(page.locator('.detail .spare .copy')), layers[want[2]].spare)
+      await close(page)
+    }
+  },
+
+  async 'a layer whose result another layer stores says so, and is not said to be unquantized'() {
+    const page = await open('generated.html')
+    const { layers, tensors } = await data(page)
+    const i = layers.findIndex((l, n) => l.tensors.length === 0 && l.result >= 0 && tensors[l.result].layer !== n)
+    await page.locator(`.rows .row[data-layer="${i}"]`).click()
+    const text = await page.locator('.detail').textContent()
+    assert.ok(text.includes(layers[i].activation) && !text.includes('Nothing of this layer is quantized'), text)
+    assert.equal(await page.locator('#tensor .value').textContent(), tensors[layers[i].result].name)
+    await page.locator('.detail .about').first().getByRole('button', { name: layers[tensors[layers[i].result].layer].name, exact: true }).first().click()
+    assert.equal(await chosen(page), layers[tensors[layers[i].result].layer].name)
+    await close(page)
+  },
+
+  async 'warnings lead to their layers, and layers show their warnings'() {
+    const page = await open('generated.html')
+    const { layers, findings } = await data(page)
+    const f = findings.find((x) => x.layers)
+    await page.locator('#findings [data-to="7"]').click()
+    assert.equal(await chosen(page), layers[7].name)
+    assert.ok((await page.locator('.detail .told').textContent()).includes('12,345 values are one'))
+    assert.equal(await page.locator('.detail .told code').textContent(), f.fix[0].slice(f.fix[0].indexOf('{')))
+    assert.ok((await page.locator('.rows .row[data-layer="7"]').textContent()).includes('warning'))
+    assert.ok((await page.locator('#first-warnings').textContent()).includes('12,345 values are one'))
+    await close(page)
+  },
+
+  async 'names stand under the bars'() {
+    const page = await open('real.html')
+    // Below the bars the canvas is empty but for names.
+    const dark = await page.locator('[data-chart=sqnr] canvas').evaluate((c) => {
+      const { data } = c.getContext('2d').getImageData(0, Math.round(c.height * 0.66), c.width, Math.round(c.height * 0.33))
+      let n = 0
+      for (let i = 3; i < data.length; i += 4) if (data[i] > 100) n++
+      return n
+    })
+    assert.ok(dark > 2000, `${dark} pixels of names`)
+    await close(page)
+  },
+
+  async 'no row is cut below the heads'() {
+    for (const [name, width] of [['real.html', 1280], ['generated.html', 1280], ['generated.html', 390]]) {
+      const page = await open(name, { width })
+      const check = async (what) => {
+        await settle(page)
+        await page.waitForTimeout(50)
+        const [top, height] = await page.locator('.scroll').evaluate((e) => [e.scrollTop, e.clientHeight])
+        assert.ok(top % 46 === 0 && height % 46 === 0, `${name} ${width}, ${what}: scrolled to ${top}, ${height} high`)
+      }
+      await check('at first')
+      await page.locator('.layers').focus()
+      for (const key of ['Home', 'PageDown', 'ArrowDown', 'End', 'ArrowUp']) { await page.keyboard.press(key); await check(key) }
+      await page.locator('.scroll').evaluate((e) => new Promise((done) => { e.addEventListener('scrollend', done, { once: true }); e.scrollTop = 77 }))
+      await check('scrolled')
+      await close(page)
+    }
+  },
+
+  async 'the list of layers uses the window: it is as high as that'() {
+    const page = await open('generated.html', { height: 900 })
+    const height = await page.locator('.scroll').evaluate((e) => e.clientHeight)
+    assert.ok(height > 700 && height < 900, `${height} of 900`)
+    await close(page)
+  },
+
+  async 'Chinese has Chinese punctuation'() {
+    for (const name of ['real.html', 'generated.html', 'comparison.html']) {
+      const page = await open(name)
+      await page.click('#language')
+      await page.locator('details').evaluateAll((all) => all.forEach((d) => { d.open = true }))
+      const wrong = await page.evaluate(() => {
+        const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+        const out = []
+        while (walk.nextNode()) {
+          const e = walk.currentNode.parentElement
+          if (e.closest('script, style, code, pre, .name, noscript')) continue
+          const text = walk.currentNode.data
+          if (/[\u4e00-\u9fff] ?[,:;?!(]|[),:;!?.] ?[\u4e00-\u9fff]/.test(text)) out.push(text)
+        }
+        return out
+      })
+      assert.deepEqual(wrong, [], name)
+      await close(page)
+    }
+  },
+
+  async 'thousands are told apart in one way, and no path of this machine is told'() {
+    for (const name of ['real.html', 'generated.html']) {
+      const page = await open(name)
+      const text = await page.evaluate(() => document.getElementById('app').innerText)
+      assert.ok(!/\d[\u202f\u00a0\u2009]\d{3}(?!\d)/.test(text), 'a space between thousands')
+      const long = text.match(/(?<![\w./"-])\d{5,}(?![\w."-])/g) ?? []
+      assert.deepEqual(long, [], 'numbers without commas')
+      assert.ok(name !== 'real.html' || text.includes('10,000 samples'))
+      const command = await page.locator('#reproduce').innerText()
+      assert.ok(!/(^|\s)\/\w/.test(command), command)
+      await close(page)
+    }
+  },
+
   async 'sorting: worst first on a click, by every column, and back'() {
     const page = await open('generated.html')
     const { layers, tensors } = await data(page)
