@@ -3,9 +3,10 @@
 //
 // In come batches of float32 values, out comes a scheme.Encoding: each batch
 // gives a scale and a zero point by the tensor's method, and the tensor's
-// statistic joins those of all batches. The rule of the house: an observer
-// keeps what each batch gave as a sorted multiset, so the order of batches, of
-// merges and the number of workers never reach an encoding.
+// statistic joins those of all batches. The rule of the house: what an
+// observer keeps does not depend on the order of the batches (how often a scale
+// came, the largest, an exact sum, all of them sorted), so that neither this nor
+// merges nor the number of workers reach an encoding.
 package observe
 
 import (

@@ -15,7 +15,7 @@ import (
 // are the same bytes on every machine, whatever loops it runs and whether or
 // not its compiler fuses multiplications with additions.
 func TestSameEverywhere(t *testing.T) {
-	const want = "c3c84bc654ae6eb2"
+	const want = "c1b3622faa518a64"
 	sum := sha256.New()
 	r := rand.New(rand.NewPCG(11, 12))
 	var data [][]float32

@@ -19,9 +19,8 @@ import (
 // into other batches changes the result, except for the method maxmin with the
 // statistic max.
 type Observer struct {
-	cfg      Config
-	channels []samples
-	batches  int
+	cfg   Config
+	state State
 }
 
 // New returns an observer that has seen nothing, or an error when the settings
@@ -135,42 +134,25 @@ func (o *Observer) ObserveSamples(x []float32, shape []int64, n int) error {
 }
 
 func (o *Observer) add(units []unit) error {
-	if o.channels == nil {
-		o.channels = make([]samples, len(units))
+	if err := o.state.add(units, o.cfg.Settings.Statistic); err != nil {
+		return fmt.Errorf("tensor %q: %w", o.cfg.Name, err)
 	}
-	if len(units) != len(o.channels) {
-		return fmt.Errorf("tensor %q has %d channels, before it had %d", o.cfg.Name, len(units), len(o.channels))
-	}
-	for c, u := range units {
-		o.channels[c].add(u)
-	}
-	o.batches++
 	return nil
 }
 
 // Batches returns how many batches were observed.
-func (o *Observer) Batches() int { return o.batches }
+func (o *Observer) Batches() int { return o.state.batches }
 
-// Merge adds what other saw. Their configurations must agree in all but pool.
+// Merge adds what other saw, whose configuration must be the same but for the pool.
 func (o *Observer) Merge(other *Observer) error {
 	a, b := o.cfg, other.cfg
 	a.Pool, b.Pool = nil, nil
 	if a != b {
 		return fmt.Errorf("tensor %q: observers with different settings do not merge", o.cfg.Name)
 	}
-	if other.batches == 0 {
-		return nil
+	if err := o.state.Merge(&other.state); err != nil {
+		return fmt.Errorf("tensor %q: %w", o.cfg.Name, err)
 	}
-	if o.channels == nil {
-		o.channels = make([]samples, len(other.channels))
-	}
-	if len(o.channels) != len(other.channels) {
-		return fmt.Errorf("tensor %q: observers of %d and %d channels do not merge", o.cfg.Name, len(o.channels), len(other.channels))
-	}
-	for c := range o.channels {
-		o.channels[c].merge(other.channels[c])
-	}
-	o.batches += other.batches
 	return nil
 }
 
@@ -178,7 +160,7 @@ func (o *Observer) Merge(other *Observer) error {
 // nothing was observed. For datatypes other than int it is empty but for Axis -1
 // and Batches.
 func (o *Observer) Encoding() (scheme.Encoding, error) {
-	e := scheme.Encoding{Axis: -1, Batches: o.batches}
+	e := scheme.Encoding{Axis: -1, Batches: o.state.batches}
 	s := o.cfg.Settings
 	if s.Datatype != scheme.Int {
 		return e, nil
@@ -186,13 +168,13 @@ func (o *Observer) Encoding() (scheme.Encoding, error) {
 	if o.cfg.perChannel() {
 		e.Axis = o.cfg.Axis
 	}
-	if o.batches == 0 {
+	if o.state.batches == 0 {
 		return e, fmt.Errorf("tensor %q was never observed", o.cfg.Name)
 	}
 	e.Min, e.Max = s.Range()
 	smallestFix := s.ScaleType == scheme.PowerOfTwo && o.cfg.Target != scheme.CPU && o.cfg.Target != scheme.GPU
-	for _, c := range o.channels {
-		u := c.statistic(s.Statistic, smallestFix)
+	for i := range o.state.channels {
+		u := o.state.channels[i].statistic(smallestFix)
 		u.scale = representable(u, e.Min, e.Max, s.ScaleType)
 		e.Scale = append(e.Scale, usable(u.scale))
 		e.ZeroPoint = append(e.ZeroPoint, u.zero)

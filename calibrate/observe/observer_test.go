@@ -366,11 +366,11 @@ func TestStatistics(t *testing.T) {
 		{scheme.Modal, []float64{4, 1, 4, 1, 2}, 1},
 		{scheme.Modal, []float64{4, 4, 1}, 4},
 	} {
-		var s samples
+		s := samples{st: c.st}
 		for i, v := range c.scales {
 			s.add(unit{v, int64(5 - i%2)})
 		}
-		if got := s.statistic(c.st, false); got.scale != c.want || got.zero != 5-int64(btoi(len(c.scales)%2 == 0)) {
+		if got := s.statistic(false); got.scale != c.want || got.zero != 5-int64(btoi(len(c.scales)%2 == 0)) {
 			t.Errorf("%v of %v is %+v, want %v", c.st, c.scales, got, c.want)
 		}
 	}
