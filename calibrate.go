@@ -46,6 +46,10 @@ type CalibrateOptions struct {
 	// They must be of the same model under the same rewrites, and of samples of
 	// that SamplesSHA256 unless it is "".
 	FromStats *calibrate.Stats
+	// FromShards, when set, stands for the samples, which may be nil: what shards of
+	// them observed, merged to all samples (see [Planned.Shard]). The result is what
+	// [calibrate.Float] finds on these, bit for bit.
+	FromShards *calibrate.Shard
 	// Progress, when set, is called after every batch with the number of
 	// samples done; RefineProgress for [High] after that, with how much is done,
 	// of all.
@@ -122,6 +126,9 @@ func (p *Planned) calibrate(ctx context.Context, run engine.Runner, in engine.Ba
 		}
 		return &Calibrated{Planned: p, Result: c}, nil
 	}
+	if s := opts.FromShards; s != nil {
+		return p.merged(ctx, run, s, o)
+	}
 	if opts.SaveStats != nil {
 		info, err := p.statsInfo(opts.SamplesSHA256)
 		if err != nil {
@@ -156,7 +163,9 @@ func (p *Planned) options(opts CalibrateOptions) (calibrate.Options, error) {
 		return o, errors.New("progressive propagation is a part of the guide's way: propagate float, or plan for that")
 	case p.Accuracy == High && opts.FromStats != nil:
 		return o, errors.New("statistics hold no samples to choose weights over: calibrate on samples, or plan for the guide's way")
-	case p.Accuracy == High || opts.FromStats != nil:
+	case opts.FromShards != nil && o.Propagate == calibrate.Progressive:
+		return o, errProgressiveShards
+	case p.Accuracy == High || opts.FromStats != nil || opts.FromShards != nil:
 		o.Propagate = calibrate.Float
 	}
 	return o, nil

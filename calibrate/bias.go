@@ -7,6 +7,7 @@ import (
 	"narrow/engine"
 	"narrow/graph"
 	"narrow/graph/op"
+	"narrow/internal/exact"
 	"narrow/internal/kernel"
 	"narrow/plan"
 	"narrow/scheme"
@@ -43,7 +44,7 @@ type correction struct {
 	// known, and the layer runs twice.
 	inputMeans *inputMeans
 	// sum is then the summed mean error of each sample so far.
-	sum     []float64
+	sum     []exact.Sum
 	samples int
 	// side are the side version's values, the engine's, between the two calls
 	// of a Compare tap.
@@ -344,12 +345,12 @@ func (l *correction) average(quantized, float []float32, shape []int64, count in
 	per := len(float) / int(shape[0])
 	one := append([]int64{1}, shape[1:]...)
 	if l.sum == nil {
-		l.sum = make([]float64, len(l.float))
+		l.sum = make([]exact.Sum, len(l.float))
 	}
 	for i := range count {
 		means, _, _ := channelErrors(nil, l.layout(one), quantized[i*per:(i+1)*per], float[i*per:(i+1)*per])
 		for ch, m := range means {
-			l.sum[ch] += m
+			l.sum[ch].Add(m)
 		}
 	}
 	l.samples += count
@@ -393,7 +394,7 @@ func (k *corrector) finish(bias map[*plan.Tensor][]float32) error {
 				continue
 			}
 			for i := range l.now {
-				l.now[i] = l.float[i] - float32(l.sum[i]/float64(l.samples))
+				l.now[i] = l.float[i] - float32(l.sum[i].Float64()/float64(l.samples))
 			}
 		}
 		// What is kept is the correction, as in vai_q_pytorch's file: the bias

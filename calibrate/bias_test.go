@@ -63,8 +63,8 @@ func TestAverage(t *testing.T) {
 	l := &correction{axis: 1, float: make([]float32, 2)}
 	l.average([]float32{1, 2, 9, 9}, []float32{0, 0, 0, 0}, []int64{2, 2}, 1)
 	l.average([]float32{3, 4, 5, 6}, []float32{0, 0, 0, 0}, []int64{2, 2}, 2)
-	if l.samples != 3 || l.sum[0] != 9 || l.sum[1] != 12 {
-		t.Errorf("%d samples, sums %v", l.samples, l.sum)
+	if l.samples != 3 || l.sum[0].Float64() != 9 || l.sum[1].Float64() != 12 {
+		t.Errorf("%d samples, sums %v", l.samples, rounded(l.sum))
 	}
 }
 

@@ -81,6 +81,9 @@ type Options struct {
 	SaveStats *SaveStats
 	// Checkpoint, when set, keeps what a calibration knows, to resume from there.
 	Checkpoint *Checkpoint
+	// Keep, when set, keeps samples in float propagation, and ties are not counted:
+	// that is left to the caller, by [CountTies].
+	Keep *Keeper
 	// Progress, when set, is called after every batch with the number of
 	// samples done.
 	Progress func(samples int)
@@ -113,7 +116,8 @@ type Calibrated struct {
 	// Aligned tells, for tensors whose scale alignment changed, why.
 	Aligned map[*plan.Tensor]string
 	// Ties counts, for the inputs and activations whose round mode is not
-	// half_even, where that would have given another integer.
+	// half_even, where that would have given another integer; see [Ties] for the
+	// samples.
 	Ties      map[*plan.Tensor]Ties
 	Samples   int
 	Batches   int
@@ -148,8 +152,9 @@ type calibration struct {
 	bias *corrector
 	// loaded is the network that runs.
 	loaded loadedNetwork
-	// float is nil but in float propagation.
+	// float is nil but in float propagation, where keep keeps samples.
 	float *floatRun
+	keep  *Keeper
 	// joined are the calibrations that observe what this one's taps see, in float
 	// propagation.
 	joined []*calibration
@@ -178,6 +183,9 @@ func Calibrate(ctx context.Context, p *plan.Plan, r engine.Runner, in engine.Bat
 		return nil, err
 	}
 	if err := c.finish(); err != nil {
+		return nil, err
+	}
+	if err := c.ties(ctx, r); err != nil {
 		return nil, err
 	}
 	if c.float != nil && c.float.stats != nil {
@@ -209,7 +217,10 @@ func newCalibration(p *plan.Plan, opts Options) (*calibration, error) {
 		return nil, err
 	}
 	if opts.Propagate == Float {
-		c.float = newFloatRun(c)
+		c.float, c.keep = newFloatRun(c), opts.Keep
+		if c.keep == nil {
+			c.keep = &Keeper{}
+		}
 	}
 	var err error
 	if c.bias, err = newCorrector(c); err != nil {
@@ -364,6 +375,12 @@ func (c *calibration) run(ctx context.Context, r engine.Runner, in engine.Batche
 		}
 		settled, done = append([]*correction{}, settled...), c.out.Samples
 	}
+	if c.keep != nil {
+		if done == 0 {
+			c.keep.reset()
+		}
+		in = c.keep.watch(in)
+	}
 	for b, err := range engine.Fit(in, c.plan.Model, size) {
 		if err != nil {
 			return err
@@ -478,6 +495,19 @@ func (c *calibration) finish() error {
 	}
 	c.out.align()
 	return nil
+}
+
+// ties counts them in float propagation, over the samples that were kept, unless the
+// caller does; for those joined too.
+func (c *calibration) ties(ctx context.Context, run engine.Runner) error {
+	if c.float == nil || c.opts.Keep != nil {
+		return nil
+	}
+	all := []*Calibrated{c.out}
+	for _, j := range c.joined {
+		all = append(all, j.out)
+	}
+	return CountTies(ctx, run, c.keep, c.opts.Threads, all...)
 }
 
 // BiasCorrection returns, by layer name, what bias correction takes from each

@@ -26,7 +26,7 @@ type Checkpoint struct {
 }
 
 // checkpointFormat begins a state. Another number, another shape of it.
-const checkpointFormat = "narrow.checkpoint/2"
+const checkpointFormat = "narrow.checkpoint/3"
 
 // state is a calibration between two batches. Lists go by the plan's tensors
 // and the corrector's layers.
@@ -42,12 +42,13 @@ type state struct {
 	Ties      []Ties
 	Layers    []layerState
 	Patches   map[int]inputMeansState // by index of their node
+	Kept      []byte                  // samples, in float propagation
 }
 
 // layerState is a [correction].
 type layerState struct {
 	Now, Baked            []float32
-	Sum                   []float64
+	Sum                   []byte
 	Samples               int
 	Efficiency, Deviation float64
 	Stopped               bool
@@ -55,7 +56,7 @@ type layerState struct {
 
 // inputMeansState is a [input means].
 type inputMeansState struct {
-	Sum              []float64
+	Sum              []byte
 	Samples, Invalid int
 }
 
@@ -78,7 +79,7 @@ func (c *calibration) snapshot() ([]byte, error) {
 		s.Ties = append(s.Ties, c.out.Ties[t])
 	}
 	for i, l := range c.bias.layers {
-		s.Layers = append(s.Layers, layerState{l.now, l.baked, l.sum, l.samples, l.efficiency, l.deviation, l.stopped})
+		s.Layers = append(s.Layers, layerState{l.now, l.baked, appendSums(nil, l.sum), l.samples, l.efficiency, l.deviation, l.stopped})
 		for _, op := range c.loaded.twice {
 			if op == l.op {
 				s.Loaded = append(s.Loaded, i)
@@ -88,9 +89,12 @@ func (c *calibration) snapshot() ([]byte, error) {
 	if c.float != nil {
 		for i, p := range c.float.means {
 			if p.samples > 0 || p.invalid > 0 {
-				s.Patches[i] = inputMeansState{p.sum, p.samples, p.invalid}
+				s.Patches[i] = inputMeansState{appendSums(nil, p.sum), p.samples, p.invalid}
 			}
 		}
+	}
+	if c.keep != nil {
+		s.Kept = c.keep.appendBinary(nil)
 	}
 	var b bytes.Buffer
 	if err := gob.NewEncoder(&b).Encode(s); err != nil {
@@ -132,10 +136,12 @@ func (c *calibration) restore(data []byte) (settled []*correction, err error) {
 	}
 	for i, l := range c.bias.layers {
 		was := s.Layers[i]
-		if len(was.Now) != len(l.float) || len(was.Baked) > 0 && len(was.Baked) != len(l.float) || len(was.Sum) > 0 && len(was.Sum) != len(l.float) {
+		r := cursor{b: was.Sum}
+		sum := r.sums()
+		if r.bad || len(was.Now) != len(l.float) || len(was.Baked) > 0 && len(was.Baked) != len(l.float) || len(sum) > 0 && len(sum) != len(l.float) {
 			return nil, errOtherState
 		}
-		l.now, l.baked, l.sum, l.samples = was.Now, was.Baked, was.Sum, was.Samples
+		l.now, l.baked, l.sum, l.samples = was.Now, was.Baked, sum, was.Samples
 		l.efficiency, l.deviation, l.stopped = was.Efficiency, was.Deviation, was.Stopped
 	}
 	c.loaded = loadedNetwork{rows: s.Rows, twice: []*plan.Operation{}}
@@ -150,11 +156,19 @@ func (c *calibration) restore(data []byte) (settled []*correction, err error) {
 		}
 	}
 	for i, was := range s.Patches {
-		if c.float == nil || c.float.means[i] == nil || len(was.Sum) > 0 && !c.float.means[i].fits(len(was.Sum)) {
+		r := cursor{b: was.Sum}
+		sum := r.sums()
+		if r.bad || c.float == nil || c.float.means[i] == nil || len(sum) > 0 && !c.float.means[i].fits(len(sum)) {
 			return nil, errOtherState
 		}
 		p := c.float.means[i]
-		p.sum, p.samples, p.invalid = was.Sum, was.Samples, was.Invalid
+		p.sum, p.samples, p.invalid = sum, was.Samples, was.Invalid
+	}
+	if c.keep != nil {
+		r := cursor{b: s.Kept}
+		if err := r.keeper(c.keep); err != nil {
+			return nil, err
+		}
 	}
 	return settled, nil
 }

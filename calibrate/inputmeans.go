@@ -1,11 +1,13 @@
 package calibrate
 
 import (
+	"encoding/binary"
 	"math"
 	"slices"
 
 	"narrow/graph"
 	"narrow/graph/op"
+	"narrow/internal/exact"
 	"narrow/internal/kernel"
 	"narrow/plan"
 )
@@ -20,8 +22,10 @@ type inputMeans struct {
 	op.Product
 	value string // that enters it
 	// sum is, in the order of one output channel's weights (Conv: [C, K...];
-	// else [C, K...] with K empty), the sum of each sample's mean.
-	sum     []float64
+	// else [C, K...] with K empty), the sum of each sample's mean; total stands for it
+	// where it comes rounded, from statistics.
+	sum     []exact.Sum
+	total   []float64
 	samples int
 	// invalid counts the samples skipped since they held NaN or Inf.
 	invalid int
@@ -81,13 +85,67 @@ func (p *inputMeans) add(pool *kernel.Pool, x []float32, shape []int64, samples 
 			p.invalid++
 			continue
 		case p.sum == nil:
-			p.sum = make([]float64, len(m))
+			p.sum = make([]exact.Sum, len(m))
 		}
 		for i, v := range m {
-			p.sum[i] += v
+			p.sum[i].Add(v)
 		}
 		p.samples++
 	}
+}
+
+// merge adds what o gathered of the same operation.
+func (p *inputMeans) merge(o *inputMeans) {
+	if p.sum == nil && o.sum != nil {
+		p.sum = make([]exact.Sum, len(o.sum))
+	}
+	for i := range o.sum {
+		p.sum[i].Merge(&o.sum[i])
+	}
+	p.samples += o.samples
+	p.invalid += o.invalid
+}
+
+// sums returns them rounded.
+func (p *inputMeans) sums() []float64 {
+	if p.sum == nil {
+		return p.total
+	}
+	return rounded(p.sum)
+}
+
+func rounded(sums []exact.Sum) []float64 {
+	out := make([]float64, len(sums))
+	for i := range sums {
+		out[i] = sums[i].Float64()
+	}
+	return out
+}
+
+// appendSums appends the encoding of sums.
+func appendSums(b []byte, sums []exact.Sum) []byte {
+	b = binary.AppendUvarint(b, uint64(len(sums)))
+	for i := range sums {
+		b, _ = sums[i].AppendBinary(b) // never fails
+	}
+	return b
+}
+
+// sums takes what appendSums wrote; nil where that was none.
+func (r *cursor) sums() []exact.Sum {
+	n := r.count()
+	if n == 0 {
+		return nil
+	}
+	sums := make([]exact.Sum, n)
+	for i := range sums {
+		var err error
+		if sums[i], r.b, err = exact.Decode(r.b); err != nil || r.bad {
+			r.bad, r.b = true, nil
+			return nil
+		}
+	}
+	return sums
 }
 
 func finite(x []float64) bool {
@@ -245,11 +303,11 @@ func sumAt(row []float32, idx []int) float64 {
 // change returns, per output channel, by how much the mean of the output is
 // larger with the weights quantized than with float.
 func (p *inputMeans) change(float, quantized []float32) []float64 {
-	out := make([]float64, p.Out)
+	out, sums := make([]float64, p.Out), p.sums()
 	for at := 0; at < len(float); at += p.Kernel {
 		o, first := p.OutOf(at), p.InOf(at)*p.Kernel
 		for k := range p.Kernel {
-			mean := p.sum[first+k] / float64(p.samples)
+			mean := sums[first+k] / float64(p.samples)
 			out[o] += float64((float64(quantized[at+k]) - float64(float[at+k])) * mean)
 		}
 	}

@@ -179,7 +179,7 @@ func TestPatchChangeOfProducts(t *testing.T) {
 func TestPatchPassesOverInvalid(t *testing.T) {
 	p := newInputMeans(&graph.Node{OpType: "MatMul", Inputs: []string{"x", "w"}}, graph.NewFloats("w", []int64{2, 1}, []float32{1, 1}))
 	p.add(nil, []float32{1, 2, float32(math.NaN()), 4, 3, 6}, []int64{3, 2}, 3)
-	if p.samples != 2 || p.invalid != 1 || p.sum[0] != 4 || p.sum[1] != 8 {
-		t.Errorf("%d samples, %d invalid, sum %v", p.samples, p.invalid, p.sum)
+	if p.samples != 2 || p.invalid != 1 || p.sums()[0] != 4 || p.sums()[1] != 8 {
+		t.Errorf("%d samples, %d invalid, sum %v", p.samples, p.invalid, p.sums())
 	}
 }

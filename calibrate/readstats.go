@@ -201,7 +201,7 @@ func CalibrateStats(p *plan.Plan, s *Stats, opts Options) (*Calibrated, error) {
 			delete(c.float.means, node)
 			continue
 		}
-		p.sum, p.samples, p.invalid = m.sum, m.samples, m.invalid
+		p.total, p.samples, p.invalid = m.sum, m.samples, m.invalid
 	}
 	for _, l := range c.bias.layers {
 		if l.inputMeans == nil || c.float.means[c.float.nodes[l.op.Node]] != l.inputMeans {

@@ -25,7 +25,7 @@ const StatsFormat = "narrow.stats/1"
 // the length of the rest as a varint, the rest. Kinds are records (value,
 // first sample, number of samples, then for each sample 0 and a record, or 1
 // and the float32 that is NaN or infinite), means (node, samples, samples
-// skipped, length, float64 sums), and last [StatsInfo] as JSON. Numbers are
+// skipped, length, float64 sums, each rounded once), and last [StatsInfo] as JSON. Numbers are
 // varints or little-endian. The CRC-32C of all that ends the file.
 type SaveStats struct {
 	W io.Writer
@@ -129,7 +129,7 @@ func (w *statsWriter) means(node int, p *inputMeans) error {
 	b = binary.AppendUvarint(b, uint64(p.samples))
 	b = binary.AppendUvarint(b, uint64(p.invalid))
 	b = binary.AppendUvarint(b, uint64(len(p.sum)))
-	for _, v := range p.sum {
+	for _, v := range rounded(p.sum) {
 		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(v))
 	}
 	w.buf = b

@@ -1,15 +1,21 @@
 package calibrate
 
 import (
+	"context"
+	"fmt"
+	"slices"
+
 	"narrow/calibrate/observe"
 	"narrow/engine"
+	"narrow/internal/kernel"
 	"narrow/plan"
 	"narrow/scheme"
 )
 
-// Ties counts, over the calibration samples, the elements of a tensor, and
-// those that its round mode quantizes to another integer than half_even does.
-// A batch is counted with the scale that held when it had been observed.
+// Ties counts, over samples, the elements of a tensor, and those that its round mode
+// quantizes to another integer than half_even does. In progressive propagation these
+// are all samples, a batch being counted with the scale that held when it had been
+// observed; in float propagation the kept ones (see [Keeper]) with the final scales.
 type Ties struct{ Elements, Differing int64 }
 
 // Plus returns the sum of both.
@@ -27,20 +33,77 @@ func (c *calibration) audit(t *plan.Tensor, b *engine.Batch, dst, src []float32,
 	return n
 }
 
-// auditFloat counts samples without quantizing them.
-func (c *calibration) auditFloat(t *plan.Tensor, x []float32) {
-	o := c.obs[t]
-	if o == nil || o.Batches() == 0 {
-		return
-	}
-	e, err := o.Encoding()
-	if s := t.Settings.Settings; err == nil && observe.Audits(s, e) {
-		c.count(t, len(x), observe.Ties(c.pool, x, s, e))
-	}
-}
-
 func (c *calibration) count(t *plan.Tensor, elements int, differing int64) {
 	c.out.Ties[t] = c.out.Ties[t].Plus(Ties{int64(elements), differing})
+}
+
+// CountTies counts the ties of calibrations whose plans have one network, over what k
+// kept, with their scales as they are: the float network runs over these samples.
+func CountTies(ctx context.Context, run engine.Runner, k *Keeper, threads int, cs ...*Calibrated) error {
+	audited := map[string][]*Calibrated{}
+	watched := *cs[0].Plan
+	watched.Tensors = nil
+	for _, c := range cs {
+		clear(c.Ties)
+		for _, t := range c.Plan.Activations() {
+			if !observe.Audits(t.Settings.Settings, c.Encodings[t]) {
+				continue
+			}
+			if audited[t.Name] == nil {
+				watched.Tensors = append(watched.Tensors, &plan.Tensor{Name: t.Name, Kind: t.Kind, Layer: t.Layer, Axis: -1, Where: t.Where})
+			}
+			if !slices.Contains(audited[t.Name], c) {
+				audited[t.Name] = append(audited[t.Name], c)
+			}
+		}
+	}
+	if len(audited) == 0 || len(k.units) == 0 {
+		return nil
+	}
+	sim, err := watched.Simulation(plan.SimulationOptions{})
+	if err != nil {
+		return fmt.Errorf("building the network to count ties: %w", err)
+	}
+	s, err := run.Load(ctx, sim.Model, engine.LoadOptions{Threads: threads, Outputs: []string{}})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	pool := kernel.NewPool(Options{Threads: threads}.threads())
+	for b, err := range engine.Fit(k.ties(), watched.Model, floatChunk) {
+		if err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if _, err := engine.Run(ctx, s, b.Inputs, func(tap int, dst, src []float32, shape []int64) error {
+			if !engine.SameMemory(dst, src) {
+				copy(dst, src)
+			}
+			x, _, _ := b.Samples(src, shape)
+			name := sim.Taps[tap].Tensor.Name
+			for _, c := range audited[name] {
+				c.addTies(pool, name, x)
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addTies counts the elements x of a value.
+func (c *Calibrated) addTies(pool *kernel.Pool, value string, x []float32) {
+	if len(x) == 0 {
+		return
+	}
+	for _, t := range c.Plan.Activations() {
+		if s, e := t.Settings.Settings, c.Encodings[t]; t.Name == value && observe.Audits(s, e) {
+			c.Ties[t] = c.Ties[t].Plus(Ties{int64(len(x)), observe.Ties(pool, x, s, e)})
+		}
+	}
 }
 
 // ofSamples returns how many of a tensor's n elements, from the first, belong

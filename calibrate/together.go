@@ -32,8 +32,7 @@ func CalibrateTogether(ctx context.Context, plans []*plan.Plan, r engine.Runner,
 		case i == 0:
 			first = c
 		case first.joins(c):
-			first.joined = append(first.joined, c)
-			first.sharePatches(c)
+			first.join(c)
 		default:
 			continue
 		}
@@ -51,7 +50,7 @@ func CalibrateTogether(ctx context.Context, plans []*plan.Plan, r engine.Runner,
 			return nil, err
 		}
 	}
-	return out, nil
+	return out, first.ties(ctx, r)
 }
 
 // joins reports whether o sees the same at the taps of c's network as at those
@@ -59,6 +58,12 @@ func CalibrateTogether(ctx context.Context, plans []*plan.Plan, r engine.Runner,
 func (c *calibration) joins(o *calibration) bool {
 	return len(c.bias.active()) == 0 && len(o.bias.active()) == 0 &&
 		slices.EqualFunc(c.float.watched.Tensors, o.float.watched.Tensors, func(a, b *plan.Tensor) bool { return a.Name == b.Name })
+}
+
+// join lets o observe what passes c's taps.
+func (c *calibration) join(o *calibration) {
+	c.joined = append(c.joined, o)
+	c.sharePatches(o)
 }
 
 // sharePatches lets o's bias correction read what c's input means gather: they see the

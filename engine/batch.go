@@ -103,9 +103,9 @@ func (b *Batch) pad(size int) *Batch {
 	return p
 }
 
-// Sample returns a copy of the i-th sample as a batch of its own, with what the
-// samples share. A batch that must stay as it is ([Batch.Size]) is not to be cut.
-func (b *Batch) Sample(i int) *Batch {
+// View returns the i-th sample as a batch of its own, with what the samples share,
+// in the memory of b. A batch that must stay as it is ([Batch.Size]) is not to be cut.
+func (b *Batch) View(i int) *Batch {
 	s := &Batch{First: b.First + i, Count: 1, Inputs: map[string]Tensor{}, Shared: b.Shared}
 	if i < len(b.Names) {
 		s.Names = []string{b.Names[i]}
@@ -114,10 +114,13 @@ func (b *Batch) Sample(i int) *Batch {
 		if !b.shared(name) {
 			t = t.rows(i, i+1)
 		}
-		s.Inputs[name] = t.Clone()
+		s.Inputs[name] = t
 	}
 	return s
 }
+
+// Sample returns a copy of [Batch.View] in memory of its own.
+func (b *Batch) Sample(i int) *Batch { return b.View(i).Clone() }
 
 // Clone returns a copy in memory of its own.
 func (b *Batch) Clone() *Batch {

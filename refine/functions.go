@@ -36,15 +36,15 @@ func Functions(ctx context.Context, task Task, least, enough float64, run engine
 	if len(values) == 0 {
 		return nil, 0, nil
 	}
-	keep := &keeper{most: functionSamples}
-	for _, err := range keep.watch(in) {
+	keep := &calibrate.Keeper{Most: functionSamples}
+	for _, err := range keep.Watch(in) {
 		if err != nil {
 			return nil, 0, err
 		}
 	}
 	var some []*engine.Batch
-	for _, u := range keep.units {
-		some = append(some, u.batch)
+	for _, u := range keep.Kept(functionSamples, keptBytes) {
+		some = append(some, u.Batch)
 	}
 	if len(some) == 0 {
 		return nil, 0, nil
@@ -63,7 +63,7 @@ func Functions(ctx context.Context, task Task, least, enough float64, run engine
 		if i > 0 && scores[0] >= enough {
 			return nil, 0, nil
 		}
-		c, err := calibrate.Calibrate(ctx, p, run, batches(some), calibrate.Options{Propagate: calibrate.Float, Threads: opts.Threads, SkipInvalid: opts.SkipInvalid, Accuracy: opts.Accuracy})
+		c, err := calibrate.Calibrate(ctx, p, run, batches(some), calibrate.Options{Propagate: calibrate.Float, Threads: opts.Threads, SkipInvalid: opts.SkipInvalid, Accuracy: opts.Accuracy, Keep: &calibrate.Keeper{}})
 		if err != nil {
 			return nil, 0, err
 		}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"narrow/calibrate"
 	"narrow/engine"
 	"narrow/graph"
 )
@@ -29,13 +30,13 @@ func TestKeeperAnyOrder(t *testing.T) {
 	}
 	var first [2][]float32
 	for round, size := range []int{1, 7, 200} {
-		k := &keeper{most: 100}
-		for _, err := range k.watch(samples(order, size)) {
+		k := &calibrate.Keeper{Most: 100}
+		for _, err := range k.Watch(samples(order, size)) {
 			if err != nil {
 				t.Fatal(err)
 			}
 		}
-		choose, judge := k.split(64, 16)
+		choose, judge := split(k.Kept(100, 0), 64, 16)
 		var got [2][]float32
 		for side, units := range [][]*engine.Batch{choose, judge} {
 			for _, b := range units {

@@ -24,7 +24,7 @@ const searchBits = 10
 type ranges struct {
 	plan *plan.Plan
 	pool *kernel.Pool
-	keep *keeper
+	keep *calibrate.Keeper
 	by   map[string][]*search // by value
 	// largest is the most elements that one sample has at one place.
 	largest int64
@@ -46,7 +46,7 @@ type search struct {
 }
 
 // newRanges returns the search for the activations of p.
-func newRanges(p *plan.Plan, pool *kernel.Pool, k *keeper) *ranges {
+func newRanges(p *plan.Plan, pool *kernel.Pool, k *calibrate.Keeper) *ranges {
 	r := &ranges{plan: p, pool: pool, keep: k, by: map[string][]*search{}}
 	counts := importance(p)
 	for _, t := range p.Activations() {
@@ -94,7 +94,7 @@ func (r *ranges) add(s *search, b *engine.Batch, x []float32, shape []int64, n i
 			continue
 		}
 		into := &s.choose
-		if at := b.First + i; at < len(r.keep.judges) && r.keep.judges[at] {
+		if r.keep.Tag(b.First+i) < judging {
 			into = &s.judge
 		}
 		for way := range into {

@@ -83,13 +83,14 @@ func Calibrate(ctx context.Context, task Task, run engine.Runner, in engine.Batc
 		threads = runtime.GOMAXPROCS(0)
 	}
 	pool := kernel.NewPool(threads)
-	keep := &keeper{most: own.Samples}
-	if keep.most == 0 {
-		keep.most = Samples
+	most := own.Samples
+	if most == 0 {
+		most = Samples
 	}
+	keep := &calibrate.Keeper{Most: max(most, calibrate.KeptSamples)}
 	found := newRanges(task.Plan, pool, keep)
 	opts.Propagate = calibrate.Float
-	opts.Watch = found.watch
+	opts.Watch, opts.Keep = found.watch, keep
 	plans := []*plan.Plan{task.Plan}
 	if task.Guide != nil && task.Alike && opts.SaveStats == nil && opts.Checkpoint == nil {
 		plans = append(plans, task.Guide)
@@ -97,10 +98,10 @@ func Calibrate(ctx context.Context, task Task, run engine.Runner, in engine.Batc
 	var results []*calibrate.Calibrated
 	var err error
 	if len(plans) > 1 {
-		results, err = calibrate.CalibrateTogether(ctx, plans, run, keep.watch(in), opts)
+		results, err = calibrate.CalibrateTogether(ctx, plans, run, in, opts)
 	} else {
 		var c *calibrate.Calibrated
-		c, err = calibrate.Calibrate(ctx, task.Plan, run, keep.watch(in), opts)
+		c, err = calibrate.Calibrate(ctx, task.Plan, run, in, opts)
 		results = []*calibrate.Calibrated{c}
 	}
 	if err != nil {
@@ -117,7 +118,7 @@ func Calibrate(ctx context.Context, task Task, run engine.Runner, in engine.Batc
 			Message: diag.Textf("%d samples are too few to choose weights and ranges by: they stay as calibrated", c.Samples),
 			Fix:     diag.Textf("give %d samples or more", fewest),
 		})
-		return c, nil
+		return c, calibrate.CountTies(ctx, run, keep, opts.Threads, c)
 	}
 	var guide *calibrate.Calibrated
 	switch {
@@ -125,11 +126,12 @@ func Calibrate(ctx context.Context, task Task, run engine.Runner, in engine.Batc
 		guide = results[1]
 	case task.Guide != nil:
 		opts.Watch, opts.SaveStats, opts.Checkpoint = nil, nil, nil
+		opts.Keep = &calibrate.Keeper{}
 		if guide, err = calibrate.Calibrate(ctx, task.Guide, run, in, opts); err != nil {
 			return nil, err
 		}
 	}
-	choosing, judging := keep.split(found.room(), judges)
+	choosing, judging := split(keep.Kept(max(most, fewest), keptBytes), found.room(), judges)
 	j := &jury{run: run, pool: pool, float: task.Float, in: judging}
 	plain, err := (&jury{run: run, pool: pool, float: task.Float, in: firstOf(judging, rangeJudges)}).best(ctx, append(found.variants(c), c)...)
 	if err != nil {
@@ -154,7 +156,7 @@ func Calibrate(ctx context.Context, task Task, run engine.Runner, in engine.Batc
 			Message: diag.Textf("the guide's own result is kept: on %d samples that chose nothing it is nearer to the float network", count(judging)),
 		})
 	}
-	return best, nil
+	return best, calibrate.CountTies(ctx, run, keep, opts.Threads, best)
 }
 
 // same reports whether two calibrations of one network are the same but for what

@@ -2,7 +2,6 @@ package samples
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"slices"
 	"sync"
@@ -53,15 +52,24 @@ func (s *Set) Batches(ctx context.Context, size int) engine.Batches {
 // BatchesFrom yields the batches that [Set.Batches] yields from sample start on,
 // which must be the first of one of them. Those before are not read.
 func (s *Set) BatchesFrom(ctx context.Context, size, start int) engine.Batches {
+	return s.BatchesOf(ctx, size, start, s.count)
+}
+
+// BatchesOf yields the batches that [Set.Batches] yields of the samples from start to
+// before end; a batch begins at either, or the samples end there. No others are read.
+func (s *Set) BatchesOf(ctx context.Context, size, start, end int) engine.Batches {
 	return func(yield func(*engine.Batch, error) bool) {
 		size := s.BatchSize(size)
 		if size < 1 {
 			yield(nil, fmt.Errorf("a batch of %d samples is impossible: give 1 or more", size))
 			return
 		}
-		if start < 0 || start%size != 0 {
-			yield(nil, fmt.Errorf("no batch of %d samples begins at sample %d", size, start))
-			return
+		end := min(end, s.count)
+		for _, at := range []int{start, end} {
+			if at < 0 || at%size != 0 && at != s.count {
+				yield(nil, fmt.Errorf("no batch of %d samples begins at sample %d", size, at))
+				return
+			}
 		}
 		size = s.cap(size)
 		work, stop := context.WithCancel(ctx)
@@ -77,7 +85,7 @@ func (s *Set) BatchesFrom(ctx context.Context, size, start int) engine.Batches {
 		wg.Go(func() {
 			defer close(jobs)
 			defer close(queue)
-			for first := start; first < s.count; first += size {
+			for first := start; first < end; first += size {
 				p := s.newPending(first, size)
 				n := p.batch.Count
 				p.left.Store(int64((n + chunk - 1) / chunk))
@@ -152,10 +160,7 @@ func (s *Set) cap(size int) int {
 func (s *Set) fill(ctx context.Context, j job, sc *scratch) {
 	sums := s.sums.Load()
 	for k := j.from; k < j.to && ctx.Err() == nil; k++ {
-		var known *[sha256.Size]byte
-		if sums != nil {
-			known = &(*sums)[j.p.batch.First+k]
-		}
+		known := sums.of(j.p.batch.First + k)
 		if err := s.src.load(s.at(j.p.batch.First+k), j.p.rows[k], sc, known); err != nil {
 			j.p.fail(k, err)
 			break

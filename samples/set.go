@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -66,8 +67,22 @@ type Set struct {
 	workers  int
 	findings diag.List
 	free     chan *engine.Batch
-	// sums are the samples' digests, once they are known.
-	sums atomic.Pointer[[][sha256.Size]byte]
+	// sums are the digests of some samples, once they are known.
+	sums atomic.Pointer[digests]
+}
+
+// digests are those of the samples in use from first on.
+type digests struct {
+	first int
+	sums  [][sha256.Size]byte
+}
+
+// of returns the digest of the k-th sample in use, or nil where it is not known.
+func (d *digests) of(k int) *[sha256.Size]byte {
+	if d == nil || k < d.first || k >= d.first+len(d.sums) {
+		return nil
+	}
+	return &d.sums[k-d.first]
 }
 
 // Open opens a folder of images, an .npy, .npz or IDX file (.gz too) as
@@ -378,17 +393,30 @@ func (s *Set) Close() error { return s.src.close() }
 // size or the number of workers. Batches that are asked for later must hold the
 // same samples: one that has changed is an error.
 func (s *Set) Hash(ctx context.Context) (string, error) {
-	sums := make([][sha256.Size]byte, s.count)
+	sums, err := s.Digests(ctx, 0, s.count)
+	if err != nil {
+		return "", err
+	}
+	return hashSamples(s.HashHead(), sums), nil
+}
+
+// Digests returns what [Set.Hash] hashes of count samples from first on: a SHA-256 of
+// each, in order. Batches that are asked for later must hold the same samples.
+func (s *Set) Digests(ctx context.Context, first, count int) ([][sha256.Size]byte, error) {
+	if first < 0 || count < 0 || first+count > s.count {
+		return nil, fmt.Errorf("there are no %d samples from sample %d on: %d are in use", count, first, s.count)
+	}
+	sums := make([][sha256.Size]byte, count)
 	errs := make([]error, s.workers)
 	var wg sync.WaitGroup
 	for w := range s.workers {
 		wg.Go(func() {
 			sc := &scratch{}
-			for k := w; k < s.count; k += s.workers {
+			for k := w; k < count; k += s.workers {
 				if errs[w] = ctx.Err(); errs[w] != nil {
 					return
 				}
-				if sums[k], errs[w] = s.src.digest(s.at(k), sc); errs[w] != nil {
+				if sums[k], errs[w] = s.src.digest(s.at(first+k), sc); errs[w] != nil {
 					return
 				}
 			}
@@ -397,24 +425,34 @@ func (s *Set) Hash(ctx context.Context) (string, error) {
 	wg.Wait()
 	for _, err := range errs {
 		if err != nil {
-			return "", fmt.Errorf("hashing the samples: %w", err)
+			return nil, fmt.Errorf("hashing the samples: %w", err)
 		}
 	}
-	s.sums.Store(&sums)
-	return hashSamples(s.src.plans(), sums), nil
+	s.sums.Store(&digests{first, sums})
+	return sums, nil
 }
 
-// hashSamples is the hash of samples whose digests are sums, read by plans.
-func hashSamples(plans []*plan, sums [][sha256.Size]byte) string {
-	h := sha256.New()
-	fmt.Fprintf(h, "narrow.samples/1 %d\n", len(sums))
+// HashHead returns what [Set.Hash] hashes before the samples' digests: how many they
+// are, and how they are read.
+func (s *Set) HashHead() string { return hashHead(s.src.plans(), s.count) }
+
+func hashHead(plans []*plan, count int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "narrow.samples/1 %d\n", count)
 	for _, p := range plans {
 		how := "as they are"
 		if p.tables != nil {
 			how = p.recipe.String()
 		}
-		fmt.Fprintf(h, "%q %v %v %s\n", p.spec.Name, p.spec.Type, p.shape, how)
+		fmt.Fprintf(&b, "%q %v %v %s\n", p.spec.Name, p.spec.Type, p.shape, how)
 	}
+	return b.String()
+}
+
+// hashSamples is the hash of samples whose digests are sums, read as head says.
+func hashSamples(head string, sums [][sha256.Size]byte) string {
+	h := sha256.New()
+	h.Write([]byte(head))
 	for _, sum := range sums {
 		h.Write(sum[:])
 	}

@@ -256,7 +256,7 @@ func (s *Spool) Hash(ctx context.Context) (string, error) {
 	for k, spec := range s.specs {
 		plans[k] = &plan{spec: spec, shape: s.rowShape(k)}
 	}
-	return hashSamples(plans, sums), nil
+	return hashSamples(hashHead(plans, len(sums)), sums), nil
 }
 
 // digests fills in the digests of a batch's samples.

@@ -37,17 +37,11 @@ func (s *State) add(units []unit, st scheme.Statistic) error {
 	return nil
 }
 
-// Merge adds what other saw, which must be by the same settings. Other stays as it
-// is.
-func (s *State) Merge(other *State) error {
-	if other.batches == 0 {
+// Fits says whether other merges with s: whether both are by the same statistic and
+// of as many channels, as far as they have seen anything.
+func (s *State) Fits(other *State) error {
+	if s.batches == 0 || other.batches == 0 {
 		return nil
-	}
-	if s.channels == nil {
-		s.channels = make([]samples, len(other.channels))
-		for c := range s.channels {
-			s.channels[c].st = other.channels[c].st
-		}
 	}
 	if len(s.channels) != len(other.channels) {
 		return fmt.Errorf("observers of %d and %d channels do not merge", len(s.channels), len(other.channels))
@@ -55,6 +49,21 @@ func (s *State) Merge(other *State) error {
 	for c := range s.channels {
 		if s.channels[c].st != other.channels[c].st {
 			return fmt.Errorf("observers of the statistics %v and %v do not merge", s.channels[c].st, other.channels[c].st)
+		}
+	}
+	return nil
+}
+
+// Merge adds what other saw, which must be by the same settings. Other stays as it
+// is.
+func (s *State) Merge(other *State) error {
+	if err := s.Fits(other); err != nil || other.batches == 0 {
+		return err
+	}
+	if s.channels == nil {
+		s.channels = make([]samples, len(other.channels))
+		for c := range s.channels {
+			s.channels[c].st = other.channels[c].st
 		}
 	}
 	for c := range s.channels {

@@ -29,6 +29,7 @@ type calibFlags struct {
 	accuracy    accuracyFlags
 	stats       statsFlags
 	checkpoint  checkpointFlags
+	shards      shardFlags // of calib alone
 }
 
 func (f *calibFlags) add(c *cobra.Command) {
@@ -63,20 +64,31 @@ could quantize. calib --from-stats F --config-file G then finds the scales of
 another strategy for the same model without running it: those that
 --propagate float finds. Strategies that rewrite the model in another way
 (include_cle, convert_relu6_to_relu, convert_silu_to_hswish) need statistics of
-their own.`,
+their own.
+
+With --shard i/n it calibrates on the i-th of n parts of the samples, with
+--propagate float, and keeps what it observed in the file of --save-shard, on any
+machine. calib --from-shards then makes of the files of all parts the same bytes
+as one run over all samples: see docs/clusters.md.`,
 		Example: `  narrow calib --model resnet18.onnx --data calib/ --preprocess imagenet \
     --resize 256 --crop 224 --config-file strategy.json`,
-		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
+		Args: f.shards.args,
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := f.shards.check(c, args, &f.propagate); err != nil {
+				return err
+			}
 			job, err := a.prepare(c, &f)
 			if err != nil {
 				return err
+			}
+			if f.shards.shard != "" {
+				return job.shard(c.Context())
 			}
 			done, err := job.calibrate(c.Context())
 			if err != nil {
 				return err
 			}
-			if f.stats.from == "" {
+			if f.stats.from == "" && len(f.shards.from) == 0 {
 				if err := a.lookForLosses(c.Context(), &f.inputFlags, done); err != nil {
 					return err
 				}
@@ -97,6 +109,7 @@ their own.`,
 		},
 	}
 	f.add(c)
+	f.shards.add(c)
 	return c
 }
 
@@ -116,7 +129,7 @@ type calibJob struct {
 // strategy, model, rules, samples, engine, output folder.
 func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
 	needs := []string{"model", "data"}
-	if f.stats.from != "" && c.Name() == "calib" {
+	if (f.stats.from != "" || len(f.shards.from) > 0) && c.Name() == "calib" {
 		needs = needs[:1]
 	}
 	if err := f.required(c, needs...); err != nil {
@@ -127,6 +140,7 @@ func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
 	}
 	if err := f.accuracy.check(a, c, &f.propagate,
 		guideOnly{f.stats.from != "", "--from-stats", diag.Textf("which runs samples through the network")},
+		guideOnly{f.shards.shard != "" || len(f.shards.from) > 0, "--shard", diag.Textf("which chooses over all samples")},
 		guideOnly{f.checkpoint.file != "", "--checkpoint", diag.Textf("which looks at all samples in one run")},
 		guideOnly{f.memory.text != "", "--max-memory", diag.Textf("which holds the network's values for many samples")},
 	); err != nil {
@@ -167,10 +181,13 @@ func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
 			return nil, err
 		}
 	}
-	for _, check := range []func() error{f.stats.checkSave, f.checkpoint.checkFile} {
+	for _, check := range []func() error{f.stats.checkSave, f.checkpoint.checkFile, f.shards.checkSave} {
 		if err := a.commit(c.Context(), check); err != nil {
 			return nil, err
 		}
+	}
+	if f.shards.shard != "" {
+		return job, nil // writes nothing there
 	}
 	return job, a.hold(c.Context(), f.out)
 }
@@ -200,6 +217,9 @@ func (j *calibJob) calibrate(ctx context.Context) (*narrow.Calibrated, error) {
 		if hash, err = j.set.Hash(ctx); err != nil {
 			return nil, err
 		}
+	}
+	if len(j.f.shards.from) > 0 {
+		return j.fromShards(ctx)
 	}
 	if j.f.stats.from != "" {
 		start := time.Now()

@@ -32,6 +32,7 @@ var house = map[string]struct {
 	"internal/supervise":  {0, nil},
 	"internal/printable":  {0, nil},
 	"internal/bounded":    {0, nil},
+	"internal/exact":      {0, nil},
 	"internal/recorded":   {0, nil},
 	"internal/machine":    {0, nil},
 
@@ -39,7 +40,7 @@ var house = map[string]struct {
 	"internal/messages": {1, []string{"diag", "internal/printable"}},
 	"internal/scratch":  {1, []string{"internal/atomicfile"}},
 	"graph":             {0, nil},
-	"calibrate/observe": {1, []string{"internal/kernel", "scheme"}},
+	"calibrate/observe": {1, []string{"internal/exact", "internal/kernel", "scheme"}},
 	"internal/setup":    {1, []string{"internal/ortlib"}},
 
 	"graph/onnx":      {2, []string{"graph", "diag", "internal/atomicfile"}},
@@ -59,7 +60,7 @@ var house = map[string]struct {
 	"plan": {3, []string{"diag", "scheme", "strategy", "graph", "graph/op", "graph/infer", "graph/names"}},
 
 	"rewrite":       {4, []string{"diag", "graph", "graph/op", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme"}},
-	"calibrate":     {4, []string{"internal/atomicfile", "diag", "graph", "graph/op", "graph/infer", "engine", "plan", "calibrate/observe", "internal/kernel", "scheme"}},
+	"calibrate":     {4, []string{"internal/atomicfile", "diag", "graph", "graph/op", "graph/infer", "engine", "plan", "calibrate/observe", "internal/exact", "internal/kernel", "scheme"}},
 	"evaluate":      {4, []string{"diag", "graph", "graph/infer", "engine", "calibrate/observe", "internal/kernel"}},
 	"cost":          {4, []string{"graph", "graph/op", "graph/infer", "plan", "scheme"}},
 	"export":        {5, []string{"calibrate", "diag", "graph", "graph/onnx", "graph/op", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme", "strategy"}},

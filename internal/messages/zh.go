@@ -760,4 +760,19 @@ var zh = map[string]string{
 	"%d samples are too few to choose weights and ranges by: they stay as calibrated":                                                                      "%d 个样本太少，无法据此选择权重和量化范围：保留校准得到的结果",
 	"give %d samples or more": "请提供至少 %d 个样本",
 	"the guide's own result is kept: on %d samples that chose nothing it is nearer to the float network": "保留了 guide 方式的结果：在未参与选择的 %d 个样本上，它更接近浮点网络",
+
+	// Parts of the samples.
+	"%s %s: there is no such file": "%s %s：没有这个文件",
+	"%s goes with --propagate float: progressive propagation cannot be cut, since every layer sees its inputs quantized by all samples before": "%s 需要 --propagate float：progressive 传播无法拆分，因为每一层的输入都已按之前的全部样本量化",
+	"%s needs --shard: say which part of the samples it is, such as 1/4":                                                                       "%s 需要 --shard：请说明是样本的哪一部分，例如 1/4",
+	"--%s does not go with %s":        "--%s 不能与 %s 同时使用",
+	"--no-keep-samples needs --shard": "--no-keep-samples 需要 --shard",
+	"--shard %s: %v":                  "--shard %s：%v",
+	"--shard and %s do not go together: parts are computed one by one, and then merged": "--shard 与 %s 不能同时使用：各部分先分别计算，然后合并",
+	"--shard is %q: give a part such as 2/4, the second of four":                        "--shard 为 %q：请给出一个部分，例如 2/4 表示四份中的第二份",
+	"--shard is empty: give a part such as 2/4, the second of four":                     "--shard 为空：请给出一个部分，例如 2/4 表示四份中的第二份",
+	"--shard needs %s: name the file to keep the part in":                               "--shard 需要 %s：请指定保存该部分的文件",
+	"calibrated on samples %d to %d of %d (%.1f s)":                                     "已用第 %d 到 %d 个样本校准，共 %d 个样本（%.1f 秒）",
+	"which chooses over all samples":                                                    "它要在全部样本上做选择",
+	"wrote %s (%d bytes)":                                                               "已写入 %s（%d 字节）",
 }

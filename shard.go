@@ -1,0 +1,100 @@
+package narrow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"narrow/calibrate"
+	"narrow/engine"
+)
+
+// ShardOptions say what a shard is of.
+type ShardOptions struct {
+	CalibrateOptions
+	calibrate.ShardSamples
+	// All is how many samples all shards have together, Head how they are read: see
+	// [samples.Set.HashHead].
+	All  int
+	Head string
+	// Engine is the name and version of what runs networks, Machine where that is.
+	Engine  string
+	Machine calibrate.Machine
+	// NoKeep keeps no samples: a small shard, of which [High] can make nothing, and
+	// which counts no ties.
+	NoKeep bool
+}
+
+var errProgressiveShards = errors.New("progressive propagation cannot be cut into shards, since every layer sees its inputs quantized by all samples before: propagate float")
+
+// Shard observes a part of the samples in float propagation: what
+// [CalibrateOptions.FromShards] makes a calibration of, once shards of all parts are
+// merged. A part begins at a multiple of 8 samples. Shards of any machine merge whose
+// engine computes the same bits.
+func (p *Planned) Shard(ctx context.Context, run engine.Runner, opts ShardOptions) (*calibrate.Shard, error) {
+	s, err := p.shard(ctx, run, opts)
+	if err != nil {
+		return nil, fmt.Errorf("calibrating %s: %w", p.Model.Path, err)
+	}
+	return s, nil
+}
+
+func (p *Planned) shard(ctx context.Context, run engine.Runner, opts ShardOptions) (*calibrate.Shard, error) {
+	switch {
+	case opts.Propagate == calibrate.Progressive:
+		return nil, errProgressiveShards
+	case opts.Checkpoint != nil || opts.SaveStats != nil || opts.FromStats != nil || opts.FromShards != nil:
+		return nil, errors.New("a shard keeps neither a checkpoint nor statistics, and is made of samples alone")
+	}
+	opts.Propagate = calibrate.Float
+	o, err := p.options(opts.CalibrateOptions)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.complete(ctx, run); err != nil {
+		return nil, err
+	}
+	of := p.shardOf()
+	of.Engine, of.SkipInvalid, of.Samples, of.SamplesHead, of.Keeps = opts.Engine, opts.SkipInvalid, opts.All, opts.Head, !opts.NoKeep
+	s, err := calibrate.NewShard(of, opts.Machine, opts.ShardSamples)
+	if err != nil {
+		return nil, err
+	}
+	network, err := p.networkSHA256()
+	if err != nil {
+		return nil, err
+	}
+	o.Keep = s.Kept()
+	return s, s.Observe(ctx, []calibrate.ShardPlan{{Plan: p.Plan, Network: network}}, run, opts.ShardSamples, o)
+}
+
+// shardOf says what shards of p are of, but for the samples.
+func (p *Planned) shardOf() calibrate.ShardOf {
+	return calibrate.ShardOf{
+		Version: Version(), ModelPath: p.Model.Path, ModelSHA256: p.Model.SHA256, StrategySHA256: p.Plan.Strategy.SHA256(), Accuracy: p.Accuracy.String(),
+	}
+}
+
+// merged calibrates by what shards observed.
+func (p *Planned) merged(ctx context.Context, run engine.Runner, s *calibrate.Shard, o calibrate.Options) (*Calibrated, error) {
+	own := p.shardOf()
+	for _, d := range []struct{ of, own, theirs string }{
+		{"calibration", own.Version, s.Version}, {"model", own.ModelSHA256, s.ModelSHA256}, {"strategy", own.StrategySHA256, s.StrategySHA256}, {"calibration", own.Accuracy, s.Accuracy},
+	} {
+		if d.own != d.theirs {
+			return nil, &MismatchError{Of: d.of, Message: fmt.Sprintf("%s is of another %s (%.12s, not %.12s): give what the shards were computed with, or compute them anew", s.Name(), d.of, d.theirs, d.own)}
+		}
+	}
+	if o.SkipInvalid = s.SkipInvalid; s.Keeps && run == nil {
+		return nil, errors.New("merging shards that keep samples takes an engine")
+	}
+	network, err := p.networkSHA256()
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.Calibrate(ctx, 0, calibrate.ShardPlan{Plan: p.Plan, Network: network}, run, o)
+	if err != nil {
+		return nil, err
+	}
+	return &Calibrated{Planned: p, Result: c}, nil
+}
