@@ -19,7 +19,7 @@ type ShardOptions struct {
 	Head string
 	// Engine is the name and version of what runs networks, Machine where that is.
 	Engine  string
-	Machine calibrate.Machine
+	Machine string
 	// NoKeep keeps no samples: a small shard, of which [High] can make nothing, and
 	// which counts no ties.
 	NoKeep bool

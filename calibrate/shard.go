@@ -35,13 +35,6 @@ type ShardOf struct {
 	Keeps bool `json:"keeps_samples"`
 }
 
-// Machine says where a shard was computed.
-type Machine struct {
-	Host      string `json:"host"`
-	Processor string `json:"processor"`
-	System    string `json:"system"`
-}
-
 // Span is some samples: Count from First on.
 type Span struct {
 	First int `json:"first"`
@@ -60,7 +53,8 @@ func (s Span) String() string { return fmt.Sprintf("%d to %d", s.First, s.end()-
 // any order, to what a run over all of these samples would have observed.
 type Shard struct {
 	ShardOf
-	Machine Machine
+	// Machine names the machine and the processor that computed it.
+	Machine string
 	// File is where it was read, for messages.
 	File string
 	// Spans are the samples, ascending, those of each shard that was merged on its own.
@@ -121,8 +115,8 @@ type ShardSamples struct {
 }
 
 // NewShard returns a shard of s that has observed nothing.
-func NewShard(of ShardOf, m Machine, s ShardSamples) (*Shard, error) {
-	out := &Shard{ShardOf: of, Machine: m, Spans: []Span{{First: s.First, Count: s.Count}}}
+func NewShard(of ShardOf, machine string, s ShardSamples) (*Shard, error) {
+	out := &Shard{ShardOf: of, Machine: machine, Spans: []Span{{First: s.First, Count: s.Count}}}
 	if s.Count < 1 || s.First+s.Count > of.Samples {
 		return nil, fmt.Errorf("a shard of the samples %v of %d is impossible", out.Spans[0], of.Samples)
 	}
@@ -365,24 +359,6 @@ func (s *Shard) fits(o *Shard) error {
 		}
 	}
 	return nil
-}
-
-// String names the machine, its processor and system.
-func (m Machine) String() string {
-	var parts []string
-	for _, p := range []string{m.Processor, m.System} {
-		if p != "" {
-			parts = append(parts, p)
-		}
-	}
-	host := m.Host
-	if host == "" {
-		host = "an unknown machine"
-	}
-	if len(parts) == 0 {
-		return host
-	}
-	return host + " (" + strings.Join(parts, ", ") + ")"
 }
 
 // networks returns the hashes of the plans' networks.

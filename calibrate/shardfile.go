@@ -27,7 +27,7 @@ const ShardFormat = "narrow.shard/1"
 type shardHead struct {
 	Format string `json:"format"`
 	ShardOf
-	Machine  Machine  `json:"machine"`
+	Machine  string   `json:"machine"`
 	Spans    []Span   `json:"spans"`
 	Networks []string `json:"networks"`
 	Canaries []string `json:"canaries"`

@@ -154,4 +154,9 @@ var helpInChinese = map[string]string{
 	"end when the process of this number is no longer the parent":                                                       "该编号的进程不再是父进程时结束",
 	"make warnings count for the exit code":                                                                             "警告也影响退出码",
 	"show this help":                                                                                                    "显示此帮助",
+	"With --shard i/n it calibrates on the i-th of n parts of the samples, with --propagate float, and keeps what it observed in the file of --save-shard, on any machine. calib --from-shards then makes of the files of all parts the same bytes as one run over all samples: see docs/clusters.md.": "使用 --shard i/n 时，以 --propagate float 在样本的第 i 份（共 n 份）上校准，并把观察到的内容保存到 --save-shard 的文件中，可在任意机器上进行。之后 calib --from-shards 由各部分的文件得到与一次使用全部样本逐字节相同的结果：见 docs/clusters.md。",
+	"file of the part that --shard names": "--shard 所指部分的文件",
+	"take what shards observed in these files in the place of samples: of all parts, in any order; a name, names or a pattern":       "用这些文件中各部分观察到的内容代替样本：须包含所有部分，顺序任意；可给出一个或多个文件名，或通配符",
+	"with --shard: keep no samples in the file, which is small then; only --accuracy guide can merge such, and ties are not counted": "与 --shard 一起使用：文件中不保存样本，因此很小；只有 --accuracy guide 能合并这种文件，并且不统计平局",
+	"work on a part of the samples, such as 2/4 for the second of four, and keep what it gives in the file of --save-shard":          "只处理样本的一部分，例如 2/4 表示四份中的第二份，并把结果保存到 --save-shard 的文件中",
 }

@@ -22,7 +22,7 @@ var (
 func checkPaths(c *cobra.Command, _ []string) error {
 	var read []*inputFile
 	for _, name := range inputs {
-		if path := flagValue(c, name); path != "" {
+		for _, path := range flagValues(c, name) {
 			if st, err := os.Stat(path); err == nil {
 				read = append(read, &inputFile{name, path, st})
 			}
@@ -56,6 +56,17 @@ func checkPaths(c *cobra.Command, _ []string) error {
 		if r := over(filepath.Join(dir, name)); r != nil {
 			return usagef("%s writes %s, which is what --%s reads: name another folder with -o", c.CommandPath(), filepath.Join(dir, name), r.flag)
 		}
+	}
+	return nil
+}
+
+// flagValues returns what a flag names: one file, several, or none.
+func flagValues(c *cobra.Command, name string) []string {
+	if list, err := c.Flags().GetStringArray(name); err == nil {
+		return list
+	}
+	if v := flagValue(c, name); v != "" {
+		return []string{v}
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"narrow/calibrate"
 	"narrow/diag"
 	"narrow/internal/atomicfile"
+	"narrow/internal/machine"
 	"narrow/samples"
 )
 
@@ -207,7 +208,7 @@ func (j *calibJob) shard(ctx context.Context) error {
 			Own: j.set.BatchesOf(ctx, size, first, first+n), First: first, Count: n,
 			Canary: j.set.BatchesOf(ctx, size, 0, min(whole, j.set.Len())), Digests: digests,
 		},
-		All: j.set.Len(), Head: j.set.HashHead(), Engine: "ONNX Runtime " + j.engine.Version(), Machine: thisMachine(), NoKeep: f.noKeep,
+		All: j.set.Len(), Head: j.set.HashHead(), Engine: "ONNX Runtime " + j.engine.Version(), Machine: machine.Name(), NoKeep: f.noKeep,
 	})
 	if err != nil {
 		return err

@@ -762,6 +762,7 @@ var zh = map[string]string{
 	"the guide's own result is kept: on %d samples that chose nothing it is nearer to the float network": "保留了 guide 方式的结果：在未参与选择的 %d 个样本上，它更接近浮点网络",
 
 	// Parts of the samples.
+	"Parts of the samples":         "样本的各部分",
 	"%s %s: there is no such file": "%s %s：没有这个文件",
 	"%s goes with --propagate float: progressive propagation cannot be cut, since every layer sees its inputs quantized by all samples before": "%s 需要 --propagate float：progressive 传播无法拆分，因为每一层的输入都已按之前的全部样本量化",
 	"%s needs --shard: say which part of the samples it is, such as 1/4":                                                                       "%s 需要 --shard：请说明是样本的哪一部分，例如 1/4",
