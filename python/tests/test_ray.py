@@ -1,10 +1,12 @@
 import os
 import signal
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MODEL
+from conftest import MODEL, ROOT, narrow_command
 
 import narrow
 
@@ -21,6 +23,66 @@ def _cluster():
     ray.init(num_cpus=3, object_store_memory=80 << 20, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
     yield
     ray.shutdown()
+
+
+class Killer(threading.Thread):
+    """Kill the worker that runs a shard, once it does."""
+
+    def __init__(self, shard):
+        super().__init__(daemon=True)
+        self.shard = shard.encode()
+        self.killed = 0
+        self.over = False
+
+    def run(self):
+        while not self.killed and not self.over:
+            for name in filter(str.isdigit, os.listdir("/proc")):
+                try:
+                    process = Path("/proc", name)
+                    if self.shard not in (process / "cmdline").read_bytes().split(b"\0"):
+                        continue
+                    parent = int((process / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                    if b"ray::" in Path(f"/proc/{parent}/cmdline").read_bytes():
+                        os.kill(parent, signal.SIGKILL)
+                        self.killed = parent
+                        return
+                except (OSError, ValueError):
+                    continue  # it has ended
+            time.sleep(0.002)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over = True
+        self.join()
+
+
+def same(one, other):
+    for name in ("quant_info.json", "bias_corr.json", "ties.json"):
+        assert Path(one, name).read_bytes() == Path(other, name).read_bytes(), name
+
+
+def test_a_calibration_is_that_of_one_process_though_a_worker_dies(tmp_path):
+    np.save("x.npy", np.random.default_rng(2).random((200, 1, 28, 28), dtype=np.float32))
+    config = ROOT / "examples" / "configs" / "int_config.json"
+    whole = ["--model", MODEL, "--data", "x.npy", "--config-file", config, "--propagate", "float", "--accuracy", "guide"]
+    narrow_command("calib", *whole, "-o", "whole")
+    with Killer("--shard=2/6") as killer:
+        done = narrow.ray.calibrate(MODEL, "x.npy", config, shards=6, accuracy="guide", output_dir="parts")
+    assert killer.killed
+    same("parts", "whole")
+    assert (done.samples, done.propagate) == (200, "float")
+    with done.session() as session:
+        assert session.run(np.load("x.npy")[:4])[0].shape == (4, 10)
+
+
+def test_samples_need_not_lie_where_the_workers_are(pictures):
+    strategy = (ROOT / "examples" / "configs" / "dpu_config.json").read_text()
+    narrow.calibrate(MODEL, pictures, strategy, propagate="float", output_dir="whole")
+    narrow.ray.calibrate(MODEL, [pictures[:25], pictures[25:]], strategy, output_dir="parts")
+    same("parts", "whole")
 
 
 def deadly(folder, times=1):
@@ -68,6 +130,11 @@ def test_scores_are_those_of_one_process_though_a_worker_dies(tmp_path, pictures
 
 
 def test_failures_are_narrows_own(tmp_path, pictures):
+    with pytest.raises(narrow.StrategyError, match="bit_witdh"):
+        narrow.ray.calibrate(MODEL, pictures, '{"overall_quantize_config": {"bit_witdh": 8}}', output_dir="none")
+    with pytest.raises(narrow.NarrowError, match=r"calib: shard \d of 3, on .*missing"):
+        narrow.ray.calibrate(MODEL, "missing", output_dir="none")
+    assert not os.path.exists("none")
     done = narrow.calibrate(MODEL, pictures)
 
     def broken(outputs, first):

@@ -112,9 +112,9 @@ def calibrate(
     with _model_file(model, folder) as path:
         if _data.is_path(data):
             args = ["calib", "--json", "--model", path, "--data", os.fspath(data), "-o", folder, f"--batch-size={batch_size}"]  # type: ignore[arg-type]
-            with _strategy_file(config) as file:
-                named = {"config_file": file, "accuracy": accuracy, "propagate": propagate, "skip_invalid": skip_invalid}
-                done = json.loads(_run.command(args + _run.flags({**named, **options})))
+            file, text = _strategy_flag(config)
+            named = {"config_file": file, "accuracy": accuracy, "propagate": propagate, "skip_invalid": skip_invalid}
+            done = json.loads(_run.command(args + _run.flags({**named, **options}), stdin=text))
             return Calibration(folder, path, done["samples"], done["batches"], done["tensors"], done["propagate"])
         if options:
             raise TypeError(f"calibrate takes no {', '.join(options)} where data holds the samples themselves")
@@ -555,7 +555,7 @@ def _strategy(config: Path | None) -> dict[str, Any]:
         return {}
     text = os.fspath(config)
     if text.lstrip().startswith("{") or "\n" in text:
-        return {"text": text, "file": "strategy"}
+        return {"text": text, "file": "<stdin>"}  # as commands call it
     return {"file": text}
 
 
@@ -573,15 +573,10 @@ class _Held:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
 
-def _strategy_file(config: Path | None) -> _Held:
+def _strategy_flag(config: Path | None) -> tuple[str | None, str | None]:
+    """Return a command's config_file for a strategy, and its standard input."""
     named = _strategy(config)
-    if "text" not in named:
-        return _Held(named.get("file"))
-    folder = tempfile.mkdtemp(prefix="narrow-")
-    path = os.path.join(folder, "strategy.json")
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(named["text"])
-    return _Held(path, folder)
+    return ("-", named["text"]) if "text" in named else (named.get("file"), None)
 
 
 def _model_file(model: Any, folder: str | None) -> _Held:

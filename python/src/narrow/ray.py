@@ -92,19 +92,15 @@ def calibrate(
     _start()
     with contextlib.ExitStack() as stack:
         path = stack.enter_context(_api._model_file(model, folder))
-        strategy = stack.enter_context(_api._strategy_file(config))
-        _check(path, strategy, accuracy)
+        _check(path, config, accuracy)
         temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="narrow-"))
-        named = {"config_file": strategy, "accuracy": accuracy}
-        job = _job(path, data, strategy, temporary, batch_size)
-        job.args += [
-            "--propagate=float",
-            f"--batch-size={batch_size}",
-            *_run.flags({**named, "config_file": None, "skip_invalid": skip_invalid, **options}),
-        ]
-        files = _shards(job, "calib", "--save-shard", _count(shards, num_cpus), temporary, num_cpus, max_retries, progress)
-        merge = ["calib", "--json", "--model", path, "-o", folder, *_run.flags(named), *(f"--from-shards={f}" for f in files)]
-        done = json.loads(_run.command(merge))
+        job = _job(path, data, config, temporary, batch_size)
+        read = _run.flags({"batch_size": batch_size, "accuracy": accuracy, "skip_invalid": skip_invalid, **options})
+        job.args += ["--propagate=float", *read]
+        files = _shards(job, "calib", "--save-shard", _parts(shards, num_cpus, job), temporary, num_cpus, max_retries, progress)
+        file, text = _api._strategy_flag(config)
+        merge = ["calib", "--json", "--model", path, "-o", folder, *_run.flags({"config_file": file, "accuracy": accuracy})]
+        done = json.loads(_run.command(merge + [f"--from-shards={f}" for f in files], stdin=text))
     return Calibration(folder, path, done["samples"], done["batches"], done["tensors"], done["propagate"])
 
 
@@ -154,7 +150,7 @@ def test(
             job.files["labels.npy"] = _read(name)
             job.args.append(("--labels=", "labels.npy"))
         job.args += [("--output-dir=", "result"), f"--batch-size={batch_size}", *read]
-        files = _shards(job, "test", "--save-result", _count(shards, num_cpus), temporary, num_cpus, max_retries, progress)
+        files = _shards(job, "test", "--save-result", _parts(shards, num_cpus, job), temporary, num_cpus, max_retries, progress)
         merge = ["test", "--json", "--model", path, "-o", folder, *(f"--from-results={f}" for f in files)]
         return json.loads(_run.command(merge))
 
@@ -335,7 +331,13 @@ def _count(asked: int | None, num_cpus: int) -> int:
     return asked or max(int(ray.cluster_resources().get("CPU", 1)) // num_cpus, 1)
 
 
-def _check(model: str, config: str | None, accuracy: str | None) -> None:
+def _parts(asked: int | None, num_cpus: int, job: _Job) -> int:
+    """Return into how many shards to cut the samples, which is done at multiples of 8."""
+    n = _count(asked, num_cpus)
+    return min(n, max(job.samples // 8, 1)) if asked is None and job.samples else n
+
+
+def _check(model: str, config: Path | None, accuracy: str | None) -> None:
     """Refuse a strategy before any task begins; warnings come with the merge."""
     client = Client()
     try:
@@ -387,6 +389,8 @@ class _Job:
     #: The model's path on the driver, which is taken where it is the same file, and the digest of its bytes.
     model: str
     sha256: str
+    #: How many samples there are, 0 where only the workers can tell.
+    samples: int = 0
 
     def place(self, folder: str) -> dict[str, str]:
         """Write the files and return the path of each, and of the folders that they are in."""
@@ -414,21 +418,22 @@ def _ship(model: str, files: dict[str, np.ndarray]) -> _Job:
     return _Job({"model": data, **files}, [("--model=", "model")], os.path.abspath(model), hashlib.sha256(data.data).hexdigest())
 
 
-def _job(model: str, data: Data, config: str | None, temporary: str, batch_size: int) -> _Job:
+def _job(model: str, data: Data, config: Path | None, temporary: str, batch_size: int) -> _Job:
     job = _ship(model, {})
-    if config is not None:
-        # By its own name, which messages tell.
-        name = "strategy/" + os.path.basename(config)
-        try:
-            job.files[name] = _read(config)
-        except OSError as e:
-            raise NarrowError(f"{config}: {e}") from None
-        job.args.append(("--config-file=", name))
+    file, text = _api._strategy_flag(config)
+    if text is not None:
+        job.files["strategy/strategy.json"] = np.frombuffer(text.encode(), dtype=np.uint8)
+    elif file is not None:
+        job.files["strategy/strategy.json"] = _read(file)
+    if file is not None:
+        job.args.append(("--config-file=", "strategy/strategy.json"))
     if _data.is_path(data):
         job.args.append("--data=" + os.path.abspath(os.fspath(data)))  # type: ignore[arg-type]
     else:
         file = _api._samples_file(data, model, temporary, batch_size)
         job.files["samples.npz"] = _read(file)
+        with np.load(file) as arrays:
+            job.samples = len(arrays[arrays.files[0]])
         os.unlink(file)
         job.args.append(("--data=", "samples.npz"))
     return job
