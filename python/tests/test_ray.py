@@ -1,5 +1,7 @@
 import os
+import runpy
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -127,6 +129,16 @@ def test_scores_are_those_of_one_process_though_a_worker_dies(tmp_path, pictures
     batches = (pictures[i : i + 4] for i in range(0, 40, 4))
     assert narrow.ray.evaluate(MODEL, batches, deadly(dead), workers=2) == want
     assert len(os.listdir(dead)) == 1
+
+
+def test_the_example(monkeypatch, capsys, pictures):
+    np.save("images.npy", pictures[:32])
+    with narrow.Session(MODEL) as session:
+        np.save("labels.npy", session.run(pictures[:32])[0].argmax(axis=1))
+    monkeypatch.setattr(sys, "argv", ["ray_cluster.py", str(MODEL), "images.npy", "labels.npy"])
+    runpy.run_path(str(ROOT / "examples" / "python" / "ray_cluster.py"), run_name="__main__")
+    assert "in float 1.0000" in capsys.readouterr().out
+    assert narrow.lint("strategy.json", MODEL) == []
 
 
 def test_failures_are_narrows_own(tmp_path, pictures):

@@ -8,7 +8,7 @@ python=${PYTHON:-/usr/bin/python3}
 if [ "${TORCH:-}" = pypi ]; then
   env=../bin/venv-torch
   [ -d "$env" ] || "$python" -m venv "$env"
-  "$env/bin/pip" install --quiet torch torchvision onnx onnxscript transformers pytest tqdm 'ruff==0.17.6' 'mypy==2.4.1' setuptools
+  "$env/bin/pip" install --quiet torch torchvision onnx onnxscript transformers pytest tqdm pyyaml 'ruff==0.17.6' 'mypy==2.4.1' setuptools
 else
   "$python" -c 'import torch, torchvision' 2>/dev/null || {
     echo "torch and torchvision are missing: apt-get install python3-torch python3-torchvision, or make test-python TORCH=pypi" >&2
@@ -17,7 +17,7 @@ else
   env=../bin/venv-python
   [ -d "$env" ] || "$python" -m venv --system-site-packages "$env"
   # The newest transformers that takes torch 1.13; tqdm for its bars.
-  "$env/bin/pip" install --quiet 'transformers==4.30.2' 'pytest>=7' tqdm 'ruff==0.17.6' 'mypy==2.4.1' setuptools
+  "$env/bin/pip" install --quiet 'transformers==4.30.2' 'pytest>=7' tqdm pyyaml 'ruff==0.17.6' 'mypy==2.4.1' setuptools
 fi
 "$env/bin/pip" install --quiet 'ray==2.60.0' || {
   echo "Ray could not be installed" >&2
