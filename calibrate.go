@@ -178,22 +178,18 @@ func (p *Planned) high(ctx context.Context, run engine.Runner, in engine.Batches
 	if err != nil {
 		return nil, err
 	}
-	if p, err = p.equalized(ctx, run, in, o.Threads); err != nil {
-		return nil, err
-	}
-	p, joined, err := p.functions(ctx, run, in, o)
+	known, err := p.first(ctx, run, in, o)
 	if err != nil {
 		return nil, err
 	}
-	own, err := p.networkSHA256()
+	if p, err = p.equalized(known); err != nil {
+		return nil, err
+	}
+	p, joined, err := p.functions(ctx, run, known.few, o)
 	if err != nil {
 		return nil, err
 	}
-	other, err := guide.networkSHA256()
-	if err != nil {
-		return nil, err
-	}
-	c, err := refine.Calibrate(ctx, refine.Task{Plan: p.Plan, Guide: guide.Plan, Alike: own == other, Float: p.Model.Graph}, run, in, o, refine.Options{
+	c, err := refine.Calibrate(ctx, refine.Task{Plan: p.Plan, Guide: guide.Plan, Float: p.Model.Graph}, run, in, o, refine.Options{
 		Samples: opts.RefineSamples, Progress: opts.RefineProgress,
 	})
 	if err != nil {
@@ -208,26 +204,55 @@ func (p *Planned) high(ctx context.Context, run engine.Runner, in engine.Batches
 	return &Calibrated{Planned: p, Result: c}, nil
 }
 
-// equalized decides over the samples what equalization may do.
-func (p *Planned) equalized(ctx context.Context, run engine.Runner, in engine.Batches, threads int) (*Planned, error) {
-	s := p.Plan.Strategy
-	if !s.IncludeCLE {
-		return p, nil
-	}
-	plain, err := p.Model.plan(s, High, decided{equalization: &calibrate.Equalization{None: true}})
-	if err != nil {
-		return nil, err
-	}
-	values, err := rewrite.Relu6Values(plain.Plan.Model)
-	if err != nil {
-		return nil, err
-	}
-	how := &calibrate.Equalization{}
-	if len(values) > 0 {
-		if how.Largest, err = refine.Largest(ctx, run, plain.Plan, values, in, threads); err != nil {
+// first is what [High] has to know of the samples before it plans.
+type first struct {
+	// plain is the plan that equalizes nothing, nil where the strategy does not ask for
+	// it; largest are the largest elements of its ReLU6's channels.
+	plain   *Planned
+	largest map[string][]float32
+	few     []*engine.Batch
+}
+
+// first goes through the samples, where it has to.
+func (p *Planned) first(ctx context.Context, run engine.Runner, in engine.Batches, o calibrate.Options) (*first, error) {
+	f := &first{}
+	var uses []func(engine.Batches) error
+	if p.Plan.Strategy.IncludeCLE {
+		var err error
+		if f.plain, err = p.Model.plan(p.Plan.Strategy, High, decided{equalization: &calibrate.Equalization{None: true}}); err != nil {
 			return nil, err
 		}
+		values, err := rewrite.Relu6Values(f.plain.Plan.Model)
+		if err != nil {
+			return nil, err
+		}
+		if len(values) > 0 {
+			uses = append(uses, func(in engine.Batches) (err error) {
+				f.largest, err = refine.Largest(ctx, run, f.plain.Plan, values, in, o.Threads)
+				return err
+			})
+		}
 	}
+	if p.Plan.Strategy.Target != scheme.DPU && len(p.Plan.JoinedFunctions()) > 0 {
+		uses = append(uses, func(in engine.Batches) (err error) {
+			f.few, err = refine.Few(in)
+			return err
+		})
+	}
+	if len(uses) == 0 {
+		return f, nil
+	}
+	return f, refine.Together(in, uses...)
+}
+
+// equalized decides what equalization may do.
+func (p *Planned) equalized(f *first) (*Planned, error) {
+	plain := f.plain
+	if plain == nil {
+		return p, nil
+	}
+	s := p.Plan.Strategy
+	how := &calibrate.Equalization{Largest: f.largest}
 	through, err := p.Model.plan(s, High, decided{equalization: how})
 	if err != nil {
 		return nil, err
@@ -241,7 +266,7 @@ func (p *Planned) equalized(ctx context.Context, run engine.Runner, in engine.Ba
 
 // functions is p with what is best for the functions behind its weighted
 // operators on the samples: see [refine.Functions].
-func (p *Planned) functions(ctx context.Context, run engine.Runner, in engine.Batches, o calibrate.Options) (*Planned, diag.List, error) {
+func (p *Planned) functions(ctx context.Context, run engine.Runner, few []*engine.Batch, o calibrate.Options) (*Planned, diag.List, error) {
 	target := p.Plan.Strategy.Target
 	if target == scheme.DPU {
 		return p, nil, nil
@@ -251,7 +276,7 @@ func (p *Planned) functions(ctx context.Context, run engine.Runner, in engine.Ba
 		least, enough = refine.JoinGain, refine.JoinBelow
 	}
 	var other *Planned
-	chosen, gain, err := refine.Functions(ctx, refine.Task{Plan: p.Plan, Float: p.Model.Graph}, least, enough, run, in, o, func(peaks map[string][]float32) (*plan.Plan, error) {
+	chosen, gain, err := refine.Functions(ctx, refine.Task{Plan: p.Plan, Float: p.Model.Graph}, least, enough, run, few, o, func(peaks map[string][]float32) (*plan.Plan, error) {
 		steps, err := rewrite.FunctionSteps(p.Plan.Model, peaks)
 		if err != nil {
 			return nil, err

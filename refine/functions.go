@@ -22,7 +22,18 @@ const (
 	JoinBelow = 25
 )
 
-// Functions decides, over some of the samples, whether the functions behind
+// Few returns the samples for [Functions].
+func Few(in engine.Batches) ([]*engine.Batch, error) {
+	keep := &calibrate.Keeper{Most: functionSamples}
+	for _, err := range keep.Watch(in) {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return unitsOf(keep.Kept(functionSamples, keptBytes)), nil
+}
+
+// Functions decides, over samples of [Few], whether the functions behind
 // weighted operators of task.Plan are better quantized as another plan has it:
 // with makes that plan of the largest magnitudes of each channel that functions
 // put out, by value, or returns nil. The other plan is taken where the network's
@@ -31,20 +42,10 @@ const (
 //
 // The result does not depend on threads or batch size, nor on the order of the
 // samples.
-func Functions(ctx context.Context, task Task, least, enough float64, run engine.Runner, in engine.Batches, opts calibrate.Options, with func(peaks map[string][]float32) (*plan.Plan, error)) (other *plan.Plan, gain float64, err error) {
+func Functions(ctx context.Context, task Task, least, enough float64, run engine.Runner, some []*engine.Batch, opts calibrate.Options, with func(peaks map[string][]float32) (*plan.Plan, error)) (other *plan.Plan, gain float64, err error) {
 	values := task.Plan.JoinedFunctions()
 	if len(values) == 0 {
 		return nil, 0, nil
-	}
-	keep := &calibrate.Keeper{Most: functionSamples}
-	for _, err := range keep.Watch(in) {
-		if err != nil {
-			return nil, 0, err
-		}
-	}
-	var some []*engine.Batch
-	for _, u := range keep.Kept(functionSamples, keptBytes) {
-		some = append(some, u.Batch)
 	}
 	if len(some) == 0 {
 		return nil, 0, nil
@@ -57,7 +58,7 @@ func Functions(ctx context.Context, task Task, least, enough float64, run engine
 		return nil, 0, err
 	}
 	pool := kernel.NewPool(max(opts.Threads, 1))
-	j := &jury{run: run, pool: pool, float: task.Float, in: some}
+	j := &jury{run: run, pool: pool, float: task.Float, in: some, batch: batch}
 	var scores [2]float64
 	for i, p := range []*plan.Plan{task.Plan, other} {
 		if i > 0 && scores[0] >= enough {
@@ -89,7 +90,7 @@ func peaks(ctx context.Context, m *graph.Model, values []string, run engine.Runn
 		outputs[i] = &graph.Value{Name: v}
 	}
 	out := map[string][]float32{}
-	for b, err := range engine.Fit(in, m, judgeBatch) {
+	for b, err := range engine.Fit(in, m, batch) {
 		if err != nil {
 			return nil, err
 		}

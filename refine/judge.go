@@ -18,46 +18,107 @@ type jury struct {
 	pool  *kernel.Pool
 	float *graph.Model
 	in    []*engine.Batch
+	batch int               // how many samples run at once
 	cut   []*engine.Batch   // as they run
 	want  [][]engine.Tensor // the float network's outputs, by batch
+	known map[*calibrate.Calibrated][]errorsOf
 }
 
-// judgeBatch is how many samples run at once.
-const judgeBatch = 8
+// errorsOf are the errors of one batch, by output.
+type errorsOf [][]squares
 
 // exact is the ratio in dB at which an output counts as equal.
 const exact = 120
 
-// score returns how near the outputs of c are to the float network's, in dB: of the
-// worst output, half the ratio of signal to error over all samples, half the mean
-// of every sample's own. The first is what matters, and hangs on few samples where
-// these are few; the second is steady.
+// best returns the calibration whose worst output is nearest to the float network's
+// on the first samples; of equals the first.
+func (j *jury) best(ctx context.Context, samples int, cs ...*calibrate.Calibrated) (*calibrate.Calibrated, error) {
+	var best *calibrate.Calibrated
+	most := math.Inf(-1)
+	for _, c := range cs {
+		es, err := j.errors(ctx, c, samples)
+		if err != nil {
+			return nil, err
+		}
+		if v := worst(es, -1); best == nil || v > most {
+			best, most = c, v
+		}
+	}
+	return best, nil
+}
+
+// score returns how near the outputs of c are to the float network's, in dB: see
+// [worst].
 func (j *jury) score(ctx context.Context, c *calibrate.Calibrated) (float64, error) {
+	es, err := j.errors(ctx, c, math.MaxInt)
+	return worst(es, -1), err
+}
+
+// gain returns by how many dB c is nearer to the float network than other, and how much
+// of that may be chance: the 95 % quantile (Student's, nearly) of its standard error,
+// which each sample's part in it tells (the jackknife).
+func (j *jury) gain(ctx context.Context, c, other *calibrate.Calibrated) (gain, doubt float64, err error) {
+	a, err := j.errors(ctx, c, math.MaxInt)
+	if err != nil {
+		return 0, 0, err
+	}
+	b, err := j.errors(ctx, other, math.MaxInt)
+	if err != nil {
+		return 0, 0, err
+	}
+	n := 0
+	for _, e := range a {
+		n = max(n, len(e))
+	}
+	if n == 0 {
+		return 0, 0, nil // no output is of numbers
+	}
+	without := make([]float64, n)
+	mean, square := 0.0, 0.0
+	for i := range without {
+		without[i] = worst(a, i) - worst(b, i)
+		mean += without[i] / float64(n)
+	}
+	for _, d := range without {
+		square += float64((d - mean) * (d - mean))
+	}
+	se := math.Sqrt(square * float64(n-1) / float64(n))
+	return worst(a, -1) - worst(b, -1), (1.65 + 3/float64(n)) * se, nil
+}
+
+// errors returns what c gets wrong on at least the first samples, by output.
+func (j *jury) errors(ctx context.Context, c *calibrate.Calibrated, samples int) ([][]squares, error) {
 	if err := j.prepare(ctx); err != nil {
-		return 0, err
+		return nil, err
 	}
-	n, err := c.Network(1, nil)
-	if err != nil {
-		return 0, err
+	upto := 0
+	for n := 0; upto < len(j.cut) && n < samples; upto++ {
+		n += j.cut[upto].Count
 	}
-	got, err := j.outputs(ctx, n)
-	if err != nil {
-		return 0, err
-	}
-	outputs := j.float.Graph.Outputs
-	sums := make([]squares, len(outputs))
-	for i, b := range j.cut {
-		for o := range outputs {
-			sums[o].add(j.want[i][o], got[i][o], b.Count)
+	if from := len(j.known[c]); from < upto {
+		n, err := c.Network(1, nil)
+		if err != nil {
+			return nil, err
+		}
+		got, err := j.outputs(ctx, n, from, upto)
+		if err != nil {
+			return nil, err
+		}
+		for i, b := range j.cut[from:upto] {
+			e := make(errorsOf, len(got[i]))
+			for o, t := range got[i] {
+				e[o] = squaresOf(j.want[from+i][o], t, b.Count)
+			}
+			j.known[c] = append(j.known[c], e)
 		}
 	}
-	worst := math.Inf(1)
-	for _, e := range sums {
-		if e.samples > 0 {
-			worst = min(worst, e.decibel())
+	all := make([][]squares, len(j.float.Graph.Outputs))
+	for _, e := range j.known[c][:upto] {
+		for o, s := range e {
+			all[o] = append(all[o], s...)
 		}
 	}
-	return worst, nil
+	return all, nil
 }
 
 // prepare runs the float network, once.
@@ -65,78 +126,96 @@ func (j *jury) prepare(ctx context.Context) error {
 	if j.want != nil {
 		return nil
 	}
-	for b, err := range engine.Fit(batches(j.in), j.float, judgeBatch) {
+	for b, err := range engine.Fit(batches(j.in), j.float, j.batch) {
 		if err != nil {
 			return err
 		}
 		j.cut = append(j.cut, b.Clone())
 	}
+	j.known = map[*calibrate.Calibrated][]errorsOf{}
 	var err error
-	j.want, err = j.outputs(ctx, engine.Network{Model: j.float})
+	j.want, err = j.outputs(ctx, engine.Network{Model: j.float}, 0, len(j.cut))
 	return err
 }
 
-// outputs runs a network over the batches, each on one thread.
-func (j *jury) outputs(ctx context.Context, n engine.Network) ([][]engine.Tensor, error) {
+// outputs runs a network over some batches, each on one thread.
+func (j *jury) outputs(ctx context.Context, n engine.Network, from, upto int) ([][]engine.Tensor, error) {
 	s, err := n.Load(ctx, j.run, 1, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer s.Close()
 	axes := infer.Batches(j.float).Outputs
-	out, errs := make([][]engine.Tensor, len(j.cut)), make([]error, len(j.cut))
-	j.pool.Run(len(j.cut), func(i int) {
-		out[i], errs[i] = engine.Outputs(ctx, s, j.cut[i], n.Hook, j.float.Graph.Outputs, axes)
+	out, errs := make([][]engine.Tensor, upto-from), make([]error, upto-from)
+	j.pool.Run(len(out), func(i int) {
+		out[i], errs[i] = engine.Outputs(ctx, s, j.cut[from+i], n.Hook, j.float.Graph.Outputs, axes)
 	})
 	return out, errors.Join(errs...)
 }
 
-// squares adds up squares of an output's values and of their errors.
-type squares struct {
-	signal, noise, logs float64
-	samples             int
-}
+// squares are the sums of the squares of one sample's values and of their errors.
+type squares struct{ signal, noise float64 }
 
-func (e *squares) add(want, got engine.Tensor, count int) {
+// squaresOf returns those of each sample of an output; none where it is not of
+// floats or the float network's own is invalid.
+func squaresOf(want, got engine.Tensor, count int) []squares {
 	if want.Type != graph.Float32 || len(want.Floats) == 0 {
-		return
+		return nil
 	}
 	if len(got.Floats) != len(want.Floats) {
-		e.noise, e.samples = math.NaN(), e.samples+1 // never as good as any other
-		return
+		return []squares{{1, math.NaN()}} // never as good as any other
 	}
 	if len(want.Floats)%count != 0 {
 		count = 1
 	}
 	per := len(want.Floats) / count
+	var out []squares
 	for i := range count {
-		var signal, noise float64
+		var e squares
 		for k, v := range want.Floats[i*per : (i+1)*per] {
 			d := float64(v) - float64(got.Floats[i*per+k])
-			signal += float64(float64(v) * float64(v))
-			noise += float64(d * d)
+			e.signal += float64(float64(v) * float64(v))
+			e.noise += float64(d * d)
 		}
-		if math.IsNaN(signal) || math.IsInf(signal, 0) {
-			continue // the float network's own output is invalid
+		if !math.IsNaN(e.signal) && !math.IsInf(e.signal, 0) {
+			out = append(out, e)
 		}
-		e.signal += signal
-		e.noise += noise
-		e.samples++
-		e.logs += ratio(signal, noise)
 	}
+	return out
 }
 
-// ratio returns signal to noise in dB, within bounds.
-func ratio(signal, noise float64) float64 {
+// worst returns how near outputs are to the float network's, in dB, of the worst one:
+// half the ratio of signal to error over all samples, half the mean of every sample's
+// own. The first is what matters, and hangs on few samples where these are few; the
+// second is steady. One sample may be left out.
+func worst(outputs [][]squares, without int) float64 {
+	least := math.Inf(1)
+	for _, es := range outputs {
+		var all squares
+		logs, n := 0.0, 0
+		for i, e := range es {
+			if i == without && len(es) > 1 {
+				continue
+			}
+			all.signal += e.signal
+			all.noise += e.noise
+			logs += e.decibel()
+			n++
+		}
+		if n > 0 {
+			least = min(least, (all.decibel()+logs/float64(n))/2)
+		}
+	}
+	return least
+}
+
+// decibel returns signal to noise in dB, within bounds.
+func (e squares) decibel() float64 {
 	switch {
-	case math.IsNaN(noise):
+	case math.IsNaN(e.noise):
 		return -exact
-	case noise == 0:
+	case e.noise == 0:
 		return exact
 	}
-	return min(max(10*math.Log10(signal/noise), -exact), exact)
-}
-
-func (e *squares) decibel() float64 {
-	return (ratio(e.signal, e.noise) + e.logs/float64(e.samples)) / 2
+	return min(max(10*math.Log10(e.signal/e.noise), -exact), exact)
 }

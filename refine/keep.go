@@ -14,27 +14,34 @@ const judging = 64
 
 func isJudge(u calibrate.Kept) bool { return u.Digest[len(u.Digest)-1] < judging }
 
+// unitsOf returns the batches of what was kept.
+func unitsOf(kept []calibrate.Kept) []*engine.Batch {
+	out := make([]*engine.Batch, len(kept))
+	for i, u := range kept {
+		out[i] = u.Batch
+	}
+	return out
+}
+
 // split returns the kept samples that choose and those that judge, at most so
-// many, as batches to be cut anew. Where chance gave one side too few, the
-// others of the largest digests change sides.
-func split(kept []calibrate.Kept, choosing, judging int) (choose, judge []*engine.Batch) {
+// many, as batches to be cut anew; half of them choose at most. Where fewer judge than
+// may, those that were not needed to choose do too.
+func split(kept []calibrate.Kept, choosing, judges int) (choose, judge []*engine.Batch) {
 	var c, j []calibrate.Kept
+	all := 0
 	for _, u := range kept {
-		if isJudge(u) {
+		if all += u.Batch.Count; isJudge(u) {
 			j = append(j, u)
 		} else {
 			c = append(c, u)
 		}
 	}
 	least := (len(kept) + 7) / 8
-	for len(j) < least && len(c) > least {
-		j, c = append(j, c[len(c)-1]), c[:len(c)-1]
-	}
 	for len(c) < least && len(j) > least {
 		c, j = append(c, j[len(j)-1]), j[:len(j)-1]
 	}
+	slices.SortFunc(c, func(a, b calibrate.Kept) int { return bytes.Compare(a.Digest[:], b.Digest[:]) })
 	part := func(us []calibrate.Kept, most int) (out []*engine.Batch) {
-		slices.SortFunc(us, func(a, b calibrate.Kept) int { return bytes.Compare(a.Digest[:], b.Digest[:]) })
 		n := 0
 		for _, u := range us {
 			if n > 0 && n+u.Batch.Count > most {
@@ -45,7 +52,8 @@ func split(kept []calibrate.Kept, choosing, judging int) (choose, judge []*engin
 		}
 		return out
 	}
-	return part(c, choosing), part(j, judging)
+	choose = part(c, min(choosing, max(all/2, 1)))
+	return choose, part(append(j, c[len(choose):]...), judges)
 }
 
 // batches yields them.

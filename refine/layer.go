@@ -77,9 +77,14 @@ func (f *refiner) layer(l layer, m *moments) error {
 	best := slices.Repeat([]float64{math.Inf(1)}, rows)
 	total := math.Inf(1)
 	var chosen scheme.Encoding
+	// Candidates clip more and more: what does not gain by one gains by none after it.
+	settled := make([]bool, rows)
 	for _, e := range candidates {
 		tried := make([][]float64, rows)
 		f.pool.Run(rows, func(k int) {
+			if settled[k] {
+				return
+			}
 			g := k / l.form.rows
 			weight := grid{float64(e.Scale[min(k, len(e.Scale)-1)]), float64(e.Min), float64(e.Max)}
 			most := math.Inf(1)
@@ -95,7 +100,7 @@ func (f *refiner) layer(l layer, m *moments) error {
 				chosen.Scale, chosen.FixPosition = slices.Clone(e.Scale), slices.Clone(e.FixPosition)
 			}
 			for k, s := range sums {
-				if s < best[k] {
+				if settled[k] = settled[k] || !(s < best[k]); !settled[k] {
 					best[k], points[k], chosen.Scale[k] = s, tried[k], e.Scale[k]
 					if e.FixPosition != nil {
 						chosen.FixPosition[k] = e.FixPosition[k]
@@ -108,9 +113,10 @@ func (f *refiner) layer(l layer, m *moments) error {
 		for _, s := range sums {
 			sum += s
 		}
-		if sum < total {
-			total, points, chosen = sum, tried, e
+		if !(sum < total) {
+			break
 		}
+		total, points, chosen = sum, tried, e
 	}
 	if chosen.Scale == nil || slices.ContainsFunc(points, func(q []float64) bool { return q == nil }) {
 		return nil

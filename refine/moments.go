@@ -2,7 +2,6 @@ package refine
 
 import (
 	"context"
-	"math/rand/v2"
 
 	"narrow/engine"
 	"narrow/graph"
@@ -62,11 +61,8 @@ func (f *weighted) index(g, row, col int) int {
 
 // reader reads columns out of one batch's input.
 type reader struct {
-	f       *weighted
-	samples int // samples in the batch, with padding
-	per     int // how often the first axis is as long as that
-	spatial int // columns one element of the first axis has for each group
-	places  int // columns a sample has for each group
+	f *weighted
+	layout
 	in, out [3]int
 	chans   int
 	pad     [3]int
@@ -75,10 +71,11 @@ type reader struct {
 // reader returns how to read an input of that shape, which belongs to rows
 // samples; ok is false where it does not fit the layer.
 func (f *weighted) reader(shape []int64, rows int) (reader, bool) {
-	r := reader{f: f, in: [3]int{1, 1, 1}, out: [3]int{1, 1, 1}, samples: rows, spatial: 1}
+	r := reader{f: f, in: [3]int{1, 1, 1}, out: [3]int{1, 1, 1}}
 	if len(shape) < 2 {
 		return r, false
 	}
+	r.samples, r.spatial = rows, 1
 	if shape[0] == 0 || int(shape[0])%rows != 0 {
 		r.samples = 1 // the first axis is not the samples': all belongs to all
 	}
@@ -110,58 +107,51 @@ func (f *weighted) reader(shape []int64, rows int) (reader, bool) {
 	return r, r.places > 0 && r.chans*size == f.groups*f.cols
 }
 
-// column writes the column of group g at a place of a sample to dst.
-func (r *reader) column(dst []float64, x []float32, sample, place, g int) {
+// column writes the column of group g at a place to dst.
+func (r *reader) column(dst []float64, x []float32, p place, g int) {
 	if r.f.windows == nil {
-		row := x[(sample*r.places+place)*r.f.cols:]
-		for i := range r.f.cols {
-			dst[i] = float64(row[i])
-		}
+		widen(dst, x[(p.sample*r.places+p.at)*r.f.cols:][:r.f.cols])
 		return
 	}
 	ws := r.f.windows
-	sample, place = sample*r.per+place/r.spatial, place%r.spatial
-	var at [3]int
-	at[0], at[1], at[2] = place/(r.out[1]*r.out[2]), place/r.out[2]%r.out[1], place%r.out[2]
-	for i := range at {
-		at[i] = at[i]*int(ws[i].Stride) - r.pad[i]
+	sample, at := p.sample*r.per+p.at/r.spatial, p.at%r.spatial
+	first := [3]int{at / (r.out[1] * r.out[2]), at / r.out[2] % r.out[1], at % r.out[2]}
+	for i := range first {
+		first[i] = first[i]*int(ws[i].Stride) - r.pad[i]
 	}
 	plane := r.in[0] * r.in[1] * r.in[2]
 	per := r.chans / r.f.groups
-	i := 0
+	width, step := int(ws[2].Kernel), int(ws[2].Dilation)
+	// The places of a row of the window that lie within the input.
+	lo := min(max(0, (-first[2]+step-1)/step), width)
+	hi := max(min(width, (r.in[2]-first[2]+step-1)/step), lo)
 	for ch := g * per; ch < (g+1)*per; ch++ {
 		data := x[(sample*r.chans+ch)*plane:][:plane]
 		for a := range int(ws[0].Kernel) {
-			p := at[0] + a*int(ws[0].Dilation)
+			p := first[0] + a*int(ws[0].Dilation)
 			for b := range int(ws[1].Kernel) {
-				q := at[1] + b*int(ws[1].Dilation)
-				for d := range int(ws[2].Kernel) {
-					s := at[2] + d*int(ws[2].Dilation)
-					v := float32(0)
-					if p >= 0 && p < r.in[0] && q >= 0 && q < r.in[1] && s >= 0 && s < r.in[2] {
-						v = data[(p*r.in[1]+q)*r.in[2]+s]
-					}
-					dst[i] = float64(v)
-					i++
+				q := first[1] + b*int(ws[1].Dilation)
+				row := dst[:width]
+				dst = dst[width:]
+				if p < 0 || p >= r.in[0] || q < 0 || q >= r.in[1] || lo == hi {
+					clear(row)
+					continue
+				}
+				clear(row[:lo])
+				clear(row[hi:])
+				from := data[(p*r.in[1]+q)*r.in[2]+first[2]+lo*step:]
+				for i := range row[lo:hi] {
+					row[lo+i] = float64(from[i*step])
 				}
 			}
 		}
 	}
 }
 
-// result writes what the layer put out for group g at a place of a sample to dst.
-func (r *reader) result(dst []float64, y []float32, sample, place, g int) {
-	rows := r.f.rows
-	if r.f.windows == nil {
-		for i, v := range y[(sample*r.places+place)*rows:][:rows] {
-			dst[i] = float64(v)
-		}
-		return
-	}
-	sample, place = sample*r.per+place/r.spatial, place%r.spatial
-	at := (sample*r.f.groups+g)*rows*r.spatial + place
-	for i := range rows {
-		dst[i] = float64(y[at+i*r.spatial])
+// widen writes x to dst.
+func widen(dst []float64, x []float32) {
+	for i, v := range x {
+		dst[i] = float64(v)
 	}
 }
 
@@ -182,10 +172,10 @@ type held struct{ x, y []float64 }
 const (
 	// momentRows is how many columns are wanted at least, columnsEach how many
 	// for every weight of an output element.
-	momentRows  = 4096
-	columnsEach = 8
+	momentRows  = 2048
+	columnsEach = 5
 	// heldRows is how many columns judge.
-	heldRows = 512
+	heldRows = 256
 	// momentWork limits the products of one layer.
 	momentWork = 1e9
 	// momentBlock is how many columns are multiplied at once, momentStripe how
@@ -202,22 +192,17 @@ func (f *weighted) takes(samples int) int {
 	return max((want+samples-1)/max(samples, 1), 1)
 }
 
+// heldOf returns how many places of each of the samples that judge do.
+func heldOf(judging int) int { return (heldRows + judging - 1) / max(judging, 1) }
+
 func lanes(n int) int {
 	return (n + kernel.ProductLanes - 1) / kernel.ProductLanes * kernel.ProductLanes
 }
 
 // measure gathers the moments of a layer's input: entered holds one tensor a
-// batch, put what the float network's layer put out. Which places take part is
-// drawn from seed. It returns nil where the input does not fit, or ctx is done.
-func (f *weighted) measure(ctx context.Context, pool *kernel.Pool, entered, put []engine.Tensor, spans []span, seed uint64) *moments {
-	choosing, judging := 0, 0
-	for _, s := range spans {
-		if s.judges {
-			judging += s.count
-		} else {
-			choosing += s.count
-		}
-	}
+// batch, put what was drawn of what the float network's layer put out. It returns nil
+// where the input does not fit, or ctx is done.
+func (f *weighted) measure(ctx context.Context, pool *kernel.Pool, entered []engine.Tensor, put []drawn, spans []span) *moments {
 	n := f.cols + 1
 	across := lanes(n)
 	ld := max(across, lanes(f.rows))
@@ -230,16 +215,19 @@ func (f *weighted) measure(ctx context.Context, pool *kernel.Pool, entered, put 
 	for k := range f.groups * momentBlock {
 		a[k*ld+n-1] = 1
 	}
-	type place struct{ batch, sample, at int }
-	var block, kept []place
+	type one struct{ batch, at int } // one of those drawn
+	var block, kept []one
 	readers := make([]reader, len(entered))
+	read := func(x, y []float64, o one, g int) {
+		r, d := &readers[o.batch], &put[o.batch]
+		r.column(x, entered[o.batch].Floats, d.places[o.at], g)
+		widen(y, d.y[(o.at*f.groups+g)*f.rows:][:f.rows])
+	}
 	flush := func() {
 		pool.Run(len(block), func(i int) {
-			p := block[i]
 			for g := range f.groups {
 				at := (g*momentBlock + i) * ld
-				readers[p.batch].column(a[at:], entered[p.batch].Floats, p.sample, p.at, g)
-				readers[p.batch].result(b[at:], put[p.batch].Floats, p.sample, p.at, g)
+				read(a[at:], b[at:], block[i], g)
 			}
 		})
 		stripes := (across + momentStripe - 1) / momentStripe
@@ -254,36 +242,22 @@ func (f *weighted) measure(ctx context.Context, pool *kernel.Pool, entered, put 
 		m.count += len(block)
 		block = block[:0]
 	}
-	draw := rand.New(rand.NewPCG(seed, 0))
 	for i := range entered {
 		r, ok := f.reader(entered[i].Shape, spans[i].rows)
-		if !ok || len(put[i].Floats) < r.samples*r.places*f.groups*f.rows {
+		if !ok || r.layout != put[i].put {
 			return nil
 		}
 		readers[i] = r
-		count, take := spans[i].count, f.takes(choosing)
-		if spans[i].judges {
-			take = (heldRows + judging - 1) / judging
-		}
-		if r.samples == 1 {
-			count, take = 1, take*count
-		}
-		take = min(take, r.places)
-		for s := range count {
-			if ctx.Err() != nil {
-				return nil
+		for k := range put[i].places {
+			if spans[i].judges {
+				kept = append(kept, one{i, k})
+				continue
 			}
-			for k := range take {
-				// One place out of each of take stretches.
-				lo, hi := k*r.places/take, (k+1)*r.places/take
-				p := place{i, s, lo + draw.IntN(hi-lo)}
-				if spans[i].judges {
-					kept = append(kept, p)
-					continue
+			if block = append(block, one{i, k}); len(block) == momentBlock {
+				if ctx.Err() != nil {
+					return nil
 				}
-				if block = append(block, p); len(block) == momentBlock {
-					flush()
-				}
+				flush()
 			}
 		}
 	}
@@ -303,11 +277,9 @@ func (f *weighted) measure(ctx context.Context, pool *kernel.Pool, entered, put 
 		m.held[g] = held{make([]float64, len(kept)*n), make([]float64, len(kept)*f.rows)}
 	}
 	pool.Run(len(kept), func(i int) {
-		p := kept[i]
 		for g := range f.groups {
-			readers[p.batch].column(m.held[g].x[i*n:], entered[p.batch].Floats, p.sample, p.at, g)
 			m.held[g].x[i*n+n-1] = 1
-			readers[p.batch].result(m.held[g].y[i*f.rows:], put[p.batch].Floats, p.sample, p.at, g)
+			read(m.held[g].x[i*n:][:n-1], m.held[g].y[i*f.rows:], kept[i], g)
 		}
 	})
 	return m

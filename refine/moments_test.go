@@ -44,7 +44,8 @@ func TestMoments(t *testing.T) {
 			}
 			x := random(c.in, 1)
 			y := random([]int64{2, c.weights[0], int64(c.outH), int64(c.outW)}, 2)
-			m := f.measure(context.Background(), kernel.NewPool(3), []engine.Tensor{x}, []engine.Tensor{y}, []span{{2, 2, false}}, 7)
+			d := f.draw(y.Floats, y.Shape, span{2, 2, false}, 2, 0, rand.New(rand.NewPCG(7, 1)))
+			m := f.measure(context.Background(), kernel.NewPool(3), []engine.Tensor{x}, []drawn{d}, []span{{2, 2, false}})
 			if m == nil {
 				t.Fatal("does not fit")
 			}

@@ -149,6 +149,11 @@ func (r *ranges) room() int {
 	return max(min(int(laneBytes/max(8*3*r.largest, 1)), choosers), fewest/2)
 }
 
+// batch returns how many samples run at once.
+func (r *ranges) batch() int {
+	return max(min(int(batchBytes/max(4*r.largest, 1)), batch), 1)
+}
+
 // pooled gives the tensors of c the ranges of the method over all samples together,
 // where it goes by a histogram, or by the largest of two-sided ranges: the scale of
 // one sample and the zero point of another cover neither.

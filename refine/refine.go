@@ -9,9 +9,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"reflect"
 	"runtime"
+	"runtime/debug"
 
 	"narrow/calibrate"
 	"narrow/diag"
@@ -26,8 +25,6 @@ import (
 type Task struct {
 	// Plan is to be calibrated, Guide what the guide's way makes of the same model.
 	Plan, Guide *plan.Plan
-	// Alike says that both plans have the same network, weight by weight.
-	Alike bool
 	// Float is the network that results are compared with.
 	Float *graph.Model
 }
@@ -50,16 +47,19 @@ const (
 	fewest = 32
 	// judges is how many samples compare whole networks, at most.
 	judges = 48
-	// rangeJudges is how many of them compare ways to choose ranges.
+	// rangeJudges is how many of them compare what was chosen with what was not.
 	rangeJudges = 24
 	// choosers is how many samples choose, at most.
-	// choosers is how many samples choose, at most.
-	choosers = 96
+	choosers = 64
 	// layerJudges is how many of them compare layers, at most; a quarter of those
 	// that choose is enough.
 	layerJudges = 16
-	// batch is how many samples run at once, whatever the batch size.
-	batch = 16
+	// guideBatch is how many samples run at once for the guide's calibration, as by
+	// default; batch how many else at most, whatever the batch size, and batchBytes what
+	// their values at one place of the network take.
+	guideBatch = 16
+	batch      = 8
+	batchBytes = 4 << 20
 	// keptBytes is how much memory the samples that are kept take, at most, and
 	// laneBytes what the network's values at one place take for all of them.
 	keptBytes = 48 << 20
@@ -72,18 +72,18 @@ const (
 // biases. What was chosen is kept where it is better on samples that did not choose,
 // layer by layer and for the network's worst output, against the guide's result too.
 //
-// The samples go by twice where the network is not the guide's. Its findings say
+// The samples go by once, and again where the guide's result is kept. Its findings say
 // where the result is not all of the above.
 //
-// The result does not depend on threads or batch size, nor on the order of the
-// samples.
-func Calibrate(ctx context.Context, task Task, run engine.Runner, in engine.Batches, opts calibrate.Options, own Options) (*calibrate.Calibrated, error) {
+// Which result is taken does not depend on threads or batch size, nor on the order of the
+// samples; but for the guide's, the result does not either.
+func Calibrate(ctx context.Context, task Task, run engine.Runner, in engine.Batches, opts calibrate.Options, choice Options) (*calibrate.Calibrated, error) {
 	threads := opts.Threads
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
 	pool := kernel.NewPool(threads)
-	most := own.Samples
+	most := choice.Samples
 	if most == 0 {
 		most = Samples
 	}
@@ -91,107 +91,89 @@ func Calibrate(ctx context.Context, task Task, run engine.Runner, in engine.Batc
 	found := newRanges(task.Plan, pool, keep)
 	opts.Propagate = calibrate.Float
 	opts.Watch, opts.Keep = found.watch, keep
-	plans := []*plan.Plan{task.Plan}
-	if task.Guide != nil && task.Alike && opts.SaveStats == nil && opts.Checkpoint == nil {
-		plans = append(plans, task.Guide)
-	}
-	var results []*calibrate.Calibrated
-	var err error
-	if len(plans) > 1 {
-		results, err = calibrate.CalibrateTogether(ctx, plans, run, in, opts)
-	} else {
-		var c *calibrate.Calibrated
-		c, err = calibrate.Calibrate(ctx, task.Plan, run, in, opts)
-		results = []*calibrate.Calibrated{c}
-	}
+	c, err := calibrate.Calibrate(ctx, task.Plan, run, in, opts)
 	if err != nil {
 		return nil, err
 	}
-	c := results[0]
 	if err := found.pooled(c); err != nil {
 		return nil, err
 	}
 	(&refiner{c: c, pool: pool}).holdAll()
+	kept := keep.Kept(max(most, fewest), keptBytes)
+	guide, err := task.guide(ctx, run, unitsOf(kept), opts)
+	if err != nil {
+		return nil, err
+	}
+	debug.FreeOSMemory() // what observing left behind
+	j := &jury{run: run, pool: pool, float: task.Float, batch: found.batch()}
+	best := c
+	var few diag.List
 	if c.Samples < fewest {
-		c.Findings = append(c.Findings, diag.Finding{
+		few = diag.List{{
 			Severity: diag.Note, Code: "few-samples",
 			Message: diag.Textf("%d samples are too few to choose weights and ranges by: they stay as calibrated", c.Samples),
 			Fix:     diag.Textf("give %d samples or more", fewest),
-		})
-		return c, calibrate.CountTies(ctx, run, keep, opts.Threads, c)
-	}
-	var guide *calibrate.Calibrated
-	switch {
-	case len(results) > 1 && results[1] != nil:
-		guide = results[1]
-	case task.Guide != nil:
-		opts.Watch, opts.SaveStats, opts.Checkpoint = nil, nil, nil
-		opts.Keep = &calibrate.Keeper{}
-		if guide, err = calibrate.Calibrate(ctx, task.Guide, run, in, opts); err != nil {
-			return nil, err
-		}
-	}
-	choosing, judging := split(keep.Kept(max(most, fewest), keptBytes), found.room(), judges)
-	j := &jury{run: run, pool: pool, float: task.Float, in: judging}
-	plain, err := (&jury{run: run, pool: pool, float: task.Float, in: firstOf(judging, rangeJudges)}).best(ctx, append(found.variants(c), c)...)
-	if err != nil {
-		return nil, err
-	}
-	if guide != nil && task.Alike && plain == c && same(c, guide) {
-		guide = nil
-	}
-	refined := plain.Clone()
-	f := &refiner{c: refined, pool: pool, run: run, progress: own.Progress}
-	if err := f.refine(ctx, choosing, judging); err != nil {
-		return nil, err
-	}
-	best, err := j.best(ctx, refined, plain, guide)
-	if err != nil {
-		return nil, err
-	}
-	if best == guide {
-		guide.Accuracy = scheme.Guide
-		guide.Findings = append(guide.Findings, diag.Finding{
-			Severity: diag.Note, Code: "guide-kept",
-			Message: diag.Textf("the guide's own result is kept: on %d samples that chose nothing it is nearer to the float network", count(judging)),
-		})
-	}
-	return best, calibrate.CountTies(ctx, run, keep, opts.Threads, best)
-}
-
-// same reports whether two calibrations of one network are the same but for what
-// their plans say.
-func same(a, b *calibrate.Calibrated) bool {
-	if len(a.Plan.Tensors) != len(b.Plan.Tensors) {
-		return false
-	}
-	for i, t := range a.Plan.Tensors {
-		u := b.Plan.Tensors[i]
-		if t.Name != u.Name || t.Kind != u.Kind || !reflect.DeepEqual(a.Encodings[t], b.Encodings[u]) {
-			return false
-		}
-	}
-	return true
-}
-
-// best returns the calibration whose worst output is nearest to the float network's;
-// of equals the first.
-func (j *jury) best(ctx context.Context, cs ...*calibrate.Calibrated) (*calibrate.Calibrated, error) {
-	var best *calibrate.Calibrated
-	most := math.Inf(-1)
-	for _, c := range cs {
-		if c == nil {
-			continue
-		}
-		v, err := j.score(ctx, c)
+		}}
+		c.Findings = append(c.Findings, few...)
+		j.in = unitsOf(kept)
+	} else {
+		choosing, judging := split(kept, found.room(), judges)
+		kept, j.in = nil, judging
+		plain, err := j.best(ctx, rangeJudges, append(found.variants(c), c)...)
 		if err != nil {
 			return nil, err
 		}
-		if best == nil || v > most {
-			best, most = c, v
+		refined := plain.Clone()
+		f := &refiner{c: refined, pool: pool, run: run, batch: j.batch, progress: choice.Progress}
+		if err := f.refine(ctx, choosing, judging); err != nil {
+			return nil, err
+		}
+		if best, err = j.best(ctx, rangeJudges, refined, plain); err != nil {
+			return nil, err
 		}
 	}
-	return best, nil
+	own := func() (*calibrate.Calibrated, error) {
+		return best, calibrate.CountTies(ctx, run, keep, opts.Threads, best)
+	}
+	if guide == nil {
+		return own()
+	}
+	gain, doubt, err := j.gain(ctx, best, guide)
+	if err != nil {
+		return nil, err
+	}
+	// Where quantizers stand is no matter of samples, so few have to speak against it.
+	if gain >= doubt || few != nil && gain >= -doubt {
+		return own()
+	}
+	opts.Watch, opts.Keep, opts.SaveStats, opts.Checkpoint = nil, nil, nil, nil
+	opts.Propagate, opts.Accuracy = calibrate.Progressive, scheme.Guide
+	if guide, err = calibrate.Calibrate(ctx, task.Guide, run, in, opts); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return own() // it fails on samples that were not compared
+	}
+	guide.Findings = append(append(guide.Findings, few...), diag.Finding{
+		Severity: diag.Note, Code: "guide-kept",
+		Message: diag.Textf("the result is that of --accuracy guide: on %d samples that chose nothing no other is clearly nearer to the float network", count(j.in)),
+	})
+	return guide, nil
+}
+
+// guide calibrates the guide's plan over some samples, for a comparison; nil where
+// it cannot be.
+func (t Task) guide(ctx context.Context, run engine.Runner, in []*engine.Batch, opts calibrate.Options) (*calibrate.Calibrated, error) {
+	if t.Guide == nil {
+		return nil, nil
+	}
+	c, err := calibrate.Calibrate(ctx, t.Guide, run, engine.Rebatch(batches(in), guideBatch), calibrate.Options{
+		Source: opts.Source, Accuracy: scheme.Guide, Propagate: calibrate.Progressive, Threads: opts.Threads, SkipInvalid: opts.SkipInvalid,
+	})
+	if err != nil {
+		return nil, ctx.Err() //nolint:nilerr // what the guide's way cannot calibrate is no rival
+	}
+	return c, nil
 }
 
 // refiner chooses the integers of weights and biases anew, layer by layer from
@@ -209,6 +191,7 @@ type refiner struct {
 	c        *calibrate.Calibrated
 	pool     *kernel.Pool
 	run      engine.Runner
+	batch    int // how many samples run at once
 	progress func(done, all int)
 }
 
@@ -230,7 +213,6 @@ func (f *refiner) refine(ctx context.Context, choosing, judging []*engine.Batch)
 	if err != nil {
 		return err
 	}
-	float := &lane{live: in}
 	quantized := &lane{replace: map[string]*graph.Tensor{}, hook: f.c.Quantizer(y.sim, nil)}
 	for t, x := range constants {
 		quantized.replace[y.sim.ConstantOf[t]] = x
@@ -242,15 +224,20 @@ func (f *refiner) refine(ctx context.Context, choosing, judging []*engine.Batch)
 		}
 		quantized.live = append(quantized.live, copied)
 	}
+	float, err := newTargets(f.c.Plan, layers, f.run, f.pool, in, spans)
+	if err != nil {
+		return err
+	}
 	for i, l := range layers {
 		node := y.sim.NodeOf[l.form.node]
-		if err := y.run(ctx, quantized, y.stopBefore(l.op.Nodes), ""); err != nil {
+		put, err := float.of(ctx, i)
+		if err != nil {
+			return err
+		}
+		if err := y.run(ctx, quantized, y.stopBefore(l.op.Nodes)); err != nil {
 			return fmt.Errorf("refining layer %s: %w", l.op.Node.Label(), err)
 		}
-		if err := y.run(ctx, float, y.stopBefore([]*graph.Node{l.form.node})+1, node.Outputs[0]); err != nil {
-			return fmt.Errorf("refining layer %s: %w", l.op.Node.Label(), err)
-		}
-		m := l.form.measure(ctx, f.pool, values(quantized, node.Inputs[0]), values(float, node.Outputs[0]), spans, uint64(i))
+		m := l.form.measure(ctx, f.pool, values(quantized, node.Inputs[0]), put, spans)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -325,7 +312,7 @@ type span struct {
 // load makes batches of those that choose and of some of those that judge.
 func (f *refiner) load(choosing, judging []*engine.Batch) (in []map[string]engine.Tensor, spans []span, err error) {
 	part := func(units []*engine.Batch, judges bool) error {
-		for b, err := range engine.Fit(batches(units), f.c.Plan.Model, batch) {
+		for b, err := range engine.Fit(batches(units), f.c.Plan.Model, f.batch) {
 			if err != nil {
 				return err
 			}

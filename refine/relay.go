@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 
 	"narrow/engine"
@@ -32,8 +33,10 @@ type lane struct {
 	live []map[string]engine.Tensor
 	// replace holds constants to compute with instead of the network's, by name.
 	replace map[string]*graph.Tensor
-	// hook is called at the taps of the simulation.
-	hook engine.Hook
+	// hook is called at the taps of the simulation, watch with what each batch has
+	// there, in C order.
+	hook  engine.Hook
+	watch func(batch, tap int, x []float32, shape []int64)
 }
 
 // newRelay prepares p's network with a tap at every quantized activation.
@@ -71,9 +74,8 @@ func (y *relay) stopBefore(nodes []*graph.Node) int {
 	return stop
 }
 
-// run takes a lane on to the node with index stop. The value also, which it makes on
-// the way, is kept until the next call, whoever reads it.
-func (y *relay) run(ctx context.Context, l *lane, stop int, also string) error {
+// run takes a lane on to the node with index stop.
+func (y *relay) run(ctx context.Context, l *lane, stop int) error {
 	if stop <= l.at {
 		return nil
 	}
@@ -99,17 +101,17 @@ func (y *relay) run(ctx context.Context, l *lane, stop int, also string) error {
 	var keep []string
 	for _, n := range nodes {
 		for _, o := range n.Outputs {
-			if o != "" && (y.lastRead[o] >= stop || o == also) && y.constants[o] == nil {
+			if o != "" && y.lastRead[o] >= stop && y.constants[o] == nil {
 				keep = append(keep, o)
 			}
 		}
 	}
 	l.at = stop
-	return y.runPiece(ctx, l, nodes, taps, reads, keep, also)
+	return y.runPiece(ctx, l, nodes, taps, reads, keep)
 }
 
 // runPiece runs some nodes of a lane.
-func (y *relay) runPiece(ctx context.Context, l *lane, nodes []*graph.Node, taps []int, reads map[string]bool, keep []string, also string) error {
+func (y *relay) runPiece(ctx context.Context, l *lane, nodes []*graph.Node, taps []int, reads map[string]bool, keep []string) error {
 	m := &graph.Model{
 		Graph: &graph.Graph{Name: y.sim.Model.Graph.Name, Nodes: nodes}, Opsets: y.sim.Model.Opsets,
 		Producer: y.sim.Model.Producer, IRVersion: y.sim.Model.IRVersion,
@@ -141,46 +143,49 @@ func (y *relay) runPiece(ctx context.Context, l *lane, nodes []*graph.Node, taps
 		}
 		m.Graph.Outputs = append(m.Graph.Outputs, &graph.Value{Name: v, Type: typ})
 	}
-	var hook engine.Hook
-	if l.hook != nil {
-		hook = func(tap int, dst, src []float32, shape []int64) error { return l.hook(taps[tap], dst, src, shape) }
-	}
-	// Sessions of one thread over batches side by side: small pieces gain nothing by
-	// sharing one batch's work.
-	var sessions []*piece
-	defer func() {
-		for _, p := range sessions {
-			p.session.Close()
-		}
-	}()
-	of := make([]*piece, len(l.live))
-	if len(keep) > 0 {
-		for i, live := range l.live {
-			vs, err := valuesOf(live, inputs)
-			if err != nil {
-				return err
-			}
-			at := slices.IndexFunc(sessions, func(p *piece) bool { return slices.EqualFunc(p.inputs, vs, sameValue) })
-			if at < 0 {
-				m.Graph.Inputs = vs
-				s, err := y.runner.Load(ctx, m, engine.LoadOptions{Threads: 1, Outputs: keep, AnyOrder: func(int) bool { return true }})
-				if err != nil {
-					return err
+	hook := func(batch int) engine.Hook {
+		switch {
+		case l.watch != nil:
+			return func(tap int, dst, src []float32, shape []int64) error {
+				if !engine.SameMemory(dst, src) {
+					copy(dst, src)
 				}
-				at, sessions = len(sessions), append(sessions, &piece{s, vs})
+				l.watch(batch, taps[tap], src, shape)
+				return nil
 			}
-			of[i] = sessions[at]
+		case l.hook != nil:
+			return func(tap int, dst, src []float32, shape []int64) error { return l.hook(taps[tap], dst, src, shape) }
 		}
+		return nil
+	}
+	var session engine.Session
+	if len(keep) > 0 || l.watch != nil && len(taps) > 0 {
+		var err error
+		if m.Graph.Inputs, err = valuesOf(l.live, inputs); err != nil {
+			return err
+		}
+		// A session of one thread for batches side by side: small pieces gain nothing by
+		// sharing one batch's work.
+		o := engine.LoadOptions{Threads: 1, Outputs: keep}
+		if l.watch == nil && convolutions(nodes) > 1 {
+			o.AnyOrder = func(int) bool { return true }
+		}
+		s, err := y.runner.Load(ctx, m, o)
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		session = s
 	}
 	errs := make([]error, len(l.live))
 	y.pool.Run(len(l.live), func(i int) {
 		live := l.live[i]
-		if p := of[i]; p != nil {
+		if session != nil {
 			in := make(map[string]engine.Tensor, len(inputs))
 			for _, v := range inputs {
 				in[v] = live[v]
 			}
-			out, err := engine.Run(ctx, p.session, in, hook)
+			out, err := engine.Run(ctx, session, in, hook(i))
 			if err != nil {
 				errs[i] = err
 				return
@@ -190,35 +195,65 @@ func (y *relay) runPiece(ctx context.Context, l *lane, nodes []*graph.Node, taps
 			}
 		}
 		for v := range live {
-			if y.lastRead[v] < l.at && v != also {
+			if y.lastRead[v] < l.at {
 				delete(live, v)
 			}
 		}
 	})
+	if sizeOf(l.live) > collectFrom {
+		runtime.GC() // little to mark, and much that the piece's inputs held
+	}
 	return errors.Join(errs...)
 }
 
-// piece is a session that runs a piece of the network, and what enters it.
-type piece struct {
-	session engine.Session
-	inputs  []*graph.Value
+// collectFrom is how many bytes a lane's live values take where what they replaced is
+// collected at once.
+const collectFrom = 32 << 20
+
+func sizeOf(batches []map[string]engine.Tensor) (n int) {
+	for _, live := range batches {
+		for _, t := range live {
+			n += 4*len(t.Floats) + len(t.Raw)
+		}
+	}
+	return n
 }
 
-// valuesOf describes live values.
-func valuesOf(live map[string]engine.Tensor, names []string) ([]*graph.Value, error) {
+// valuesOf describes live values of all batches; the first axis is open where it
+// differs.
+func valuesOf(batches []map[string]engine.Tensor, names []string) ([]*graph.Value, error) {
 	var vs []*graph.Value
 	for _, v := range names {
-		t, ok := live[v]
-		if !ok {
-			return nil, fmt.Errorf("nothing gave the value %q before it was read", v)
+		var value *graph.Value
+		for _, live := range batches {
+			t, ok := live[v]
+			switch {
+			case !ok:
+				return nil, fmt.Errorf("nothing gave the value %q before it was read", v)
+			case value == nil:
+				value = &graph.Value{Name: v, Type: t.Type, Shape: make([]graph.Dim, len(t.Shape))}
+				for i, d := range t.Shape {
+					value.Shape[i].Size = d
+				}
+			case len(value.Shape) != len(t.Shape):
+				return nil, fmt.Errorf("the value %q has %d dimensions for one sample and %d for another", v, len(value.Shape), len(t.Shape))
+			}
+			for i, d := range t.Shape {
+				if value.Shape[i].Size != d {
+					value.Shape[i] = graph.Dim{Size: -1}
+				}
+			}
 		}
-		dims := make([]graph.Dim, len(t.Shape))
-		for i, d := range t.Shape {
-			dims[i].Size = d
-		}
-		vs = append(vs, &graph.Value{Name: v, Type: t.Type, Shape: dims})
+		vs = append(vs, value)
 	}
 	return vs, nil
 }
 
-func sameValue(a, b *graph.Value) bool { return a.Name == b.Name && slices.Equal(a.Shape, b.Shape) }
+func convolutions(nodes []*graph.Node) (n int) {
+	for _, x := range nodes {
+		if x.Is("Conv") {
+			n++
+		}
+	}
+	return n
+}

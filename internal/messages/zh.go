@@ -759,7 +759,7 @@ var zh = map[string]string{
 	"the scales of %d channels of weights were raised, in %d layers (the first is %q): their weights are so small that their biases would not fit 32 bits": "%d 个通道的权重缩放因子被调大，涉及 %d 层（第一层为 %q）：这些权重太小，否则偏差无法用 32 位表示",
 	"%d samples are too few to choose weights and ranges by: they stay as calibrated":                                                                      "%d 个样本太少，无法据此选择权重和量化范围：保留校准得到的结果",
 	"give %d samples or more": "请提供至少 %d 个样本",
-	"the guide's own result is kept: on %d samples that chose nothing it is nearer to the float network": "保留了 guide 方式的结果：在未参与选择的 %d 个样本上，它更接近浮点网络",
+	"the result is that of --accuracy guide: on %d samples that chose nothing no other is clearly nearer to the float network": "结果采用 --accuracy guide 的结果：在未参与选择的 %d 个样本上，没有其他结果明显更接近浮点网络",
 
 	// Parts of the samples.
 	"Parts of the samples":         "样本的各部分",

@@ -4,6 +4,7 @@
 // calibration took.
 //
 //	go run ./tools/accuracy -models DIR -data DIR [-networks mobilenet,vit] [-rows dpu,dpu-high]
+//	go run ./tools/accuracy -never-worse DIR [-counts 32,200] compares both ways on other networks
 //
 // Networks and data are not part of the project: see networks.go for the files
 // that it expects. 200 samples calibrate, others test.
@@ -33,9 +34,12 @@ func main() {
 	flag.IntVar(&o.calib, "calib", 200, "how many samples calibrate")
 	flag.IntVar(&o.test, "test", 0, "how many of the others test, at most (default: all)")
 	flag.StringVar(&o.profile, "profile", "", "write a processor profile of the calibration to this file (with one row)")
+	worse := flag.String("never-worse", "", "instead, compare both ways on the networks of this folder, NAME.onnx with samples in NAME.npy or NAME.npz")
+	counts := flag.String("counts", "32,64,128,200,512", "with -never-worse: how many samples calibrate")
 	alone := flag.Bool("alone", false, "measure one row in this process, and print it as JSON: what the program calls itself with")
 	flag.Parse()
-	if o.models == "" || o.data == "" || flag.NArg() > 0 {
+	calibs, err := numbers(*counts)
+	if err != nil || *worse == "" && (o.models == "" || o.data == "") || flag.NArg() > 0 {
 		flag.Usage()
 		os.Exit(2)
 	}
@@ -43,6 +47,9 @@ func main() {
 	defer stop()
 	o.networks, o.rows = list(*only), list(*rows)
 	run := o.tables
+	if *worse != "" {
+		run = func(ctx context.Context) error { return o.neverWorse(ctx, *worse, calibs) }
+	}
 	if *alone {
 		run = o.alone
 	}
