@@ -12,16 +12,21 @@ import (
 )
 
 // formNet has what the forms differ in: a pad, a residual sum, a pool, several
-// readers, an operator that moves values, and a product of weights.
+// readers, a Concat of convolutions, an operator that moves values, and a product
+// of weights.
 const formNet = `net (float[N, 2, 8, 8] x) => (float[N, 4] y) <float[2, 2, 3, 3] w = {0.5, -0.25, 0.125, ...}, float[2] b = {0.5, -0.25},
-	float[2, 2, 3, 3] v = {0.25, 0.5, -0.125, ...}, float[2] d = {0.25, 0.5}, float[32, 4] fc = {0.25, -0.5, 0.125, ...}, float[4] e = {0.1, 0.2, -0.3, 0.4}, int64[8] pads = {0, 0, 1, 1, 0, 0, 1, 1}> {
+	float[2, 2, 3, 3] v = {0.25, 0.5, -0.125, ...}, float[2] d = {0.25, 0.5}, float[2, 2, 1, 1] k = {0.5, -0.25, 0.125, 0.75}, float[64, 4] fc = {0.25, -0.5, 0.125, ...}, float[4] e = {0.1, 0.2, -0.3, 0.4}, int64[8] pads = {0, 0, 1, 1, 0, 0, 1, 1}> {
 	[pad] p = Pad (x, pads)
 	[c1] a = Conv (p, w, b)
 	[r1] r = Relu (a)
 	[c2] c = Conv <pads = [1, 1, 1, 1]> (r, v, d)
 	[sum] s = Add (c, r)
 	[pool] m = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (s)
-	[flat] f = Flatten (m)
+	[c3] g = Conv (m, k, d)
+	[r3] h = Relu (g)
+	[c4] i = Conv (m, k, b)
+	[cat] j = Concat <axis = 1> (h, i)
+	[flat] f = Flatten (j)
 	[fc] y = Gemm (f, fc, e)
 }`
 
@@ -86,6 +91,13 @@ func TestForms(t *testing.T) {
 				return m.Graph.Nodes[i]
 			}
 			for _, n := range m.Graph.Nodes {
+				if n.Is("Concat") && c.form == export.VitisAI {
+					for _, in := range n.Inputs {
+						if p := producer(in); p.OpType != "DequantizeLinear" {
+							t.Errorf("what %s reads comes from %s without a pair", n.Name, p.OpType)
+						}
+					}
+				}
 				if !n.Is("Conv", "Gemm") {
 					continue
 				}

@@ -67,11 +67,8 @@ func fusable(n *graph.Node) bool {
 // scale holds ties, only products are fused: ONNX Runtime's integer Add adds
 // the zero point before it rounds, and loses them.
 func (q *qdq) fuse(l *links, t *plan.Tensor, e scheme.Encoding, st storage, in string, clamped bool) {
-	if !q.form.fuse || q.opts.ExactRounding || st.hi-st.lo != 255 {
-		return
-	}
 	n := l.inner(in)
-	if n == nil {
+	if n == nil || q.opts.ExactRounding || st.hi-st.lo != 255 || !q.form.fuse && !(q.form.everywhere && n.Is("Concat")) {
 		return
 	}
 	if copiesNearest(n) {
@@ -109,7 +106,7 @@ func (q *qdq) fuse(l *links, t *plan.Tensor, e scheme.Encoding, st storage, in s
 // fuseInput puts a pair before input i of n, or, where what is read there is
 // an activation function behind an operator that can fuse, before that.
 func (q *qdq) fuseInput(l *links, t *plan.Tensor, e scheme.Encoding, st storage, n *graph.Node, i int) {
-	if p := l.inner(n.Inputs[i]); p != nil && n.Is("Concat") && p.Is("Relu", "Clip") {
+	if p := l.inner(n.Inputs[i]); p != nil && q.form.fuse && n.Is("Concat") && p.Is("Relu", "Clip") {
 		if o := l.inner(p.Input(0)); o != nil && fusable(o) && !q.requantized(l, p.Input(0), e.Scale[0]) && !(p.Is("Relu") && e.ZeroPoint[0] == st.lo) {
 			q.extra = append(q.extra, extraPair{t: t, e: e, st: st, value: p.Inputs[0], from: p.Outputs[0], reader: p})
 		}
