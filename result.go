@@ -53,6 +53,10 @@ type TestOptions struct {
 	// Progress, when set, is called after every batch with the number of
 	// samples done.
 	Progress func(samples int)
+	// Part, when set, gets what [evaluate.Merge] needs of these samples, a part of
+	// them all. First yields the first batch of all.
+	Part  *evaluate.Part
+	First engine.Batches
 }
 
 // Test compares the quantized with the float network, the model as it was read,
@@ -74,9 +78,16 @@ func (c *Calibrated) Test(ctx context.Context, run engine.Runner, in engine.Batc
 	if opts.QuantizedOnly {
 		float = nil
 	}
-	res, err := evaluate.Run(ctx, run, float, []engine.Network{tested}, in, evaluate.Options{
-		Threads: opts.Threads, Labels: opts.Labels, Output: opts.Output, Progress: opts.Progress,
-	})
+	o := evaluate.Options{Threads: opts.Threads, Labels: opts.Labels, Output: opts.Output, Progress: opts.Progress}
+	if p := opts.Part; p != nil {
+		part, res, err := evaluate.RunPart(ctx, run, float, tested, in, opts.First, o)
+		if err != nil {
+			return nil, fmt.Errorf("testing %s: %w", path, err)
+		}
+		p.Score, p.Count, p.Canary = part.Score, part.Count, part.Canary
+		return res, nil
+	}
+	res, err := evaluate.Run(ctx, run, float, []engine.Network{tested}, in, o)
 	if err != nil {
 		return nil, fmt.Errorf("testing %s: %w", path, err)
 	}

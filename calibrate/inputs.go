@@ -69,6 +69,36 @@ func (c *Calibrated) WatchInputs() *InputWatch {
 	return w
 }
 
+// InputCounts are what an [InputWatch] counted of one input.
+type InputCounts struct {
+	Name                     string
+	Largest                  float64
+	Values, Outside, Samples int
+}
+
+// Counts returns what was counted, for [InputWatch.Add].
+func (w *InputWatch) Counts() []InputCounts {
+	var out []InputCounts
+	for _, r := range w.inputs {
+		out = append(out, InputCounts{r.name, r.largest, r.values, r.outside, r.samples})
+	}
+	return out
+}
+
+// Add adds what a watch of the same calibration counted elsewhere.
+func (w *InputWatch) Add(counts []InputCounts) {
+	for _, c := range counts {
+		for _, r := range w.inputs {
+			if r.name == c.Name {
+				r.largest = max(r.largest, c.Largest)
+				r.values += c.Values
+				r.outside += c.Outside
+				r.samples += c.Samples
+			}
+		}
+	}
+}
+
 // Findings warns of samples that are not like those that calibrated.
 func (w *InputWatch) Findings() diag.List {
 	var list diag.List

@@ -22,6 +22,11 @@ type Options struct {
 	// Progress, when set, is called after every batch with the number of
 	// samples done.
 	Progress func(samples int)
+
+	// outputs gets those of every batch, scored the score at the end, which then keeps
+	// each batch's sums.
+	outputs func(float []engine.Tensor, tested [][]engine.Tensor)
+	scored  func(*Score)
 }
 
 // Run runs the float network and those to test over the batches and returns a
@@ -53,6 +58,7 @@ func Run(ctx context.Context, r engine.Runner, float *graph.Model, tested []engi
 	scores := make([]*Score, len(tested))
 	for i := range scores {
 		scores[i] = NewScore(m.Graph.Outputs, opts.Labels)
+		scores[i].logs = opts.scored != nil
 	}
 	axes := infer.Batches(m).Outputs
 	learned := false
@@ -87,6 +93,9 @@ func Run(ctx context.Context, r engine.Runner, float *graph.Model, tested []engi
 				return err
 			}
 		}
+		if opts.outputs != nil {
+			opts.outputs(want, outs)
+		}
 		for i, s := range scores {
 			ref := want
 			if reference == nil {
@@ -100,6 +109,9 @@ func Run(ctx context.Context, r engine.Runner, float *graph.Model, tested []engi
 	})
 	if err != nil {
 		return nil, err
+	}
+	if opts.scored != nil {
+		opts.scored(scores[0])
 	}
 	res := make([]*Result, len(scores))
 	for i, s := range scores {

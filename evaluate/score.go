@@ -25,6 +25,8 @@ type Score struct {
 	n        int
 	invalid  int
 	outside  int
+	// logs says that outputs keep every batch's sums.
+	logs bool
 }
 
 // output is what is added up of one output.
@@ -33,7 +35,8 @@ type output struct {
 	shape    []int64
 	floats   bool
 	quality  observe.Quality
-	left     bool // samples were left out of quality, as not finite
+	log      []kernel.ErrorSums // what quality adds up, in order
+	left     bool               // samples were left out of quality, as not finite
 	unlike   int
 	same     int // equal elements of what is no float, of all
 	all      int
@@ -79,7 +82,7 @@ func (s *Score) Add(first, count int, f, q []engine.Tensor) error {
 		case !refs || !tests:
 			o.compare(f[i], q[i])
 		case len(ref) > 0:
-			o.addQuality(count, ref, test, invalid)
+			o.addQuality(count, ref, test, invalid, s.logs)
 			s.addClasses(i, first, count, ref, test)
 		}
 	}
@@ -178,11 +181,17 @@ func (o *output) compare(f, q engine.Tensor) {
 
 // addQuality compares a batch's values, without the samples whose float
 // outputs are not finite: one of them would be all that the ratio tells.
-func (o *output) addQuality(count int, ref, test []float32, invalid []bool) {
+func (o *output) addQuality(count int, ref, test []float32, invalid []bool, log bool) {
+	merge := func(q observe.Quality) {
+		o.quality.Merge(q)
+		if log {
+			o.log = append(o.log, q.Sums)
+		}
+	}
 	var all observe.Quality
 	all.Add(nil, ref, test)
 	if isFinite(all.Sums.RefSquares) && isFinite(all.Sums.DiffSquares) || len(ref)%count != 0 {
-		o.quality.Merge(all)
+		merge(all)
 		return
 	}
 	per := len(ref) / count
@@ -192,7 +201,9 @@ func (o *output) addQuality(count int, ref, test []float32, invalid []bool) {
 			invalid[k], o.left = true, true
 			continue
 		}
-		o.quality.Add(nil, row, test[k*per:(k+1)*per])
+		var one observe.Quality
+		one.Add(nil, row, test[k*per:(k+1)*per])
+		merge(one)
 	}
 }
 

@@ -35,7 +35,7 @@ func flagSections() []flagSection {
 		{diag.Textf("Calibration"), []string{
 			"accuracy", "refine-samples", "propagate", "skip-invalid", "save-stats", "from-stats", "checkpoint", "checkpoint-every",
 		}},
-		{diag.Textf("Parts of the samples"), []string{"shard", "save-shard", "from-shards", "no-keep-samples"}},
+		{diag.Textf("Parts of the samples"), []string{"shard", "save-shard", "from-shards", "no-keep-samples", "save-result", "from-results"}},
 		{diag.Textf("Search"), []string{"budget", "search-samples", "restart"}},
 		{diag.Textf("Limits, for a CI"), []string{"min-top1", "max-drop", "min-agreement", "min-sqnr", "junit"}},
 		{diag.Textf("Export"), []string{"format", "for", "opset", "exact-rounding", "keep-bias", "class-name", "deploy-check"}},

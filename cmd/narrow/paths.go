@@ -14,8 +14,8 @@ import (
 // inputs and outputs are the flags that name what a command reads, and files
 // that it writes.
 var (
-	inputs  = []string{"model", "data", "labels", "test-data", "test-labels", "config-file", "from-stats", "from-shards"}
-	outputs = []string{"save-stats", "save-output", "save-shard", "html", "checkpoint"}
+	inputs  = []string{"model", "data", "labels", "test-data", "test-labels", "config-file", "from-stats", "from-shards", "from-results"}
+	outputs = []string{"save-stats", "save-output", "save-shard", "save-result", "html", "checkpoint"}
 )
 
 // checkPaths refuses a command that would write over what it reads.

@@ -37,6 +37,7 @@ type testFlags struct {
 	runtime    string
 	asJSON     bool
 	gates      gateFlags
+	parts      partFlags
 }
 
 func newTestCommand(a *app) *cobra.Command {
@@ -50,12 +51,16 @@ accuracy of both where there are labels, how far they agree, and the signal to
 quantization noise ratio (SQNR) of the outputs.
 
 With --exported, ONNX Runtime runs the exported model of the output folder in the
-place of the quantized network.`,
+place of the quantized network.
+
+With --shard i/n it tests on the i-th of n parts of the samples and writes the
+file of --save-result; test --from-results then tells what one test of all
+samples tells.`,
 		Example: `  narrow test --model resnet18.onnx --data val/ --preprocess imagenet \
     --resize 256 --crop 224 --min-top1 0.68`,
-		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if err := f.required(c, "model", "data"); err != nil {
+		Args: f.parts.args,
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := f.checkParts(c, args); err != nil {
 				return err
 			}
 			if err := f.check(); err != nil {
@@ -78,11 +83,13 @@ place of the quantized network.`,
 			if err != nil {
 				return err
 			}
-			set, err := a.openSamples(&f.inputFlags, m)
-			if err != nil {
-				return err
+			var set *samples.Set // nil where parts stand for it
+			if f.data != "" {
+				if set, err = a.openSamples(&f.inputFlags, m); err != nil {
+					return err
+				}
 			}
-			if err := a.commit(c.Context(), func() error { return checkOutput(f.saveOutput) }); err != nil {
+			if err := a.commit(c.Context(), func() error { return errors.Join(checkOutput(f.saveOutput), f.parts.checkSave()) }); err != nil {
 				return err
 			}
 			how := tested{asExported: f.asExported}
@@ -91,15 +98,25 @@ place of the quantized network.`,
 					return err
 				}
 			}
-			res, err := a.test(c.Context(), &f.inputFlags, cal, set, f.saveOutput, how)
+			if f.parts.shard != "" {
+				return a.testPart(c.Context(), &f, cal, set, how)
+			}
+			var res *evaluate.Result
+			if len(f.parts.from) > 0 {
+				res, err = a.fromResults(&f, cal, how)
+			} else {
+				res, err = a.test(c.Context(), &f.inputFlags, cal, set, f.saveOutput, how)
+			}
 			if err != nil {
 				return err
 			}
-			if err := a.lookForLosses(c.Context(), &f.inputFlags, cal); err != nil {
-				return err
-			}
-			if err := a.adviseOn(c.Context(), &f.inputFlags, cal, res); err != nil {
-				return err
+			if set != nil {
+				if err := a.lookForLosses(c.Context(), &f.inputFlags, cal); err != nil {
+					return err
+				}
+				if err := a.adviseOn(c.Context(), &f.inputFlags, cal, res); err != nil {
+					return err
+				}
 			}
 			if f.asJSON {
 				err = a.printJSON(res)
@@ -119,6 +136,7 @@ place of the quantized network.`,
 	c.Flags().BoolVar(&f.exported, "exported", false, "run the exported model of the output folder rather than simulate it")
 	c.Flags().StringVar(&f.runtime, "for", "ort", "which exported model --exported runs")
 	f.gates.add(c)
+	f.parts.add(c, "results", "--save-result", "--from-results")
 	c.Flags().StringVar(&f.saveOutput, "save-output", "", "write the quantized network's first output for all samples as one .npy")
 	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON document")
 	return c

@@ -775,5 +775,6 @@ var zh = map[string]string{
 	"--shard needs %s: name the file to keep the part in":                               "--shard 需要 %s：请指定保存该部分的文件",
 	"calibrated on samples %d to %d of %d (%.1f s)":                                     "已用第 %d 到 %d 个样本校准，共 %d 个样本（%.1f 秒）",
 	"which chooses over all samples":                                                    "它要在全部样本上做选择",
+	"tested on samples %d to %d of %d (%.1f s)":                                         "已在第 %d 到 %d 个样本上测试，共 %d 个样本（%.1f 秒）",
 	"wrote %s (%d bytes)":                                                               "已写入 %s（%d 字节）",
 }
