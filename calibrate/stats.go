@@ -34,6 +34,19 @@ type SaveStats struct {
 	Info StatsInfo
 }
 
+const (
+	// StatsLimit is how large a file of statistics may become, as [StatsSize] estimates
+	// it: whoever reads it holds all of it.
+	StatsLimit = 4 << 30
+	// recordSize is what a record mostly takes.
+	recordSize = 3 << 10
+)
+
+// StatsSize estimates how many bytes the statistics of so many samples take.
+func StatsSize(p *plan.Plan, samples int) int64 {
+	return int64(len(p.Watch().Tensors)) * int64(samples) * recordSize
+}
+
 // StatsInfo says what statistics are of.
 type StatsInfo struct {
 	Format string `json:"format"`

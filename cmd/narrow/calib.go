@@ -176,6 +176,9 @@ func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
 			return nil, err
 		}
 	}
+	if err := f.stats.checkSize(job); err != nil {
+		return nil, err
+	}
 	if f.stats.from == "" {
 		if job.engine, err = f.engine(a); err != nil {
 			return nil, err
@@ -249,18 +252,24 @@ func (j *calibJob) calibrate(ctx context.Context) (*narrow.Calibrated, error) {
 		c, err = j.planned.Calibrate(ctx, j.engine, j.set.Batches(ctx, j.f.batch), opts)
 		return err
 	})
-	var mismatch *narrow.MismatchError
-	if errors.As(err, &mismatch) {
-		return nil, &exitError{code: exitUsage, err: err}
-	}
 	if err != nil {
-		return nil, err
+		return nil, usageOfMismatch(err)
 	}
 	j.seconds = time.Since(start).Seconds()
 	bar.Done()
 	j.a.printFindings(j.a.stderr, c.Result.Findings, nil)
 	j.planned = c.Planned
 	return c, nil
+}
+
+// usageOfMismatch makes a mistake of the command line of an error that says that two
+// things do not belong together; others stay as they are.
+func usageOfMismatch(err error) error {
+	var mismatch *narrow.MismatchError
+	if errors.As(err, &mismatch) {
+		return &exitError{code: exitUsage, err: err}
+	}
+	return err
 }
 
 // calibSummary is the JSON document of calib.

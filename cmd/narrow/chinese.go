@@ -100,7 +100,7 @@ var helpInChinese = map[string]string{
 	"with --accuracy high: choose over at most this many samples":                                                    "与 --accuracy high 同用：最多在这么多样本上选择",
 	"what a layer sees while calibrating: progressive (inputs already quantized) or float":                           "校准时各层的输入：progressive（前面已量化）或 float（浮点）",
 	"skip tensors that hold NaN or Inf, and count them":                                                              "跳过含有 NaN 或 Inf 的张量，并计数",
-	"keep every tensor's statistics in this file, for --from-stats (implies --propagate float)":                      "把各张量的统计量保存到该文件，供 --from-stats 使用（同时采用 --propagate float）",
+	"keep every tensor's statistics in this file, of at most 4 GB, for --from-stats (implies --propagate float)":     "把各张量的统计量保存到该文件（至多 4 GB），供 --from-stats 使用（同时采用 --propagate float）",
 	"take the statistics in this file instead of samples: the scales of --propagate float for any strategy, at once": "不用样本，改用该文件中的统计量：立即得到任意策略在 --propagate float 下的比例",
 	"keep the state of the calibration in this file, and resume from it if it exists, to the same bytes":             "把校准状态保存到该文件；文件已存在则从中继续，结果逐字节相同",
 	"how often --checkpoint writes it":                                                                               "--checkpoint 的写入间隔",

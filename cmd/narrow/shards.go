@@ -237,12 +237,12 @@ const canaries = 8
 func (j *calibJob) fromShards(ctx context.Context) (*narrow.Calibrated, error) {
 	s, err := calibrate.OpenShards(j.f.shards.from)
 	if err != nil {
-		return nil, err
+		return nil, usageOfMismatch(err)
 	}
 	start := time.Now()
 	c, err := j.planned.Calibrate(ctx, j.engine, nil, narrow.CalibrateOptions{FromShards: s, Threads: j.f.cores(), RefineSamples: j.f.accuracy.samples})
 	if err != nil {
-		return nil, err
+		return nil, usageOfMismatch(err)
 	}
 	j.seconds = time.Since(start).Seconds()
 	j.a.printFindings(j.a.stderr, c.Result.Findings, nil)

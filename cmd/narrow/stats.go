@@ -19,7 +19,7 @@ import (
 type statsFlags struct{ save, from string }
 
 func (f *statsFlags) add(c *cobra.Command) {
-	c.Flags().StringVar(&f.save, "save-stats", "", "keep every tensor's statistics in this file, for --from-stats (implies --propagate float)")
+	c.Flags().StringVar(&f.save, "save-stats", "", "keep every tensor's statistics in this file, of at most 4 GB, for --from-stats (implies --propagate float)")
 	c.Flags().StringVar(&f.from, "from-stats", "", "take the statistics in this file instead of samples: the scales of --propagate float for any strategy, at once")
 	_ = c.MarkFlagFilename("from-stats")
 }
@@ -56,6 +56,20 @@ func (f *statsFlags) checkSave() error {
 		return fmt.Errorf("--save-stats %s: is a folder: name a file in it", f.save)
 	}
 	return f.saveError(atomicfile.CheckDir(filepath.Dir(f.save)))
+}
+
+// checkSize refuses statistics that would take too much, before the work.
+func (f *statsFlags) checkSize(j *calibJob) error {
+	if f.save == "" || j.set == nil {
+		return nil
+	}
+	n := calibrate.StatsSize(j.planned.Plan, j.set.Len())
+	if n <= calibrate.StatsLimit {
+		return nil
+	}
+	most := int(int64(j.set.Len()) * calibrate.StatsLimit / n)
+	return usagef("--save-stats would take about %s for %s (3 KB for each value of the network and sample), more than %s: give at most %d by --subset-len, or calibrate each strategy, by --shard if one machine is too slow",
+		megabytes(n), count(j.set.Len(), "sample"), megabytes(calibrate.StatsLimit), most)
 }
 
 // saveError tells an error about the folder of --save-stats as such.

@@ -761,6 +761,8 @@ var zh = map[string]string{
 	"give %d samples or more": "请提供至少 %d 个样本",
 	"the result is that of --accuracy guide: on %d samples that chose nothing no other is clearly nearer to the float network": "结果采用 --accuracy guide 的结果：在未参与选择的 %d 个样本上，没有其他结果明显更接近浮点网络",
 
+	"--save-stats would take about %s for %s (3 KB for each value of the network and sample), more than %s: give at most %d by --subset-len, or calibrate each strategy, by --shard if one machine is too slow": "--save-stats 对 %[2]s约需 %[1]s（网络的每个值和每个样本 3 KB），超过 %[3]s：请用 --subset-len 给出至多 %[4]d 个，或逐个策略校准；若一台机器太慢，可用 --shard",
+
 	// Parts of the samples.
 	"Parts of the samples":         "样本的各部分",
 	"%s %s: there is no such file": "%s %s：没有这个文件",
