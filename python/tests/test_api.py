@@ -3,7 +3,7 @@ import os
 
 import numpy as np
 import pytest
-from conftest import MODEL, narrow_command
+from conftest import MODEL, narrow_command, python
 
 import narrow
 
@@ -40,6 +40,12 @@ def test_calibrate_is_what_the_command_does(pictures, accuracy):
     with done.session() as s:
         got = np.concatenate([s.run(pictures[i : i + 12])[0] for i in range(0, 40, 12)])
     assert np.array_equal(got, np.load("y.npy"))
+
+
+def test_without_ray_narrow_says_how_to_get_it():
+    done = python(["-c", "import sys; sys.modules['ray'] = None; import narrow.ray"], check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith("pip install 'narrow-quantizer[ray]'")
 
 
 def test_samples_come_in_any_form(pictures):

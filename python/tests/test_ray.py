@@ -22,6 +22,7 @@ import narrow.ray  # noqa: E402
 @pytest.fixture(scope="module", autouse=True)
 def _cluster():
     """Begin a cluster of three workers on this machine."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray.init(num_cpus=3, object_store_memory=80 << 20, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
     yield
     ray.shutdown()
@@ -121,9 +122,18 @@ def test_scores_are_those_of_one_process_though_a_worker_dies(tmp_path, pictures
     def metric(outputs, first):
         return outputs[0].max(axis=1) / 3
 
+    def fatal(outputs, first):
+        """Kill the narrow process of the worker, once."""
+        if not os.path.exists(dead / "narrow"):
+            (dead / "narrow").touch()
+            for child in Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split():
+                os.kill(int(child), signal.SIGKILL)
+        return metric(outputs, first)
+
     with done.session() as session:
         want = narrow.evaluate(session, pictures, metric, batch_size=7)
-    assert narrow.ray.evaluate(done, pictures, metric, batch_size=7) == want
+    assert narrow.ray.evaluate(done, pictures, fatal, batch_size=7, workers=1) == want
+    (dead / "narrow").unlink()
     with narrow.Session(MODEL) as session:
         want = narrow.evaluate(session, pictures, deadly(dead), batch_size=4)
     batches = (pictures[i : i + 4] for i in range(0, 40, 4))
