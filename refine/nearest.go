@@ -13,37 +13,55 @@ type triangle struct {
 	lower, down []float64
 }
 
+// factorPanel is how many columns are factored before what is behind them follows.
+const factorPanel = 2 * kernel.ProductLanes
+
 // factor returns the Cholesky factor of a; ok is false where a is not positive
-// definite. Every element is one sum in a fixed order.
+// definite. Columns are factored panel by panel; every sum has a fixed order.
 func factor(pool *kernel.Pool, a []float64, n int) (t triangle, ok bool) {
-	l := make([]float64, n*n)
-	for j := range n {
-		row := l[j*n : j*n+j]
-		d := a[j*n+j] - kernel.Dot(row, row)
-		if !(d > 0) || math.IsInf(d, 0) {
-			return t, false
-		}
-		d = math.Sqrt(d)
-		l[j*n+j] = d
-		below := func(i int) { l[i*n+j] = (a[i*n+j] - kernel.Dot(l[i*n:i*n+j], row)) / d }
-		const chunk = 64
-		rows := n - j - 1
-		if rows*j < 1<<16 {
-			for i := j + 1; i < n; i++ {
-				below(i)
+	ld := lanes(n)
+	w := make([]float64, (ld+1)*ld) // the lower triangle, and room behind it
+	for i := range n {
+		copy(w[i*ld:], a[i*n:i*n+i+1])
+	}
+	// The panel by columns, and less than zero.
+	panel, less := make([]float64, (factorPanel+1)*ld), make([]float64, (factorPanel+1)*ld)
+	for p := 0; p < n; p += factorPanel {
+		end := min(p+factorPanel, n)
+		// row factors a row up to, not with, its column j.
+		row := func(i, j int) {
+			for k := p; k < j; k++ {
+				w[i*ld+k] = (w[i*ld+k] - kernel.Dot(w[i*ld+p:i*ld+k], w[k*ld+p:k*ld+k])) / w[k*ld+k]
 			}
-			continue
 		}
-		pool.Run((rows+chunk-1)/chunk, func(k int) {
-			for i := j + 1 + k*chunk; i < min(j+1+(k+1)*chunk, n); i++ {
-				below(i)
+		for j := p; j < end; j++ {
+			row(j, j)
+			d := w[j*ld+j] - kernel.Dot(w[j*ld+p:j*ld+j], w[j*ld+p:j*ld+j])
+			if !(d > 0) || math.IsInf(d, 0) {
+				return t, false
+			}
+			w[j*ld+j] = math.Sqrt(d)
+		}
+		stripes := (n - end + momentStripe - 1) / momentStripe
+		pool.Run(stripes, func(s int) {
+			for i := end + s*momentStripe; i < min(end+(s+1)*momentStripe, n); i++ {
+				row(i, end)
+				for k := p; k < end; k++ {
+					panel[(k-p)*ld+i], less[(k-p)*ld+i] = w[i*ld+k], -w[i*ld+k]
+				}
 			}
 		})
+		pool.Run(stripes, func(s int) {
+			lo := end + s*momentStripe
+			hi := min(lo+momentStripe, n+n%2)
+			kernel.Products(w[end:], less, panel[end:], ld, end-p, lo, hi, lanes(hi-end))
+		})
 	}
-	t = triangle{n: n, lower: l, down: make([]float64, n*n)}
+	t = triangle{n: n, lower: make([]float64, n*n), down: make([]float64, n*n)}
 	for i := range n {
+		copy(t.lower[i*n:], w[i*ld:i*ld+i+1])
 		for j := 0; j <= i; j++ {
-			t.down[j*n+i] = l[i*n+j]
+			t.down[j*n+i] = w[i*ld+j]
 		}
 	}
 	return t, true

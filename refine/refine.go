@@ -46,7 +46,7 @@ const (
 	// fewest is how many samples there must be to choose by.
 	fewest = 32
 	// judges is how many samples compare whole networks, at most.
-	judges = 48
+	judges = 64
 	// rangeJudges is how many of them compare what was chosen with what was not.
 	rangeJudges = 24
 	// choosers is how many samples choose, at most.
@@ -62,7 +62,7 @@ const (
 	batchBytes = 4 << 20
 	// keptBytes is how much memory the samples that are kept take, at most, and
 	// laneBytes what the network's values at one place take for all of them.
-	keptBytes = 48 << 20
+	keptBytes = 32 << 20
 	laneBytes = 96 << 20
 )
 
