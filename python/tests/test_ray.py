@@ -169,6 +169,15 @@ def test_failures_are_narrows_own(tmp_path, pictures):
         narrow.ray.evaluate(done, pictures, broken)
     with pytest.raises(narrow.UsageError, match=r"fashion_dscnn.onnx: samples from \d+ on, on .*2 scores for \d+ samples"):
         narrow.ray.evaluate(done, pictures, few)
+
+    def elsewhere(outputs, first):
+        """Make as if the worker computed other last bits, once it has scored."""
+        for network in narrow.ray._held.values():
+            network.canary = f"other {first}"
+        return 1
+
+    with pytest.raises(narrow.NarrowError, match=r"the first batch gives other values on .+ \(.+\) than on .+: processors of"):
+        narrow.ray.evaluate(done, pictures, elsewhere)
     with pytest.raises(narrow.UsageError, match="there are no samples"):
         narrow.ray.evaluate(done, [], few)
     dead = tmp_path / "dead"

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -29,7 +30,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -108,7 +109,7 @@ def test(
     folder: Path | Calibration,
     data: Data,
     *,
-    labels: Sequence[int] | None = None,
+    labels: Sequence[int] | Path | None = None,
     shards: int | None = None,
     model: Path | None = None,
     batch_size: int = 16,
@@ -124,7 +125,7 @@ def test(
     Args:
         folder: the result folder, or what calibrate returned.
         data: samples as for calibrate.
-        labels: the samples' classes; where data is a path, labels="FILE" goes to the command as it is.
+        labels: the samples' classes, or a file of them that every node has.
         shards: as for calibrate.
         model: the ONNX model; default: as for ``narrow.Session``.
         batch_size: samples that run at once.
@@ -143,7 +144,7 @@ def test(
                 job.files[f"result/{name}"] = _read(os.path.join(folder, name))
         read = [*_run.flags(options)]
         if isinstance(labels, (str, os.PathLike)):
-            read.append(f"--labels={os.fspath(labels)}")
+            read.append(f"--labels={os.path.abspath(labels)}")
         elif labels is not None:
             name = os.path.join(temporary, "labels.npy")
             np.save(name, np.asarray(labels, dtype=np.int64))
@@ -196,35 +197,43 @@ def evaluate(
         files = {f"result/{n}": _read(os.path.join(folder, n)) for n in _RESULTS if os.path.exists(os.path.join(folder, n))}
     if _data.is_path(data):
         raise TypeError("evaluate takes samples, not their path: load them, or call test")
-    setup = _put(_Network(_ship(path, files), num_cpus, metric))
-    ports = _ports(path)
+    batches = _data.batches(data, _ports(path), batch_size)
+    head = next(batches, None)
+    if head is None:
+        raise UsageError("there are no samples to evaluate on")
+    setup = _put(_Network(_ship(path, files), num_cpus, metric, ([head],)))
     workers = _count(workers, num_cpus)
-    task = _remote(_evaluate_batches, num_cpus, max_retries, f"{os.path.basename(path)}: samples from {{first}} on")
-    sums: list[tuple[float, int]] = []
+    task = _remote(_evaluate_batch, num_cpus, max_retries, f"{os.path.basename(path)}: samples from {{first}} on")
+    scored: list[_Scored] = []
     with _Tasks() as tasks, Bar(progress) as bar:
         whole = _data._numpy(data)
         total = len(whole) if whole is not None and whole.ndim else 0
         first = 0
 
         def take() -> None:
-            for result in tasks.next():
-                sums.extend(result)
-            bar({"stage": "evaluate", "done": sum(n for _, n in sums), "total": total})
+            for s in tasks.next():
+                scored.append(s)
+                if s.canary != scored[0].canary:
+                    raise NarrowError(
+                        f"the first batch gives other values on {s.machine} than on {scored[0].machine}: processors of unlike kinds "
+                        "differ in last bits; take machines of one kind"
+                    )
+            bar({"stage": "evaluate", "done": sum(s.samples for s in scored), "total": total})
 
-        for arrays in _data.batches(data, ports, batch_size):
+        for arrays in itertools.chain([head], batches):
             while len(tasks) >= 2 * workers:
                 take()
             tasks.add(task(setup, arrays, first, first=first))
-            first += ports.count(arrays)
+            first += _size(arrays)
         while len(tasks):
             take()
-    count = sum(n for _, n in sums)
-    if count == 0:
+    if first == 0:
         raise UsageError("there are no samples to evaluate on")
+    # One after the other: sum adds floats another way from Python 3.12 on.
     mean = 0.0
-    for s, _ in sums:
-        mean += s
-    return mean / count
+    for s in scored:
+        mean += s.score
+    return mean / first
 
 
 def search(
@@ -317,6 +326,19 @@ def search(
 
 
 # What the driver does.
+
+
+class _Scored(NamedTuple):
+    """What a batch was scored, and where."""
+
+    score: float  # the sum of its samples'
+    samples: int
+    canary: str  # a hash of what the network gives for the first batch of all
+    machine: str
+
+
+def _size(arrays: list[Array]) -> int:
+    return int(arrays[0].data.shape[0]) if arrays and arrays[0].data.ndim else 0
 
 
 def _start() -> None:
@@ -552,7 +574,8 @@ class _Network:
     job: _Job
     threads: int
     metric: Metric | None
-    sets: tuple[list[list[Array]], ...] = ()
+    #: The samples that calibrate and test a search's trials; else the first batch.
+    sets: tuple[list[list[Array]], ...]
     measured_by: dict[str, Any] = field(default_factory=dict)
 
 
@@ -561,12 +584,13 @@ class _Loaded:
 
     def __init__(self, network: _Network) -> None:
         self.metric = network.metric
+        self.canary = ""
         self._folder = tempfile.mkdtemp(prefix="narrow-")
         self.client = Client(network.threads)
         try:
             paths = network.job.place(self._folder)
             opened, _ = self.client.request("open", {"path": paths["model"]})
-            if network.sets:
+            if network.measured_by:
                 params = {"model": opened["handle"], **network.measured_by}
                 for name, batches in zip(("samples", "test"), network.sets):
                     params[name] = _spool(self.client, opened, batches)
@@ -577,9 +601,14 @@ class _Loaded:
             else:
                 made, _ = self.client.request("session", {"model": opened["handle"]})
             self.handle = int(made["handle"])
+            if not network.measured_by:
+                self.canary = hashlib.sha256(b"".join(a.data.tobytes() for a in self.run(network.sets[0][0]))).hexdigest()
         except BaseException:
             self.close()
             raise
+
+    def run(self, arrays: list[Array]) -> list[Array]:
+        return self.client.request("run", {"session": self.handle}, arrays)[1]
 
     def close(self) -> None:
         self.client.close()
@@ -629,15 +658,23 @@ def _run_shard(what: str, setup: list[Any], command: list[str], save: str) -> np
         return _read(out)
 
 
-def _evaluate_batches(what: str, setup: list[Any], arrays: list[Array], first: int) -> list[tuple[float, int]]:
-    """Score a batch: return the sum of its scores, and of how many samples."""
+def _evaluate_batch(what: str, setup: list[Any], arrays: list[Array], first: int) -> _Scored:
+    """Score a batch."""
     with _placed(what):
         network = _loaded(setup)
         assert network.metric is not None
-        n = int(arrays[0].data.shape[0]) if arrays and arrays[0].data.ndim else 0
-        outputs = network.client.request("run", {"session": network.handle}, arrays)[1]
-        scores = _api._scores(network.metric([a.data for a in outputs], first), n)
-        return [(float(sum(scores)), n)]
+        scores = _api._scores(network.metric([a.data for a in network.run(arrays)], first), _size(arrays))
+        return _Scored(float(sum(scores)), _size(arrays), network.canary, _machine())
+
+
+def _machine() -> str:
+    """Name this machine and its processor, as narrow does."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as f:
+            processor = next(line.split(":", 1)[1].strip() for line in f if line.startswith("model name"))
+    except (OSError, StopIteration):
+        processor = "an unknown processor"
+    return f"{socket.gethostname()} ({processor})"
 
 
 def _measure(what: str, setup: list[Any], params: dict[str, Any]) -> dict[str, Any]:
