@@ -3,7 +3,6 @@ package narrow
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"time"
@@ -98,7 +97,7 @@ func (p *Planned) Calibrate(ctx context.Context, run engine.Runner, in engine.Ba
 		return nil, err
 	}
 	if err != nil {
-		return nil, fmt.Errorf("calibrating %s: %w", p.Model.Path, err)
+		return nil, diag.Errorf("calibrating %s: %w", p.Model.Path, err)
 	}
 	return c, nil
 }
@@ -160,9 +159,9 @@ func (p *Planned) options(opts CalibrateOptions) (calibrate.Options, error) {
 	}
 	switch {
 	case p.Accuracy == High && o.Propagate == calibrate.Progressive:
-		return o, errors.New("progressive propagation is a part of the guide's way: propagate float, or plan for that")
+		return o, diag.Errorf("progressive propagation is a part of the guide's way: propagate float, or plan for that")
 	case p.Accuracy == High && opts.FromStats != nil:
-		return o, errors.New("statistics hold no samples to choose weights over: calibrate on samples, or plan for the guide's way")
+		return o, diag.Errorf("statistics hold no samples to choose weights over: calibrate on samples, or plan for the guide's way")
 	case opts.FromShards != nil && o.Propagate == calibrate.Progressive:
 		return o, errProgressiveShards
 	case p.Accuracy == High || opts.FromStats != nil || opts.FromShards != nil:
@@ -364,10 +363,10 @@ func (p *Planned) statsInfo(samplesSHA256 string) (calibrate.StatsInfo, error) {
 // themselves, and those that [calibrate.CalibrateTogether] leaves out. All must be of one model; nothing is kept in files.
 func CalibrateTogether(ctx context.Context, run engine.Runner, ps []*Planned, in engine.Batches, opts CalibrateOptions) ([]*Calibrated, error) {
 	if len(ps) == 0 {
-		return nil, errors.New("there is no strategy to calibrate by")
+		return nil, diag.Errorf("there is no strategy to calibrate by")
 	}
 	if opts.Checkpoint != nil || opts.SaveStats != nil || opts.FromStats != nil {
-		return nil, errors.New("several strategies keep neither a checkpoint nor statistics: calibrate them one by one for that")
+		return nil, diag.Errorf("several strategies keep neither a checkpoint nor statistics: calibrate them one by one for that")
 	}
 	if ps[0].Accuracy == High {
 		c, err := ps[0].Calibrate(ctx, run, in, opts)
@@ -383,7 +382,7 @@ func CalibrateTogether(ctx context.Context, run engine.Runner, ps []*Planned, in
 	network := ""
 	for i, p := range ps {
 		if p.Model != ps[0].Model {
-			return nil, fmt.Errorf("models %s and %s cannot be calibrated together: give strategies of one model", ps[0].Model.Path, p.Model.Path)
+			return nil, diag.Errorf("models %s and %s cannot be calibrated together: give strategies of one model", ps[0].Model.Path, p.Model.Path)
 		}
 		if err := p.complete(ctx, run); err != nil {
 			return nil, err
@@ -401,11 +400,11 @@ func CalibrateTogether(ctx context.Context, run engine.Runner, ps []*Planned, in
 	}
 	o, err := ps[0].options(opts)
 	if err != nil {
-		return nil, fmt.Errorf("calibrating %s: %w", ps[0].Model.Path, err)
+		return nil, diag.Errorf("calibrating %s: %w", ps[0].Model.Path, err)
 	}
 	done, err := calibrate.CalibrateTogether(ctx, plans, run, in, o)
 	if err != nil {
-		return nil, fmt.Errorf("calibrating %s: %w", ps[0].Model.Path, err)
+		return nil, diag.Errorf("calibrating %s: %w", ps[0].Model.Path, err)
 	}
 	out := make([]*Calibrated, len(ps))
 	for k, i := range alike {

@@ -5,10 +5,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"io"
 	"os"
 
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/graph"
 	"narrow/graph/infer"
@@ -52,7 +52,7 @@ func Open(ctx context.Context, path string) (*Model, error) {
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading the model: %w", err)
+		return nil, diag.Errorf("reading the model: %w", err)
 	}
 	defer f.Close()
 	return opened(ctx, m, path, f)
@@ -77,11 +77,11 @@ func opened(ctx context.Context, m *graph.Model, path string, file io.Reader) (*
 		return nil, err
 	}
 	if err := infer.Check(m); err != nil {
-		return nil, fmt.Errorf("model %s: %w", path, err)
+		return nil, diag.Errorf("model %s: %w", path, err)
 	}
 	h := sha256.New()
 	if _, err := io.Copy(h, file); err != nil {
-		return nil, fmt.Errorf("reading the model %s: %w", path, err)
+		return nil, diag.Errorf("reading the model %s: %w", path, err)
 	}
 	return &Model{Graph: m, Path: path, SHA256: hex.EncodeToString(h.Sum(nil))}, nil
 }
@@ -121,21 +121,21 @@ func (m *Model) Fold(ctx context.Context, open func() (engine.Runner, error)) er
 	}
 	g, _, err := rewrite.Apply(m.base(), rewrite.Constants()...)
 	if err != nil {
-		return fmt.Errorf("model %s: %w", m.Path, err)
+		return diag.Errorf("model %s: %w", m.Path, err)
 	}
 	if len(g.Unknown) == 0 {
 		return nil
 	}
 	run, err := open()
 	if err != nil {
-		return fmt.Errorf("model %s: nodes compute constants such as %q, which takes an engine: %w", m.Path, g.Unknown[0], err)
+		return diag.Errorf("model %s: nodes compute constants such as %q, which takes an engine: %w", m.Path, g.Unknown[0], err)
 	}
 	part, err := infer.ConstantPart(m.base(), g.Unknown)
 	if err != nil {
-		return fmt.Errorf("model %s: %w", m.Path, err)
+		return diag.Errorf("model %s: %w", m.Path, err)
 	}
 	if m.values, err = engine.Constants(ctx, run, part); err != nil {
-		return fmt.Errorf("model %s: %w", m.Path, err)
+		return diag.Errorf("model %s: %w", m.Path, err)
 	}
 	return nil
 }

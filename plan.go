@@ -6,8 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
-	"fmt"
 	"slices"
 
 	"narrow/calibrate"
@@ -94,11 +92,11 @@ func (m *Model) Draft(s *strategy.Strategy, opts PlanOptions) (*plan.Plan, diag.
 func (m *Model) draft(s *strategy.Strategy, a Accuracy, d decided) (*plan.Plan, *rewrite.Report, diag.List, error) {
 	g, report, err := rewrite.Apply(m.base(), rewrite.Before(m.rewrites(s, a, d))...)
 	if err != nil {
-		return nil, nil, nil, fmt.Errorf("model %s: %w", m.Path, err)
+		return nil, nil, nil, diag.Errorf("model %s: %w", m.Path, err)
 	}
 	p, list, err := plan.BuildWith(g, s, plan.Options{Original: m.Graph, Accuracy: a, Functions: d.functions})
 	if err != nil {
-		return nil, nil, nil, fmt.Errorf("model %s: %w", m.Path, err)
+		return nil, nil, nil, diag.Errorf("model %s: %w", m.Path, err)
 	}
 	return p, report, slices.Concat(list, m.quantizedAlready(), m.widened()), nil
 }
@@ -181,7 +179,7 @@ func (p *Planned) FloatReference() (m *graph.Model, exact bool, err error) {
 	}
 	m, _, err = rewrite.Apply(p.Model.base(), rewrite.Before(o)...)
 	if err != nil {
-		return nil, false, fmt.Errorf("model %s: %w", p.Model.Path, err)
+		return nil, false, diag.Errorf("model %s: %w", p.Model.Path, err)
 	}
 	constants := graph.NewIndex(m.Graph).Constant
 	for name, t := range graph.NewIndex(p.Plan.Model.Graph).Constant {
@@ -204,7 +202,7 @@ func (p *Planned) complete(ctx context.Context, run engine.Runner) error {
 	}
 	err := p.Model.Fold(ctx, func() (engine.Runner, error) {
 		if run == nil {
-			return nil, errors.New("none was given")
+			return nil, diag.Errorf("none was given")
 		}
 		return run, nil
 	})
@@ -223,7 +221,7 @@ func (p *Planned) complete(ctx context.Context, run engine.Runner) error {
 func (p *Planned) networkSHA256() (string, error) {
 	data, tensors, err := onnx.EncodeDetached(p.Plan.Model, 1)
 	if err != nil {
-		return "", fmt.Errorf("model %s: %w", p.Model.Path, err)
+		return "", diag.Errorf("model %s: %w", p.Model.Path, err)
 	}
 	h := sha256.New()
 	part := func(b []byte) {

@@ -3,7 +3,6 @@ package narrow
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"path/filepath"
@@ -72,7 +71,7 @@ func (c *Calibrated) Test(ctx context.Context, run engine.Runner, in engine.Batc
 	}
 	tested, err := c.tested(opts)
 	if err != nil {
-		return nil, fmt.Errorf("testing %s: %w", path, err)
+		return nil, diag.Errorf("testing %s: %w", path, err)
 	}
 	float := c.Model.Graph
 	if opts.QuantizedOnly {
@@ -82,14 +81,14 @@ func (c *Calibrated) Test(ctx context.Context, run engine.Runner, in engine.Batc
 	if p := opts.Part; p != nil {
 		part, res, err := evaluate.RunPart(ctx, run, float, tested, in, opts.First, o)
 		if err != nil {
-			return nil, fmt.Errorf("testing %s: %w", path, err)
+			return nil, diag.Errorf("testing %s: %w", path, err)
 		}
 		p.Score, p.Count, p.Canary = part.Score, part.Count, part.Canary
 		return res, nil
 	}
 	res, err := evaluate.Run(ctx, run, float, []engine.Network{tested}, in, o)
 	if err != nil {
-		return nil, fmt.Errorf("testing %s: %w", path, err)
+		return nil, diag.Errorf("testing %s: %w", path, err)
 	}
 	return res[0], nil
 }
@@ -111,16 +110,20 @@ func (c *Calibrated) tested(opts TestOptions) (engine.Network, error) {
 
 // exported says whether x was exported from c.
 func (c *Calibrated) exported(x *Model) error {
-	for _, want := range []struct{ key, what, sha string }{
-		{export.MetaModel, "model", c.Model.SHA256},
-		{export.MetaStrategy, "strategy", c.Plan.Strategy.SHA256()},
+	for _, want := range []struct {
+		key, of string
+		message diag.Text
+		sha     string
+	}{
+		{export.MetaModel, "model", diag.Textf("%s: was exported from another model (its hash begins with %.12s, not %.12s): export anew", x.Path, x.Graph.Metadata[export.MetaModel], c.Model.SHA256), c.Model.SHA256},
+		{export.MetaStrategy, "strategy", diag.Textf("%s: was exported by another strategy (its hash begins with %.12s, not %.12s): export anew", x.Path, x.Graph.Metadata[export.MetaStrategy], c.Plan.Strategy.SHA256()), c.Plan.Strategy.SHA256()},
 	} {
 		switch got := x.Graph.Metadata[want.key]; got {
 		case want.sha:
 		case "":
-			return fmt.Errorf("%s: is no model that narrow exported: it has no %s", x.Path, want.key)
+			return diag.Errorf("%s: is no model that narrow exported: it has no %s", x.Path, want.key)
 		default:
-			return &MismatchError{Of: want.what, Message: fmt.Sprintf("%s: was exported from another %s (its hash begins with %.12s, not %.12s): export anew", x.Path, want.what, got, want.sha)}
+			return &MismatchError{Of: want.of, Message: want.message}
 		}
 	}
 	return nil
@@ -145,7 +148,7 @@ func (c *Calibrated) Export(opts ExportOptions) (*Exported, error) {
 		err = list.Err()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("exporting %s: %w", c.Model.Path, err)
+		return nil, diag.Errorf("exporting %s: %w", c.Model.Path, err)
 	}
 	return &Exported{Graph: m, Findings: list}, nil
 }
@@ -188,25 +191,25 @@ func Load(dir string, m *Model, s *strategy.Strategy) (*Calibrated, error) {
 	file := filepath.Join(dir, export.QuantInfoFile)
 	files, err := atomicfile.Read(dir, export.QuantInfoFile, export.BiasCorrFile, export.TiesFile)
 	if err != nil {
-		return nil, fmt.Errorf("reading the calibration: %w", err)
+		return nil, diag.Errorf("reading the calibration: %w", err)
 	}
 	if files[export.QuantInfoFile] == nil {
-		return nil, fmt.Errorf("there is no calibration in %s: %w", dir, &fs.PathError{Op: "open", Path: file, Err: fs.ErrNotExist})
+		return nil, diag.Errorf("there is no calibration in %s: %w", dir, &fs.PathError{Op: "open", Path: file, Err: fs.ErrNotExist})
 	}
 	q, err := export.ReadQuantInfo(file, files[export.QuantInfoFile])
 	if err != nil {
 		return nil, err
 	}
 	if q.Model.SHA256 != m.SHA256 {
-		return nil, &MismatchError{Of: "model", Message: fmt.Sprintf("%s is a calibration of another model: of %s, whose SHA-256 begins with %.12s, not of %s (%.12s)",
+		return nil, &MismatchError{Of: "model", Message: diag.Textf("%s is a calibration of another model: of %s, whose SHA-256 begins with %.12s, not of %s (%.12s)",
 			file, q.Model.Path, q.Model.SHA256, m.Path, m.SHA256)}
 	}
 	if s != nil && s.SHA256() != q.StrategySHA256 {
-		name := s.File
-		if name == "" {
-			name = "the default strategy"
+		name := diag.Verbatim(s.File)
+		if s.File == "" {
+			name = diag.Textf("the default strategy")
 		}
-		return nil, &MismatchError{Of: "strategy", Message: fmt.Sprintf("%s was calibrated by another strategy than %s", file, name)}
+		return nil, &MismatchError{Of: "strategy", Message: diag.Textf("%s was calibrated by another strategy than %s", file, name)}
 	}
 	saved, _, err := q.ReadStrategy(file)
 	if err != nil {
@@ -215,10 +218,10 @@ func Load(dir string, m *Model, s *strategy.Strategy) (*Calibrated, error) {
 	saved.Findings = nil // they were told when it calibrated
 	accuracy, err := scheme.ParseAccuracy(q.Accuracy)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, diag.Errorf("%s: %w", file, err)
 	}
 	if accuracy == High && saved.IncludeCLE && q.Equalization == nil {
-		return nil, fmt.Errorf("%s does not say how the network was equalized, which an earlier version did otherwise: calibrate again", file)
+		return nil, diag.Errorf("%s does not say how the network was equalized, which an earlier version did otherwise: calibrate again", file)
 	}
 	p, err := m.plan(saved, accuracy, decided{q.Equalization, q.Functions})
 	if err != nil {

@@ -2,10 +2,9 @@ package narrow
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"narrow/calibrate"
+	"narrow/diag"
 	"narrow/engine"
 )
 
@@ -25,7 +24,7 @@ type ShardOptions struct {
 	NoKeep bool
 }
 
-var errProgressiveShards = errors.New("progressive propagation cannot be cut into shards, since every layer sees its inputs quantized by all samples before: propagate float")
+var errProgressiveShards = diag.Errorf("progressive propagation cannot be cut into shards, since every layer sees its inputs quantized by all samples before: propagate float")
 
 // Shard observes a part of the samples in float propagation: what
 // [CalibrateOptions.FromShards] makes a calibration of, once shards of all parts are
@@ -34,7 +33,7 @@ var errProgressiveShards = errors.New("progressive propagation cannot be cut int
 func (p *Planned) Shard(ctx context.Context, run engine.Runner, opts ShardOptions) (*calibrate.Shard, error) {
 	s, err := p.shard(ctx, run, opts)
 	if err != nil {
-		return nil, fmt.Errorf("calibrating %s: %w", p.Model.Path, err)
+		return nil, diag.Errorf("calibrating %s: %w", p.Model.Path, err)
 	}
 	return s, nil
 }
@@ -44,7 +43,7 @@ func (p *Planned) shard(ctx context.Context, run engine.Runner, opts ShardOption
 	case opts.Propagate == calibrate.Progressive:
 		return nil, errProgressiveShards
 	case opts.Checkpoint != nil || opts.SaveStats != nil || opts.FromStats != nil || opts.FromShards != nil:
-		return nil, errors.New("a shard keeps neither a checkpoint nor statistics, and is made of samples alone")
+		return nil, diag.Errorf("a shard keeps neither a checkpoint nor statistics, and is made of samples alone")
 	}
 	opts.Propagate = calibrate.Float
 	o, err := p.options(opts.CalibrateOptions)
@@ -78,15 +77,22 @@ func (p *Planned) shardOf() calibrate.ShardOf {
 // merged calibrates by what shards observed.
 func (p *Planned) merged(ctx context.Context, run engine.Runner, s *calibrate.Shard, o calibrate.Options) (*Calibrated, error) {
 	own := p.shardOf()
-	for _, d := range []struct{ of, own, theirs string }{
-		{"calibration", own.Version, s.Version}, {"model", own.ModelSHA256, s.ModelSHA256}, {"strategy", own.StrategySHA256, s.StrategySHA256}, {"calibration", own.Accuracy, s.Accuracy},
+	for _, d := range []struct {
+		of          string
+		what        diag.Text
+		own, theirs string
+	}{
+		{"calibration", diag.Textf("another version of narrow"), own.Version, s.Version},
+		{"model", diag.Textf("another model"), own.ModelSHA256, s.ModelSHA256},
+		{"strategy", diag.Textf("another strategy"), own.StrategySHA256, s.StrategySHA256},
+		{"calibration", diag.Textf("another accuracy"), own.Accuracy, s.Accuracy},
 	} {
 		if d.own != d.theirs {
-			return nil, &MismatchError{Of: d.of, Message: fmt.Sprintf("%s is of another %s (%.12s, not %.12s): give what the shards were computed with, or compute them anew", s.Name(), d.of, d.theirs, d.own)}
+			return nil, &MismatchError{Of: d.of, Message: diag.Textf("%s is of %s (%.12s, not %.12s): give what the shards were computed with, or compute them anew", s.Name(), d.what, d.theirs, d.own)}
 		}
 	}
 	if o.SkipInvalid = s.SkipInvalid; s.Keeps && run == nil {
-		return nil, errors.New("merging shards that keep samples takes an engine")
+		return nil, diag.Errorf("merging shards that keep samples takes an engine")
 	}
 	network, err := p.networkSHA256()
 	if err != nil {

@@ -1,9 +1,9 @@
 package calibrate
 
 import (
-	"fmt"
 	"math"
 
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/graph"
 	"narrow/graph/op"
@@ -369,7 +369,7 @@ func (k *corrector) finish(bias map[*plan.Tensor][]float32) error {
 		switch p := l.inputMeans; {
 		case p != nil:
 			if p.invalid > 0 && !k.c.opts.SkipInvalid {
-				return fmt.Errorf("layer %s: tensor %q holds NaN or Inf in %d samples: fix them or the model, or skip such tensors", l.op.Node.Label(), p.value, p.invalid)
+				return diag.Errorf("layer %s: tensor %q holds NaN or Inf in %d samples: fix them or the model, or skip such tensors", l.op.Node.Label(), p.value, p.invalid)
 			}
 			if p.samples == 0 {
 				continue
@@ -384,7 +384,7 @@ func (k *corrector) finish(bias map[*plan.Tensor][]float32) error {
 			}
 			change := p.change(float, quantized)
 			if len(change) != len(l.now) {
-				return fmt.Errorf("layer %s: %d output channels, but a bias of %d", l.op.Node.Label(), len(change), len(l.now))
+				return diag.Errorf("layer %s: %d output channels, but a bias of %d", l.op.Node.Label(), len(change), len(l.now))
 			}
 			for i := range l.now {
 				l.now[i] = l.float[i] - float32(change[i])

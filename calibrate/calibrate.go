@@ -50,7 +50,7 @@ func ParsePropagation(s string) (Propagation, error) {
 	case "float":
 		return Float, nil
 	}
-	return 0, fmt.Errorf("propagation is %q: it must be progressive or float", s)
+	return 0, diag.Errorf("propagation is %q: it must be progressive or float", s)
 }
 
 // Source says what a calibration is of. It stays with the result.
@@ -171,10 +171,10 @@ func Calibrate(ctx context.Context, p *plan.Plan, r engine.Runner, in engine.Bat
 	}
 	if s := opts.SaveStats; s != nil {
 		if c.float == nil {
-			return nil, errors.New("statistics are of float values: propagate float")
+			return nil, diag.Errorf("statistics are of float values: propagate float")
 		}
 		if opts.Checkpoint != nil {
-			return nil, errors.New("a calibration that keeps statistics cannot go on from a checkpoint, which holds none: leave one of them out")
+			return nil, diag.Errorf("a calibration that keeps statistics cannot resume from a checkpoint, which holds none: leave one of them out")
 		}
 		c.float.stats = newStatsWriter(s, c.float.watched.Tensors)
 		c.float.gatherAll()
@@ -243,7 +243,7 @@ func (c *calibration) observers() error {
 			Name: t.Name, Settings: s, Kind: t.Kind, GraphInput: t.NetworkInput, Axis: t.Axis, Target: c.plan.Strategy.Target, Pool: c.pool,
 		})
 		if err != nil {
-			return fmt.Errorf("layer %s: %w", t.Layer.Name, err)
+			return diag.Errorf("layer %s: %w", t.Layer.Name, err)
 		}
 		c.obs[t] = o
 	}
@@ -258,12 +258,12 @@ func (c *calibration) constants() error {
 		}
 		x, err := t.Constant.Floats()
 		if err != nil {
-			return fmt.Errorf("layer %s: %w", t.Layer.Name, err)
+			return diag.Errorf("layer %s: %w", t.Layer.Name, err)
 		}
 		o := c.obs[t]
 		if o == nil {
 			if !c.pool.MinMax(x).Finite {
-				return fmt.Errorf("layer %s: tensor %q (%v) holds NaN or Inf: repair the model", t.Layer.Name, t.Name, t.Kind)
+				return diag.Errorf("layer %s: tensor %q (%v) holds NaN or Inf: repair the model", t.Layer.Name, t.Name, t.Kind)
 			}
 			c.out.Encodings[t] = scheme.Encoding{Axis: -1, Batches: 1}
 			continue
@@ -271,12 +271,12 @@ func (c *calibration) constants() error {
 		var bad *observe.InvalidError
 		switch err := o.Observe(x, t.Constant.Dims); {
 		case errors.As(err, &bad):
-			return fmt.Errorf("layer %s: tensor %q (%v) holds %v in element %d: repair the model", t.Layer.Name, t.Name, t.Kind, bad.Value, bad.Index)
+			return diag.Errorf("layer %s: tensor %q (%v) holds %v in element %d: repair the model", t.Layer.Name, t.Name, t.Kind, bad.Value, bad.Index)
 		case err != nil:
-			return fmt.Errorf("layer %s: %v: %w", t.Layer.Name, t.Kind, err)
+			return diag.Errorf("layer %s: %v: %w", t.Layer.Name, t.Kind, err)
 		}
 		if c.out.Encodings[t], err = o.Encoding(); err != nil {
-			return fmt.Errorf("layer %s: %w", t.Layer.Name, err)
+			return diag.Errorf("layer %s: %w", t.Layer.Name, err)
 		}
 	}
 	return nil
@@ -306,7 +306,7 @@ func (c *Calibrated) QuantizedConstant(pool *kernel.Pool, t *plan.Tensor) ([]flo
 		return nil, err
 	}
 	if err := observe.Apply(pool, x, x, t.Settings.Settings, c.Encodings[t], t.Constant.Dims); err != nil {
-		return nil, fmt.Errorf("layer %s: %v %q: %w", t.Layer.Name, t.Kind, t.Name, err)
+		return nil, diag.Errorf("layer %s: %v %q: %w", t.Layer.Name, t.Kind, t.Name, err)
 	}
 	return x, nil
 }
@@ -321,7 +321,7 @@ func (c *Calibrated) FloatConstant(t *plan.Tensor) ([]float32, error) {
 	}
 	x, err := t.Constant.Floats()
 	if err != nil {
-		return nil, fmt.Errorf("layer %s: %w", t.Layer.Name, err)
+		return nil, diag.Errorf("layer %s: %w", t.Layer.Name, err)
 	}
 	return x, nil
 }
@@ -392,7 +392,7 @@ func (c *calibration) run(ctx context.Context, r engine.Runner, in engine.Batche
 			continue
 		}
 		if done > 0 && b.First != c.out.Samples {
-			return fmt.Errorf("a batch begins at sample %d where %d are done", b.First, c.out.Samples)
+			return diag.Errorf("a batch begins at sample %d where %d are done", b.First, c.out.Samples)
 		}
 		switch again := c.bias.settled(len(c.loaded.twice)); {
 		case n == nil && settled != nil && !again:
@@ -418,7 +418,7 @@ func (c *calibration) run(ctx context.Context, r engine.Runner, in engine.Batche
 		}
 	}
 	if c.out.Samples == 0 {
-		return errors.New("there are no samples to calibrate with")
+		return diag.Errorf("there are no samples to calibrate with")
 	}
 	return k.keep(true)
 }
@@ -441,7 +441,7 @@ func (c *calibration) tap(t *plan.Tensor, b *engine.Batch, dst, src []float32, s
 		copy(dst, src)
 		return nil
 	case err != nil:
-		return fmt.Errorf("layer %s, batch from %s: %w", t.Layer.Name, b.Name(0), err)
+		return diag.Errorf("layer %s, batch from %s: %w", t.Layer.Name, b.Name(0), err)
 	}
 	var e scheme.Encoding
 	if o := c.obs[t]; o != nil {
@@ -481,12 +481,12 @@ func (c *calibration) finish() error {
 		if c.empty[t] && o.Batches() == 0 {
 			// It holds no elements in any sample: any scale serves.
 			if err := o.Observe([]float32{0}, []int64{1}); err != nil {
-				return fmt.Errorf("layer %s: %w", t.Layer.Name, err)
+				return diag.Errorf("layer %s: %w", t.Layer.Name, err)
 			}
 		}
 		e, err := o.Encoding()
 		if err != nil {
-			return fmt.Errorf("layer %s: %w: it holds NaN or Inf in every sample; leave the layer in float with the layer rule %s", t.Layer.Name, err, floatRule([]string{t.Layer.Name}))
+			return diag.Errorf("layer %s: %w: it holds NaN or Inf in every sample; leave the layer in float with the layer rule %s", t.Layer.Name, err, floatRule([]string{t.Layer.Name}))
 		}
 		c.out.Encodings[t] = e
 	}

@@ -3,10 +3,9 @@ package calibrate
 import (
 	"bytes"
 	"encoding/gob"
-	"errors"
-	"fmt"
 	"time"
 
+	"narrow/diag"
 	"narrow/plan"
 )
 
@@ -71,7 +70,7 @@ func (c *calibration) snapshot() ([]byte, error) {
 		if o := c.obs[t]; o != nil && t.Constant == nil {
 			var err error
 			if seen, err = o.MarshalBinary(); err != nil {
-				return nil, fmt.Errorf("layer %s: %w", t.Layer.Name, err)
+				return nil, diag.Errorf("layer %s: %w", t.Layer.Name, err)
 			}
 		}
 		s.Observers = append(s.Observers, seen)
@@ -98,19 +97,19 @@ func (c *calibration) snapshot() ([]byte, error) {
 	}
 	var b bytes.Buffer
 	if err := gob.NewEncoder(&b).Encode(s); err != nil {
-		return nil, fmt.Errorf("keeping the state of the calibration: %w", err)
+		return nil, diag.Errorf("keeping the state of the calibration: %w", err)
 	}
 	return b.Bytes(), nil
 }
 
-var errOtherState = errors.New("the state is of another calibration")
+var errOtherState = diag.Errorf("the state is of another calibration")
 
 // restore takes up a state, and returns the layers that have settled since the
 // network was loaded: they count as settled only when it is loaded again.
 func (c *calibration) restore(data []byte) (settled []*correction, err error) {
 	var s state
 	if err := gob.NewDecoder(bytes.NewReader(data)).Decode(&s); err != nil {
-		return nil, fmt.Errorf("the state of the calibration is damaged: %w", err)
+		return nil, diag.Errorf("the state of the calibration is damaged: %w", err)
 	}
 	n := len(c.plan.Tensors)
 	if s.Format != checkpointFormat || len(s.Observers) != n || len(s.Empty) != n || len(s.Ties) != n || len(s.Layers) != len(c.bias.layers) || s.Samples < 1 {
@@ -124,7 +123,7 @@ func (c *calibration) restore(data []byte) (settled []*correction, err error) {
 		}
 		if len(s.Observers[i]) > 0 {
 			if err := o.UnmarshalBinary(s.Observers[i]); err != nil {
-				return nil, fmt.Errorf("layer %s: %w", t.Layer.Name, err)
+				return nil, diag.Errorf("layer %s: %w", t.Layer.Name, err)
 			}
 		}
 		if s.Empty[i] {

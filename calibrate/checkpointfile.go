@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"narrow/diag"
 	"narrow/internal/atomicfile"
 )
 
@@ -53,13 +54,13 @@ type checkpointHead struct {
 func (c *CheckpointFile) Write(file string) error {
 	head, err := json.Marshal(checkpointHead{checkpointFormat, c.CheckpointOf, c.Samples})
 	if err != nil {
-		return fmt.Errorf("writing the checkpoint %s: %w", file, err)
+		return diag.Errorf("writing the checkpoint %s: %w", file, err)
 	}
 	data := append(append(head, '\n'), c.State...)
 	sum := sha256.Sum256(data)
 	data = append(data, sum[:]...)
 	if err := atomicfile.Write(filepath.Dir(file), atomicfile.Bytes(filepath.Base(file), data)); err != nil {
-		return fmt.Errorf("keeping a checkpoint: %w", err)
+		return diag.Errorf("keeping a checkpoint: %w", err)
 	}
 	return nil
 }
@@ -73,38 +74,39 @@ func (c *CheckpointFile) Read(file string) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("reading the checkpoint: %w", err)
+		return diag.Errorf("reading the checkpoint: %w", err)
 	}
 	head, state, _ := bytes.Cut(data, []byte("\n"))
 	var was checkpointHead
 	if err := json.Unmarshal(head, &was); err != nil || was.Format != checkpointFormat {
-		return fmt.Errorf("%s is no checkpoint of a calibration: name another file, or remove it", file)
+		return diag.Errorf("%s is no checkpoint of a calibration: name another file, or remove it", file)
 	}
 	end := len(data) - sha256.Size
 	if sum := sha256.Sum256(data[:max(end, 0)]); len(state) < sha256.Size || !bytes.Equal(data[end:], sum[:]) || was.Samples < 1 {
-		return fmt.Errorf("the checkpoint %s is damaged: remove it to begin anew", file)
+		return diag.Errorf("the checkpoint %s is damaged: remove it to start anew", file)
 	}
 	for _, d := range []struct {
-		of, what  string
+		of        string
+		what      diag.Text
 		own, kept any
 	}{
-		{"calibration", "another version of narrow", c.Version, was.Version},
-		{"calibration", "another engine", c.Engine, was.Engine},
-		{"model", "another model", c.ModelSHA256, was.ModelSHA256},
-		{"strategy", "another strategy", c.StrategySHA256, was.StrategySHA256},
-		{"calibration", "another accuracy", c.Accuracy, was.Accuracy},
-		{"network", "another network: the model's external data, or its rewriting, has changed", c.NetworkSHA256, was.NetworkSHA256},
-		{"samples", "other samples, or another preprocessing", c.SamplesSHA256, was.SamplesSHA256},
-		{"calibration", "another batch size", c.BatchSize, was.BatchSize},
-		{"calibration", "another propagation", c.Propagate, was.Propagate},
-		{"calibration", "another choice of skipping invalid values", c.SkipInvalid, was.SkipInvalid},
+		{"calibration", diag.Textf("another version of narrow"), c.Version, was.Version},
+		{"calibration", diag.Textf("another engine"), c.Engine, was.Engine},
+		{"model", diag.Textf("another model"), c.ModelSHA256, was.ModelSHA256},
+		{"strategy", diag.Textf("another strategy"), c.StrategySHA256, was.StrategySHA256},
+		{"calibration", diag.Textf("another accuracy"), c.Accuracy, was.Accuracy},
+		{"network", diag.Textf("another network: the model's external data, or its rewriting, has changed"), c.NetworkSHA256, was.NetworkSHA256},
+		{"samples", diag.Textf("other samples, or another preprocessing"), c.SamplesSHA256, was.SamplesSHA256},
+		{"calibration", diag.Textf("another batch size"), c.BatchSize, was.BatchSize},
+		{"calibration", diag.Textf("another propagation"), c.Propagate, was.Propagate},
+		{"calibration", diag.Textf("another choice of skipping invalid values"), c.SkipInvalid, was.SkipInvalid},
 	} {
 		if d.own != d.kept {
-			which := ""
+			what := d.what
 			if len(fmt.Sprint(d.own)) < 40 {
-				which = fmt.Sprintf(" (%v, not %v)", d.kept, d.own)
+				what = diag.Textf("%s (%v, not %v)", what, d.kept, d.own)
 			}
-			return &MismatchError{Of: d.of, Message: fmt.Sprintf("the checkpoint %s is of a calibration with %s%s: repeat what it was made with, or remove it to begin anew", file, d.what, which)}
+			return &MismatchError{Of: d.of, Message: diag.Textf("the checkpoint %s is of a calibration with %s: repeat what it was made with, or remove it to start anew", file, what)}
 		}
 	}
 	c.Samples, c.State = was.Samples, state[:len(state)-sha256.Size]

@@ -2,8 +2,8 @@ package calibrate
 
 import (
 	"context"
-	"fmt"
 
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/graph"
 	"narrow/plan"
@@ -59,7 +59,7 @@ func (c *calibration) network(rows int, again bool) (*network, error) {
 	}
 	s, err := p.Simulation(o)
 	if err != nil {
-		return nil, fmt.Errorf("building the network to calibrate: %w", err)
+		return nil, diag.Errorf("building the network to calibrate: %w", err)
 	}
 	return &network{c: c, model: s.Model, taps: s.Taps}, nil
 }

@@ -3,13 +3,13 @@ package calibrate
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
 
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/graph"
 	"narrow/internal/kernel"
@@ -39,22 +39,24 @@ type NotFiniteError struct {
 }
 
 // Error says where it is, what made it, and the way out.
-func (e *NotFiniteError) Error() string {
-	at := fmt.Sprintf("layer %s: tensor %q holds %v in %s", e.Layer, e.Tensor, e.Value, e.Sample)
-	const skip = "or skip such tensors"
+func (e *NotFiniteError) Error() string { return e.Text().String() }
+
+// Text is Error in words that can be translated.
+func (e *NotFiniteError) Text() diag.Text {
+	at := diag.Textf("layer %s: tensor %q holds %v in %s", e.Layer, e.Tensor, e.Value, e.Sample)
 	switch e.Origin {
 	case FromSample:
-		return fmt.Sprintf("%s: the sample itself holds NaN or Inf, in input %s: fix it, leave it out, %s", at, quotedNames(e.By), skip)
+		return diag.Textf("%s: the sample itself holds NaN or Inf, in input %s: fix it, leave it out, or skip such tensors", at, quotedNames(e.By))
 	case FromModel:
-		return fmt.Sprintf("%s: the float network makes it, of a finite sample: leave the layer in float with the layer rule %s", at, floatRule([]string{e.Layer}))
+		return diag.Textf("%s: the float network makes it, of a finite sample: leave the layer in float with the layer rule %s", at, floatRule([]string{e.Layer}))
 	case FromQuantizer:
 		if len(e.By) == 0 {
-			return at + ", where the float network is finite: quantizing what comes before it makes it; plan for high accuracy"
+			return diag.Textf("%s, where the float network is finite: quantizing what comes before it makes it; plan for high accuracy", at)
 		}
-		return fmt.Sprintf("%s, where the float network is finite: a quantizer before it makes it (layer %s), such as 0 of a small value; plan for high accuracy, or leave it in float with the layer rule %s",
+		return diag.Textf("%s, where the float network is finite: a quantizer before it makes it (layer %s), such as 0 of a small value; plan for high accuracy, or leave it in float with the layer rule %s",
 			at, strings.Join(e.By, ", "), floatRule(e.By))
 	}
-	return at + ": fix the sample or the model, " + skip
+	return diag.Textf("%s: fix the sample or the model, or skip such tensors", at)
 }
 
 func quotedNames(names []string) string {

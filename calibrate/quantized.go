@@ -1,9 +1,8 @@
 package calibrate
 
 import (
-	"fmt"
-
 	"narrow/calibrate/observe"
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/graph"
 	"narrow/internal/kernel"
@@ -36,7 +35,7 @@ func (c *Calibrated) Simulation(pool *kernel.Pool, constants map[*plan.Tensor][]
 	}
 	sim, err := c.Plan.Simulation(plan.SimulationOptions{Replace: replace})
 	if err != nil {
-		return nil, fmt.Errorf("building the quantized network: %w", err)
+		return nil, diag.Errorf("building the quantized network: %w", err)
 	}
 	return sim, nil
 }
@@ -55,7 +54,7 @@ func (c *Calibrated) Quantizer(sim *plan.Simulation, pool *kernel.Pool) engine.H
 	return func(tap int, dst, src []float32, shape []int64) error {
 		q := &qs[tap]
 		if err := observe.Apply(pool, dst, src, q.s, q.e, shape); err != nil {
-			return fmt.Errorf("layer %s: tensor %q: %w", q.t.Layer.Name, q.t.Name, err)
+			return diag.Errorf("layer %s: tensor %q: %w", q.t.Layer.Name, q.t.Name, err)
 		}
 		return nil
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"maps"
@@ -14,6 +13,7 @@ import (
 	"strings"
 
 	"narrow/calibrate/observe"
+	"narrow/diag"
 	"narrow/plan"
 )
 
@@ -44,11 +44,11 @@ func ReadStats(data []byte) (*Stats, error) {
 	if !bytes.HasPrefix(data, []byte(statsMagic)) {
 		if bytes.HasPrefix(data, []byte("narrow.stats/")) {
 			line, _, _ := bytes.Cut(data[:min(len(data), 40)], []byte("\n"))
-			return nil, fmt.Errorf("its format is %q; this version reads %q: save the statistics again", line, StatsFormat)
+			return nil, diag.Errorf("its format is %q; this version reads %q: save the statistics again", line, StatsFormat)
 		}
-		return nil, fmt.Errorf("these are no statistics that narrow saved: they begin with %q", StatsFormat)
+		return nil, diag.Errorf("these are no statistics that narrow saved: they begin with %q", StatsFormat)
 	}
-	damaged := errors.New("the file is damaged or cut off: save the statistics again")
+	damaged := diag.Errorf("the file is damaged or cut off: save the statistics again")
 	if len(data) < len(statsMagic)+4 {
 		return nil, damaged
 	}
@@ -80,7 +80,7 @@ func ReadStats(data []byte) (*Stats, error) {
 			s.means[node] = m
 		case frameInfo:
 			if err := json.Unmarshal(f.b, &s.Info); err != nil {
-				return nil, fmt.Errorf("%w (%w)", damaged, err)
+				return nil, diag.Errorf("%w (%w)", damaged, err)
 			}
 			f.b = nil
 			if len(r.b) > 0 {
@@ -147,7 +147,7 @@ func (f recordsFrame) entries(yield func(i int, e entry) error) error {
 		switch r.byte() {
 		case 0:
 			if r.bad {
-				return errors.New("a record is missing")
+				return diag.Errorf("a record is missing")
 			}
 			rec, rest, err := observe.DecodeRecord(r.b)
 			if err != nil {
@@ -160,13 +160,13 @@ func (f recordsFrame) entries(yield func(i int, e entry) error) error {
 		case 1:
 			v := r.take(4)
 			if r.bad {
-				return errors.New("a value is missing")
+				return diag.Errorf("a value is missing")
 			}
 			if err := yield(i, entry{bad: math.Float32frombits(binary.LittleEndian.Uint32(v))}); err != nil {
 				return err
 			}
 		default:
-			return errors.New("an unknown kind of record")
+			return diag.Errorf("an unknown kind of record")
 		}
 	}
 	return nil
@@ -175,12 +175,16 @@ func (f recordsFrame) entries(yield func(i int, e entry) error) error {
 // Missing says that a strategy needs what statistics do not hold.
 type Missing struct {
 	// Layer and Value are what it is about, Why what is missing.
-	Layer, Value, Why string
+	Layer, Value string
+	Why          diag.Text
 }
 
 // Error names the layer and the value.
-func (e *Missing) Error() string {
-	return fmt.Sprintf("layer %s: the statistics hold no %s of %q: calibrate this strategy on the samples", e.Layer, e.Why, e.Value)
+func (e *Missing) Error() string { return e.Text().String() }
+
+// Text is Error in words that can be translated.
+func (e *Missing) Text() diag.Text {
+	return diag.Textf("layer %s: the statistics hold no %s of %q: calibrate this strategy on the samples", e.Layer, e.Why, e.Value)
 }
 
 // CalibrateStats returns what [Calibrate] with Propagate [Float] returns for the
@@ -205,7 +209,7 @@ func CalibrateStats(p *plan.Plan, s *Stats, opts Options) (*Calibrated, error) {
 	}
 	for _, l := range c.bias.layers {
 		if l.inputMeans == nil || c.float.means[c.float.nodes[l.op.Node]] != l.inputMeans {
-			return nil, &Missing{Layer: l.op.Node.Label(), Value: l.op.Bias.Name, Why: "means for the bias correction"}
+			return nil, &Missing{Layer: l.op.Node.Label(), Value: l.op.Bias.Name, Why: diag.Textf("means for the bias correction")}
 		}
 	}
 	ts := p.Activations()
@@ -215,7 +219,7 @@ func CalibrateStats(p *plan.Plan, s *Stats, opts Options) (*Calibrated, error) {
 	c.pool.Run(len(ts), func(i int) {
 		frames, ok := s.records[ts[i].Name]
 		if !ok {
-			errs[i] = &Missing{Layer: ts[i].Layer.Name, Value: ts[i].Name, Why: "record"}
+			errs[i] = &Missing{Layer: ts[i].Layer.Name, Value: ts[i].Name, Why: diag.Textf("record")}
 			return
 		}
 		for _, f := range frames {
@@ -248,7 +252,7 @@ func (c *calibration) feedFrame(t *plan.Tensor, f recordsFrame, invalid *int) er
 		return own
 	})
 	if err != nil && own == nil {
-		return fmt.Errorf("the statistics of %q are damaged: %w: save them again", t.Name, err)
+		return diag.Errorf("the statistics of %q are damaged: %w: save them again", t.Name, err)
 	}
 	return err
 }
@@ -257,11 +261,11 @@ func (c *calibration) feedFrame(t *plan.Tensor, f recordsFrame, invalid *int) er
 func OpenStats(file string) (*Stats, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("reading the statistics: %w", err)
+		return nil, diag.Errorf("reading the statistics: %w", err)
 	}
 	s, err := ReadStats(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, diag.Errorf("%s: %w", file, err)
 	}
 	return s, nil
 }
@@ -271,25 +275,25 @@ func OpenStats(file string) (*Stats, error) {
 // [*MismatchError].
 func (i StatsInfo) Match(own StatsInfo) error {
 	if i.ModelSHA256 != own.ModelSHA256 {
-		return &MismatchError{Of: "model", Message: fmt.Sprintf("the statistics are of another model: of %s, whose SHA-256 begins with %.12s, not of %s (%.12s): save them of this one",
+		return &MismatchError{Of: "model", Message: diag.Textf("the statistics are of another model: of %s, whose SHA-256 begins with %.12s, not of %s (%.12s): save them of this one",
 			i.ModelPath, i.ModelSHA256, own.ModelPath, own.ModelSHA256)}
 	}
 	if own.SamplesSHA256 != "" && own.SamplesSHA256 != i.SamplesSHA256 {
-		return &MismatchError{Of: "samples", Message: fmt.Sprintf("the statistics are of other samples: of %d whose hash begins with %.12s, not %.12s: give the samples that they were saved on, preprocessed alike, or save them of these",
+		return &MismatchError{Of: "samples", Message: diag.Textf("the statistics are of other samples: of %d whose hash begins with %.12s, not %.12s: give the samples that they were saved on, preprocessed alike, or save them of these",
 			i.Samples, i.SamplesSHA256, own.SamplesSHA256)}
 	}
 	if i.NetworkSHA256 == own.NetworkSHA256 {
 		return nil
 	}
-	var differ []string
+	var differ []diag.Text
 	for _, k := range slices.Sorted(maps.Keys(own.Switches)) {
 		if was, ok := i.Switches[k]; ok && was != own.Switches[k] {
-			differ = append(differ, fmt.Sprintf("%s is %v here and was %v there", strings.TrimPrefix(k, "--"), own.Switches[k], was))
+			differ = append(differ, diag.Textf("%s is %v here and was %v there", strings.TrimPrefix(k, "--"), own.Switches[k], was))
 		}
 	}
 	if len(differ) == 0 {
-		return &MismatchError{Of: "network", Message: fmt.Sprintf("the statistics are of the same model, but rewritten otherwise, by narrow %s: save them again", i.Version)}
+		return &MismatchError{Of: "network", Message: diag.Textf("the statistics are of the same model, but rewritten otherwise, by narrow %s: save them again", i.Version)}
 	}
-	return &MismatchError{Of: "network", Message: fmt.Sprintf("the statistics are of another network, since the strategy rewrites the model otherwise: %s: save statistics with this strategy, or with one that has the same switches",
-		strings.Join(differ, ", "))}
+	return &MismatchError{Of: "network", Message: diag.Textf("the statistics are of another network, since the strategy rewrites the model otherwise: %s: save statistics with this strategy, or with one that has the same switches",
+		diag.Commas(differ))}
 }

@@ -4,12 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"narrow/calibrate/observe"
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/internal/exact"
 	"narrow/plan"
@@ -118,11 +118,11 @@ type ShardSamples struct {
 func NewShard(of ShardOf, machine string, s ShardSamples) (*Shard, error) {
 	out := &Shard{ShardOf: of, Machine: machine, Spans: []Span{{First: s.First, Count: s.Count}}}
 	if s.Count < 1 || s.First+s.Count > of.Samples {
-		return nil, fmt.Errorf("a shard of the samples %v of %d is impossible", out.Spans[0], of.Samples)
+		return nil, diag.Errorf("a shard of the samples %v of %d is impossible", out.Spans[0], of.Samples)
 	}
 	if s.Digests != nil {
 		if len(s.Digests) != s.Count {
-			return nil, fmt.Errorf("there are %d digests of %d samples", len(s.Digests), s.Count)
+			return nil, diag.Errorf("there are %d digests of %d samples", len(s.Digests), s.Count)
 		}
 		out.digests = []digests{{s.First, s.Digests}}
 	}
@@ -181,7 +181,7 @@ func (s *Shard) Observe(ctx context.Context, plans []ShardPlan, r engine.Runner,
 			return err
 		}
 		if first.out.Samples != in.Count {
-			return fmt.Errorf("there are %d samples from %d on, not %d", first.out.Samples, in.First, in.Count)
+			return diag.Errorf("there are %d samples from %d on, not %d", first.out.Samples, in.First, in.Count)
 		}
 		for _, c := range run {
 			c.out.Batches = first.out.Batches
@@ -216,7 +216,7 @@ func (c *calibration) part(network string) shardPart {
 
 // restorePart takes up what p holds.
 func (c *calibration) restorePart(p *shardPart) error {
-	damaged := errors.New("the shards do not fit the plan")
+	damaged := diag.Errorf("the shards do not fit the plan")
 	ts := c.plan.Activations()
 	if len(p.observers) != len(ts) || len(p.empty) != len(ts) || len(p.layers) != len(c.bias.layers) {
 		return damaged
@@ -226,7 +226,7 @@ func (c *calibration) restorePart(p *shardPart) error {
 		switch o := c.obs[t]; {
 		case o != nil:
 			if err := o.Restore(&p.observers[i]); err != nil {
-				return fmt.Errorf("layer %s: %w", t.Layer.Name, err)
+				return diag.Errorf("layer %s: %w", t.Layer.Name, err)
 			}
 		case p.observers[i].Batches() > 0:
 			return damaged
@@ -300,7 +300,7 @@ func (c *calibration) canary(ctx context.Context, r engine.Runner, in engine.Bat
 		}
 	}
 	if len(first) == 0 {
-		return sum, nil, errors.New("there are no samples to calibrate with")
+		return sum, nil, diag.Errorf("there are no samples to calibrate with")
 	}
 	h.Sum(sum[:0])
 	return sum, first, nil
@@ -320,41 +320,42 @@ func hashFloats(x []float32) (d Digest) {
 }
 
 // Name says which shard it is, for messages.
-func (s *Shard) Name() string {
+func (s *Shard) Name() diag.Text {
 	if s.File != "" {
-		return s.File
+		return diag.Verbatim(s.File)
 	}
-	return "the shard of the samples " + s.Spans[0].String()
+	return diag.Textf("the shard of the samples %s", s.Spans[0].String())
 }
 
 // fits says whether o is of the same calibration as s, computed alike.
 func (s *Shard) fits(o *Shard) error {
 	for _, d := range []struct {
-		of, what  string
+		of        string
+		what      diag.Text
 		own, kept any
 	}{
-		{"calibration", "another version of narrow", s.Version, o.Version},
-		{"calibration", "another engine", s.Engine, o.Engine},
-		{"model", "another model", s.ModelSHA256, o.ModelSHA256},
-		{"strategy", "another strategy", s.StrategySHA256, o.StrategySHA256},
-		{"calibration", "another accuracy", s.Accuracy, o.Accuracy},
-		{"calibration", "another choice of skipping invalid values", s.SkipInvalid, o.SkipInvalid},
-		{"samples", "another number of samples", s.Samples, o.Samples},
-		{"samples", "other samples, or another preprocessing", s.SamplesHead, o.SamplesHead},
-		{"calibration", "another choice of keeping samples", s.Keeps, o.Keeps},
-		{"network", "another network: the model's external data, or its rewriting, differs", s.networks(), o.networks()},
+		{"calibration", diag.Textf("another version of narrow"), s.Version, o.Version},
+		{"calibration", diag.Textf("another engine"), s.Engine, o.Engine},
+		{"model", diag.Textf("another model"), s.ModelSHA256, o.ModelSHA256},
+		{"strategy", diag.Textf("another strategy"), s.StrategySHA256, o.StrategySHA256},
+		{"calibration", diag.Textf("another accuracy"), s.Accuracy, o.Accuracy},
+		{"calibration", diag.Textf("another choice of skipping invalid values"), s.SkipInvalid, o.SkipInvalid},
+		{"samples", diag.Textf("another number of samples"), s.Samples, o.Samples},
+		{"samples", diag.Textf("other samples, or another preprocessing"), s.SamplesHead, o.SamplesHead},
+		{"calibration", diag.Textf("another choice of keeping samples"), s.Keeps, o.Keeps},
+		{"network", diag.Textf("another network: the model's external data, or its rewriting, differs"), s.networks(), o.networks()},
 	} {
 		if d.own != d.kept {
-			which := ""
+			what := d.what
 			if len(fmt.Sprint(d.own)) < 40 {
-				which = fmt.Sprintf(" (%v, not %v)", d.kept, d.own)
+				what = diag.Textf("%s (%v, not %v)", what, d.kept, d.own)
 			}
-			return &MismatchError{Of: d.of, Message: fmt.Sprintf("%s is of a calibration with %s%s than %s: give shards of one calibration", o.Name(), d.what, which, s.Name())}
+			return &MismatchError{Of: d.of, Message: diag.Textf("%s is of a calibration with %s than %s: give shards of one calibration", o.Name(), what, s.Name())}
 		}
 	}
 	for i := range s.parts {
 		if s.parts[i].canary != o.parts[i].canary {
-			return &MismatchError{Of: "machine", Message: fmt.Sprintf("%s, from %s, has other values than %s, from %s, for the same first samples: the samples differ, or these machines differ in the last bits; run it again on a machine like the others, from the same samples",
+			return &MismatchError{Of: "machine", Message: diag.Textf("%s, from %s, has other values than %s, from %s, for the same first samples: the samples differ, or these machines differ in the last bits; run it again on a machine like the others, from the same samples",
 				o.Name(), o.Machine, s.Name(), s.Machine)}
 		}
 	}
@@ -383,9 +384,9 @@ func (s *Shard) Merge(o *Shard) error {
 			case a == b:
 				twice++
 			case a.First == b.First && a.Count == b.Count:
-				return fmt.Errorf("%s and %s are both of the samples %v, and differ: compute them again", s.Name(), o.Name(), a)
+				return diag.Errorf("%s and %s are both of the samples %v, and differ: compute them again", s.Name(), o.Name(), a)
 			case a.First < b.end() && b.First < a.end():
-				return fmt.Errorf("%s and %s overlap: one is of the samples %v, the other of %v; cut all shards alike", s.Name(), o.Name(), a, b)
+				return diag.Errorf("%s and %s overlap: one is of the samples %v, the other of %v; cut all shards alike", s.Name(), o.Name(), a, b)
 			}
 		}
 	}
@@ -393,15 +394,15 @@ func (s *Shard) Merge(o *Shard) error {
 	case twice == len(o.Spans):
 		return nil
 	case twice > 0:
-		return fmt.Errorf("%s and %s share some of their shards: merge each of them once", s.Name(), o.Name())
+		return diag.Errorf("%s and %s share some of their shards: merge each of them once", s.Name(), o.Name())
 	}
 	for i := range s.parts {
 		if err := s.parts[i].check(&o.parts[i]); err != nil {
-			return fmt.Errorf("%s does not go with %s: %w", o.Name(), s.Name(), err)
+			return diag.Errorf("%s does not go with %s: %w", o.Name(), s.Name(), err)
 		}
 	}
 	if len(s.Tallies) != len(o.Tallies) || (len(s.digests) == 0) != (len(o.digests) == 0) {
-		return fmt.Errorf("%s does not go with %s: they hold different things", o.Name(), s.Name())
+		return diag.Errorf("%s does not go with %s: they hold different things", o.Name(), s.Name())
 	}
 	for i := range s.parts {
 		if err := s.parts[i].merge(&o.parts[i]); err != nil {
@@ -427,7 +428,7 @@ func (s *Shard) Merge(o *Shard) error {
 
 // check says whether o merges with p.
 func (p *shardPart) check(o *shardPart) error {
-	different := errors.New("they hold different things")
+	different := diag.Errorf("they hold different things")
 	if len(p.observers) != len(o.observers) || len(p.empty) != len(o.empty) || len(p.layers) != len(o.layers) || len(p.means) != len(o.means) {
 		return different
 	}
@@ -493,7 +494,7 @@ func (s *Shard) Complete() error {
 		at = max(at, p.end())
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("the samples %s of %d are in no shard that was given: give the shards of these too", strings.Join(missing, ", "), s.Samples)
+		return diag.Errorf("the samples %s of %d are in no shard that was given: give the shards of these too", strings.Join(missing, ", "), s.Samples)
 	}
 	return nil
 }
@@ -526,7 +527,7 @@ func (s *Shard) Calibrate(ctx context.Context, i int, p ShardPlan, r engine.Runn
 		return nil, err
 	}
 	if i >= len(s.parts) || s.parts[i].network != p.Network {
-		return nil, &MismatchError{Of: "network", Message: fmt.Sprintf("%s is of another network than this strategy makes of this model: compute the shards again", s.Name())}
+		return nil, &MismatchError{Of: "network", Message: diag.Textf("%s is of another network than this strategy makes of this model: compute the shards again", s.Name())}
 	}
 	opts.Propagate = Float
 	opts.Source.SamplesSHA256 = s.SamplesSHA256()
@@ -541,7 +542,7 @@ func (s *Shard) Calibrate(ctx context.Context, i int, p ShardPlan, r engine.Runn
 			return nil, err
 		}
 		if own != part.canary {
-			return nil, &MismatchError{Of: "machine", Message: fmt.Sprintf("this machine has other values than %s, from %s, for the same first samples: they differ in the last bits; merge on a machine like those that computed the shards", s.Name(), s.Machine)}
+			return nil, &MismatchError{Of: "machine", Message: diag.Textf("this machine has other values than %s, from %s, for the same first samples: they differ in the last bits; merge on a machine like those that computed the shards", s.Name(), s.Machine)}
 		}
 	}
 	if err := c.restorePart(part); err != nil {

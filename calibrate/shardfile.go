@@ -6,8 +6,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"maps"
 	"math"
 	"os"
@@ -15,6 +13,7 @@ import (
 	"slices"
 
 	"narrow/calibrate/observe"
+	"narrow/diag"
 	"narrow/internal/atomicfile"
 )
 
@@ -37,7 +36,7 @@ type shardHead struct {
 func (s *Shard) Bytes() ([]byte, error) {
 	var body bytes.Buffer
 	if err := s.body(&body); err != nil {
-		return nil, fmt.Errorf("writing a shard: %w", err)
+		return nil, diag.Errorf("writing a shard: %w", err)
 	}
 	if len(s.Spans) == 1 && s.Spans[0].Sum == "" {
 		sum := sha256.Sum256(body.Bytes())
@@ -50,7 +49,7 @@ func (s *Shard) Bytes() ([]byte, error) {
 	}
 	line, err := json.Marshal(head)
 	if err != nil {
-		return nil, fmt.Errorf("writing a shard: %w", err)
+		return nil, diag.Errorf("writing a shard: %w", err)
 	}
 	data := append(append(line, '\n'), body.Bytes()...)
 	sum := sha256.Sum256(data)
@@ -65,7 +64,7 @@ func (s *Shard) Write(file string) (int, error) {
 		return 0, err
 	}
 	if err := atomicfile.Write(filepath.Dir(file), atomicfile.Bytes(filepath.Base(file), data)); err != nil {
-		return 0, fmt.Errorf("writing the shard %s: %w", file, err)
+		return 0, diag.Errorf("writing the shard %s: %w", file, err)
 	}
 	return len(data), nil
 }
@@ -74,11 +73,11 @@ func (s *Shard) Write(file string) (int, error) {
 func OpenShard(file string) (*Shard, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("reading a shard: %w", err)
+		return nil, diag.Errorf("reading a shard: %w", err)
 	}
 	s, err := ReadShard(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, diag.Errorf("%s: %w", file, err)
 	}
 	s.File = file
 	return s, nil
@@ -100,7 +99,7 @@ func OpenShards(files []string) (*Shard, error) {
 		}
 	}
 	if all == nil {
-		return nil, errors.New("no shard was given")
+		return nil, diag.Errorf("no shard was given")
 	}
 	return all, all.Complete()
 }
@@ -173,12 +172,12 @@ func ReadShard(data []byte) (*Shard, error) {
 	line, _, _ := bytes.Cut(data, []byte("\n"))
 	var head shardHead
 	if err := json.Unmarshal(line, &head); err != nil || head.Format == "" {
-		return nil, fmt.Errorf("it is no shard of a calibration, or cut in its first line")
+		return nil, diag.Errorf("it is no shard of a calibration, or cut in its first line")
 	}
 	if head.Format != ShardFormat {
-		return nil, fmt.Errorf("its format is %q; this version reads %q: compute the shard again", head.Format, ShardFormat)
+		return nil, diag.Errorf("its format is %q; this version reads %q: compute the shard again", head.Format, ShardFormat)
 	}
-	damaged := errors.New("the shard is damaged or cut off: compute it again")
+	damaged := diag.Errorf("the shard is damaged or cut off: compute it again")
 	end := len(data) - sha256.Size
 	if end <= len(line) {
 		return nil, damaged

@@ -4,12 +4,12 @@ import (
 	"bufio"
 	"encoding/binary"
 	"encoding/json"
-	"fmt"
 	"hash"
 	"hash/crc32"
 	"io"
 	"math"
 
+	"narrow/diag"
 	"narrow/plan"
 )
 
@@ -109,7 +109,7 @@ func (w *statsWriter) frame(kind byte, payload []byte) error {
 		}
 	}
 	if w.err != nil {
-		return fmt.Errorf("writing the statistics: %w", w.err)
+		return diag.Errorf("writing the statistics: %w", w.err)
 	}
 	return nil
 }
@@ -161,20 +161,20 @@ func (w *statsWriter) finish(f *floatRun) error {
 	w.info.Samples, w.info.Batches = f.c.out.Samples, f.c.out.Batches
 	info, err := json.Marshal(w.info)
 	if err != nil {
-		return fmt.Errorf("writing the statistics: %w", err)
+		return diag.Errorf("writing the statistics: %w", err)
 	}
 	if err := w.frame(frameInfo, info); err != nil {
 		return err
 	}
 	if err := w.w.Flush(); err != nil {
-		return fmt.Errorf("writing the statistics: %w", err)
+		return diag.Errorf("writing the statistics: %w", err)
 	}
 	_, err = w.w.Write(binary.LittleEndian.AppendUint32(nil, w.crc.Sum32()))
 	if err == nil {
 		err = w.w.Flush()
 	}
 	if err != nil {
-		return fmt.Errorf("writing the statistics: %w", err)
+		return diag.Errorf("writing the statistics: %w", err)
 	}
 	return nil
 }

@@ -2,11 +2,11 @@ package calibrate
 
 import (
 	"encoding/binary"
-	"errors"
 	"maps"
 	"math"
 	"slices"
 
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/graph"
 )
@@ -137,7 +137,7 @@ func (s *stored) batch() *engine.Batch {
 	return b
 }
 
-var errStored = errors.New("damaged sample")
+var errStored = diag.Errorf("damaged sample")
 
 // appendBinary appends the batch's encoding.
 func (s *stored) appendBinary(b []byte) []byte {

@@ -2,10 +2,10 @@ package calibrate
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"narrow/calibrate/observe"
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/internal/kernel"
 	"narrow/plan"
@@ -62,7 +62,7 @@ func CountTies(ctx context.Context, run engine.Runner, k *Keeper, threads int, c
 	}
 	sim, err := watched.Simulation(plan.SimulationOptions{})
 	if err != nil {
-		return fmt.Errorf("building the network to count ties: %w", err)
+		return diag.Errorf("building the network to count ties: %w", err)
 	}
 	s, err := run.Load(ctx, sim.Model, engine.LoadOptions{Threads: threads, Outputs: []string{}})
 	if err != nil {

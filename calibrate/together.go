@@ -2,9 +2,9 @@ package calibrate
 
 import (
 	"context"
-	"errors"
 	"slices"
 
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/plan"
 )
@@ -19,7 +19,7 @@ import (
 // The plans' networks must be the same, node by node and weight by weight.
 func CalibrateTogether(ctx context.Context, plans []*plan.Plan, r engine.Runner, in engine.Batches, opts Options) ([]*Calibrated, error) {
 	if opts.Propagate != Float || opts.SaveStats != nil {
-		return nil, errors.New("several plans are calibrated together in float propagation only, and without keeping statistics")
+		return nil, diag.Errorf("several plans are calibrated together in float propagation only, and without keeping statistics")
 	}
 	var first *calibration
 	out := make([]*Calibrated, len(plans))
@@ -39,7 +39,7 @@ func CalibrateTogether(ctx context.Context, plans []*plan.Plan, r engine.Runner,
 		out[i] = c.out
 	}
 	if first == nil {
-		return nil, errors.New("there is no plan to calibrate")
+		return nil, diag.Errorf("there is no plan to calibrate")
 	}
 	if err := first.run(ctx, r, in); err != nil {
 		return nil, err

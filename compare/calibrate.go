@@ -2,12 +2,12 @@ package compare
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
 	"narrow"
 	"narrow/calibrate"
+	"narrow/diag"
 	"narrow/engine"
 )
 
@@ -62,7 +62,7 @@ func (c *comparer) run(ctx context.Context, entries []int) ([]*narrow.Calibrated
 	if c.opts.Propagate == calibrate.Progressive {
 		done, err := first.Planned.Calibrate(ctx, c.engine, c.samples, c.calibrateOptions(first.Name))
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", first.Name, err)
+			return nil, diag.Errorf("%s: %w", first.Name, err)
 		}
 		return []*narrow.Calibrated{done}, nil
 	}
@@ -74,7 +74,7 @@ func (c *comparer) run(ctx context.Context, entries []int) ([]*narrow.Calibrated
 	}
 	done, err := narrow.CalibrateTogether(ctx, c.engine, ps, c.samples, c.calibrateOptions(strings.Join(names, ", ")))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", strings.Join(names, ", "), err)
+		return nil, diag.Errorf("%s: %w", strings.Join(names, ", "), err)
 	}
 	return done, nil
 }

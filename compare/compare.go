@@ -2,8 +2,6 @@ package compare
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -150,12 +148,12 @@ type Row struct {
 // observe in one run.
 func Run(ctx context.Context, runner engine.Runner, entries []Entry, calib, test engine.Batches, opts Options) (*Comparison, error) {
 	if len(entries) == 0 {
-		return nil, errors.New("there is no strategy to compare")
+		return nil, diag.Errorf("there is no strategy to compare")
 	}
 	model := entries[0].Planned.Model
 	for _, e := range entries {
 		if e.Planned.Model != model {
-			return nil, fmt.Errorf("%s is planned for another model than %s: plan all for one", e.Name, entries[0].Name)
+			return nil, diag.Errorf("%s is planned for another model than %s: plan all for one", e.Name, entries[0].Name)
 		}
 	}
 	if opts.Propagate == 0 {
@@ -185,7 +183,7 @@ func Run(ctx context.Context, runner engine.Runner, entries []Entry, calib, test
 		}
 		row.RelativeCost = row.Cost.Relative()
 		if err := row.export(d.Calibrated, opts.Export); err != nil {
-			return nil, fmt.Errorf("%s: %w", row.Name, err)
+			return nil, diag.Errorf("%s: %w", row.Name, err)
 		}
 		out.Strategies = append(out.Strategies, row)
 		results = append(results, d.Calibrated)
@@ -198,7 +196,7 @@ func Run(ctx context.Context, runner engine.Runner, entries []Entry, calib, test
 	networks := make([]engine.Network, len(results))
 	for i, c := range results {
 		if networks[i], err = c.Result.Network(opts.Threads, nil); err != nil {
-			return nil, fmt.Errorf("testing %s: %w", model.Path, err)
+			return nil, diag.Errorf("testing %s: %w", model.Path, err)
 		}
 	}
 	tested, err := evaluate.Run(ctx, runner, model.Graph, networks, test, evaluate.Options{
@@ -206,7 +204,7 @@ func Run(ctx context.Context, runner engine.Runner, entries []Entry, calib, test
 		Progress: func(n int) { c.opts.Progress(Step{Stage: Testing, Done: n}) },
 	})
 	if err != nil {
-		return nil, fmt.Errorf("testing %s: %w", model.Path, err)
+		return nil, diag.Errorf("testing %s: %w", model.Path, err)
 	}
 	for i, t := range tested {
 		row := &out.Strategies[i]
@@ -236,25 +234,25 @@ func (r *Row) export(c *narrow.Calibrated, opts export.Options) error {
 func sizeOf(m *graph.Model) (int64, error) {
 	scratch, err := scratch.New()
 	if err != nil {
-		return 0, fmt.Errorf("exporting: %w", err)
+		return 0, diag.Errorf("exporting: %w", err)
 	}
 	defer func() { _ = scratch.Remove() }() // what stays, the next run clears away
 	dir := filepath.Join(scratch.Path, "exported")
 	if err := os.Mkdir(dir, 0o700); err != nil {
-		return 0, fmt.Errorf("exporting: %w", err)
+		return 0, diag.Errorf("exporting: %w", err)
 	}
 	if err := onnx.Save(m, filepath.Join(dir, "model.onnx")); err != nil {
-		return 0, fmt.Errorf("exporting: %w", err)
+		return 0, diag.Errorf("exporting: %w", err)
 	}
 	files, err := os.ReadDir(dir)
 	if err != nil {
-		return 0, fmt.Errorf("exporting: %w", err)
+		return 0, diag.Errorf("exporting: %w", err)
 	}
 	var n int64
 	for _, f := range files {
 		info, err := f.Info()
 		if err != nil {
-			return 0, fmt.Errorf("exporting: %w", err)
+			return 0, diag.Errorf("exporting: %w", err)
 		}
 		n += info.Size()
 	}

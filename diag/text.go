@@ -16,15 +16,20 @@ type Texter interface{ Text() Text }
 
 // Textf makes a message. format is as for fmt.Sprintf, and a constant: a test
 // of package internal/messages reads all of them from the source. Arguments
-// that are a Text or have one are translated with the message; others, such as
-// names out of files, stand for themselves.
+// that are a Text or have one are translated with the message, and so are errors;
+// others, such as names out of files, stand for themselves.
 func Textf(format string, args ...any) Text {
+	t := Text{format, make([]any, len(args))}
 	for i, a := range args {
-		if t, ok := a.(Texter); ok {
-			args[i] = t.Text()
+		switch x := a.(type) {
+		case Texter:
+			a = x.Text()
+		case error:
+			a = ErrorText(x)
 		}
+		t.args[i] = a
 	}
-	return Text{format, args}
+	return t
 }
 
 // Verbatim makes a text that is the same in every language.
@@ -68,8 +73,11 @@ func (t Text) Render(translate func(format string) string) string {
 	}
 	args := make([]any, len(t.args))
 	for i, a := range t.args {
-		if inner, ok := a.(Text); ok {
-			a = inner.Render(translate)
+		switch x := a.(type) {
+		case Text:
+			a = x.Render(translate)
+		case systemText:
+			a = translate(string(x))
 		}
 		args[i] = a
 	}

@@ -3,10 +3,10 @@ package engine
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"math"
 	"slices"
 
+	"narrow/diag"
 	"narrow/graph"
 )
 
@@ -16,19 +16,19 @@ import (
 func Constants(ctx context.Context, run Runner, m *graph.Model) (map[string]*graph.Tensor, error) {
 	s, err := run.Load(ctx, m, LoadOptions{Threads: 1, Unoptimized: true})
 	if err != nil {
-		return nil, fmt.Errorf("computing constants: %w", err)
+		return nil, diag.Errorf("computing constants: %w", err)
 	}
 	defer s.Close()
 	values, err := s.Run(ctx, nil, nil)
 	if err != nil {
-		return nil, fmt.Errorf("computing constants: %w", err)
+		return nil, diag.Errorf("computing constants: %w", err)
 	}
 	out := make(map[string]*graph.Tensor, len(values))
 	for _, o := range m.Graph.Outputs {
 		name := o.Name
 		v, ok := values[name]
 		if !ok {
-			return nil, fmt.Errorf("computing constants: the engine did not return %q", name)
+			return nil, diag.Errorf("computing constants: the engine did not return %q", name)
 		}
 		t := &graph.Tensor{Name: name, Type: v.Type, Dims: slices.Clone(v.Shape), Raw: v.Raw}
 		if v.Type == graph.Float32 {

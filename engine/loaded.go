@@ -2,7 +2,8 @@ package engine
 
 import (
 	"context"
-	"fmt"
+
+	"narrow/diag"
 )
 
 // Loaded is a network that stays loaded, to run batch by batch. It may be used by
@@ -37,7 +38,7 @@ func (l *Loaded) Run(ctx context.Context, b *Batch) ([]Tensor, error) {
 		for i, v := range m.Graph.Outputs {
 			var ok bool
 			if ts[i], ok = out[v.Name]; !ok {
-				return nil, fmt.Errorf("the engine did not return the output %q", v.Name)
+				return nil, diag.Errorf("the engine did not return the output %q", v.Name)
 			}
 		}
 		return ts, nil

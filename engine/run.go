@@ -2,10 +2,10 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 
+	"narrow/diag"
 	"narrow/graph"
 )
 
@@ -119,7 +119,7 @@ func inOrder(out map[string]Tensor, order []*graph.Value, axes map[string]int, b
 	for i, v := range order {
 		t, ok := out[v.Name]
 		if !ok {
-			return nil, fmt.Errorf("the engine did not return the output %q", v.Name)
+			return nil, diag.Errorf("the engine did not return the output %q", v.Name)
 		}
 		axis, known := axes[v.Name]
 		if !known {

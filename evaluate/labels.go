@@ -1,10 +1,10 @@
 package evaluate
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
+	"narrow/diag"
 	"narrow/engine"
 )
 
@@ -17,12 +17,15 @@ type LabelsError struct {
 }
 
 // Error names the outputs and says what labels each kind of network takes.
-func (e *LabelsError) Error() string {
-	what := "one label a sample fits"
+func (e *LabelsError) Error() string { return e.Text().String() }
+
+// Text is Error in words that can be translated.
+func (e *LabelsError) Text() diag.Text {
+	what := diag.Textf("one label a sample fits")
 	if len(e.Shape) > 0 {
-		what = fmt.Sprintf("labels of the shape %v a sample fit", e.Shape)
+		what = diag.Textf("labels of the shape %v a sample fit", e.Shape)
 	}
-	return fmt.Sprintf("%s no output of the network (%s): an output of the shape [N, classes] takes one label a sample, one of [N, classes, ...] labels of the shape [N, ...]",
+	return diag.Textf("%s no output of the network (%s): an output of the shape [N, classes] takes one label a sample, one of [N, classes, ...] labels of the shape [N, ...]",
 		what, strings.Join(e.Outputs, ", "))
 }
 

@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -15,6 +14,7 @@ import (
 	"strings"
 
 	"narrow/calibrate/observe"
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/graph"
 	"narrow/internal/kernel"
@@ -106,10 +106,10 @@ func (s *Score) state() scoreState {
 // add adds what the next part of the samples gave.
 func (s *Score) add(st *scoreState, samples int) error {
 	if len(st.Outputs) != len(s.outputs) {
-		return fmt.Errorf("it has %d outputs, not %d", len(st.Outputs), len(s.outputs))
+		return diag.Errorf("it has %d outputs, not %d", len(st.Outputs), len(s.outputs))
 	}
 	if s.started && (s.labelled != st.Labelled || s.unfit != st.Unfit) {
-		return errors.New("the labels fit another output")
+		return diag.Errorf("the labels fit another output")
 	}
 	first := !s.started
 	s.started, s.labelled, s.unfit = true, st.Labelled, st.Unfit
@@ -118,7 +118,7 @@ func (s *Score) add(st *scoreState, samples int) error {
 	s.outside += st.Outside
 	for i := range st.Outputs {
 		if err := s.outputs[i].add(&st.Outputs[i], first); err != nil {
-			return fmt.Errorf("output %q: %w", st.Outputs[i].Name, err)
+			return diag.Errorf("output %q: %w", st.Outputs[i].Name, err)
 		}
 	}
 	return nil
@@ -127,7 +127,7 @@ func (s *Score) add(st *scoreState, samples int) error {
 func (o *output) add(n *outputState, first bool) error {
 	l := layout{n.Classes, n.Positions, n.Inner}
 	if !first && (o.name != n.Name || o.layout != l || o.floats != n.Floats) {
-		return errors.New("it is another one than in the parts before")
+		return diag.Errorf("it is another one than in the parts before")
 	}
 	o.name, o.layout, o.floats = n.Name, l, n.Floats
 	o.see(-1, engine.Tensor{Shape: n.Shape})
@@ -151,7 +151,7 @@ func (o *output) add(n *outputState, first bool) error {
 	o.hits[1][1] += n.QuantTop5
 	const size = 48
 	if len(n.Sums)%size != 0 {
-		return errors.New("its sums are damaged")
+		return diag.Errorf("its sums are damaged")
 	}
 	for b := n.Sums; len(b) > 0; b = b[size:] {
 		v := func(i int) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b[8*i:])) }
@@ -169,7 +169,7 @@ func (p *Part) Bytes() ([]byte, error) {
 		*Part
 	}{PartFormat, p})
 	if err != nil {
-		return nil, fmt.Errorf("writing a part of a test: %w", err)
+		return nil, diag.Errorf("writing a part of a test: %w", err)
 	}
 	sum := sha256.Sum256(line)
 	return append(append(append(line, '\n'), hex.EncodeToString(sum[:])...), '\n'), nil
@@ -182,12 +182,12 @@ func ReadPart(data []byte) (*Part, error) {
 		Format string `json:"format"`
 	}
 	if err := json.Unmarshal(line, &head); err != nil || !strings.HasPrefix(head.Format, "narrow.result/") {
-		return nil, errors.New("it is no part of a test, or cut off: save it again")
+		return nil, diag.Errorf("it is no part of a test, or cut off: save it again")
 	}
 	if head.Format != PartFormat {
-		return nil, fmt.Errorf("its format is %q; this version reads %q: save it again", head.Format, PartFormat)
+		return nil, diag.Errorf("its format is %q; this version reads %q: save it again", head.Format, PartFormat)
 	}
-	damaged := errors.New("the part of a test is damaged or cut off: save it again")
+	damaged := diag.Errorf("the part of a test is damaged or cut off: save it again")
 	if sum := sha256.Sum256(line); string(rest) != hex.EncodeToString(sum[:])+"\n" {
 		return nil, damaged
 	}
@@ -211,18 +211,18 @@ func (p *Part) Name() string {
 // none of them is of.
 func Whole(parts []*Part) ([]*Part, error) {
 	if len(parts) == 0 {
-		return nil, errors.New("no part was given")
+		return nil, diag.Errorf("no part was given")
 	}
 	for _, p := range parts[1:] {
 		a, b := reflect.ValueOf(parts[0].PartOf), reflect.ValueOf(p.PartOf)
 		for i := range a.NumField() {
 			if a.Field(i).Interface() != b.Field(i).Interface() {
 				what := strings.ReplaceAll(b.Type().Field(i).Tag.Get("json"), "_", " ")
-				return nil, fmt.Errorf("%s is of another test than %s: its %s differs; give the parts of one test", p.Name(), parts[0].Name(), what)
+				return nil, diag.Errorf("%s is of another test than %s: its %s differs; give the parts of one test", p.Name(), parts[0].Name(), what)
 			}
 		}
 		if p.Canary != parts[0].Canary {
-			return nil, fmt.Errorf("%s, from %s, has other outputs than %s, from %s, for the same first samples: the samples differ, or these machines differ in the last bits; run it again on a machine like the others, from the same samples",
+			return nil, diag.Errorf("%s, from %s, has other outputs than %s, from %s, for the same first samples: the samples differ, or these machines differ in the last bits; run it again on a machine like the others, from the same samples",
 				p.Name(), p.Machine, parts[0].Name(), parts[0].Machine)
 		}
 	}
@@ -239,12 +239,12 @@ func Whole(parts []*Part) ([]*Part, error) {
 	for _, p := range all {
 		if n := len(out); n > 0 && p.First == out[n-1].First && p.Count == out[n-1].Count {
 			if !reflect.DeepEqual(p.Score, out[n-1].Score) {
-				return nil, fmt.Errorf("%s and %s are of the same samples, and differ: compute them again", out[n-1].Name(), p.Name())
+				return nil, diag.Errorf("%s and %s are of the same samples, and differ: compute them again", out[n-1].Name(), p.Name())
 			}
 			continue
 		}
 		if p.First < at {
-			return nil, fmt.Errorf("%s and %s overlap: cut all parts alike", out[len(out)-1].Name(), p.Name())
+			return nil, diag.Errorf("%s and %s overlap: cut all parts alike", out[len(out)-1].Name(), p.Name())
 		}
 		gap(p.First)
 		at = p.First + p.Count
@@ -252,7 +252,7 @@ func Whole(parts []*Part) ([]*Part, error) {
 	}
 	gap(parts[0].Samples)
 	if len(missing) > 0 {
-		return nil, fmt.Errorf("the samples %s of %d are in no part that was given: give the parts of these too", strings.Join(missing, ", "), parts[0].Samples)
+		return nil, diag.Errorf("the samples %s of %d are in no part that was given: give the parts of these too", strings.Join(missing, ", "), parts[0].Samples)
 	}
 	return out, nil
 }
@@ -263,7 +263,7 @@ func Merge(parts []*Part) (*Result, error) {
 	s := &Score{labelled: -1, outputs: make([]output, len(parts[0].Score.Outputs))}
 	for _, p := range parts {
 		if err := s.add(&p.Score, p.Count); err != nil {
-			return nil, fmt.Errorf("%s does not go with %s: %w", p.Name(), parts[0].Name(), err)
+			return nil, diag.Errorf("%s does not go with %s: %w", p.Name(), parts[0].Name(), err)
 		}
 	}
 	return s.Result(), nil

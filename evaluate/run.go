@@ -2,8 +2,8 @@ package evaluate
 
 import (
 	"context"
-	"errors"
 
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/graph"
 	"narrow/graph/infer"
@@ -35,7 +35,7 @@ type Options struct {
 // (nil) a result holds only what the tested one tells.
 func Run(ctx context.Context, r engine.Runner, float *graph.Model, tested []engine.Network, in engine.Batches, opts Options) ([]*Result, error) {
 	if len(tested) == 0 {
-		return nil, errors.New("there is no network to test")
+		return nil, diag.Errorf("there is no network to test")
 	}
 	m := tested[0].Model
 	sessions := make([]engine.Session, len(tested))
@@ -166,7 +166,7 @@ func (o Options) each(ctx context.Context, in engine.Batches, m *graph.Model, ru
 		}
 	}
 	if samples == 0 {
-		return errors.New("there are no samples to test with")
+		return diag.Errorf("there are no samples to test with")
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"narrow/calibrate/observe"
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/graph"
 	"narrow/internal/kernel"
@@ -65,7 +66,7 @@ func NewScore(outputs []*graph.Value, labels engine.Labels) *Score {
 // labels.
 func (s *Score) Add(first, count int, f, q []engine.Tensor) error {
 	if per := s.labels.PerSample(); s.labels.Classes != nil && (first+count)*per > len(s.labels.Classes) {
-		return fmt.Errorf("there are %d labels, but at least %d samples", len(s.labels.Classes)/per, first+count)
+		return diag.Errorf("there are %d labels, but at least %d samples", len(s.labels.Classes)/per, first+count)
 	}
 	if err := s.start(count, f); err != nil {
 		return err

@@ -2,11 +2,12 @@ package export
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"math"
 	"slices"
 	"strings"
+
+	"narrow/diag"
 )
 
 // MarshalBiasCorr returns the content of bias_corr.json: what bias correction
@@ -22,13 +23,13 @@ func MarshalBiasCorr(corr map[string][]float32) ([]byte, error) {
 		values := make([]float32Exact, len(corr[layer]))
 		for j, v := range corr[layer] {
 			if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-				return nil, fmt.Errorf("bias correction of layer %q: element %d is %v", layer, j, v)
+				return nil, diag.Errorf("bias correction of layer %q: element %d is %v", layer, j, v)
 			}
 			values[j] = float32Exact(v)
 		}
 		text, err := json.Marshal(values)
 		if err != nil {
-			return nil, fmt.Errorf("bias correction of layer %q: %w", layer, err)
+			return nil, diag.Errorf("bias correction of layer %q: %w", layer, err)
 		}
 		b.WriteString(quoteJSON(layer) + ":" + string(text))
 	}
@@ -41,7 +42,7 @@ func MarshalBiasCorr(corr map[string][]float32) ([]byte, error) {
 func ReadBiasCorr(file string, data []byte) (map[string][]float32, error) {
 	var read map[string][]float32Exact
 	if err := decodeJSON(data, &read); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, diag.Errorf("%s: %w", file, err)
 	}
 	corr := make(map[string][]float32, len(read))
 	for layer, values := range read {

@@ -1,9 +1,9 @@
 package export
 
 import (
-	"fmt"
 	"slices"
 
+	"narrow/diag"
 	"narrow/graph"
 	"narrow/graph/op"
 	"narrow/internal/kernel"
@@ -21,23 +21,23 @@ func (q *qdq) constants() error {
 		}
 		values, err := t.Constant.Floats()
 		if err != nil {
-			return fmt.Errorf("%s: %w", describe(t), err)
+			return diag.Errorf("%s: %w", describe(t), err)
 		}
 		if b, ok := q.in.Bias[t]; ok {
 			if len(b) != len(values) {
-				return fmt.Errorf("%s has %d elements, its corrected values %d", describe(t), len(values), len(b))
+				return diag.Errorf("%s has %d elements, its corrected values %d", describe(t), len(values), len(b))
 			}
 			values = b
 		}
 		if w, ok := q.in.Weights[t]; ok {
 			if len(w) != len(values) {
-				return fmt.Errorf("%s has %d elements, its refined values %d", describe(t), len(values), len(w))
+				return diag.Errorf("%s has %d elements, its refined values %d", describe(t), len(values), len(w))
 			}
 			values = w
 		}
 		ns, err := q.constant(t, values, q.replaced[t])
 		if err != nil {
-			return fmt.Errorf("%s: %w", describe(t), err)
+			return diag.Errorf("%s: %w", describe(t), err)
 		}
 		nodes = append(nodes, ns...)
 	}

@@ -1,10 +1,10 @@
 package export
 
 import (
-	"fmt"
 	"path/filepath"
 
 	"narrow/calibrate"
+	"narrow/diag"
 	"narrow/plan"
 	"narrow/scheme"
 )
@@ -22,11 +22,11 @@ const (
 func Files(c *calibrate.Calibrated) (map[string][]byte, error) {
 	q, err := NewQuantInfo(c)
 	if err != nil {
-		return nil, fmt.Errorf("model %s: %w", c.ModelPath, err)
+		return nil, diag.Errorf("model %s: %w", c.ModelPath, err)
 	}
 	info, err := q.Marshal()
 	if err != nil {
-		return nil, fmt.Errorf("writing %s: %w", QuantInfoFile, err)
+		return nil, diag.Errorf("writing %s: %w", QuantInfoFile, err)
 	}
 	corr, err := c.BiasCorrection()
 	if err != nil {
@@ -34,7 +34,7 @@ func Files(c *calibrate.Calibrated) (map[string][]byte, error) {
 	}
 	bias, err := MarshalBiasCorr(corr)
 	if err != nil {
-		return nil, fmt.Errorf("writing %s: %w", BiasCorrFile, err)
+		return nil, diag.Errorf("writing %s: %w", BiasCorrFile, err)
 	}
 	ties, err := marshalTies(c)
 	if err != nil {
@@ -52,7 +52,7 @@ func (q *QuantInfo) Restore(p *plan.Plan, src calibrate.Source, dir string, file
 	file := filepath.Join(dir, QuantInfoFile)
 	biasFile := filepath.Join(dir, BiasCorrFile)
 	if files[BiasCorrFile] == nil {
-		return nil, fmt.Errorf("%s is missing beside %s: calibrate again", biasFile, QuantInfoFile)
+		return nil, diag.Errorf("%s is missing beside %s: calibrate again", biasFile, QuantInfoFile)
 	}
 	corr, err := ReadBiasCorr(biasFile, files[BiasCorrFile])
 	if err != nil {
@@ -65,7 +65,7 @@ func (q *QuantInfo) Restore(p *plan.Plan, src calibrate.Source, dir string, file
 	src.SamplesSHA256 = q.Samples.SHA256
 	c := &calibrate.Calibrated{Source: src, Plan: p, Ties: ties, Samples: q.Samples.Count, Batches: q.Samples.Batches, Equalization: q.Equalization, Aligned: map[*plan.Tensor]string{}}
 	if err := q.restore(c, corr); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, diag.Errorf("%s: %w", file, err)
 	}
 	return c, nil
 }
@@ -93,7 +93,7 @@ func (q *QuantInfo) restore(c *calibrate.Calibrated, corr map[string][]float32) 
 		}
 		if ti.Integers != nil {
 			if c.Weights[t], err = ti.values(t); err != nil {
-				return fmt.Errorf("%s: %w", describe(t), err)
+				return diag.Errorf("%s: %w", describe(t), err)
 			}
 		}
 	}
@@ -120,7 +120,7 @@ func correctedBiases(p *plan.Plan, corr map[string][]float32) (map[*plan.Tensor]
 			return nil, err
 		}
 		if len(by) != len(bias) {
-			return nil, fmt.Errorf("layer %s: the bias correction has %d values, the bias %d", t.Layer.Name, len(by), len(bias))
+			return nil, diag.Errorf("layer %s: the bias correction has %d values, the bias %d", t.Layer.Name, len(by), len(bias))
 		}
 		for i := range bias {
 			bias[i] -= by[i]
@@ -128,7 +128,7 @@ func correctedBiases(p *plan.Plan, corr map[string][]float32) (map[*plan.Tensor]
 		biases[t] = bias
 	}
 	for name := range unknown {
-		return nil, fmt.Errorf("the bias correction of layer %q is of no layer of this model", name)
+		return nil, diag.Errorf("the bias correction of layer %q is of no layer of this model", name)
 	}
 	return biases, nil
 }

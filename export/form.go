@@ -1,7 +1,6 @@
 package export
 
 import (
-	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -114,7 +113,7 @@ func ParseForm(s string) (Form, error) {
 			return f, nil
 		}
 	}
-	return 0, fmt.Errorf("the form is %q: it must be one of %s", s, strings.Join(Forms(), ", "))
+	return 0, diag.Errorf("the form is %q: it must be one of %s", s, strings.Join(Forms(), ", "))
 }
 
 // FileName returns the name of the file that a model, by its path, is exported
@@ -128,7 +127,7 @@ func (f Form) FileName(model string) string {
 type refusal struct {
 	code    string
 	tensors []*plan.Tensor
-	message func(n int, first string) diag.Text
+	message func(n int, first diag.Text) diag.Text
 	fix     diag.Text
 }
 
@@ -170,22 +169,22 @@ func (q *qdq) refuse() {
 		}
 	}
 	for _, r := range []refusal{
-		{"form-bits", wide, func(n int, first string) diag.Text {
+		{"form-bits", wide, func(n int, first diag.Text) diag.Text {
 			return diag.Textf("%s takes integers of up to %d bits, and %d tensors have more, first %s", name, f.most, n, first)
 		}, diag.Textf("a smaller bit_width in the strategy")},
-		{"form-zero-point", zero, func(n int, first string) diag.Text {
+		{"form-zero-point", zero, func(n int, first diag.Text) diag.Text {
 			return diag.Textf("%s takes only zero points of 0, and %d tensors are asymmetric, first %s", name, n, first)
 		}, diag.Textf(`"symmetry": true in the strategy`)},
-		{"form-unsigned", unsigned, func(n int, first string) diag.Text {
+		{"form-unsigned", unsigned, func(n int, first diag.Text) diag.Text {
 			return diag.Textf("%s takes signed integers only, and %d tensors are unsigned, first %s", name, n, first)
 		}, diag.Textf(`"signed": true in the strategy`)},
-		{"form-channels", channels, func(n int, first string) diag.Text {
+		{"form-channels", channels, func(n int, first diag.Text) diag.Text {
 			return diag.Textf("%s takes one scale a tensor, and %d tensors have one a channel, first %s", name, n, first)
 		}, diag.Textf(`"per_channel": false in the strategy`)},
-		{"form-scale", powers, func(n int, first string) diag.Text {
+		{"form-scale", powers, func(n int, first diag.Text) diag.Text {
 			return diag.Textf("%s takes power-of-two scales only, and %d tensors have others, first %s", name, n, first)
 		}, diag.Textf(`"scale_type": "poweroftwo" in the strategy, or none for the DPU's default`)},
-		{"form-half", half, func(n int, first string) diag.Text {
+		{"form-half", half, func(n int, first diag.Text) diag.Text {
 			return diag.Textf("%s takes no bfloat16 or float16 parts, and %d tensors are such, first %s", name, n, first)
 		}, diag.Textf("datatype int or float32 for them in the strategy")},
 	} {

@@ -1,7 +1,6 @@
 package export
 
 import (
-	"fmt"
 	"slices"
 
 	"narrow/calibrate"
@@ -57,11 +56,11 @@ const (
 // like, not for what a target cannot hold.
 func QDQ(in *calibrate.Calibrated, opts Options) (*graph.Model, diag.List, error) {
 	if opts.For > ORT && (opts.ExactRounding || opts.KeepBias) {
-		return nil, nil, fmt.Errorf("export qdq: exact rounding and calibrated biases are of the form %v only, not %v", ORT, opts.For)
+		return nil, nil, diag.Errorf("export qdq: exact rounding and calibrated biases are of the form %v only, not %v", ORT, opts.For)
 	}
 	q := newQDQ(in, opts)
 	if err := q.run(); err != nil {
-		return nil, q.list, fmt.Errorf("export qdq: %w", err)
+		return nil, q.list, diag.Errorf("export qdq: %w", err)
 	}
 	if q.list.HasErrors() {
 		return nil, q.list, nil
@@ -119,10 +118,10 @@ func (q *qdq) run() error {
 		}
 		e, ok := q.in.Encodings[t]
 		if !ok {
-			return fmt.Errorf("%s has no encoding", describe(t))
+			return diag.Errorf("%s has no encoding", describe(t))
 		}
 		if err := checkEncoding(t, e); err != nil {
-			return fmt.Errorf("%s: %w", describe(t), err)
+			return diag.Errorf("%s: %w", describe(t), err)
 		}
 	}
 	q.refuse()

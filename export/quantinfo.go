@@ -127,10 +127,10 @@ func NewQuantInfo(in *calibrate.Calibrated) (*QuantInfo, error) {
 		if t.Settings.Settings.Datatype == scheme.Int {
 			e, ok := in.Encodings[t]
 			if !ok {
-				return nil, fmt.Errorf("%s has no encoding", describe(t))
+				return nil, diag.Errorf("%s has no encoding", describe(t))
 			}
 			if err := checkEncoding(t, e); err != nil {
-				return nil, fmt.Errorf("%s: %w", describe(t), err)
+				return nil, diag.Errorf("%s: %w", describe(t), err)
 			}
 			ti.setEncoding(e)
 			if w, ok := in.Weights[t]; ok {
@@ -225,28 +225,28 @@ func reasons(r *strategy.Resolved) []string {
 }
 
 // describe names a tensor in messages.
-func describe(t *plan.Tensor) string {
-	return fmt.Sprintf("tensor %q (%v of layer %q)", t.Name, t.Kind, t.Layer.Name)
+func describe(t *plan.Tensor) diag.Text {
+	return diag.Textf("tensor %q (%v of layer %q)", t.Name, t.Kind, t.Layer.Name)
 }
 
 // checkEncoding reports whether e is an encoding that t can have.
 func checkEncoding(t *plan.Tensor, e scheme.Encoding) error {
 	n := 1
 	if e.Axis != t.Axis {
-		return fmt.Errorf("its channel axis is %s, not %s", axisText(t.Axis), axisText(e.Axis))
+		return diag.Errorf("its channel axis is %s, not %s", axisText(t.Axis), axisText(e.Axis))
 	}
 	if e.Axis >= 0 {
 		if t.Constant == nil || e.Axis >= len(t.Constant.Dims) {
-			return fmt.Errorf("it has no axis %d", e.Axis)
+			return diag.Errorf("it has no axis %d", e.Axis)
 		}
 		n = int(t.Constant.Dims[e.Axis])
 	}
 	if len(e.Scale) != n {
-		return fmt.Errorf("it has %d channels, not %d", n, len(e.Scale))
+		return diag.Errorf("it has %d channels, not %d", n, len(e.Scale))
 	}
 	lo, hi := t.Settings.Settings.Range()
 	if e.Min != lo || e.Max != hi {
-		return fmt.Errorf("its integers lie in [%d, %d], not [%d, %d]", lo, hi, e.Min, e.Max)
+		return diag.Errorf("its integers lie in [%d, %d], not [%d, %d]", lo, hi, e.Min, e.Max)
 	}
 	return checkNumbers(e)
 }
@@ -254,36 +254,36 @@ func checkEncoding(t *plan.Tensor, e scheme.Encoding) error {
 // checkNumbers reports whether e makes sense by itself.
 func checkNumbers(e scheme.Encoding) error {
 	if len(e.ZeroPoint) != len(e.Scale) {
-		return fmt.Errorf("%d scales but %d zero points", len(e.Scale), len(e.ZeroPoint))
+		return diag.Errorf("%d scales but %d zero points", len(e.Scale), len(e.ZeroPoint))
 	}
 	if e.FixPosition != nil && len(e.FixPosition) != len(e.Scale) {
-		return fmt.Errorf("%d scales but %d fix positions", len(e.Scale), len(e.FixPosition))
+		return diag.Errorf("%d scales but %d fix positions", len(e.Scale), len(e.FixPosition))
 	}
 	if len(e.Scale) == 0 {
-		return errors.New("no scale")
+		return diag.Errorf("no scale")
 	}
 	if e.Min >= e.Max {
-		return fmt.Errorf("quant_min %d is not below quant_max %d", e.Min, e.Max)
+		return diag.Errorf("quant_min %d is not below quant_max %d", e.Min, e.Max)
 	}
 	for i, s := range e.Scale {
 		if !(s > 0) || math.IsInf(float64(s), 0) {
-			return fmt.Errorf("scale %v is not positive and finite", s)
+			return diag.Errorf("scale %v is not positive and finite", s)
 		}
 		if z := e.ZeroPoint[i]; z < e.Min || z > e.Max {
-			return fmt.Errorf("zero point %d is not in [%d, %d]", z, e.Min, e.Max)
+			return diag.Errorf("zero point %d is not in [%d, %d]", z, e.Min, e.Max)
 		}
 		if e.FixPosition != nil && scheme.FixScale(e.FixPosition[i]) != s {
-			return fmt.Errorf("scale %v is not 2^-%d, which its fix position says", s, e.FixPosition[i])
+			return diag.Errorf("scale %v is not 2^-%d, which its fix position says", s, e.FixPosition[i])
 		}
 	}
 	return nil
 }
 
-func axisText(axis int) string {
+func axisText(axis int) diag.Text {
 	if axis < 0 {
-		return "none (per tensor)"
+		return diag.Textf("none (per tensor)")
 	}
-	return fmt.Sprint(axis)
+	return diag.Verbatim(fmt.Sprint(axis))
 }
 
 // Marshal returns the file: two blanks a level, lists of numbers on one line.
@@ -293,7 +293,7 @@ func (q *QuantInfo) Marshal() ([]byte, error) {
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(q); err != nil {
-		return nil, fmt.Errorf("quant_info: %w", err)
+		return nil, diag.Errorf("quant_info: %w", err)
 	}
 	return indentJSON(buf.Bytes()), nil
 }
@@ -304,7 +304,7 @@ func (q *QuantInfo) Marshal() ([]byte, error) {
 func ReadQuantInfo(file string, data []byte) (*QuantInfo, error) {
 	q, err := readQuantInfo(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, diag.Errorf("%s: %w", file, err)
 	}
 	return q, nil
 }
@@ -316,21 +316,21 @@ func readQuantInfo(data []byte) (*QuantInfo, error) {
 	}
 	switch {
 	case head.Format == "":
-		return nil, fmt.Errorf("no \"format\": this is no quant_info.json of narrow's (which has %q)", QuantInfoFormat)
+		return nil, diag.Errorf("no \"format\": this is no quant_info.json of narrow's (which has %q)", QuantInfoFormat)
 	case head.Format != QuantInfoFormat:
-		return nil, fmt.Errorf("its format is %q; this version reads %q: calibrate again", head.Format, QuantInfoFormat)
+		return nil, diag.Errorf("its format is %q; this version reads %q: calibrate again", head.Format, QuantInfoFormat)
 	}
 	q := &QuantInfo{}
 	if err := decodeJSON(data, q); err != nil {
 		return nil, err
 	}
 	if len(q.Strategy) == 0 || string(q.Strategy) == "null" {
-		return nil, errors.New("no \"strategy\"")
+		return nil, diag.Errorf("no \"strategy\"")
 	}
 	for i := range q.Tensors {
 		ti := &q.Tensors[i]
 		if err := ti.check(); err != nil {
-			return nil, fmt.Errorf("tensors[%d] %q: %w", i, ti.Name, err)
+			return nil, diag.Errorf("tensors[%d] %q: %w", i, ti.Name, err)
 		}
 	}
 	return q, nil
@@ -340,30 +340,30 @@ func readQuantInfo(data []byte) (*QuantInfo, error) {
 func (ti *TensorInfo) check() error {
 	switch {
 	case ti.Name == "":
-		return errors.New("no name")
+		return diag.Errorf("no name")
 	case ti.Kind == 0:
-		return errors.New("no kind")
+		return diag.Errorf("no kind")
 	case ti.Datatype == 0:
-		return errors.New("no datatype")
+		return diag.Errorf("no datatype")
 	case ti.Datatype != scheme.Int:
 		if len(ti.Scale) > 0 || len(ti.ZeroPoint) > 0 || len(ti.FixPosition) > 0 {
-			return fmt.Errorf("a scale or zero point, but its datatype is %v", ti.Datatype)
+			return diag.Errorf("a scale or zero point, but its datatype is %v", ti.Datatype)
 		}
 		return nil
 	case ti.Method == nil || ti.RoundMode == nil || ti.ScaleType == nil || *ti.Method == 0 || *ti.RoundMode == 0 || *ti.ScaleType == 0:
-		return errors.New("no method, round_mode or scale_type")
+		return diag.Errorf("no method, round_mode or scale_type")
 	case ti.Signed == nil || ti.Symmetry == nil || ti.NarrowRange == nil:
-		return errors.New("no signed, symmetry or narrow_range")
+		return diag.Errorf("no signed, symmetry or narrow_range")
 	case ti.QuantMin == nil || ti.QuantMax == nil:
-		return errors.New("no quant_min or quant_max")
+		return diag.Errorf("no quant_min or quant_max")
 	case ti.BitWidth < 2 || ti.BitWidth > 32:
-		return fmt.Errorf("bit_width %d is not in 2..32", ti.BitWidth)
+		return diag.Errorf("bit_width %d is not in 2..32", ti.BitWidth)
 	case ti.Axis != nil && *ti.Axis < 0:
-		return fmt.Errorf("axis %d is negative", *ti.Axis)
+		return diag.Errorf("axis %d is negative", *ti.Axis)
 	case ti.Axis == nil && len(ti.Scale) != 1:
-		return fmt.Errorf("%d scales without an axis", len(ti.Scale))
+		return diag.Errorf("%d scales without an axis", len(ti.Scale))
 	case (*ti.ScaleType == scheme.PowerOfTwo) != (len(ti.FixPosition) > 0):
-		return fmt.Errorf("scale_type is %v, but there are %d fix positions", *ti.ScaleType, len(ti.FixPosition))
+		return diag.Errorf("scale_type is %v, but there are %d fix positions", *ti.ScaleType, len(ti.FixPosition))
 	}
 	return checkNumbers(ti.encoding())
 }
@@ -373,10 +373,10 @@ func (ti *TensorInfo) check() error {
 func (q *QuantInfo) ReadStrategy(file string) (*strategy.Strategy, diag.List, error) {
 	s, list := strategy.Parse(file+"#strategy", q.Strategy)
 	if list.HasErrors() {
-		return nil, list, fmt.Errorf("%s: the strategy in it: %w", file, list.Err())
+		return nil, list, diag.Errorf("%s: the strategy in it: %w", file, list.Err())
 	}
 	if got := s.SHA256(); got != q.StrategySHA256 {
-		return nil, list, fmt.Errorf("%s: the strategy in it has the hash %.12s, but strategy_sha256 is %.12s: it was changed by hand", file, got, q.StrategySHA256)
+		return nil, list, diag.Errorf("%s: the strategy in it has the hash %.12s, but strategy_sha256 is %.12s: it was changed by hand", file, got, q.StrategySHA256)
 	}
 	return s, list, nil
 }
@@ -418,19 +418,19 @@ func (q *QuantInfo) match(p *plan.Plan) (map[*plan.Tensor]*TensorInfo, error) {
 		k := tensorKey{t.Kind, t.Layer.Name, t.Name}
 		// Layers without names may share one: their order tells them apart.
 		if len(infos[k]) == 0 {
-			return nil, fmt.Errorf("quant_info.json has no %s: it is of another model or strategy", describe(t))
+			return nil, diag.Errorf("quant_info.json has no %s: it is of another model or strategy", describe(t))
 		}
 		ti := infos[k][0]
 		infos[k] = infos[k][1:]
 		if err := ti.fits(t); err != nil {
-			return nil, fmt.Errorf("%s does not fit quant_info.json: %w", describe(t), err)
+			return nil, diag.Errorf("%s does not fit quant_info.json: %w", describe(t), err)
 		}
 		out[t] = ti
 	}
 	for i := range q.Tensors {
 		ti := &q.Tensors[i]
 		if rest := infos[tensorKey{ti.Kind, ti.Layer, ti.Name}]; len(rest) > 0 {
-			return nil, fmt.Errorf("quant_info.json has tensor %q (%v of layer %q), which is not quantized in this model under this strategy", ti.Name, ti.Kind, ti.Layer)
+			return nil, diag.Errorf("quant_info.json has tensor %q (%v of layer %q), which is not quantized in this model under this strategy", ti.Name, ti.Kind, ti.Layer)
 		}
 	}
 	return out, nil
@@ -453,7 +453,7 @@ func (ti *TensorInfo) fits(t *plan.Tensor) error {
 		{"scale_type", deref(ti.ScaleType), deref(want.ScaleType)},
 	} {
 		if c.got != c.want {
-			return fmt.Errorf("its %s is %v there, %v here", c.what, c.got, c.want)
+			return diag.Errorf("its %s is %v there, %v here", c.what, c.got, c.want)
 		}
 	}
 	if ti.Datatype != scheme.Int {
@@ -476,7 +476,7 @@ func decodeJSON(data []byte, v any) error {
 	err := dec.Decode(v)
 	if err == nil {
 		if _, e := dec.Token(); e != io.EOF {
-			return fmt.Errorf("line %d: more follows the JSON value", lineOf(data, dec.InputOffset()))
+			return diag.Errorf("line %d: more follows the JSON value", lineOf(data, dec.InputOffset()))
 		}
 		return nil
 	}
@@ -484,13 +484,13 @@ func decodeJSON(data []byte, v any) error {
 	var typ *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &syntax):
-		return fmt.Errorf("line %d: %w", lineOf(data, syntax.Offset), err)
+		return diag.Errorf("line %d: %w", lineOf(data, syntax.Offset), err)
 	case errors.As(err, &typ):
-		return fmt.Errorf("line %d: %s is a %s", lineOf(data, typ.Offset), typ.Field, typ.Value)
+		return diag.Errorf("line %d: %s is a %s", lineOf(data, typ.Offset), typ.Field, typ.Value)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return errors.New("the file ends too early")
+		return diag.Errorf("the file ends too early")
 	}
-	return fmt.Errorf("line %d: %w", lineOf(data, dec.InputOffset()), err)
+	return diag.Errorf("line %d: %w", lineOf(data, dec.InputOffset()), err)
 }
 
 func lineOf(data []byte, offset int64) int {

@@ -2,8 +2,8 @@ package export
 
 import (
 	"encoding/binary"
-	"fmt"
 
+	"narrow/diag"
 	"narrow/internal/kernel"
 	"narrow/plan"
 	"narrow/scheme"
@@ -34,11 +34,11 @@ func (ti *TensorInfo) integerSize() int {
 // values is the reverse of setIntegers: the weights that the integers stand for.
 func (ti *TensorInfo) values(t *plan.Tensor) ([]float32, error) {
 	if t.Constant == nil || ti.Datatype != scheme.Int || ti.BitWidth > 16 {
-		return nil, fmt.Errorf("integers are kept of weights of at most 16 bits only")
+		return nil, diag.Errorf("integers are kept of weights of at most 16 bits only")
 	}
 	size, n := ti.integerSize(), t.Constant.Len()
 	if len(ti.Integers) != n*size {
-		return nil, fmt.Errorf("its integers are %d bytes, not %d", len(ti.Integers), n*size)
+		return nil, diag.Errorf("its integers are %d bytes, not %d", len(ti.Integers), n*size)
 	}
 	e := ti.encoding()
 	l := kernel.NewLayout(t.Constant.Dims, e.Axis)
@@ -50,7 +50,7 @@ func (ti *TensorInfo) values(t *plan.Tensor) ([]float32, error) {
 			q = int64(int16(binary.LittleEndian.Uint16(ti.Integers[2*i:])))
 		}
 		if q < e.Min || q > e.Max {
-			return nil, fmt.Errorf("its integer %d is not in [%d, %d]", q, e.Min, e.Max)
+			return nil, diag.Errorf("its integer %d is not in [%d, %d]", q, e.Min, e.Max)
 		}
 		kernel.Dequantize(one, []int64{q}, as[i/l.Inner%l.Channels])
 		out[i] = one[0]

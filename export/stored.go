@@ -1,9 +1,8 @@
 package export
 
 import (
-	"fmt"
-
 	"narrow/calibrate"
+	"narrow/diag"
 	"narrow/plan"
 )
 
@@ -15,7 +14,7 @@ func StoredBiases(in *calibrate.Calibrated, opts Options) (map[*plan.Tensor][]fl
 	q := newQDQ(in, opts)
 	q.stored = map[*plan.Tensor][]float32{}
 	if err := q.run(); err != nil {
-		return nil, fmt.Errorf("export qdq: %w", err)
+		return nil, diag.Errorf("export qdq: %w", err)
 	}
 	return q.stored, nil
 }

@@ -3,9 +3,9 @@ package export
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 
 	"narrow/calibrate"
+	"narrow/diag"
 	"narrow/plan"
 	"narrow/scheme"
 )
@@ -40,7 +40,7 @@ func marshalTies(c *calibrate.Calibrated) ([]byte, error) {
 	}
 	data, err := json.MarshalIndent(info, "", "  ")
 	if err != nil {
-		return nil, fmt.Errorf("writing %s: %w", TiesFile, err)
+		return nil, diag.Errorf("writing %s: %w", TiesFile, err)
 	}
 	return append(data, '\n'), nil
 }
@@ -54,10 +54,10 @@ func readTies(file string, data []byte, p *plan.Plan) (map[*plan.Tensor]calibrat
 	var info tiesInfo
 	dec := json.NewDecoder(bytes.NewReader(data))
 	if err := dec.Decode(&info); err != nil {
-		return nil, fmt.Errorf("%s holds no counts of ties: %w: calibrate again", file, err)
+		return nil, diag.Errorf("%s holds no counts of ties: %w: calibrate again", file, err)
 	}
 	if info.Format != tiesFormat {
-		return nil, fmt.Errorf("%s has the format %q; this version reads %q: calibrate again", file, info.Format, tiesFormat)
+		return nil, diag.Errorf("%s has the format %q; this version reads %q: calibrate again", file, info.Format, tiesFormat)
 	}
 	type key struct {
 		name, layer string
@@ -66,7 +66,7 @@ func readTies(file string, data []byte, p *plan.Plan) (map[*plan.Tensor]calibrat
 	left := map[key][]calibrate.Ties{}
 	for _, t := range info.Tensors {
 		if t.Differing < 0 || t.Elements < t.Differing {
-			return nil, fmt.Errorf("%s: tensor %q: %d of %d elements cannot be: calibrate again", file, t.Name, t.Differing, t.Elements)
+			return nil, diag.Errorf("%s: tensor %q: %d of %d elements cannot be: calibrate again", file, t.Name, t.Differing, t.Elements)
 		}
 		k := key{t.Name, t.Layer, t.Kind}
 		left[k] = append(left[k], calibrate.Ties{Elements: t.Elements, Differing: t.Differing})
@@ -79,7 +79,7 @@ func readTies(file string, data []byte, p *plan.Plan) (map[*plan.Tensor]calibrat
 		}
 	}
 	if len(ties) != len(info.Tensors) {
-		return nil, fmt.Errorf("%s counts tensors that are not quantized in this model under this strategy: calibrate again", file)
+		return nil, diag.Errorf("%s counts tensors that are not quantized in this model under this strategy: calibrate again", file)
 	}
 	return ties, nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"narrow/calibrate"
+	"narrow/diag"
 	"narrow/graph/names"
 	"narrow/plan"
 	"narrow/scheme"
@@ -52,7 +53,7 @@ func VAI(in *calibrate.Calibrated, name string) ([]byte, error) {
 	for _, t := range in.Plan.Tensors {
 		l := lineOf(t)
 		if l == nil {
-			return nil, fmt.Errorf("%s belongs to no layer of the listing", describe(t))
+			return nil, diag.Errorf("%s belongs to no layer of the listing", describe(t))
 		}
 		key := l.key(model)
 		section := &v.output
@@ -121,10 +122,10 @@ func (v *vaiInfo) add(s *vaiSection, t *plan.Tensor, key string) error {
 	}
 	e, ok := v.in.Encodings[t]
 	if !ok {
-		return fmt.Errorf("%s has no encoding", describe(t))
+		return diag.Errorf("%s has no encoding", describe(t))
 	}
 	if err := checkEncoding(t, e); err != nil {
-		return fmt.Errorf("%s: %w", describe(t), err)
+		return diag.Errorf("%s: %w", describe(t), err)
 	}
 	entry := []any{set.BitWidth}
 	if v.in.Plan.Strategy.Target == scheme.DPU && set.ScaleType == scheme.PowerOfTwo {
@@ -146,7 +147,7 @@ func (v *vaiInfo) add(s *vaiSection, t *plan.Tensor, key string) error {
 	}
 	text, err := json.Marshal([]any{entry})
 	if err != nil {
-		return fmt.Errorf("%s: %w", describe(t), err)
+		return diag.Errorf("%s: %w", describe(t), err)
 	}
 	s.values = append(s.values, vaiEntry{key, string(text)})
 	return nil

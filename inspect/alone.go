@@ -2,10 +2,10 @@ package inspect
 
 import (
 	"context"
-	"fmt"
 
 	"narrow"
 	"narrow/calibrate/observe"
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/graph"
 	"narrow/internal/kernel"
@@ -140,7 +140,7 @@ func (a *alone) run(ctx context.Context, run engine.Runner, batches []*engine.Ba
 		if _, err := s.Run(ctx, b.Inputs, func(tap int, dst, src []float32, shape []int64) error {
 			if t := a.tensors[tap]; t != nil {
 				if err := observe.Apply(a.pool, dst, src, t.Settings.Settings, a.c.Result.Encodings[t], shape); err != nil {
-					return fmt.Errorf("layer %s: %v %q: %w", t.Layer.Name, t.Kind, t.Name, err)
+					return diag.Errorf("layer %s: %v %q: %w", t.Layer.Name, t.Kind, t.Name, err)
 				}
 				return nil
 			}

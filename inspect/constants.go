@@ -1,10 +1,10 @@
 package inspect
 
 import (
-	"fmt"
 	"math"
 	"slices"
 
+	"narrow/diag"
 	"narrow/evaluate"
 	"narrow/graph"
 	"narrow/internal/kernel"
@@ -79,7 +79,7 @@ func (m *measurement) constant(i int, t *plan.Tensor, quantized *graph.Tensor) e
 		s.channels = append(s.channels, ch)
 		if t.Axis >= 0 {
 			if err := s.add(m.pool, x, ch.Grid, from(y)); err != nil {
-				return fmt.Errorf("channel %d: %w", c, err)
+				return diag.Errorf("channel %d: %w", c, err)
 			}
 		}
 	}

@@ -2,14 +2,13 @@ package inspect
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"runtime"
 	"slices"
 
 	"narrow"
 	"narrow/calibrate/observe"
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/graph"
 	"narrow/internal/kernel"
@@ -43,7 +42,7 @@ func Measure(ctx context.Context, c *narrow.Calibrated, run engine.Runner, in en
 		err = m.run(ctx, run, in, opts)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("measuring %s: %w", c.Model.Path, err)
+		return nil, diag.Errorf("measuring %s: %w", c.Model.Path, err)
 	}
 	return m.result(), nil
 }
@@ -114,7 +113,7 @@ func newMeasurement(c *narrow.Calibrated, pool *kernel.Pool) (*measurement, erro
 	q := *c.Plan
 	q.Tensors = watched
 	if m.quantized, err = q.Simulation(plan.SimulationOptions{Replace: constants}); err != nil {
-		return nil, fmt.Errorf("building the quantized network: %w", err)
+		return nil, diag.Errorf("building the quantized network: %w", err)
 	}
 	for _, t := range m.quantized.Taps {
 		m.tests = append(m.tests, tests[t.Tensor])
@@ -128,7 +127,7 @@ func newMeasurement(c *narrow.Calibrated, pool *kernel.Pool) (*measurement, erro
 		}
 	}
 	if m.float, err = f.Simulation(plan.SimulationOptions{}); err != nil {
-		return nil, fmt.Errorf("building the float network: %w", err)
+		return nil, diag.Errorf("building the float network: %w", err)
 	}
 	return m, nil
 }
@@ -218,7 +217,7 @@ func (m *measurement) run(ctx context.Context, run engine.Runner, in engine.Batc
 		}
 	}
 	if m.samples == 0 {
-		return errors.New("there are no samples to measure with")
+		return diag.Errorf("there are no samples to measure with")
 	}
 	return nil
 }
@@ -290,7 +289,7 @@ func (m *measurement) seeQuantized(t *test, block int, b *engine.Batch, dst, src
 		} else {
 			name = m.c.Plan.Tensors[t.tensor].Layer.Name
 		}
-		return fmt.Errorf("layer %s: the float network has %d values where the quantized one has %d", name, len(ref), len(got))
+		return diag.Errorf("layer %s: the float network has %d values where the quantized one has %d", name, len(ref), len(got))
 	}
 	if t.place.block != block {
 		// The two networks differ near here, and so does the engine's choice.
@@ -325,7 +324,7 @@ func (m *measurement) quantizer(i int) quantizer {
 // named says which tensor an error is about.
 func (m *measurement) named(i int, err error) error {
 	t := m.c.Plan.Tensors[i]
-	return fmt.Errorf("layer %s: %v %q: %w", t.Layer.Name, t.Kind, t.Name, err)
+	return diag.Errorf("layer %s: %v %q: %w", t.Layer.Name, t.Kind, t.Name, err)
 }
 
 // unblock returns x, of samples of that shape, in C order, where channels (axis

@@ -2,7 +2,6 @@ package inspect
 
 import (
 	"context"
-	"fmt"
 
 	"narrow/diag"
 	"narrow/engine"
@@ -41,7 +40,7 @@ func (m *measurement) replaced(ctx context.Context, run engine.Runner, in engine
 	}
 	sim, err := p.Simulation(plan.SimulationOptions{})
 	if err != nil {
-		return nil, fmt.Errorf("building the network to count what ReLU6 clips: %w", err)
+		return nil, diag.Errorf("building the network to count what ReLU6 clips: %w", err)
 	}
 	s, err := run.Load(ctx, sim.Model, engine.LoadOptions{Threads: opts.Threads, Outputs: []string{}, AnyOrder: func(int) bool { return true }})
 	if err != nil {

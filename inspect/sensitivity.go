@@ -3,14 +3,13 @@ package inspect
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"math"
 	"slices"
 
 	"narrow"
 	"narrow/calibrate/observe"
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/evaluate"
 	"narrow/graph"
@@ -50,7 +49,7 @@ func Sensitivity(ctx context.Context, c *narrow.Calibrated, run engine.Runner, i
 		err = r.rank()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("ranking the layers of %s: %w", c.Model.Path, err)
+		return nil, diag.Errorf("ranking the layers of %s: %w", c.Model.Path, err)
 	}
 	return &r.out, nil
 }
@@ -92,7 +91,7 @@ func newRanker(ctx context.Context, c *narrow.Calibrated, run engine.Runner, in 
 		r.out.Samples += b.Count
 	}
 	if r.out.Samples == 0 {
-		return nil, errors.New("there are no samples to run")
+		return nil, diag.Errorf("there are no samples to run")
 	}
 	return r, nil
 }
@@ -164,7 +163,7 @@ func (r *ranker) rank() error {
 			outs, err = r.only(light, l)
 		}
 		if err != nil {
-			return fmt.Errorf("layer %s alone: %w", l.Name, err)
+			return diag.Errorf("layer %s alone: %w", l.Name, err)
 		}
 		if res, err = r.score(float, outs); err != nil {
 			return err
@@ -209,7 +208,7 @@ func (r *ranker) metric(outs [][]engine.Tensor) (*float64, error) {
 			return nil, err
 		}
 		if len(scores) != b.Count {
-			return nil, fmt.Errorf("the metric returned %d scores for %d samples", len(scores), b.Count)
+			return nil, diag.Errorf("the metric returned %d scores for %d samples", len(scores), b.Count)
 		}
 		for _, s := range scores {
 			sum += s
@@ -296,7 +295,7 @@ func (r *ranker) simulation(ts []*plan.Tensor) (engine.Session, *plan.Simulation
 	p.Tensors = ts
 	sim, err := p.Simulation(plan.SimulationOptions{Replace: r.constants})
 	if err != nil {
-		return nil, nil, fmt.Errorf("building the network: %w", err)
+		return nil, nil, diag.Errorf("building the network: %w", err)
 	}
 	s, err := r.engine.Load(r.ctx, sim.Model, engine.LoadOptions{Threads: r.opts.Threads, AnyOrder: func(int) bool { return true }})
 	return s, sim, err
@@ -316,7 +315,7 @@ func (r *ranker) quantized(ts []*plan.Tensor) ([][]engine.Tensor, error) {
 
 func (r *ranker) quantize(t *plan.Tensor, dst, src []float32, shape []int64) error {
 	if err := observe.Apply(r.pool, dst, src, t.Settings.Settings, r.c.Result.Encodings[t], shape); err != nil {
-		return fmt.Errorf("layer %s: %v %q: %w", t.Layer.Name, t.Kind, t.Name, err)
+		return diag.Errorf("layer %s: %v %q: %w", t.Layer.Name, t.Kind, t.Name, err)
 	}
 	return nil
 }

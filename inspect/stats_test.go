@@ -1,12 +1,14 @@
 package inspect
 
 import (
+	"encoding/json"
 	"math"
 	"math/rand/v2"
 	"testing"
 
 	"narrow/calibrate/observe"
 	"narrow/engine"
+	"narrow/evaluate"
 	"narrow/graph/graphtext"
 	"narrow/internal/kernel"
 	"narrow/scheme"
@@ -227,6 +229,24 @@ func TestChunk(t *testing.T) {
 		b := &engine.Batch{Count: 3, Inputs: map[string]engine.Tensor{"x": {Shape: []int64{3, 16, int64(tt.side), int64(tt.side)}}}}
 		if got := chunkOf(m, []string{"h", "nothing"}, b); got != tt.want {
 			t.Errorf("%d x %d: %d samples at once, want %d", tt.side, tt.side, got, tt.want)
+		}
+	}
+}
+
+// TestErrorAsJSON: where nothing differs SQNR is null, and "exact" says so.
+func TestErrorAsJSON(t *testing.T) {
+	tests := []struct {
+		sqnr float64
+		want string
+	}{
+		{math.Inf(1), `{"sqnr_db":null,"cosine":1,"mse":0,"max_diff":0,"exact":true}`},
+		{math.Inf(-1), `{"sqnr_db":null,"cosine":1,"mse":0,"max_diff":0}`},
+		{30, `{"sqnr_db":30,"cosine":1,"mse":0,"max_diff":0}`},
+	}
+	for _, tt := range tests {
+		got, err := json.Marshal(&Error{SQNR: evaluate.Decibel(tt.sqnr), Cosine: 1})
+		if err != nil || string(got) != tt.want {
+			t.Errorf("SQNR %v: %s, %v", tt.sqnr, got, err)
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package inspect
 
 import (
+	"encoding/json"
+	"math"
+
 	"narrow/diag"
 	"narrow/evaluate"
 	"narrow/scheme"
@@ -140,6 +143,15 @@ type Error struct {
 	MSE float64 `json:"mse"`
 	// MaxDiff is the largest difference.
 	MaxDiff float64 `json:"max_diff"`
+}
+
+// MarshalJSON adds "exact": true where nothing differs, since SQNR is null there.
+func (e Error) MarshalJSON() ([]byte, error) {
+	type fields Error
+	return json.Marshal(struct {
+		fields
+		Exact bool `json:"exact,omitempty"`
+	}{fields(e), math.IsInf(float64(e.SQNR), 1)})
 }
 
 // Histogram counts values in [Bins] bins of equal width: Counts[i] those from

@@ -38,7 +38,7 @@ func Warnings(ctx context.Context, c *narrow.Calibrated, run engine.Runner, in e
 		list, err = m.replaced(ctx, run, in, opts)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("looking at %s: %w", c.Model.Path, err)
+		return nil, diag.Errorf("looking at %s: %w", c.Model.Path, err)
 	}
 	return append(m.warnings(), list...), nil
 }

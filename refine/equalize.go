@@ -2,11 +2,10 @@ package refine
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"math"
 
 	"narrow/calibrate/observe"
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/internal/kernel"
 	"narrow/plan"
@@ -24,7 +23,7 @@ func Largest(ctx context.Context, run engine.Runner, p *plan.Plan, values []stri
 	}
 	sim, err := watched.Simulation(plan.SimulationOptions{})
 	if err != nil {
-		return nil, fmt.Errorf("building the network to equalize: %w", err)
+		return nil, diag.Errorf("building the network to equalize: %w", err)
 	}
 	s, err := run.Load(ctx, sim.Model, engine.LoadOptions{Threads: threads, Outputs: []string{}})
 	if err != nil {
@@ -52,7 +51,7 @@ func Largest(ctx context.Context, run engine.Runner, p *plan.Plan, values []stri
 		}
 	}
 	if samples == 0 {
-		return nil, errors.New("there are no samples to calibrate with")
+		return nil, diag.Errorf("there are no samples to calibrate with")
 	}
 	return out, nil
 }
@@ -98,7 +97,7 @@ func WeightError(p *plan.Plan) (float64, error) {
 		}
 		e, err := encode(observe.Config{Name: t.Name, Settings: set, Kind: t.Kind, Axis: t.Axis, Target: p.Strategy.Target}, x, t.Constant.Dims)
 		if err != nil {
-			return 0, fmt.Errorf("layer %s: %w", t.Layer.Name, err)
+			return 0, diag.Errorf("layer %s: %w", t.Layer.Name, err)
 		}
 		rows := form.groups * form.rows
 		for k := range rows {

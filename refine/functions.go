@@ -2,10 +2,10 @@ package refine
 
 import (
 	"context"
-	"fmt"
 	"math"
 
 	"narrow/calibrate"
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/graph"
 	"narrow/internal/kernel"
@@ -82,7 +82,7 @@ func Functions(ctx context.Context, task Task, least, enough float64, run engine
 func peaks(ctx context.Context, m *graph.Model, values []string, run engine.Runner, in engine.Batches, threads int) (map[string][]float32, error) {
 	s, err := run.Load(ctx, m, engine.LoadOptions{Threads: threads, Outputs: values})
 	if err != nil {
-		return nil, fmt.Errorf("building the float network: %w", err)
+		return nil, diag.Errorf("building the float network: %w", err)
 	}
 	defer s.Close()
 	outputs := make([]*graph.Value, len(values))

@@ -1,11 +1,11 @@
 package refine
 
 import (
-	"fmt"
 	"math"
 
 	"narrow/calibrate"
 	"narrow/calibrate/observe"
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/internal/kernel"
 	"narrow/plan"
@@ -166,7 +166,7 @@ func (r *ranges) pooled(c *calibrate.Calibrated) error {
 		cfg := observe.Config{Name: t.Name, Settings: t.Settings.Settings, Kind: t.Kind, Axis: -1, Target: r.plan.Strategy.Target}
 		e, err := cfg.EncodingOf(s.all, c.Encodings[t].Batches)
 		if err != nil {
-			return fmt.Errorf("layer %s: %w", t.Layer.Name, err)
+			return diag.Errorf("layer %s: %w", t.Layer.Name, err)
 		}
 		c.Encodings[t] = e
 	}

@@ -7,8 +7,6 @@ package refine
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"runtime"
 	"runtime/debug"
 
@@ -235,7 +233,7 @@ func (f *refiner) refine(ctx context.Context, choosing, judging []*engine.Batch)
 			return err
 		}
 		if err := y.run(ctx, quantized, y.stopBefore(l.op.Nodes)); err != nil {
-			return fmt.Errorf("refining layer %s: %w", l.op.Node.Label(), err)
+			return diag.Errorf("refining layer %s: %w", l.op.Node.Label(), err)
 		}
 		m := l.form.measure(ctx, f.pool, values(quantized, node.Inputs[0]), put, spans)
 		if err := ctx.Err(); err != nil {
@@ -245,7 +243,7 @@ func (f *refiner) refine(ctx context.Context, choosing, judging []*engine.Batch)
 			continue
 		}
 		if err := f.layer(l, m); err != nil {
-			return fmt.Errorf("refining layer %s: %w", l.op.Node.Label(), err)
+			return diag.Errorf("refining layer %s: %w", l.op.Node.Label(), err)
 		}
 		for _, t := range []*plan.Tensor{l.op.Weights, l.op.Bias} {
 			if t == nil {
@@ -328,7 +326,7 @@ func (f *refiner) load(choosing, judging []*engine.Batch) (in []map[string]engin
 		return nil, nil, err
 	}
 	if len(in) == 0 {
-		return nil, nil, errors.New("there are no samples to refine with")
+		return nil, nil, diag.Errorf("there are no samples to refine with")
 	}
 	return in, spans, nil
 }

@@ -3,10 +3,10 @@ package refine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime"
 	"slices"
 
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/graph"
 	"narrow/graph/infer"
@@ -50,7 +50,7 @@ func newRelay(p *plan.Plan, r engine.Runner, pool *kernel.Pool) (*relay, error) 
 	}
 	sim, err := p.Simulation(plan.SimulationOptions{Replace: own})
 	if err != nil {
-		return nil, fmt.Errorf("building the network to refine: %w", err)
+		return nil, diag.Errorf("building the network to refine: %w", err)
 	}
 	y := &relay{
 		runner: r, pool: pool, sim: sim, types: infer.Types(p.Model),
@@ -229,14 +229,14 @@ func valuesOf(batches []map[string]engine.Tensor, names []string) ([]*graph.Valu
 			t, ok := live[v]
 			switch {
 			case !ok:
-				return nil, fmt.Errorf("nothing gave the value %q before it was read", v)
+				return nil, diag.Errorf("nothing gave the value %q before it was read", v)
 			case value == nil:
 				value = &graph.Value{Name: v, Type: t.Type, Shape: make([]graph.Dim, len(t.Shape))}
 				for i, d := range t.Shape {
 					value.Shape[i].Size = d
 				}
 			case len(value.Shape) != len(t.Shape):
-				return nil, fmt.Errorf("the value %q has %d dimensions for one sample and %d for another", v, len(value.Shape), len(t.Shape))
+				return nil, diag.Errorf("the value %q has %d dimensions for one sample and %d for another", v, len(value.Shape), len(t.Shape))
 			}
 			for i, d := range t.Shape {
 				if value.Shape[i].Size != d {

@@ -2,10 +2,10 @@ package refine
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/internal/kernel"
 	"narrow/plan"
@@ -82,7 +82,7 @@ func (t *targets) of(ctx context.Context, layer int) ([]drawn, error) {
 			stop = max(stop, t.stops[t.ready])
 		}
 		if err := t.relay.run(ctx, t.lane, stop); err != nil {
-			return nil, fmt.Errorf("running the float network: %w", err)
+			return nil, diag.Errorf("running the float network: %w", err)
 		}
 	}
 	out := t.drawn[layer]

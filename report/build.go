@@ -53,19 +53,19 @@ func New(in Input) (*Document, error) {
 	restored := in.Strategy == nil && c.Result.Reasons != nil
 	if s := in.Strategy; s != nil && s != own.Strategy {
 		if s.SHA256() != own.Strategy.SHA256() {
-			return nil, fmt.Errorf("report: the strategy %s is not the one that %s was calibrated by", s.File, c.Model.Path)
+			return nil, diag.Errorf("report: the strategy %s is not the one that %s was calibrated by", s.File, c.Model.Path)
 		}
 		p, err := c.Model.Plan(s, narrow.PlanOptions{Accuracy: c.Accuracy})
 		if err != nil {
-			return nil, fmt.Errorf("report: %w", err)
+			return nil, diag.Errorf("report: %w", err)
 		}
 		own = p.Plan
 	}
 	if len(own.Tensors) != len(c.Plan.Tensors) || len(own.Layers) != len(c.Plan.Layers) {
-		return nil, fmt.Errorf("report: the strategy %s plans %d tensors, the calibration has %d", in.Strategy.File, len(own.Tensors), len(c.Plan.Tensors))
+		return nil, diag.Errorf("report: the strategy %s plans %d tensors, the calibration has %d", in.Strategy.File, len(own.Tensors), len(c.Plan.Tensors))
 	}
 	if m := in.Measured; m != nil && (len(m.Tensors) != len(c.Plan.Tensors) || len(m.Layers) != len(c.Plan.Layers)) {
-		return nil, fmt.Errorf("report: what was measured has %d layers and %d tensors, the calibration %d and %d: it is of another one",
+		return nil, diag.Errorf("report: what was measured has %d layers and %d tensors, the calibration %d and %d: it is of another one",
 			len(m.Layers), len(m.Tensors), len(c.Plan.Layers), len(c.Plan.Tensors))
 	}
 	b := builder{in: in, plan: own, layerOf: map[*plan.Layer]int{}, sets: map[string]int{}}

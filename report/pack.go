@@ -3,9 +3,10 @@ package report
 import (
 	"encoding/base64"
 	"encoding/binary"
-	"fmt"
 	"math"
 	"strconv"
+
+	"narrow/diag"
 )
 
 // Number is a measured number; JSON has null where it is not finite, and else
@@ -46,7 +47,7 @@ func (c Counts) MarshalJSON() ([]byte, error) {
 	var b []byte
 	for i, v := range c {
 		if v < 0 {
-			return nil, fmt.Errorf("count %d is %d: counts are 0 or more", i, v)
+			return nil, diag.Errorf("count %d is %d: counts are 0 or more", i, v)
 		}
 		b = binary.AppendUvarint(b, uint64(v))
 	}

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"html"
 	"io"
+
+	"narrow/diag"
 )
 
 // What the folder web builds: `make report-web`.
@@ -24,7 +26,7 @@ func Write(w io.Writer, d *Document) error {
 	// Marshal writes <, > and & as escapes, so no text can end the element.
 	data, err := json.Marshal(d)
 	if err != nil {
-		return fmt.Errorf("report of %s: %w", d.Model.Name, err)
+		return diag.Errorf("report of %s: %w", d.Model.Name, err)
 	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<!doctype html>
@@ -46,7 +48,7 @@ func Write(w io.Writer, d *Document) error {
 </html>
 `, policy(), html.EscapeString(d.Model.Name), style, data, script)
 	if _, err := w.Write(b.Bytes()); err != nil {
-		return fmt.Errorf("writing the report: %w", err)
+		return diag.Errorf("writing the report: %w", err)
 	}
 	return nil
 }

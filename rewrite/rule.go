@@ -114,7 +114,7 @@ func Apply(m *graph.Model, rules ...Rule) (*graph.Model, *Report, error) {
 	}
 	for _, r := range rules {
 		if r.find == nil {
-			return nil, nil, fmt.Errorf("rewrite: rule %q does not come from this package", r.Name)
+			return nil, nil, diag.Errorf("rewrite: rule %q does not come from this package", r.Name)
 		}
 		w.run(r)
 	}

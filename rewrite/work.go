@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"narrow/diag"
 	"narrow/graph"
 	"narrow/graph/infer"
 )
@@ -43,10 +44,10 @@ func newWork(m *graph.Model) (*work, error) {
 		ranks:  map[string]int{},
 	}
 	if err := c.Graph.Sort(); err != nil {
-		return nil, fmt.Errorf("rewrite: graph %q: %w", c.Graph.Name, err)
+		return nil, diag.Errorf("rewrite: graph %q: %w", c.Graph.Name, err)
 	}
 	if err := oneProducer(c.Graph); err != nil {
-		return nil, fmt.Errorf("rewrite: graph %q: %w", c.Graph.Name, err)
+		return nil, diag.Errorf("rewrite: graph %q: %w", c.Graph.Name, err)
 	}
 	w.ix = graph.NewIndex(c.Graph)
 	known := infer.Infer(c, nil)
@@ -75,7 +76,7 @@ func oneProducer(g *graph.Graph) error {
 	for _, n := range g.Nodes {
 		for _, o := range n.Outputs {
 			if o != "" && own[o] {
-				return fmt.Errorf("value %q has two producers, the second is node %q", o, n.Label())
+				return diag.Errorf("value %q has two producers, the second is node %q", o, n.Label())
 			}
 			own[o] = true
 		}
@@ -354,7 +355,7 @@ func (w *work) finish() error {
 	}
 	maps.DeleteFunc(w.g.Values, func(name string, _ *graph.Value) bool { return !alive[name] })
 	if err := w.g.Sort(); err != nil {
-		return fmt.Errorf("rewrite: graph %q: %w", w.g.Name, err)
+		return diag.Errorf("rewrite: graph %q: %w", w.g.Name, err)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"narrow/diag"
 	"narrow/graph"
 )
 
@@ -77,7 +78,7 @@ func stampOf(fi os.FileInfo) stamp { return stamp{fi.Size(), fi.ModTime().UnixNa
 func (s stamp) check(path string) error {
 	fi, err := os.Stat(path)
 	if err != nil {
-		return fmt.Errorf("%s vanished while it was in use: %w", path, bare(err))
+		return diag.Errorf("%s vanished while it was in use: %w", path, bare(err))
 	}
 	if stampOf(fi) != s {
 		return changed(path)
@@ -86,8 +87,8 @@ func (s stamp) check(path string) error {
 }
 
 // changed is the error about a file that is not what it was.
-func changed(path string) error {
-	return fmt.Errorf("%s changed while it was in use: run again once nothing writes to it", path)
+func changed(path any) error {
+	return diag.Errorf("%s changed while it was in use: run again once nothing writes to it", path)
 }
 
 // bare drops the operation and path from an error of package os, so that a
@@ -112,18 +113,18 @@ func isContainer(b []byte) bool {
 func openContainer(path string) (c *container, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("%s: cannot be read: %w", path, bare(err))
+		return nil, diag.Errorf("%s: cannot be read: %w", path, bare(err))
 	}
 	fi, err := f.Stat()
 	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("%s: cannot be read: %w", path, bare(err))
+		return nil, diag.Errorf("%s: cannot be read: %w", path, bare(err))
 	}
 	c = newContainer(path, fi.Size())
 	c.file, c.clean, c.seen = f, []func() error{f.Close}, stampOf(fi)
 	if err := c.open(f, fi.Size()); err != nil {
 		c.close()
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, diag.Errorf("%s: %w", path, err)
 	}
 	return c, nil
 }
@@ -137,21 +138,21 @@ func (c *container) open(r io.ReaderAt, size int64) error {
 	b := head[:n]
 	switch {
 	case n == 0:
-		return errors.New("the file is empty; an .npy, .npz or IDX file is expected")
+		return diag.Errorf("the file is empty; an .npy, .npz or IDX file is expected")
 	case bytes.HasPrefix(b, []byte{0x1f, 0x8b}):
 		zr, err := gzip.NewReader(io.NewSectionReader(r, 0, size))
 		if err != nil {
-			return fmt.Errorf("corrupt gzip file: %w: fetch or pack it again", noEOF(err))
+			return diag.Errorf("corrupt gzip file: %w: fetch or pack it again", noEOF(err))
 		}
 		plain, n, err := c.unpack(zr, -1)
 		if errors.Is(err, errBomb) {
 			return err
 		}
 		if err != nil {
-			return fmt.Errorf("corrupt gzip file: %w: fetch or pack it again", cutShort(err))
+			return diag.Errorf("corrupt gzip file: %w: fetch or pack it again", cutShort(err))
 		}
 		if m, _ := plain.ReadAt(head[:2], 0); m == 2 && bytes.Equal(head[:2], []byte{0x1f, 0x8b}) {
-			return errors.New("it is packed by gzip twice")
+			return diag.Errorf("it is packed by gzip twice")
 		}
 		return c.open(plain, n)
 	case bytes.HasPrefix(b, []byte("PK")):
@@ -178,7 +179,7 @@ func readArrayHeader(r io.ReaderAt, first []byte) (*header, error) {
 	case isIDX(first):
 		return readIDXHeader(r)
 	}
-	return nil, errors.New("is none of .npy, .npz or IDX: give one of these, or a folder of images")
+	return nil, diag.Errorf("is none of .npy, .npz or IDX: give one of these, or a folder of images")
 }
 
 // isIDX reports whether b begins like an IDX file.
@@ -214,13 +215,13 @@ func readIDXHeader(r io.ReaderAt) (*header, error) {
 		return nil, bare(err)
 	}
 	if n < 4 || !isIDX(b[:n]) {
-		return nil, errors.New("not an IDX file")
+		return nil, diag.Errorf("not an IDX file")
 	}
 	rank := int(b[3])
 	h := &header{typ: idxType(b[2]), offset: int64(4 + 4*rank)}
 	h.big = sizeOf(h.typ) > 1
 	if int64(n) < h.offset {
-		return nil, errors.New("corrupt IDX header: it is cut short")
+		return nil, diag.Errorf("corrupt IDX header: it is cut short")
 	}
 	for i := range rank {
 		h.shape = append(h.shape, int64(binary.BigEndian.Uint32(b[4+4*i:])))
@@ -238,7 +239,7 @@ func (c *container) unpack(zr io.Reader, size int64) (io.ReaderAt, int64, error)
 	n, err := io.CopyN(&buf, zr, c.memory)
 	if err == io.EOF {
 		if size >= 0 && n != size {
-			return nil, 0, fmt.Errorf("it holds %d bytes and not the %d it claims", n, size)
+			return nil, 0, diag.Errorf("it holds %d bytes and not the %d it claims", n, size)
 		}
 		c.memory, c.room = c.memory-n, c.room-n
 		return &buf, n, nil
@@ -248,7 +249,7 @@ func (c *container) unpack(zr io.Reader, size int64) (io.ReaderAt, int64, error)
 	}
 	tmp, err := os.CreateTemp("", "narrow-samples-*")
 	if err != nil {
-		return nil, 0, fmt.Errorf("making a temporary file to unpack into: %w", err)
+		return nil, 0, diag.Errorf("making a temporary file to unpack into: %w", err)
 	}
 	// Unlinked at once where the system allows, so that no crash leaves it.
 	unlinked := os.Remove(tmp.Name()) == nil
@@ -262,46 +263,46 @@ func (c *container) unpack(zr io.Reader, size int64) (io.ReaderAt, int64, error)
 	m, err := io.Copy(tmp, io.LimitReader(io.MultiReader(io.NewSectionReader(&buf, 0, n), zr), c.room+1))
 	switch {
 	case err != nil:
-		return nil, 0, fmt.Errorf("unpacking to a temporary file: %w", err)
+		return nil, 0, diag.Errorf("unpacking to a temporary file: %w", err)
 	case m > c.room:
 		return nil, 0, errBomb
 	case size >= 0 && m != size:
-		return nil, 0, fmt.Errorf("it holds %d bytes and not the %d it claims", m, size)
+		return nil, 0, diag.Errorf("it holds %d bytes and not the %d it claims", m, size)
 	}
 	c.room -= m
 	return tmp, m, nil
 }
 
 // errBomb says that a file unpacks to far more than arrays do.
-var errBomb = fmt.Errorf("it unpacks to more than %d times its size: unpack it yourself and give the .npy if that is right", maxRatio)
+var errBomb = diag.Errorf("it unpacks to more than %d times its size: unpack it yourself and give the .npy if that is right", maxRatio)
 
 // openZip reads the members of an .npz. Stored members are read in place.
 func (c *container) openZip(r io.ReaderAt, size int64) error {
 	zr, err := zip.NewReader(r, size)
 	if err != nil {
-		return fmt.Errorf("corrupt .npz (zip) file: %w: copy or save it again", noEOF(err))
+		return diag.Errorf("corrupt .npz (zip) file: %w: copy or save it again", noEOF(err))
 	}
 	seen := make(map[string]bool, len(zr.File))
 	for _, m := range zr.File {
 		if leadsOut(m.Name) {
-			return fmt.Errorf("entry %q has a name that leads out of the archive: np.savez makes no such file; save it again", m.Name)
+			return diag.Errorf("entry %q has a name that leads out of the archive: np.savez makes no such file; save it again", m.Name)
 		}
 		if strings.HasSuffix(m.Name, "/") {
 			continue
 		}
 		key := strings.TrimSuffix(m.Name, ".npy")
 		if seen[key] {
-			return fmt.Errorf("array %q is there twice", key)
+			return diag.Errorf("array %q is there twice", key)
 		}
 		seen[key] = true
 		a := &arrayFile{key: key, title: fmt.Sprintf("%s, array %q", filepath.Base(c.path), key)}
 		if err := c.openMember(a, m, r, size); err != nil {
-			return fmt.Errorf("array %q: %w", key, err)
+			return diag.Errorf("array %q: %w", key, err)
 		}
 		c.arrays = append(c.arrays, a)
 	}
 	if len(c.arrays) == 0 {
-		return errors.New("it holds no array")
+		return diag.Errorf("it holds no array")
 	}
 	return nil
 }
@@ -320,10 +321,10 @@ func (c *container) openMember(a *arrayFile, m *zip.File, r io.ReaderAt, size in
 	if m.Method == zip.Store {
 		off, err := m.DataOffset()
 		if err != nil {
-			return fmt.Errorf("corrupt zip entry: %w", noEOF(err))
+			return diag.Errorf("corrupt zip entry: %w", noEOF(err))
 		}
 		if m.UncompressedSize64 > uint64(size) || off > size-int64(m.UncompressedSize64) {
-			return fmt.Errorf("corrupt zip entry: it claims %d bytes, which the file does not hold", m.UncompressedSize64)
+			return diag.Errorf("corrupt zip entry: it claims %d bytes, which the file does not hold", m.UncompressedSize64)
 		}
 		n = int64(m.UncompressedSize64)
 		sec := io.NewSectionReader(r, off, n)
@@ -333,21 +334,21 @@ func (c *container) openMember(a *arrayFile, m *zip.File, r io.ReaderAt, size in
 				return bare(err)
 			}
 			if sum.Sum32() != m.CRC32 {
-				return errors.New("corrupt zip entry: its checksum is wrong")
+				return diag.Errorf("corrupt zip entry: its checksum is wrong")
 			}
 		}
 		a.r = sec
 	} else {
 		rc, err := m.Open()
 		if err != nil {
-			return fmt.Errorf("corrupt zip entry: %w", err)
+			return diag.Errorf("corrupt zip entry: %w", err)
 		}
 		defer rc.Close()
 		if a.r, n, err = c.unpack(rc, int64(m.UncompressedSize64)); err != nil {
 			if errors.Is(err, errBomb) {
 				return err
 			}
-			return fmt.Errorf("corrupt zip entry: %w", noEOF(err))
+			return diag.Errorf("corrupt zip entry: %w", noEOF(err))
 		}
 	}
 	h, err := readNPYHeader(a.r)
@@ -370,7 +371,7 @@ func (a *arrayFile) ready(size int64) error {
 	n, _ := a.elements()
 	width := int64(sizeOf(a.typ))
 	if n*width > maxFortran {
-		return fmt.Errorf("it is in Fortran order and larger than %d MiB; save it as np.ascontiguousarray(x)", maxFortran>>20)
+		return diag.Errorf("it is in Fortran order and larger than %d MiB; save it as np.ascontiguousarray(x)", maxFortran>>20)
 	}
 	src := make([]byte, n*width)
 	if err := readFull(a.r, src, a.offset); err != nil {
@@ -427,7 +428,7 @@ func (a *arrayFile) read(at int64, dst []byte) error {
 
 func readFull(r io.ReaderAt, dst []byte, at int64) error {
 	if n, err := r.ReadAt(dst, at); n < len(dst) {
-		return fmt.Errorf("reading %d bytes at %d: %w", len(dst), at, noEOF(bare(err)))
+		return diag.Errorf("reading %d bytes at %d: %w", len(dst), at, noEOF(bare(err)))
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"narrow/diag"
 	"narrow/graph"
 )
 
@@ -54,16 +55,16 @@ func (c *container) match(specs []InputSpec, r recipe) (s *arraySource, err erro
 	for _, spec := range specs {
 		a, err := c.find(spec, len(specs))
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, diag.Errorf("%s: %w", path, err)
 		}
 		s.arrays = append(s.arrays, a)
 	}
 	if err := s.fit(specs, r); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, diag.Errorf("%s: %w", path, err)
 	}
 	for i, p := range s.fits {
 		if p.width() == 0 {
-			return nil, fmt.Errorf("%s: samples of shape %s have no elements", path, shapeString(s.arrays[i].shape))
+			return nil, diag.Errorf("%s: samples of shape %s have no elements", path, shapeString(s.arrays[i].shape))
 		}
 	}
 	return s, nil
@@ -80,13 +81,13 @@ func (c *container) find(spec InputSpec, inputs int) (*arrayFile, error) {
 		return c.arrays[0], nil
 	}
 	if !c.npz {
-		return nil, fmt.Errorf("the network has %d inputs: give an .npz with one array for each (np.savez(file, **{name: array}))", inputs)
+		return nil, diag.Errorf("the network has %d inputs: give an .npz with one array for each (np.savez(file, **{name: array}))", inputs)
 	}
 	var have []string
 	for _, a := range c.arrays {
 		have = append(have, fmt.Sprintf("%q", a.key))
 	}
-	return nil, fmt.Errorf("it has no array for input %q: it holds %s", spec.Name, strings.Join(have, ", "))
+	return nil, diag.Errorf("it has no array for input %q: it holds %s", spec.Name, strings.Join(have, ", "))
 }
 
 // candidate is one way to read an array.
@@ -112,7 +113,7 @@ func (s *arraySource) fit(specs []InputSpec, r recipe) error {
 			why = err
 			if err == nil && len(a.shape) > 1 && len(a.shape) == len(spec.Dims)-1 && a.shape[0] > 1 && spec.Dims[1] > 0 && accepts(spec.Dims[1:], a.shape) {
 				// Three images of one channel, or one image of three?
-				err = fmt.Errorf("shape %s is that of one sample; give it a first axis for samples (x[None])", shapeString(a.shape))
+				err = diag.Errorf("shape %s is that of one sample; give it a first axis for samples (x[None])", shapeString(a.shape))
 				p, why = nil, err
 			}
 			if p != nil {
@@ -127,10 +128,10 @@ func (s *arraySource) fit(specs []InputSpec, r recipe) error {
 		}
 		if len(options[i]) == 0 {
 			if why == nil {
-				why = fmt.Errorf("it has shape (), without a first axis for samples, but %s", describe(spec))
+				why = diag.Errorf("it has shape (), without a first axis for samples, but %s", describe(spec))
 			}
 			if s.c.npz {
-				return fmt.Errorf("array %q: %w", a.key, why)
+				return diag.Errorf("array %q: %w", a.key, why)
 			}
 			return why
 		}
@@ -159,7 +160,7 @@ func (s *arraySource) fit(specs []InputSpec, r recipe) error {
 			continue
 		}
 		if n > 1<<31-1 {
-			return fmt.Errorf("%d samples are more than narrow counts", n)
+			return diag.Errorf("%d samples are more than narrow counts", n)
 		}
 		s.count = int(n)
 		for _, o := range chosen {
@@ -172,7 +173,7 @@ func (s *arraySource) fit(specs []InputSpec, r recipe) error {
 	for i, a := range s.arrays {
 		lengths = append(lengths, fmt.Sprintf("%q %s", specs[i].Name, shapeString(a.shape)))
 	}
-	return fmt.Errorf("its arrays have different numbers of samples (the first axis): %s", strings.Join(lengths, ", "))
+	return diag.Errorf("its arrays have different numbers of samples (the first axis): %s", strings.Join(lengths, ", "))
 }
 
 // fitWhole plans for a sample that is all of an input, which has no batch axis
@@ -199,8 +200,8 @@ func fitAlong(spec InputSpec, from graph.DataType, shape []int64) *plan {
 
 func (s *arraySource) total() int        { return s.count }
 func (s *arraySource) name(i int) string { return strconv.Itoa(i) }
-func (s *arraySource) where(i int) string {
-	return fmt.Sprintf("%s, sample %d", s.c.path, i)
+func (s *arraySource) where(i int) diag.Text {
+	return diag.Textf("%s, sample %d", s.c.path, i)
 }
 func (s *arraySource) plans() []*plan                  { return s.fits }
 func (s *arraySource) close() error                    { return s.c.close() }
@@ -230,7 +231,7 @@ func (s *arraySource) read(k, i int, sc *scratch) ([]byte, []int64, error) {
 		if err := s.check(); err != nil {
 			return nil, nil, err
 		}
-		return nil, nil, fmt.Errorf("%s: %w", s.where(i), err)
+		return nil, nil, diag.Errorf("%s: %w", s.where(i), err)
 	}
 	return raw, shape, nil
 }
@@ -246,7 +247,7 @@ func (s *arraySource) load(i int, dst []row, sc *scratch, known *[sha256.Size]by
 			s.hash(h, k, raw, shape)
 		}
 		if err := p.fromElements(dst[k], raw, shape, sc); err != nil {
-			return fmt.Errorf("%s: input %q: %w", s.where(i), p.spec.Name, err)
+			return diag.Errorf("%s: input %q: %w", s.where(i), p.spec.Name, err)
 		}
 	}
 	if known != nil && !bytes.Equal(h.Sum(nil), known[:]) {

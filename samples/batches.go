@@ -2,11 +2,11 @@ package samples
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
 
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/graph"
 )
@@ -61,13 +61,13 @@ func (s *Set) BatchesOf(ctx context.Context, size, start, end int) engine.Batche
 	return func(yield func(*engine.Batch, error) bool) {
 		size := s.BatchSize(size)
 		if size < 1 {
-			yield(nil, fmt.Errorf("a batch of %d samples is impossible: give 1 or more", size))
+			yield(nil, diag.Errorf("a batch of %d samples is impossible: give 1 or more", size))
 			return
 		}
 		end := min(end, s.count)
 		for _, at := range []int{start, end} {
 			if at < 0 || at%size != 0 && at != s.count {
-				yield(nil, fmt.Errorf("no batch of %d samples begins at sample %d", size, at))
+				yield(nil, diag.Errorf("no batch of %d samples begins at sample %d", size, at))
 				return
 			}
 		}
@@ -119,7 +119,7 @@ func (s *Set) BatchesOf(ctx context.Context, size, start, end int) engine.Batche
 			}
 			err := ctx.Err()
 			if err != nil {
-				err = fmt.Errorf("reading samples: %w", err)
+				err = diag.Errorf("reading samples: %w", err)
 			} else if err = p.err; err == nil {
 				err = s.src.check()
 			}
@@ -134,7 +134,7 @@ func (s *Set) BatchesOf(ctx context.Context, size, start, end int) engine.Batche
 			}
 		}
 		if err := ctx.Err(); err != nil { // the producer may have stopped between two batches
-			yield(nil, fmt.Errorf("reading samples: %w", err))
+			yield(nil, diag.Errorf("reading samples: %w", err))
 		}
 	}
 }

@@ -2,9 +2,9 @@ package samples
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math"
 
+	"narrow/diag"
 	"narrow/graph"
 )
 
@@ -102,7 +102,7 @@ func toInts(dst []byte, to graph.DataType, raw []byte, from graph.DataType) erro
 	for i := range len(dst) / width {
 		v, neg := getInt(raw, from, i)
 		if !fits(v, neg, to) {
-			return fmt.Errorf("element %d is %v, out of %s's range", i, get(raw, from, i), to)
+			return diag.Errorf("element %d is %v, out of %s's range", i, get(raw, from, i), to)
 		}
 		binary.LittleEndian.PutUint64(b[:], v)
 		copy(dst[i*width:], b[:width])

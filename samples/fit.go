@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"narrow/diag"
 	"narrow/graph"
 )
 
@@ -50,13 +51,13 @@ const (
 func (p *plan) width() int64 { return product(p.shape) }
 
 // want describes the input for messages.
-func (p *plan) want() string { return describe(p.spec) }
+func (p *plan) want() diag.Text { return describe(p.spec) }
 
-func describe(s InputSpec) string {
+func describe(s InputSpec) diag.Text {
 	if s.Dims == nil {
-		return fmt.Sprintf("input %q takes %v", s.Name, s.Type)
+		return diag.Textf("input %q takes %v", s.Name, s.Type)
 	}
-	return fmt.Sprintf("input %q takes %v of shape %s", s.Name, s.Type, shapeString(s.Dims))
+	return diag.Textf("input %q takes %v of shape %s", s.Name, s.Type, shapeString(s.Dims))
 }
 
 func isChannels(d int64) bool { return d == 1 || d == 3 || d == 4 }
@@ -84,17 +85,17 @@ func fitPixels(spec InputSpec, r recipe) (*plan, error) {
 			p.c = int(c)
 		}
 		if p.c != 1 && p.c != 3 {
-			return nil, fmt.Errorf("%s, which is no image of 1 or 3 channels; give an .npy array", describe(spec))
+			return nil, diag.Errorf("%s, which is no image of 1 or 3 channels; give an .npy array", describe(spec))
 		}
 	default:
-		return nil, fmt.Errorf("%s, which is not the shape of images (N,C,H,W); give an .npy array", describe(spec))
+		return nil, diag.Errorf("%s, which is not the shape of images (N,C,H,W); give an .npy array", describe(spec))
 	}
 	if err := p.values(); err != nil {
 		return nil, err
 	}
 	fh, fw, ok := r.fixed()
 	if ok && (h > 0 && h != int64(fh) || w > 0 && w != int64(fw)) {
-		return nil, fmt.Errorf("preprocessing makes images of %d x %d (height x width), but %s: %s", fh, fw, describe(spec), sizeAdvice(h, w))
+		return nil, diag.Errorf("preprocessing makes images of %d x %d (height x width), but %s: %s", fh, fw, describe(spec), sizeAdvice(h, w))
 	}
 	switch {
 	case ok:
@@ -107,14 +108,14 @@ func fitPixels(spec InputSpec, r recipe) (*plan, error) {
 }
 
 // sizeAdvice tells what makes images of a size.
-func sizeAdvice(h, w int64) string {
+func sizeAdvice(h, w int64) diag.Text {
 	if h <= 0 || w <= 0 {
-		return "resizing to height x width makes every image one size"
+		return diag.Textf("resizing to height x width makes every image one size")
 	}
 	if h == w {
-		return fmt.Sprintf("resizing to %d with a crop of %d, or to %dx%d without one, makes them so", h, h, h, w)
+		return diag.Textf("resizing to %d with a crop of %d, or to %dx%d without one, makes them so", h, h, h, w)
 	}
-	return fmt.Sprintf("resizing to %dx%d without a crop makes them so", h, w)
+	return diag.Textf("resizing to %dx%d without a crop makes them so", h, w)
 }
 
 // channelsLast tells whether an input of rank 4 is N,H,W,C.
@@ -130,11 +131,11 @@ func (p *plan) values() error {
 	case isFloat(p.spec.Type):
 		return nil
 	case !isInt(p.spec.Type):
-		return fmt.Errorf("%s, which pixels cannot be", describe(p.spec))
+		return diag.Errorf("%s, which pixels cannot be", describe(p.spec))
 	case !p.recipe.plain():
-		return fmt.Errorf("%s, but preprocessing makes fractions: use the preset none", describe(p.spec))
+		return diag.Errorf("%s, but preprocessing makes fractions: use the preset none", describe(p.spec))
 	case p.spec.Type == graph.Int8:
-		return fmt.Errorf("%s, which does not hold pixels of 0 to 255", describe(p.spec))
+		return diag.Errorf("%s, which does not hold pixels of 0 to 255", describe(p.spec))
 	}
 	return nil
 }
@@ -158,7 +159,7 @@ func (p *plan) setSize(h, w int) {
 // fitArray plans for an array whose samples have the given shape.
 func fitArray(spec InputSpec, r recipe, from graph.DataType, shape []int64) (*plan, error) {
 	if sizeOf(spec.Type) == 0 {
-		return nil, fmt.Errorf("input %q takes elements of %v, which no array holds", spec.Name, spec.Type)
+		return nil, diag.Errorf("input %q takes elements of %v, which no array holds", spec.Name, spec.Type)
 	}
 	if from == graph.Uint8 {
 		if p, err := fitImageArray(spec, r, shape); p != nil || err != nil {
@@ -167,7 +168,7 @@ func fitArray(spec InputSpec, r recipe, from graph.DataType, shape []int64) (*pl
 	}
 	p := &plan{spec: spec, from: from}
 	if !p.place(shape) {
-		return nil, fmt.Errorf("its samples have shape %s, but %s: %s", shapeString(shape), describe(spec), shapeAdvice(spec))
+		return nil, diag.Errorf("its samples have shape %s, but %s: %s", shapeString(shape), describe(spec), shapeAdvice(spec))
 	}
 	if err := p.types(r); err != nil {
 		return nil, err
@@ -176,9 +177,9 @@ func fitArray(spec InputSpec, r recipe, from graph.DataType, shape []int64) (*pl
 }
 
 // shapeAdvice tells the shape that an array must have.
-func shapeAdvice(spec InputSpec) string {
+func shapeAdvice(spec InputSpec) diag.Text {
 	if len(spec.Dims) == 0 {
-		return "save an array of one number a sample"
+		return diag.Textf("save an array of one number a sample")
 	}
 	dims := make([]string, len(spec.Dims)-1)
 	for i, d := range spec.Dims[1:] {
@@ -186,7 +187,7 @@ func shapeAdvice(spec InputSpec) string {
 			dims[i] = fmt.Sprint(d)
 		}
 	}
-	return "save it as (" + strings.Join(append([]string{"samples"}, dims...), ", ") + ")"
+	return diag.Textf("save it as %s", "("+strings.Join(append([]string{"samples"}, dims...), ", ")+")")
 }
 
 // place finds how samples of a shape fit the input: as they are, with the
@@ -240,25 +241,25 @@ func (p *plan) types(r recipe) error {
 		if len(r.mean) > 1 && r.ownMean || len(r.std) > 1 && r.ownStd {
 			// The channel axis of something that is no image: only the
 			// network's second axis could be it.
-			return fmt.Errorf("a mean or standard deviation of several values is for images, but %s", describe(p.spec))
+			return diag.Errorf("a mean or standard deviation of several values is for images, but %s", describe(p.spec))
 		}
 		if r.own && (r.resize.Short+r.resize.H > 0 || r.crop.Short+r.crop.H > 0) {
-			return fmt.Errorf("resizing and cropping are for images, but %s", describe(p.spec))
+			return diag.Errorf("resizing and cropping are for images, but %s", describe(p.spec))
 		}
 		p.recipe = r
 		var err error
 		p.tables, err = r.tables(c)
 		return err
 	case from == graph.Uint8 && isInt(to) && !r.plain():
-		return fmt.Errorf("%s, but preprocessing makes fractions: use the preset none", describe(p.spec))
+		return diag.Errorf("%s, but preprocessing makes fractions: use the preset none", describe(p.spec))
 	case from == to, isFloat(from) && isFloat(to), isInt(from) && isInt(to):
 		return nil
 	}
-	advice := fmt.Sprintf("save it as x.astype(np.%v)", to)
+	advice := diag.Textf("save it as x.astype(%s)", fmt.Sprintf("np.%v", to))
 	if to == graph.Bool {
-		advice = "save it as x.astype(bool)"
+		advice = diag.Textf("save it as x.astype(%s)", "bool")
 	}
-	return fmt.Errorf("it holds %v, but %s: %s", from, describe(p.spec), advice)
+	return diag.Errorf("it holds %v, but %s: %s", from, describe(p.spec), advice)
 }
 
 // fitImageArray plans for uint8 arrays that hold images; nil, nil means that
@@ -300,10 +301,10 @@ func fitImageArray(spec InputSpec, r recipe, shape []int64) (*plan, error) {
 		p.c = int(netC)
 	}
 	if p.c != in.c && !(p.c == 1 || p.c == 3) {
-		return nil, fmt.Errorf("its samples have shape %s, but %s", shapeString(shape), describe(spec))
+		return nil, diag.Errorf("its samples have shape %s, but %s", shapeString(shape), describe(spec))
 	}
 	if p.c != in.c && in.c != 1 && in.c != 3 && in.c != 4 {
-		return nil, fmt.Errorf("its samples have shape %s, but %s", shapeString(shape), describe(spec))
+		return nil, diag.Errorf("its samples have shape %s, but %s", shapeString(shape), describe(spec))
 	}
 	if !r.own && int64(in.h) == netH && int64(in.w) == netW || len(d) == 2 && !r.own {
 		r.resize, r.crop = Size{}, Size{} // it was laid out for this network
@@ -315,12 +316,12 @@ func fitImageArray(spec InputSpec, r recipe, shape []int64) (*plan, error) {
 	_, _, h, w := r.resized(in.h, in.w)
 	if netH > 0 && int64(h) != netH || netW > 0 && int64(w) != netW || len(d) == 2 && int64(h)*int64(w)*int64(p.c) != d[1] {
 		if h == in.h && w == in.w {
-			return nil, fmt.Errorf("its samples have shape %s, but %s: %s", shapeString(shape), describe(spec), sizeAdvice(netH, netW))
+			return nil, diag.Errorf("its samples have shape %s, but %s: %s", shapeString(shape), describe(spec), sizeAdvice(netH, netW))
 		}
-		return nil, fmt.Errorf("preprocessing makes images of %d x %d (height x width) of it, but %s: %s", h, w, describe(spec), sizeAdvice(netH, netW))
+		return nil, diag.Errorf("preprocessing makes images of %d x %d (height x width) of it, but %s: %s", h, w, describe(spec), sizeAdvice(netH, netW))
 	}
 	if h > maxSide || w > maxSide {
-		return nil, fmt.Errorf("preprocessing makes images of %d x %d of it, which is too large", h, w)
+		return nil, diag.Errorf("preprocessing makes images of %d x %d of it, which is too large", h, w)
 	}
 	p.setSize(h, w)
 	return p, nil

@@ -4,12 +4,13 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"narrow/diag"
 )
 
 // maxDepth bounds how deep class folders are searched, so that a link to a
@@ -49,23 +50,23 @@ func openFolder(root string) (*folder, error) {
 		for _, d := range dirs {
 			sub := &folder{root: root}
 			if err := sub.walk(d, 1); err == nil && len(sub.files) > 0 {
-				return nil, fmt.Errorf("%s: holds images of its own and folders of images (%s): give a folder of class folders, or a flat one", root, d)
+				return nil, diag.Errorf("%s: holds images of its own and folders of images (%s): give a folder of class folders, or a flat one", root, d)
 			}
 		}
 	}
 	if len(f.files) == 0 {
-		msg := "is empty"
+		msg := diag.Textf("is empty")
 		if len(others)+len(dirs) > 0 {
-			msg = "holds no images"
+			msg = diag.Textf("holds no images")
 		}
-		advice := "put images (" + strings.Join(imageExts, " ") + ") or class folders of images there"
+		advice := diag.Textf("put images (%s) or class folders of images there", strings.Join(imageExts, " "))
 		for _, o := range others {
 			if ext := filepath.Ext(o); ext == ".npy" || ext == ".npz" || strings.Contains(o, "-ubyte") {
-				advice = fmt.Sprintf("to use the array in it, give %s", filepath.Join(root, o))
+				advice = diag.Textf("to use the array in it, give %s", filepath.Join(root, o))
 				break
 			}
 		}
-		return nil, fmt.Errorf("%s: the folder %s: %s", root, msg, advice)
+		return nil, diag.Errorf("%s: the folder %s: %s", root, msg, advice)
 	}
 	return f, nil
 }
@@ -89,7 +90,7 @@ func (f *folder) list(rel string, add func(imageFile)) (dirs, others []string, e
 	path := filepath.Join(f.root, filepath.FromSlash(rel))
 	entries, err := os.ReadDir(path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: cannot be read: %w", path, bare(err))
+		return nil, nil, diag.Errorf("%s: cannot be read: %w", path, bare(err))
 	}
 	for _, e := range entries { // sorted by name
 		if strings.HasPrefix(e.Name(), ".") {
@@ -159,7 +160,7 @@ func (f *folder) listClasses(dirs []string) error {
 		}
 	}
 	if len(f.files) > 0 && len(empty) > 0 {
-		return fmt.Errorf("%s: the class folder %s holds no images, so which class is which would be in doubt: fill it or move it away", f.root, empty[0])
+		return diag.Errorf("%s: the class folder %s holds no images, so which class is which would be in doubt: fill it or move it away", f.root, empty[0])
 	}
 	f.classes = dirs
 	return nil
@@ -167,8 +168,8 @@ func (f *folder) listClasses(dirs []string) error {
 
 func (f *folder) total() int        { return len(f.files) }
 func (f *folder) name(i int) string { return f.files[i].name }
-func (f *folder) where(i int) string {
-	return f.path(i)
+func (f *folder) where(i int) diag.Text {
+	return diag.Verbatim(f.path(i))
 }
 func (f *folder) path(i int) string {
 	return filepath.Join(f.root, filepath.FromSlash(f.files[i].name))
@@ -185,7 +186,7 @@ func (f *folder) choose(count int, at func(k int) int) error {
 		i := at(k)
 		fi, err := os.Stat(f.path(i))
 		if err != nil {
-			return fmt.Errorf("%s: cannot be read: %w", f.path(i), bare(err))
+			return diag.Errorf("%s: cannot be read: %w", f.path(i), bare(err))
 		}
 		f.files[i].seen = stampOf(fi)
 	}
@@ -199,11 +200,11 @@ func (f *folder) choose(count int, at func(k int) int) error {
 	}
 	w, h, err := imageSize(data)
 	if err != nil {
-		return fmt.Errorf("%s: %w", f.path(first), err)
+		return diag.Errorf("%s: %w", f.path(first), err)
 	}
 	_, _, h, w = f.plan.recipe.resized(h, w)
 	if h < 1 || w < 1 || h > maxPixels/w {
-		return fmt.Errorf("%s: preprocessing makes an impossible image of %d x %d (height x width)", f.path(first), h, w)
+		return diag.Errorf("%s: preprocessing makes an impossible image of %d x %d (height x width)", f.path(first), h, w)
 	}
 	d := f.plan.spec.Dims
 	if len(d) == 4 {
@@ -212,7 +213,7 @@ func (f *folder) choose(count int, at func(k int) int) error {
 			netH, netW = d[1], d[2]
 		}
 		if netH > 0 && netH != int64(h) || netW > 0 && netW != int64(w) {
-			return fmt.Errorf("%s: it is %d x %d (height x width) once preprocessed, but %s: %s", f.path(first), h, w, f.plan.want(), sizeAdvice(netH, netW))
+			return diag.Errorf("%s: it is %d x %d (height x width) once preprocessed, but %s: %s", f.path(first), h, w, f.plan.want(), sizeAdvice(netH, netW))
 		}
 	}
 	f.plan.setSize(h, w)
@@ -224,19 +225,19 @@ func (f *folder) read(i int, buf []byte) ([]byte, error) {
 	path := f.path(i)
 	file, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%s vanished while it was in use", path)
+		return nil, diag.Errorf("%s vanished while it was in use", path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: cannot be read: %w", path, bare(err))
+		return nil, diag.Errorf("%s: cannot be read: %w", path, bare(err))
 	}
 	defer file.Close()
 	seen := f.files[i].seen
 	fi, err := file.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("%s: cannot be read: %w", path, bare(err))
+		return nil, diag.Errorf("%s: cannot be read: %w", path, bare(err))
 	}
 	if fi.IsDir() {
-		return nil, fmt.Errorf("%s: is a folder", path)
+		return nil, diag.Errorf("%s: is a folder", path)
 	}
 	if stampOf(fi) != seen {
 		return nil, changed(path)
@@ -245,7 +246,7 @@ func (f *folder) read(i int, buf []byte) ([]byte, error) {
 	if _, err := io.ReadFull(file, buf); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, changed(path)
 	} else if err != nil {
-		return nil, fmt.Errorf("%s: cannot be read: %w", path, bare(err))
+		return nil, diag.Errorf("%s: cannot be read: %w", path, bare(err))
 	}
 	return buf, nil
 }
@@ -260,10 +261,10 @@ func (f *folder) load(i int, dst []row, sc *scratch, known *[sha256.Size]byte) e
 		return changed(f.path(i))
 	}
 	if err := decodeImage(&sc.a, data); err != nil {
-		return fmt.Errorf("%s: %w", f.path(i), err)
+		return diag.Errorf("%s: %w", f.path(i), err)
 	}
 	if err := f.plan.fromPixels(dst[0], sc); err != nil {
-		return fmt.Errorf("%s: %w", f.path(i), err)
+		return diag.Errorf("%s: %w", f.path(i), err)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package samples
 
 import (
 	"bytes"
-	"fmt"
 	"image"
 	"image/color"
 	"image/gif"
@@ -14,6 +13,8 @@ import (
 
 	"golang.org/x/image/bmp"
 	"golang.org/x/image/webp"
+
+	"narrow/diag"
 )
 
 // An image of more pixels is taken for a decompression bomb. PIL refuses the
@@ -76,9 +77,9 @@ func sniff(data []byte) (decoder, error) {
 			func(b []byte) (image.Image, error) { return webp.Decode(bytes.NewReader(b)) },
 			func(b []byte) (image.Config, error) { return webp.DecodeConfig(bytes.NewReader(b)) }}, nil
 	case len(data) == 0:
-		return decoder{}, fmt.Errorf("the file is empty")
+		return decoder{}, diag.Errorf("the file is empty")
 	}
-	return decoder{}, fmt.Errorf("not a JPEG, PNG, GIF, BMP or WebP file: replace it, or take it out")
+	return decoder{}, diag.Errorf("not a JPEG, PNG, GIF, BMP or WebP file: replace it, or take it out")
 }
 
 // imageSize reads an image's width and height from its header.
@@ -89,13 +90,13 @@ func imageSize(data []byte) (w, h int, err error) {
 	}
 	cfg, err := d.config(data)
 	if err != nil {
-		return 0, 0, fmt.Errorf("does not decode as %s: %w", d.name, err)
+		return 0, 0, diag.Errorf("does not decode as %s: %w", d.name, err)
 	}
 	if cfg.Width <= 0 || cfg.Height <= 0 || cfg.Width > maxPixels/cfg.Height {
-		return 0, 0, fmt.Errorf("%d x %d pixels are not an image that can be read: at most %d are", cfg.Width, cfg.Height, maxPixels)
+		return 0, 0, diag.Errorf("%d x %d pixels are not an image that can be read: at most %d are", cfg.Width, cfg.Height, maxPixels)
 	}
 	if cfg.Width*cfg.Height > freePixels+pixelsPerByte*len(data) {
-		return 0, 0, fmt.Errorf("its %d bytes claim to hold %d x %d pixels, far more than an image of that size has: replace it, or take it out", len(data), cfg.Width, cfg.Height)
+		return 0, 0, diag.Errorf("its %d bytes claim to hold %d x %d pixels, far more than an image of that size has: replace it, or take it out", len(data), cfg.Width, cfg.Height)
 	}
 	return cfg.Width, cfg.Height, nil
 }
@@ -112,7 +113,7 @@ func decodeImage(p *pixels, data []byte) error {
 	}
 	img, err := d.decode(data)
 	if err != nil {
-		return fmt.Errorf("does not decode as %s: %w", d.name, err)
+		return diag.Errorf("does not decode as %s: %w", d.name, err)
 	}
 	if d.name == "GIF" { // the first frame may cover a part of the screen only
 		p.reshape(w, h, 3)

@@ -3,7 +3,6 @@ package samples
 import (
 	"encoding/csv"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"os"
@@ -12,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"narrow/diag"
 )
 
 // findLabels reads the labels of the samples in use, from a file or from the
@@ -32,12 +33,12 @@ func (s *Set) findLabels(file string, dir *folder) error {
 		}
 		if table.files != nil && dir != nil {
 			if all, err = table.byFile(dir); err != nil {
-				return fmt.Errorf("%s: %w", file, err)
+				return diag.Errorf("%s: %w", file, err)
 			}
 			break
 		}
 		if table.samples != total {
-			return fmt.Errorf("%s: holds %d labels, but %s holds %d samples: give one label for each", file, table.samples, s.path, total)
+			return diag.Errorf("%s: holds %d labels, but %s holds %d samples: give one label for each", file, table.samples, s.path, total)
 		}
 		all, s.labels.Shape = table.class, table.shape
 	}
@@ -65,28 +66,28 @@ type labelTable struct {
 func readLabels(file string) (*labelTable, error) {
 	fi, err := os.Stat(file)
 	if err != nil {
-		return nil, fmt.Errorf("%s: the labels cannot be read: %w", file, bare(err))
+		return nil, diag.Errorf("%s: the labels cannot be read: %w", file, bare(err))
 	}
 	if fi.IsDir() {
-		return nil, fmt.Errorf("%s: is a folder: labels are an .npy, IDX or CSV file", file)
+		return nil, diag.Errorf("%s: is a folder: labels are an .npy, IDX or CSV file", file)
 	}
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, fmt.Errorf("%s: the labels cannot be read: %w", file, bare(err))
+		return nil, diag.Errorf("%s: the labels cannot be read: %w", file, bare(err))
 	}
 	defer f.Close()
 	var head [8]byte
 	n, err := io.ReadFull(f, head[:])
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, fmt.Errorf("%s: the labels cannot be read: %w", file, bare(err))
+		return nil, diag.Errorf("%s: the labels cannot be read: %w", file, bare(err))
 	}
 	if !isContainer(head[:n]) {
 		if _, err := f.Seek(0, io.SeekStart); err != nil {
-			return nil, fmt.Errorf("%s: the labels cannot be read: %w", file, bare(err))
+			return nil, diag.Errorf("%s: the labels cannot be read: %w", file, bare(err))
 		}
 		t, err := readLabelCSV(f)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
+			return nil, diag.Errorf("%s: %w", file, err)
 		}
 		return t, nil
 	}
@@ -96,11 +97,11 @@ func readLabels(file string) (*labelTable, error) {
 	}
 	defer c.close()
 	if len(c.arrays) != 1 {
-		return nil, fmt.Errorf("%s: holds %d arrays: labels are one", file, len(c.arrays))
+		return nil, diag.Errorf("%s: holds %d arrays: labels are one", file, len(c.arrays))
 	}
 	t, err := arrayLabels(c.arrays[0])
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, diag.Errorf("%s: %w", file, err)
 	}
 	return t, nil
 }
@@ -110,10 +111,10 @@ func readLabels(file string) (*labelTable, error) {
 // are ignored.
 func arrayLabels(a *arrayFile) (*labelTable, error) {
 	if len(a.shape) == 0 {
-		return nil, errors.New("labels must be one number a sample, but the array is a single one")
+		return nil, diag.Errorf("labels must be one number a sample, but the array is a single one")
 	}
 	if !isInt(a.typ) {
-		return nil, fmt.Errorf("labels must be whole numbers, but the array holds %v", a.typ)
+		return nil, diag.Errorf("labels must be whole numbers, but the array holds %v", a.typ)
 	}
 	t := &labelTable{samples: int(a.shape[0])}
 	if product(a.shape) != a.shape[0] {
@@ -132,7 +133,7 @@ func arrayLabels(a *arrayFile) (*labelTable, error) {
 			t.class[i] = -1
 			continue
 		case neg || v > math.MaxInt32:
-			return nil, fmt.Errorf("label %d is %v: classes count from 0", i, get(raw, a.typ, i))
+			return nil, diag.Errorf("label %d is %v: classes count from 0", i, get(raw, a.typ, i))
 		}
 		t.class[i] = int(v)
 	}
@@ -154,7 +155,7 @@ func readLabelCSV(r io.Reader) (*labelTable, error) {
 			break
 		}
 		if err != nil {
-			return nil, fmt.Errorf("not a CSV file of labels (columns file,class): %w", err)
+			return nil, diag.Errorf("not a CSV file of labels (columns file,class): %w", err)
 		}
 		line, _ := cr.FieldPos(0)
 		if first {
@@ -167,22 +168,22 @@ func readLabelCSV(r io.Reader) (*labelTable, error) {
 				case 2:
 					fileCol, classCol = 0, 1
 				default:
-					return nil, fmt.Errorf("line 1: has %d columns and names none of them class: expected file,class", len(rec))
+					return nil, diag.Errorf("line 1: has %d columns and names none of them class: expected file,class", len(rec))
 				}
 			} else {
 				continue
 			}
 		}
 		if max(fileCol, classCol) >= len(rec) {
-			return nil, fmt.Errorf("line %d: has %d columns, too few", line, len(rec))
+			return nil, diag.Errorf("line %d: has %d columns, too few", line, len(rec))
 		}
 		text := strings.TrimSpace(rec[classCol])
 		v, err := strconv.ParseUint(text, 10, 31)
 		if err != nil && first {
-			return nil, fmt.Errorf("line 1: %q is neither a class nor the header of a column class: write the columns file,class", clip(text))
+			return nil, diag.Errorf("line 1: %q is neither a class nor the header of a column class: write the columns file,class", clip(text))
 		}
 		if err != nil {
-			return nil, fmt.Errorf("line %d: the class %q is no whole number of 0 or more", line, clip(text))
+			return nil, diag.Errorf("line %d: the class %q is no whole number of 0 or more", line, clip(text))
 		}
 		t.class = append(t.class, int(v))
 		if fileCol >= 0 {
@@ -190,7 +191,7 @@ func readLabelCSV(r io.Reader) (*labelTable, error) {
 		}
 	}
 	if len(t.class) == 0 {
-		return nil, errors.New("holds no labels")
+		return nil, diag.Errorf("holds no labels")
 	}
 	t.samples = len(t.class)
 	return t, nil
@@ -219,7 +220,7 @@ func (t *labelTable) byFile(dir *folder) ([]int, error) {
 	for i, f := range t.files {
 		f = path.Clean(filepath.ToSlash(f))
 		if at, ok := byPath[f]; ok && t.class[at] != t.class[i] {
-			return nil, fmt.Errorf("%s has two classes, %d and %d", f, t.class[at], t.class[i])
+			return nil, diag.Errorf("%s has two classes, %d and %d", f, t.class[at], t.class[i])
 		}
 		byPath[f] = i
 		base := path.Base(f)
@@ -236,10 +237,10 @@ func (t *labelTable) byFile(dir *folder) ([]int, error) {
 			at, ok = byName[path.Base(f.name)]
 		}
 		if !ok {
-			return nil, fmt.Errorf("has no class for %s (it has %d rows, and the folder %d images): give a row file,class for each image", f.name, len(t.files), len(dir.files))
+			return nil, diag.Errorf("has no class for %s (it has %d rows, and the folder %d images): give a row file,class for each image", f.name, len(t.files), len(dir.files))
 		}
 		if at == twice {
-			return nil, fmt.Errorf("has several rows for %s, of different classes: write paths below the folder", path.Base(f.name))
+			return nil, diag.Errorf("has several rows for %s, of different classes: write paths below the folder", path.Base(f.name))
 		}
 		out = append(out, t.class[at])
 	}

@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
+	"narrow/diag"
 	"narrow/graph"
 )
 
@@ -48,7 +48,7 @@ func openFolderList(root string, names []string, spec InputSpec, r recipe) (*lis
 		}
 		m.seen, m.typ, m.shape = c.seen, c.arrays[0].typ, c.arrays[0].shape
 		if err := errors.Join(c.close()); err != nil {
-			return nil, fmt.Errorf("%s: %w", m.path, err)
+			return nil, diag.Errorf("%s: %w", m.path, err)
 		}
 		l.members = append(l.members, m)
 	}
@@ -87,10 +87,10 @@ func (l *list) fit(spec InputSpec, r recipe) error {
 		}
 		var err error
 		if m.plan, err = fitArray(spec, r, m.typ, m.shape); err != nil {
-			return fmt.Errorf("%s: each of several .npy files is one sample: %w", l.where(i), err)
+			return diag.Errorf("%s: each of several .npy files is one sample: %w", l.where(i), err)
 		}
 		if m.plan.width() == 0 {
-			return fmt.Errorf("%s: a sample of shape %s has no elements", l.where(i), shapeString(m.shape))
+			return diag.Errorf("%s: a sample of shape %s has no elements", l.where(i), shapeString(m.shape))
 		}
 		if m.plan.width() > l.members[l.longest].plan.width() {
 			l.longest = i
@@ -110,11 +110,11 @@ func (l *list) plans() []*plan                  { return []*plan{l.members[l.lon
 func (l *list) choose(int, func(int) int) error { return nil }
 func (l *list) chunk() int                      { return 1 }
 
-func (l *list) where(i int) string {
+func (l *list) where(i int) diag.Text {
 	if m := l.members[i]; m.array == nil {
-		return m.path
+		return diag.Verbatim(m.path)
 	}
-	return fmt.Sprintf("%s, array %q", l.path, l.members[i].name)
+	return diag.Textf("%s, array %q", l.path, l.members[i].name)
 }
 
 func (l *list) close() error {
@@ -138,7 +138,7 @@ func (l *list) read(i int, sc *scratch) ([]byte, error) {
 	if a == nil {
 		c, err := openContainer(m.path)
 		if errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("%s vanished while it was in use", m.path)
+			return nil, diag.Errorf("%s vanished while it was in use", m.path)
 		}
 		if err != nil {
 			return nil, err
@@ -150,7 +150,7 @@ func (l *list) read(i int, sc *scratch) ([]byte, error) {
 	}
 	raw := sc.bytes(product(m.shape) * int64(sizeOf(m.typ)))
 	if err := a.read(a.offset, raw); err != nil {
-		return nil, fmt.Errorf("%s: %w", l.where(i), err)
+		return nil, diag.Errorf("%s: %w", l.where(i), err)
 	}
 	return raw, nil
 }
@@ -165,7 +165,7 @@ func (l *list) load(i int, dst []row, sc *scratch, known *[sha256.Size]byte) err
 	}
 	m := l.members[i]
 	if err := m.plan.fromElements(dst[0], raw, m.shape, sc); err != nil {
-		return fmt.Errorf("%s: %w", l.where(i), err)
+		return diag.Errorf("%s: %w", l.where(i), err)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"narrow/diag"
 	"narrow/graph"
 )
 
@@ -55,11 +56,11 @@ func (h *header) elements() (int64, bool) {
 func (h *header) checkSize(size int64) error {
 	n, ok := h.elements()
 	if !ok {
-		return fmt.Errorf("its header claims the impossible shape %s", shapeString(h.shape))
+		return diag.Errorf("its header claims the impossible shape %s", shapeString(h.shape))
 	}
 	want := n * int64(sizeOf(h.typ))
 	if size-h.offset < want {
-		return fmt.Errorf("it is cut short: shape %s of %s needs %d bytes after the header, and %d are there",
+		return diag.Errorf("it is cut short: shape %s of %s needs %d bytes after the header, and %d are there",
 			shapeString(h.shape), h.typ, want, max(size-h.offset, 0))
 	}
 	return nil
@@ -72,10 +73,10 @@ func readNPYHeader(r io.ReaderAt) (*header, error) {
 	var pre [12]byte
 	n, err := r.ReadAt(pre[:], 0)
 	if n < 10 {
-		return nil, fmt.Errorf("not an .npy file: it is too short (%d bytes): %w", n, noEOF(err))
+		return nil, diag.Errorf("not an .npy file: it is too short (%d bytes): %w", n, noEOF(err))
 	}
 	if string(pre[:6]) != npyMagic {
-		return nil, fmt.Errorf("not an .npy file: it does not begin with \\x93NUMPY")
+		return nil, diag.Errorf("not an .npy file: it does not begin with \\x93NUMPY")
 	}
 	var length, start int64
 	switch pre[6] {
@@ -83,22 +84,22 @@ func readNPYHeader(r io.ReaderAt) (*header, error) {
 		length, start = int64(binary.LittleEndian.Uint16(pre[8:])), 10
 	case 2, 3:
 		if n < 12 {
-			return nil, fmt.Errorf("corrupt .npy header: it is cut short")
+			return nil, diag.Errorf("corrupt .npy header: it is cut short")
 		}
 		length, start = int64(binary.LittleEndian.Uint32(pre[8:])), 12
 	default:
-		return nil, fmt.Errorf(".npy format version %d.%d is not known (1.0 to 3.0 are)", pre[6], pre[7])
+		return nil, diag.Errorf(".npy format version %d.%d is not known (1.0 to 3.0 are)", pre[6], pre[7])
 	}
 	if length > maxHeader {
-		return nil, fmt.Errorf("corrupt .npy header: it claims to be %d bytes long", length)
+		return nil, diag.Errorf("corrupt .npy header: it claims to be %d bytes long", length)
 	}
 	text := make([]byte, length)
 	if n, err := r.ReadAt(text, start); n < len(text) {
-		return nil, fmt.Errorf("corrupt .npy header: it is cut short after %d of %d bytes: %w", n, length, noEOF(err))
+		return nil, diag.Errorf("corrupt .npy header: it is cut short after %d of %d bytes: %w", n, length, noEOF(err))
 	}
 	h, err := parseNPYDict(string(text))
 	if err != nil {
-		return nil, fmt.Errorf("corrupt .npy header: %w", err)
+		return nil, diag.Errorf("corrupt .npy header: %w", err)
 	}
 	h.offset = start + length
 	return h, nil
@@ -142,7 +143,7 @@ func parseNPYDict(s string) (*header, error) {
 			return nil, err
 		}
 		if seen[key] {
-			return nil, fmt.Errorf("%q is there twice", key)
+			return nil, diag.Errorf("%q is there twice", key)
 		}
 		seen[key] = true
 		if err := p.expect(":"); err != nil {
@@ -151,7 +152,7 @@ func parseNPYDict(s string) (*header, error) {
 		switch key {
 		case "descr":
 			if p.peek("[") {
-				return nil, fmt.Errorf("it holds records with named fields; save one plain array")
+				return nil, diag.Errorf("it holds records with named fields; save one plain array")
 			}
 			descr, err := p.str()
 			if err != nil {
@@ -166,25 +167,25 @@ func parseNPYDict(s string) (*header, error) {
 				h.fortran = true
 			case p.accept("False"):
 			default:
-				return nil, fmt.Errorf("fortran_order is neither True nor False")
+				return nil, diag.Errorf("fortran_order is neither True nor False")
 			}
 		case "shape":
 			if h.shape, err = p.tuple(); err != nil {
 				return nil, err
 			}
 		default:
-			return nil, fmt.Errorf("unknown key %q", key)
+			return nil, diag.Errorf("unknown key %q", key)
 		}
 		if !p.accept(",") && !p.peek("}") {
-			return nil, fmt.Errorf("',' or '}' expected at %q", clip(p.rest))
+			return nil, diag.Errorf("',' or '}' expected at %q", clip(p.rest))
 		}
 	}
 	if strings.TrimSpace(p.rest) != "" {
-		return nil, fmt.Errorf("%q follows its end", clip(p.rest))
+		return nil, diag.Errorf("%q follows its end", clip(p.rest))
 	}
 	for _, key := range []string{"descr", "fortran_order", "shape"} {
 		if !seen[key] {
-			return nil, fmt.Errorf("%q is missing", key)
+			return nil, diag.Errorf("%q is missing", key)
 		}
 	}
 	return h, nil
@@ -231,13 +232,13 @@ func parseDescr(d string) (t graph.DataType, big bool, err error) {
 		what := "are no numbers that a network takes"
 		switch {
 		case strings.HasPrefix(name, "O"):
-			return 0, false, fmt.Errorf("its elements (numpy type %q) are pickled Python objects; save float32 or uint8, and samples of unlike shapes by np.savez(file, *samples) or as a folder of .npy files, one a sample", clip(d))
+			return 0, false, diag.Errorf("its elements (numpy type %q) are pickled Python objects; save float32 or uint8, and samples of unlike shapes by np.savez(file, *samples) or as a folder of .npy files, one a sample", clip(d))
 		case strings.HasPrefix(name, "U"), strings.HasPrefix(name, "S"):
 			what = "are strings"
 		case strings.HasPrefix(name, "c"):
 			what = "are complex"
 		}
-		return 0, false, fmt.Errorf("its elements (numpy type %q) %s; save float32 or uint8", clip(d), what)
+		return 0, false, diag.Errorf("its elements (numpy type %q) %s; save float32 or uint8", clip(d), what)
 	}
 	return t, big && sizeOf(t) > 1, nil
 }
@@ -262,7 +263,7 @@ func (p *literal) accept(tok string) bool {
 
 func (p *literal) expect(tok string) error {
 	if !p.accept(tok) {
-		return fmt.Errorf("%q expected at %q", tok, clip(p.rest))
+		return diag.Errorf("%q expected at %q", tok, clip(p.rest))
 	}
 	return nil
 }
@@ -272,13 +273,13 @@ func (p *literal) str() (string, error) {
 		if p.accept(q) {
 			body, rest, ok := strings.Cut(p.rest, q)
 			if !ok {
-				return "", fmt.Errorf("a string does not end")
+				return "", diag.Errorf("a string does not end")
 			}
 			p.rest = rest
 			return body, nil
 		}
 	}
-	return "", fmt.Errorf("a string expected at %q", clip(p.rest))
+	return "", diag.Errorf("a string expected at %q", clip(p.rest))
 }
 
 func (p *literal) tuple() ([]int64, error) {
@@ -294,15 +295,15 @@ func (p *literal) tuple() ([]int64, error) {
 		}
 		d, err := strconv.ParseInt(p.rest[:n], 10, 64)
 		if err != nil {
-			return nil, fmt.Errorf("a dimension expected at %q", clip(p.rest))
+			return nil, diag.Errorf("a dimension expected at %q", clip(p.rest))
 		}
 		p.rest = p.rest[n:]
 		p.accept("L") // Python 2 wrote long integers so
 		if dims = append(dims, d); len(dims) > maxRank {
-			return nil, fmt.Errorf("more than %d dimensions", maxRank)
+			return nil, diag.Errorf("more than %d dimensions", maxRank)
 		}
 		if !p.accept(",") && !p.peek(")") {
-			return nil, fmt.Errorf("',' or ')' expected at %q", clip(p.rest))
+			return nil, diag.Errorf("',' or ')' expected at %q", clip(p.rest))
 		}
 	}
 	return dims, nil
@@ -349,12 +350,12 @@ func NewNPYWriter(w io.Writer, t graph.DataType, shape []int64) (*NPYWriter, err
 		graph.Uint8: "|u1", graph.Uint16: "<u2", graph.Uint32: "<u4", graph.Uint64: "<u8", graph.Bool: "|b1",
 	}[t]
 	if descr == "" {
-		return nil, fmt.Errorf("writing .npy: numpy has no %v", t)
+		return nil, diag.Errorf("writing .npy: numpy has no %v", t)
 	}
 	h := &header{typ: t, shape: shape}
 	n, ok := h.elements()
 	if !ok || len(shape) > maxRank {
-		return nil, fmt.Errorf("writing .npy: impossible shape %s", shapeString(shape))
+		return nil, diag.Errorf("writing .npy: impossible shape %s", shapeString(shape))
 	}
 	text := fmt.Sprintf("{'descr': '%s', 'fortran_order': False, 'shape': %s, }", descr, shapeString(shape))
 	// numpy aligns the elements to 64 bytes, and ends the header with a newline.
@@ -363,7 +364,7 @@ func NewNPYWriter(w io.Writer, t graph.DataType, shape []int64) (*NPYWriter, err
 	head := append([]byte(npyMagic), 1, 0)
 	head = binary.LittleEndian.AppendUint16(head, uint16(len(text)))
 	if _, err := w.Write(append(head, text...)); err != nil {
-		return nil, fmt.Errorf("writing .npy: %w", err)
+		return nil, diag.Errorf("writing .npy: %w", err)
 	}
 	return &NPYWriter{w: w, typ: t, left: n * int64(sizeOf(t))}, nil
 }
@@ -371,7 +372,7 @@ func NewNPYWriter(w io.Writer, t graph.DataType, shape []int64) (*NPYWriter, err
 // WriteFloats appends elements to a float32 array.
 func (w *NPYWriter) WriteFloats(v []float32) error {
 	if w.typ != graph.Float32 {
-		return fmt.Errorf("writing .npy: float32 elements for an array of %v", w.typ)
+		return diag.Errorf("writing .npy: float32 elements for an array of %v", w.typ)
 	}
 	for chunk := range slices.Chunk(v, 1<<14) {
 		w.buf = w.buf[:0]
@@ -388,11 +389,11 @@ func (w *NPYWriter) WriteFloats(v []float32) error {
 // WriteRaw appends little-endian elements.
 func (w *NPYWriter) WriteRaw(b []byte) error {
 	if int64(len(b)) > w.left {
-		return fmt.Errorf("writing .npy: %d bytes more than the shape holds", int64(len(b))-w.left)
+		return diag.Errorf("writing .npy: %d bytes more than the shape holds", int64(len(b))-w.left)
 	}
 	w.left -= int64(len(b))
 	if _, err := w.w.Write(b); err != nil {
-		return fmt.Errorf("writing .npy: %w", err)
+		return diag.Errorf("writing .npy: %w", err)
 	}
 	return nil
 }
@@ -401,7 +402,7 @@ func (w *NPYWriter) WriteRaw(b []byte) error {
 // does not close the writer below.
 func (w *NPYWriter) Close() error {
 	if w.left != 0 {
-		return fmt.Errorf("writing .npy: %d bytes fewer than the shape holds", w.left)
+		return diag.Errorf("writing .npy: %d bytes fewer than the shape holds", w.left)
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package samples
 
-import "fmt"
+import (
+	"narrow/diag"
+)
 
 // cut is what parts are cut at multiples of, besides whole batches.
 const cut = 8
@@ -15,7 +17,7 @@ func (s *Set) Part(i, n, size int) (first, count int, err error) {
 	}
 	units := (s.count + unit - 1) / unit
 	if n > units {
-		return 0, 0, fmt.Errorf("%s: %d samples make at most %d parts, since they are cut at multiples of %d: ask for fewer than %d", s.path, s.count, units, unit, n)
+		return 0, 0, diag.Errorf("%s: %d samples make at most %d parts, since they are cut at multiples of %d: ask for fewer than %d", s.path, s.count, units, unit, n)
 	}
 	first = units * (i - 1) / n * unit
 	return first, min(units*i/n*unit, s.count) - first, nil

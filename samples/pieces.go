@@ -1,8 +1,9 @@
 package samples
 
 import (
-	"errors"
 	"io"
+
+	"narrow/diag"
 )
 
 // pieces holds bytes that are written once and read anywhere. It grows by
@@ -38,7 +39,7 @@ func (p *pieces) Write(b []byte) (int, error) {
 // ReadAt reads from any place.
 func (p *pieces) ReadAt(b []byte, off int64) (int, error) {
 	if off < 0 {
-		return 0, errors.New("reading before the beginning")
+		return 0, diag.Errorf("reading before the beginning")
 	}
 	n := 0
 	for n < len(b) && off < p.size {

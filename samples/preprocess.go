@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"narrow/diag"
 )
 
 // Preset names a way to preprocess images and uint8 arrays. The empty one is
@@ -32,7 +34,7 @@ func ParsePreset(s string) (Preset, error) {
 	case Imagenet, PM1, Unit, None:
 		return p, nil
 	}
-	return "", fmt.Errorf("preprocess %q is none of imagenet, pm1, unit, none", s)
+	return "", diag.Errorf("preprocess %q is none of imagenet, pm1, unit, none", s)
 }
 
 // Size is a size to resize or crop to. The zero Size leaves the preset's.
@@ -76,7 +78,7 @@ func ParseSize(s string) (Size, error) {
 		w, err = strconv.Atoi(b)
 	}
 	if err != nil || h < 1 || w < 1 || h > maxSide || w > maxSide {
-		return Size{}, fmt.Errorf("size %q is none of 256, 240x320 (height x width), none (1 to %d pixels)", s, maxSide)
+		return Size{}, diag.Errorf("size %q is none of 256, 240x320 (height x width), none (1 to %d pixels)", s, maxSide)
 	}
 	if !two {
 		return Size{Short: h}, nil
@@ -129,7 +131,7 @@ func (p Preprocess) recipe() (recipe, error) {
 		r.scale = 1.0 / 255
 	case None, "":
 	default:
-		return r, fmt.Errorf("preprocess %q is none of imagenet, pm1, unit, none", p.Preset)
+		return r, diag.Errorf("preprocess %q is none of imagenet, pm1, unit, none", p.Preset)
 	}
 	if p.Preset == Imagenet || p.Preset == PM1 {
 		r.resize, r.crop = Size{Short: 256}, Size{Short: 224}
@@ -142,7 +144,7 @@ func (p Preprocess) recipe() (recipe, error) {
 	}
 	for _, s := range []Size{r.resize, r.crop} {
 		if s.Short < 0 || s.H < 0 || s.W < 0 || (s.H == 0) != (s.W == 0) || max(s.H, s.W, s.Short) > maxSide {
-			return r, fmt.Errorf("size %+v is impossible: 1 to %d pixels", s, maxSide)
+			return r, diag.Errorf("size %+v is impossible: 1 to %d pixels", s, maxSide)
 		}
 	}
 	if p.Scale != 0 {
@@ -156,10 +158,10 @@ func (p Preprocess) recipe() (recipe, error) {
 	}
 	bad := func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) }
 	if bad(r.scale) || slices.ContainsFunc(r.mean, bad) || slices.ContainsFunc(r.std, bad) {
-		return r, fmt.Errorf("scale, mean and std must be finite numbers")
+		return r, diag.Errorf("scale, mean and std must be finite numbers")
 	}
 	if len(r.mean) == 0 || len(r.std) == 0 || slices.Contains(r.std, 0) {
-		return r, fmt.Errorf("std must not be 0, and neither mean nor std empty")
+		return r, diag.Errorf("std must not be 0, and neither mean nor std empty")
 	}
 	return r, nil
 }
@@ -209,7 +211,7 @@ func perChannel(what string, v []float64, own bool, c int, bgr bool) ([]float64,
 		}
 		return v, nil
 	case own:
-		return nil, fmt.Errorf("%s has %d values, but the network's input has %d channels", what, len(v), c)
+		return nil, diag.Errorf("%s has %d values, but the network's input has %d channels", what, len(v), c)
 	case c == 1:
 		sum := 0.0
 		for _, x := range v {
@@ -217,7 +219,7 @@ func perChannel(what string, v []float64, own bool, c int, bgr bool) ([]float64,
 		}
 		return []float64{sum / float64(len(v))}, nil
 	}
-	return nil, fmt.Errorf("the preset is for 1 or 3 channels, but the network's input has %d; give a mean and a standard deviation", c)
+	return nil, diag.Errorf("the preset is for 1 or 3 channels, but the network's input has %d; give a mean and a standard deviation", c)
 }
 
 // resized returns the size to which an image of h x w is resized, and the

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"narrow/diag"
 	"narrow/graph"
 )
 
@@ -96,11 +97,11 @@ func (p *plan) unpack(px *pixels, raw []byte) {
 func (p *plan) fromPixels(dst row, sc *scratch) error {
 	px := &sc.a
 	if !px.toChannels(p.c) {
-		return fmt.Errorf("%d channels do not become %d", px.c, p.c)
+		return diag.Errorf("%d channels do not become %d", px.c, p.c)
 	}
 	rh, rw, h, w := p.recipe.resized(px.h, px.w)
 	if rh < 1 || rw < 1 || rh > maxPixels/rw {
-		return fmt.Errorf("an image of %d x %d (height x width) cannot be resized to %d x %d", px.h, px.w, rh, rw)
+		return diag.Errorf("an image of %d x %d (height x width) cannot be resized to %d x %d", px.h, px.w, rh, rw)
 	}
 	if h != p.h || w != p.w {
 		return p.wrongSize(px, h, w)
@@ -119,9 +120,9 @@ func (p *plan) wrongSize(px *pixels, h, w int) error {
 		got += fmt.Sprintf(", %d x %d once preprocessed", h, w)
 	}
 	if p.ofNet {
-		return fmt.Errorf("%s, but %s: %s", got, p.want(), sizeAdvice(int64(p.h), int64(p.w)))
+		return diag.Errorf("%s, but %s: %s", got, p.want(), sizeAdvice(int64(p.h), int64(p.w)))
 	}
-	return fmt.Errorf("%s, but the first one made %d x %d, and all must be of one size: %s", got, p.h, p.w, sizeAdvice(int64(p.h), int64(p.w)))
+	return diag.Errorf("%s, but the first one made %d x %d, and all must be of one size: %s", got, p.h, p.w, sizeAdvice(int64(p.h), int64(p.w)))
 }
 
 // write puts the values of an image where the network wants them.

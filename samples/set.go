@@ -41,8 +41,8 @@ type Options struct {
 // source is where samples come from.
 type source interface {
 	total() int
-	name(i int) string  // for Batch.Names
-	where(i int) string // for messages
+	name(i int) string     // for Batch.Names
+	where(i int) diag.Text // for messages
 	plans() []*plan
 	choose(count int, at func(k int) int) error
 	chunk() int
@@ -92,13 +92,13 @@ func (d *digests) of(k int) *[sha256.Size]byte {
 // Errors are one line that names the file, what is wrong and the way out.
 func Open(path string, inputs []InputSpec, opts Options) (set *Set, err error) {
 	if len(inputs) == 0 {
-		return nil, fmt.Errorf("%s: the network has no inputs to feed", path)
+		return nil, diag.Errorf("%s: the network has no inputs to feed", path)
 	}
 	if opts.SubsetLen < 0 {
-		return nil, fmt.Errorf("a subset of %d samples is impossible: give 1 or more", opts.SubsetLen)
+		return nil, diag.Errorf("a subset of %d samples is impossible: give 1 or more", opts.SubsetLen)
 	}
 	if opts.Skip < 0 {
-		return nil, fmt.Errorf("passing over %d samples is impossible: give 0 or more", opts.Skip)
+		return nil, diag.Errorf("skipping %d samples is impossible: give 0 or more", opts.Skip)
 	}
 	r, err := opts.Preprocess.recipe()
 	if err != nil {
@@ -106,10 +106,10 @@ func Open(path string, inputs []InputSpec, opts Options) (set *Set, err error) {
 	}
 	fi, err := os.Stat(path)
 	if os.IsNotExist(err) {
-		return nil, fmt.Errorf("%s: no such file or folder: give a folder of images, an .npy, .npz or IDX file", path)
+		return nil, diag.Errorf("%s: no such file or folder: give a folder of images, an .npy, .npz or IDX file", path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: cannot be read: %w", path, bare(err))
+		return nil, diag.Errorf("%s: cannot be read: %w", path, bare(err))
 	}
 	s := &Set{path: path, recipe: r, workers: opts.Workers}
 	if s.workers <= 0 {
@@ -125,19 +125,19 @@ func Open(path string, inputs []InputSpec, opts Options) (set *Set, err error) {
 			break
 		}
 		if len(inputs) > 1 {
-			return nil, fmt.Errorf("%s: a folder of images feeds one input, but the network has %d (%s): give an .npz with one array for each", path, len(inputs), names(inputs))
+			return nil, diag.Errorf("%s: a folder of images feeds one input, but the network has %d (%s): give an .npz with one array for each", path, len(inputs), names(inputs))
 		}
 		if dir, err = openFolder(path); err != nil {
 			return nil, err
 		}
 		if dir.plan, err = fitPixels(inputs[0], r); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, diag.Errorf("%s: %w", path, err)
 		}
 		s.src = dir
 	case isImage(path):
-		return nil, fmt.Errorf("%s: is one image: give the folder that holds it", path)
+		return nil, diag.Errorf("%s: is one image: give the folder that holds it", path)
 	case !fi.Mode().IsRegular():
-		return nil, fmt.Errorf("%s: is neither a folder nor a plain file", path)
+		return nil, diag.Errorf("%s: is neither a folder nor a plain file", path)
 	default:
 		if s.src, err = openArraysOrList(path, inputs, r); err != nil {
 			return nil, err
@@ -149,17 +149,17 @@ func Open(path string, inputs []InputSpec, opts Options) (set *Set, err error) {
 		}
 	}()
 	if s.src.total() == 0 {
-		return nil, fmt.Errorf("%s: holds no samples", path)
+		return nil, diag.Errorf("%s: holds no samples", path)
 	}
 	if n := s.src.total(); opts.Skip >= n {
-		return nil, fmt.Errorf("%s: holds %d samples, none behind the first %d: pass over fewer", path, n, opts.Skip)
+		return nil, diag.Errorf("%s: holds %d samples, none behind the first %d: skip fewer", path, n, opts.Skip)
 	}
 	s.pick(opts)
 	if err := s.src.choose(s.count, s.at); err != nil {
 		return nil, err
 	}
 	if err := s.batchAxis(); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, diag.Errorf("%s: %w", path, err)
 	}
 	if err := s.findLabels(opts.Labels, dir); err != nil {
 		return nil, err
@@ -218,7 +218,7 @@ func (s *Set) batchAxis() error {
 	by := ""
 	limit := func(n int64, name string) error {
 		if s.fixed != 0 && int64(s.fixed) != n {
-			return fmt.Errorf("inputs %q and %q ask for batches of %d and %d samples: where the first axis of an input does not count samples, put an axis that does in front of it, or give an array of the input's shape for one sample, used for all", by, name, s.fixed, n)
+			return diag.Errorf("inputs %q and %q ask for batches of %d and %d samples: where the first axis of an input does not count samples, put an axis that does in front of it, or give an array of the input's shape for one sample, used for all", by, name, s.fixed, n)
 		}
 		s.fixed, by = int(n), name
 		return nil
@@ -243,7 +243,7 @@ func (s *Set) batchAxis() error {
 			n = p.spec.Dims[0]
 		}
 		if n == 0 || n > 1<<20 {
-			return fmt.Errorf("input %q fixes an impossible batch of %d samples", p.spec.Name, n)
+			return diag.Errorf("input %q fixes an impossible batch of %d samples", p.spec.Name, n)
 		}
 		if n > 0 {
 			if err := limit(n, p.spec.Name); err != nil {
@@ -253,7 +253,7 @@ func (s *Set) batchAxis() error {
 	}
 	if l, ok := s.src.(*list); ok && l.unlike() {
 		if s.fixed > 1 {
-			return fmt.Errorf("its samples have different shapes, and input %q takes %d at a time", l.plans()[0].spec.Name, s.fixed)
+			return diag.Errorf("its samples have different shapes, and input %q takes %d at a time", l.plans()[0].spec.Name, s.fixed)
 		}
 		s.fixed = 1
 		s.findings = append(s.findings, diag.Finding{Severity: diag.Note, Code: "unlike-shapes", Range: diag.Range{File: s.path},
@@ -404,7 +404,7 @@ func (s *Set) Hash(ctx context.Context) (string, error) {
 // each, in order. Batches that are asked for later must hold the same samples.
 func (s *Set) Digests(ctx context.Context, first, count int) ([][sha256.Size]byte, error) {
 	if first < 0 || count < 0 || first+count > s.count {
-		return nil, fmt.Errorf("there are no %d samples from sample %d on: %d are in use", count, first, s.count)
+		return nil, diag.Errorf("there are no %d samples from sample %d on: %d are in use", count, first, s.count)
 	}
 	sums := make([][sha256.Size]byte, count)
 	errs := make([]error, s.workers)
@@ -425,7 +425,7 @@ func (s *Set) Digests(ctx context.Context, first, count int) ([][sha256.Size]byt
 	wg.Wait()
 	for _, err := range errs {
 		if err != nil {
-			return nil, fmt.Errorf("hashing the samples: %w", err)
+			return nil, diag.Errorf("hashing the samples: %w", err)
 		}
 	}
 	s.sums.Store(&digests{first, sums})

@@ -4,13 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"os"
 	"runtime"
 	"slices"
 	"sync"
 	"unsafe"
 
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/graph"
 )
@@ -67,24 +67,24 @@ type SpoolArray struct {
 // else they may be used again.
 func (s *Spool) Add(count int, arrays map[string]SpoolArray) (kept bool, err error) {
 	if count < 1 {
-		return false, errors.New("a batch without samples cannot be calibrated on: leave it out")
+		return false, diag.Errorf("a batch without samples cannot be calibrated on: leave it out")
 	}
 	b := spooled{first: s.samples, count: count}
 	total := int64(0)
 	for _, spec := range s.specs {
 		a, ok := arrays[spec.Name]
 		if !ok {
-			return false, fmt.Errorf("the batch has no input %q", spec.Name)
+			return false, diag.Errorf("the batch has no input %q", spec.Name)
 		}
 		switch {
 		case a.Type != spec.Type:
-			return false, fmt.Errorf("input %q takes %v, not %v", spec.Name, spec.Type, a.Type)
+			return false, diag.Errorf("input %q takes %v, not %v", spec.Name, spec.Type, a.Type)
 		case !a.Shared && (len(a.Shape) == 0 || a.Shape[0] != int64(count)):
-			return false, fmt.Errorf("input %q has the shape %s: its first axis must count the batch's %d samples", spec.Name, shapeString(a.Shape), count)
+			return false, diag.Errorf("input %q has the shape %s: its first axis must count the batch's %d samples", spec.Name, shapeString(a.Shape), count)
 		case !takes(spec.Dims, a):
-			return false, fmt.Errorf("input %q takes the shape %s, not %s", spec.Name, shapeString(spec.Dims), shapeString(a.Shape))
+			return false, diag.Errorf("input %q takes the shape %s, not %s", spec.Name, shapeString(spec.Dims), shapeString(a.Shape))
 		case product(a.Shape)*int64(sizeOf(a.Type)) != int64(len(a.Data)):
-			return false, fmt.Errorf("input %q of shape %s has %d bytes", spec.Name, shapeString(a.Shape), len(a.Data))
+			return false, diag.Errorf("input %q of shape %s has %d bytes", spec.Name, shapeString(a.Shape), len(a.Data))
 		}
 		b.inputs = append(b.inputs, spooledArray{shape: slices.Clone(a.Shape), shared: a.Shared, data: a.Data, size: int64(len(a.Data))})
 		total += int64(len(a.Data))
@@ -92,7 +92,7 @@ func (s *Spool) Add(count int, arrays map[string]SpoolArray) (kept bool, err err
 	if len(arrays) > len(s.specs) {
 		for name := range arrays {
 			if !slices.ContainsFunc(s.specs, func(i InputSpec) bool { return i.Name == name }) {
-				return false, fmt.Errorf("the network has no input %q", name)
+				return false, diag.Errorf("the network has no input %q", name)
 			}
 		}
 	}
@@ -123,7 +123,7 @@ func (s *Spool) write(b *spooled) error {
 	if s.file == nil {
 		f, err := os.CreateTemp("", "narrow-samples-*")
 		if err != nil {
-			return fmt.Errorf("keeping the samples on disk: %w", err)
+			return diag.Errorf("keeping the samples on disk: %w", err)
 		}
 		s.file = f
 		if os.Remove(f.Name()) != nil { // where open files cannot be removed
@@ -134,7 +134,7 @@ func (s *Spool) write(b *spooled) error {
 	for i := range b.inputs {
 		a := &b.inputs[i]
 		if _, err := s.file.WriteAt(a.data, at); err != nil {
-			return fmt.Errorf("keeping the samples on disk (TMPDIR names another place): %w", err)
+			return diag.Errorf("keeping the samples on disk (TMPDIR names another place): %w", err)
 		}
 		a.at, a.data = at, nil
 		at += a.size
@@ -169,7 +169,7 @@ func (s *Spool) load(a *spooledArray) ([]byte, error) {
 	words := make([]uint64, (a.size+7)/8)
 	data := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), len(words)*8)[:a.size]
 	if _, err := s.file.ReadAt(data, a.at); err != nil {
-		return nil, fmt.Errorf("reading the samples back: %w", err)
+		return nil, diag.Errorf("reading the samples back: %w", err)
 	}
 	return data, nil
 }
@@ -218,11 +218,11 @@ func (s *Spool) batch(ctx context.Context, b *spooled) (*engine.Batch, error) {
 // which must be empty; the other one is empty afterwards.
 func (s *Spool) Move(from *Spool) error {
 	if len(s.batches) > 0 || len(s.specs) != len(from.specs) {
-		return errors.New("samples of other inputs cannot be taken over")
+		return diag.Errorf("samples of other inputs cannot be taken over")
 	}
 	for k, spec := range s.specs {
 		if other := from.specs[k]; other.Name != spec.Name || other.Type != spec.Type {
-			return fmt.Errorf("samples of the input %q (%v) cannot be taken over for %q (%v)", other.Name, other.Type, spec.Name, spec.Type)
+			return diag.Errorf("samples of the input %q (%v) cannot be taken over for %q (%v)", other.Name, other.Type, spec.Name, spec.Type)
 		}
 	}
 	own := s.specs
@@ -250,7 +250,7 @@ func (s *Spool) Hash(ctx context.Context) (string, error) {
 	}
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil {
-		return "", fmt.Errorf("hashing the samples: %w", err)
+		return "", diag.Errorf("hashing the samples: %w", err)
 	}
 	plans := make([]*plan, len(s.specs))
 	for k, spec := range s.specs {

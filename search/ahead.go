@@ -3,9 +3,10 @@ package search
 import (
 	"cmp"
 	"context"
-	"errors"
 	"maps"
 	"slices"
+
+	"narrow/diag"
 )
 
 // A search decides one trial after the other. To keep several evaluations busy,
@@ -24,7 +25,7 @@ type request struct {
 }
 
 // errAsked ends a search that is run on guesses: see search.asked.
-var errAsked = errors.New("a trial without a result or a guess")
+var errAsked = diag.Errorf("a trial without a result or a guess")
 
 // chances are how often a trial is good, roughly: within the drop, or better than
 // what there was. They order what is measured ahead.

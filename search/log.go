@@ -3,7 +3,8 @@ package search
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
+
+	"narrow/diag"
 )
 
 // LogFormat is the format of a [Log] in a file.
@@ -104,7 +105,7 @@ func (l *Log) Encode() ([]byte, error) {
 		*Log
 	}{LogFormat, l})
 	if err != nil {
-		return nil, fmt.Errorf("writing the log of a search: %w", err)
+		return nil, diag.Errorf("writing the log of a search: %w", err)
 	}
 	return b.Bytes(), nil
 }
@@ -118,10 +119,10 @@ func ReadLog(data []byte) (*Log, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&f); err != nil {
-		return nil, fmt.Errorf("this is no log of a search: %w", err)
+		return nil, diag.Errorf("this is no log of a search: %w", err)
 	}
 	if f.Format != LogFormat {
-		return nil, fmt.Errorf("this is no log of a search: its format is %q, not %q", f.Format, LogFormat)
+		return nil, diag.Errorf("this is no log of a search: its format is %q, not %q", f.Format, LogFormat)
 	}
 	for i, t := range f.Trials {
 		whole := t.Score != nil
@@ -132,7 +133,7 @@ func ReadLog(data []byte) (*Log, error) {
 			whole = t.Confirm != nil
 		}
 		if t.Number != i+1 || !whole {
-			return nil, fmt.Errorf("this log of a search is damaged at trial %d", i+1)
+			return nil, diag.Errorf("this log of a search is damaged at trial %d", i+1)
 		}
 	}
 	return &f.Log, nil

@@ -89,7 +89,7 @@ type Network struct {
 // The error tells of samples or a network that top-1 cannot be told of.
 func NewNetwork(ctx context.Context, m *narrow.Model, run engine.Runner, in Samples, space Space, opts narrow.CalibrateOptions) (*Network, error) {
 	if in.Metric == nil && (len(in.Labels.Classes) == 0 || in.Labels.Shape != nil) {
-		return nil, errors.New("the test samples have no labels, one each: top-1 cannot be told without")
+		return nil, diag.Errorf("the test samples have no labels, one each: top-1 cannot be told without")
 	}
 	n := &Network{model: m, runner: run, opts: opts, labels: in.Labels.Classes, metric: in.Metric}
 	var err error
@@ -122,7 +122,7 @@ func NewNetwork(ctx context.Context, m *narrow.Model, run engine.Runner, in Samp
 		},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("running %s: %w", m.Path, err)
+		return nil, diag.Errorf("running %s: %w", m.Path, err)
 	}
 	if n.metric != nil {
 		for _, f := range n.scores {
@@ -131,7 +131,7 @@ func NewNetwork(ctx context.Context, m *narrow.Model, run engine.Runner, in Samp
 		return n, nil
 	}
 	if res.Float == nil {
-		return nil, fmt.Errorf("running %s: %w", m.Path, errNoClasses)
+		return nil, diag.Errorf("running %s: %w", m.Path, errNoClasses)
 	}
 	n.top1 = res.Float.Top1
 	for i, f := range n.float {
@@ -142,7 +142,7 @@ func NewNetwork(ctx context.Context, m *narrow.Model, run engine.Runner, in Samp
 	return n, nil
 }
 
-var errNoClasses = errors.New("the network has no output of one row of classes a sample, in float32: there is no top-1 to search by")
+var errNoClasses = diag.Errorf("the network has no output of one row of classes a sample, in float32: there is no top-1 to search by")
 
 // look returns what of a batch's outputs is compared: the samples' rows, and their
 // scores where there is a metric.
@@ -156,11 +156,11 @@ func (n *Network) look(ctx context.Context, first int, outs []engine.Tensor) (ro
 		return nil, nil, err
 	}
 	if len(scores) != len(rows) {
-		return nil, nil, fmt.Errorf("the metric returned %d scores for %d samples", len(scores), len(rows))
+		return nil, nil, diag.Errorf("the metric returned %d scores for %d samples", len(scores), len(rows))
 	}
 	for i, s := range scores {
 		if math.IsNaN(s) || math.IsInf(s, 0) {
-			return nil, nil, fmt.Errorf("the metric returned %v for sample %d: it must be a finite number", s, first+i)
+			return nil, nil, diag.Errorf("the metric returned %v for sample %d: it must be a finite number", s, first+i)
 		}
 	}
 	return rows, scores, nil
@@ -216,7 +216,7 @@ func layersOf(m *narrow.Model, space Space) (named []Layer, nameless []string, e
 	guide := narrow.PlanOptions{Accuracy: narrow.Guide}
 	p, err := m.Plan(st, guide)
 	if err != nil {
-		return nil, nil, fmt.Errorf("planning %s: %w", m.Path, err)
+		return nil, nil, diag.Errorf("planning %s: %w", m.Path, err)
 	}
 	var layers []Layer
 	at := map[*plan.Layer]int{}
@@ -240,7 +240,7 @@ func layersOf(m *narrow.Model, space Space) (named []Layer, nameless []string, e
 	}
 	_, list, err := m.Draft(st, guide)
 	if err != nil {
-		return nil, nil, fmt.Errorf("planning %s: %w", m.Path, err)
+		return nil, nil, diag.Errorf("planning %s: %w", m.Path, err)
 	}
 	bad := map[int]bool{}
 	for _, f := range list {
@@ -310,7 +310,7 @@ func (n *Network) Layers() []Layer { return n.layers }
 func (n *Network) plan(s *strategy.Strategy) (*narrow.Planned, error) {
 	p, err := n.model.Plan(s, narrow.PlanOptions{Accuracy: narrow.Guide})
 	if err != nil {
-		return nil, fmt.Errorf("planning %s: %w", n.model.Path, err)
+		return nil, diag.Errorf("planning %s: %w", n.model.Path, err)
 	}
 	return p, nil
 }
@@ -333,7 +333,7 @@ func (n *Network) calibrate(ctx context.Context, s *strategy.Strategy) (*narrow.
 }
 
 // errStop ends a trial that is given up.
-var errStop = errors.New("given up")
+var errStop = diag.Errorf("given up")
 
 // Search calibrates and scores s on the search split.
 func (n *Network) Search(ctx context.Context, s *strategy.Strategy, giveUp func(Score) bool) (Score, error) {
@@ -389,7 +389,7 @@ func (n *Network) add(ctx context.Context, first int, outs []engine.Tensor, sums
 	for i, q := range rows {
 		f := n.float[first+i]
 		if len(f) != len(q) {
-			return fmt.Errorf("sample %d has %d outputs in the quantized network and %d in the float one", first+i, len(q), len(f))
+			return diag.Errorf("sample %d has %d outputs in the quantized network and %d in the float one", first+i, len(q), len(f))
 		}
 		for _, sum := range sums {
 			if n.metric != nil {
@@ -434,7 +434,7 @@ func (n *Network) Confirm(ctx context.Context, s *strategy.Strategy) (*Promise, 
 		return p, nil
 	}
 	if f, q := res.Float.Top1, res.Quantized.Top1; f != p.Float || q != p.Quantized {
-		return nil, fmt.Errorf("top-1 was counted as %v and %v, but tested as %v and %v: please report this", p.Float, p.Quantized, f, q)
+		return nil, diag.Errorf("top-1 was counted as %v and %v, but tested as %v and %v: please report this", p.Float, p.Quantized, f, q)
 	}
 	return p, nil
 }

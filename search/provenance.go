@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+
+	"narrow/diag"
 )
 
 // ProvenanceFormat is the format of a [Provenance] in a file.
@@ -54,7 +56,7 @@ func (p *Provenance) Encode() ([]byte, error) {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	if err := e.Encode(p); err != nil {
-		return nil, fmt.Errorf("writing a strategy's provenance: %w", err)
+		return nil, diag.Errorf("writing a strategy's provenance: %w", err)
 	}
 	return b.Bytes(), nil
 }

@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"time"
 
+	"narrow/diag"
 	"narrow/strategy"
 )
 
@@ -78,7 +78,7 @@ type Outcome struct {
 }
 
 // errBudget ends a search when its time is over.
-var errBudget = errors.New("the budget is used up")
+var errBudget = diag.Errorf("the budget is used up")
 
 // Run searches. Where ctx ends it, or an error of the evaluator or of opts'
 // functions, the Outcome tells how far it came.
@@ -590,7 +590,7 @@ func (s *search) noiseOf(c Candidate) ([]float64, error) {
 	want := Trial{Phase: Rank, Words: "each layer alone, " + s.space.words(s.layers, c), StrategySHA256: l.sha256, Cost: l.cost}
 	t, err := s.trial(want, &point{candidate: c, strategy: l.strategy, sha256: l.sha256, cost: l.cost})
 	if err == nil && len(t.Noise) != len(s.layers) {
-		err = fmt.Errorf("the noise of %d layers is known, but there are %d", len(t.Noise), len(s.layers))
+		err = diag.Errorf("the noise of %d layers is known, but there are %d", len(t.Noise), len(s.layers))
 	}
 	return t.Noise, err
 }

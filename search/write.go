@@ -2,10 +2,10 @@ package search
 
 import (
 	"encoding/json"
-	"fmt"
 	"strconv"
 	"strings"
 
+	"narrow/diag"
 	"narrow/scheme"
 	"narrow/strategy"
 )
@@ -52,11 +52,11 @@ func (s *Space) Strategy(layers []Layer, c Candidate) (*strategy.Strategy, error
 	}
 	text, err := json.Marshal(file)
 	if err != nil {
-		return nil, fmt.Errorf("writing a strategy: %w", err)
+		return nil, diag.Errorf("writing a strategy: %w", err)
 	}
 	loose, list := strategy.Parse("", text)
 	if err := list.Err(); err != nil {
-		return nil, fmt.Errorf("the search wrote a strategy with mistakes (%s): %w", s.words(layers, c), err)
+		return nil, diag.Errorf("the search wrote a strategy with mistakes (%s): %w", s.words(layers, c), err)
 	}
 	st, list := strategy.Parse("", loose.Format())
 	return st, list.Err()

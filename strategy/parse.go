@@ -66,7 +66,7 @@ func (p *parser) numberRules() {
 func Load(file string) (*Strategy, error) {
 	src, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("reading the strategy: %w", err)
+		return nil, diag.Errorf("reading the strategy: %w", err)
 	}
 	s, list := Parse(file, src)
 	if err := list.Err(); err != nil {

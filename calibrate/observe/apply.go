@@ -1,8 +1,7 @@
 package observe
 
 import (
-	"fmt"
-
+	"narrow/diag"
 	"narrow/internal/kernel"
 	"narrow/scheme"
 )
@@ -24,7 +23,7 @@ func Affines(s scheme.Settings, e scheme.Encoding) []kernel.Affine {
 // be nil.
 func Apply(pool *kernel.Pool, dst, src []float32, s scheme.Settings, e scheme.Encoding, shape []int64) error {
 	if len(dst) != len(src) {
-		return fmt.Errorf("%d values do not go into %d", len(src), len(dst))
+		return diag.Errorf("%d values do not go into %d", len(src), len(dst))
 	}
 	switch s.Datatype {
 	case scheme.BFloat16:
@@ -36,7 +35,7 @@ func Apply(pool *kernel.Pool, dst, src []float32, s scheme.Settings, e scheme.En
 	case scheme.Int:
 		a := Affines(s, e)
 		if len(a) == 0 || len(e.ZeroPoint) != len(a) {
-			return fmt.Errorf("the encoding has %d scales and %d zero points", len(a), len(e.ZeroPoint))
+			return diag.Errorf("the encoding has %d scales and %d zero points", len(a), len(e.ZeroPoint))
 		}
 		if e.Axis < 0 {
 			pool.FakeQuantize(dst, src, a[0])
@@ -48,7 +47,7 @@ func Apply(pool *kernel.Pool, dst, src []float32, s scheme.Settings, e scheme.En
 		}
 		pool.FakeQuantizeChannels(dst, src, l, a)
 	default:
-		return fmt.Errorf("%v is no datatype", s.Datatype)
+		return diag.Errorf("%v is no datatype", s.Datatype)
 	}
 	return nil
 }
@@ -77,7 +76,7 @@ func Ties(pool *kernel.Pool, x []float32, s scheme.Settings, e scheme.Encoding) 
 func Quantize[T kernel.Integer](src []float32, s scheme.Settings, e scheme.Encoding, shape []int64) ([]T, error) {
 	a, dst := Affines(s, e), make([]T, len(src))
 	if s.Datatype != scheme.Int || len(a) == 0 {
-		return nil, fmt.Errorf("datatype %v with %d scales has no integers", s.Datatype, len(a))
+		return nil, diag.Errorf("datatype %v with %d scales has no integers", s.Datatype, len(a))
 	}
 	l := kernel.Layout{Outer: 1, Channels: 1, Inner: len(src)}
 	if e.Axis >= 0 {
@@ -93,7 +92,7 @@ func Quantize[T kernel.Integer](src []float32, s scheme.Settings, e scheme.Encod
 func layout(shape []int64, e scheme.Encoding, n int) (kernel.Layout, error) {
 	l := kernel.NewLayout(shape, e.Axis)
 	if e.Axis >= len(shape) || l.Channels != len(e.Scale) || l.Len() != n {
-		return l, fmt.Errorf("shape %v with %d elements does not fit %d scales along axis %d", shape, n, len(e.Scale), e.Axis)
+		return l, diag.Errorf("shape %v with %d elements does not fit %d scales along axis %d", shape, n, len(e.Scale), e.Axis)
 	}
 	return l, nil
 }

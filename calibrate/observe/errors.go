@@ -1,8 +1,7 @@
 package observe
 
 import (
-	"fmt"
-
+	"narrow/diag"
 	"narrow/internal/kernel"
 )
 
@@ -18,8 +17,11 @@ type InvalidError struct {
 }
 
 // Error names the tensor, the sample and the element.
-func (e *InvalidError) Error() string {
-	return fmt.Sprintf("tensor %q holds %v in sample %d of the batch (element %d)", e.Tensor, e.Value, e.Sample, e.Index)
+func (e *InvalidError) Error() string { return e.Text().String() }
+
+// Text is Error in words that can be translated.
+func (e *InvalidError) Text() diag.Text {
+	return diag.Textf("tensor %q holds %v in sample %d of the batch (element %d)", e.Tensor, e.Value, e.Sample, e.Index)
 }
 
 // NegativeError says that a tensor that is to be quantized unsigned and
@@ -31,8 +33,11 @@ type NegativeError struct {
 }
 
 // Error names the tensor and its range.
-func (e *NegativeError) Error() string {
-	return fmt.Sprintf("tensor %q is to be quantized unsigned and symmetric, but its values go from %v to %v: set \"signed\": true, or \"symmetry\": false", e.Tensor, e.Min, e.Max)
+func (e *NegativeError) Error() string { return e.Text().String() }
+
+// Text is Error in words that can be translated.
+func (e *NegativeError) Text() diag.Text {
+	return diag.Textf("tensor %q is to be quantized unsigned and symmetric, but its values go from %v to %v: set \"signed\": true, or \"symmetry\": false", e.Tensor, e.Min, e.Max)
 }
 
 func invalid(name string, x []float32, shape []int64) error {

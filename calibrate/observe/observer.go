@@ -2,10 +2,10 @@ package observe
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"sync"
 
+	"narrow/diag"
 	"narrow/internal/kernel"
 	"narrow/scheme"
 )
@@ -29,7 +29,7 @@ type Observer struct {
 // than int it observes finiteness only.
 func New(cfg Config) (*Observer, error) {
 	if err := check(&cfg); err != nil {
-		return nil, fmt.Errorf("tensor %q: %w", cfg.Name, err)
+		return nil, diag.Errorf("tensor %q: %w", cfg.Name, err)
 	}
 	return &Observer{cfg: cfg}, nil
 }
@@ -37,7 +37,7 @@ func New(cfg Config) (*Observer, error) {
 func check(cfg *Config) error {
 	s := &cfg.Settings
 	if s.Datatype < scheme.Int || s.Datatype > scheme.Float32 {
-		return fmt.Errorf("%v is no datatype", s.Datatype)
+		return diag.Errorf("%v is no datatype", s.Datatype)
 	}
 	if s.Datatype != scheme.Int {
 		return nil
@@ -50,36 +50,36 @@ func check(cfg *Config) error {
 	}
 	switch {
 	case s.BitWidth < 2 || s.BitWidth > 32:
-		return fmt.Errorf("bit width %d is not in 2..32", s.BitWidth)
+		return diag.Errorf("bit width %d is not in 2..32", s.BitWidth)
 	case s.RoundMode < scheme.HalfEven || s.RoundMode > scheme.StdRound:
-		return fmt.Errorf("%v is no round mode", s.RoundMode)
+		return diag.Errorf("%v is no round mode", s.RoundMode)
 	case s.Statistic < scheme.Modal || s.Statistic > scheme.Median:
-		return fmt.Errorf("%v is no statistic", s.Statistic)
+		return diag.Errorf("%v is no statistic", s.Statistic)
 	case s.Method == scheme.Percentile && !(s.Percentage > 0 && s.Percentage <= 100):
-		return fmt.Errorf("percentage %v is not in (0, 100]", s.Percentage)
+		return diag.Errorf("percentage %v is not in (0, 100]", s.Percentage)
 	case s.PerChannel && cfg.Axis < 0:
-		return errors.New("per_channel without a channel axis")
+		return diag.Errorf("per_channel without a channel axis")
 	}
 	switch s.ScaleType {
 	case scheme.FloatScale:
 		if s.Method < scheme.MaxMin || s.Method > scheme.MSE {
-			return fmt.Errorf("method %v does not go with a float scale", s.Method)
+			return diag.Errorf("method %v does not go with a float scale", s.Method)
 		}
 		if !s.Symmetry && (s.Method == scheme.Entropy || s.Method == scheme.MSE) {
-			return fmt.Errorf("method %v does not go with symmetry false", s.Method)
+			return diag.Errorf("method %v does not go with symmetry false", s.Method)
 		}
 	case scheme.PowerOfTwo:
 		if s.Method != scheme.Diffs && s.Method != scheme.MaxMin {
-			return fmt.Errorf("method %v does not go with a poweroftwo scale", s.Method)
+			return diag.Errorf("method %v does not go with a poweroftwo scale", s.Method)
 		}
 		if !s.Symmetry || !s.Signed {
-			return errors.New("a poweroftwo scale goes with signed and symmetric only")
+			return diag.Errorf("a poweroftwo scale goes with signed and symmetric only")
 		}
 		if s.Statistic == scheme.Mean || s.Statistic == scheme.Median {
-			return fmt.Errorf("statistic %v does not go with a poweroftwo scale", s.Statistic)
+			return diag.Errorf("statistic %v does not go with a poweroftwo scale", s.Statistic)
 		}
 	default:
-		return fmt.Errorf("%v is no scale type", s.ScaleType)
+		return diag.Errorf("%v is no scale type", s.ScaleType)
 	}
 	return nil
 }
@@ -104,7 +104,7 @@ func (o *Observer) Observe(x []float32, shape []int64) error {
 // from the first of x, and the observer is then as before.
 func (o *Observer) ObserveSamples(x []float32, shape []int64, n int) error {
 	if n < 1 || len(shape) == 0 || shape[0]%int64(n) != 0 || len(x)%n != 0 {
-		return fmt.Errorf("tensor %q of shape %v does not hold %d samples", o.cfg.Name, shape, n)
+		return diag.Errorf("tensor %q of shape %v does not hold %d samples", o.cfg.Name, shape, n)
 	}
 	one := append([]int64{shape[0] / int64(n)}, shape[1:]...)
 	size := len(x) / n
@@ -135,7 +135,7 @@ func (o *Observer) ObserveSamples(x []float32, shape []int64, n int) error {
 
 func (o *Observer) add(units []unit) error {
 	if err := o.state.add(units, o.cfg.Settings.Statistic); err != nil {
-		return fmt.Errorf("tensor %q: %w", o.cfg.Name, err)
+		return diag.Errorf("tensor %q: %w", o.cfg.Name, err)
 	}
 	return nil
 }
@@ -148,10 +148,10 @@ func (o *Observer) Merge(other *Observer) error {
 	a, b := o.cfg, other.cfg
 	a.Pool, b.Pool = nil, nil
 	if a != b {
-		return fmt.Errorf("tensor %q: observers with different settings do not merge", o.cfg.Name)
+		return diag.Errorf("tensor %q: observers with different settings do not merge", o.cfg.Name)
 	}
 	if err := o.state.Merge(&other.state); err != nil {
-		return fmt.Errorf("tensor %q: %w", o.cfg.Name, err)
+		return diag.Errorf("tensor %q: %w", o.cfg.Name, err)
 	}
 	return nil
 }
@@ -169,7 +169,7 @@ func (o *Observer) Encoding() (scheme.Encoding, error) {
 		e.Axis = o.cfg.Axis
 	}
 	if o.state.batches == 0 {
-		return e, fmt.Errorf("tensor %q was never observed", o.cfg.Name)
+		return e, diag.Errorf("tensor %q was never observed", o.cfg.Name)
 	}
 	e.Min, e.Max = s.Range()
 	smallestFix := s.ScaleType == scheme.PowerOfTwo && o.cfg.Target != scheme.CPU && o.cfg.Target != scheme.GPU
@@ -196,11 +196,11 @@ func (c Config) measure(x []float32, shape []int64) ([]unit, error) {
 		return []unit{u}, err
 	}
 	if c.Axis >= len(shape) {
-		return nil, fmt.Errorf("tensor %q of shape %v has no axis %d", c.Name, shape, c.Axis)
+		return nil, diag.Errorf("tensor %q of shape %v has no axis %d", c.Name, shape, c.Axis)
 	}
 	l := kernel.NewLayout(shape, c.Axis)
 	if l.Len() != len(x) {
-		return nil, fmt.Errorf("tensor %q of shape %v has %d elements", c.Name, shape, len(x))
+		return nil, diag.Errorf("tensor %q of shape %v has %d elements", c.Name, shape, len(x))
 	}
 	extents := c.Pool.MinMaxChannels(x, l)
 	for _, e := range extents {

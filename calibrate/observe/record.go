@@ -2,10 +2,9 @@ package observe
 
 import (
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"math"
 
+	"narrow/diag"
 	"narrow/internal/kernel"
 )
 
@@ -56,7 +55,7 @@ func (r *Record) diffs(bits int) int { return int(r.fix[bits]) }
 // scale per channel refuses it.
 func (o *Observer) ObserveRecord(r *Record) error {
 	if o.cfg.perChannel() {
-		return fmt.Errorf("tensor %q: a record holds no channels", o.cfg.Name)
+		return diag.Errorf("tensor %q: a record holds no channels", o.cfg.Name)
 	}
 	u, err := o.cfg.reduce(r)
 	if err != nil {
@@ -89,7 +88,7 @@ func (r *Record) AppendBinary(b []byte) ([]byte, error) {
 	return b, nil
 }
 
-var errRecord = errors.New("damaged statistics record")
+var errRecord = diag.Errorf("damaged statistics record")
 
 // DecodeRecord reads a record that AppendBinary wrote from the start of b and
 // returns what follows it.

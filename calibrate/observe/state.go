@@ -2,10 +2,9 @@ package observe
 
 import (
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"math"
 
+	"narrow/diag"
 	"narrow/internal/exact"
 	"narrow/scheme"
 )
@@ -28,7 +27,7 @@ func (s *State) add(units []unit, st scheme.Statistic) error {
 		}
 	}
 	if len(units) != len(s.channels) {
-		return fmt.Errorf("there are %d channels, before there were %d", len(units), len(s.channels))
+		return diag.Errorf("there are %d channels, before there were %d", len(units), len(s.channels))
 	}
 	for c, u := range units {
 		s.channels[c].add(u)
@@ -44,11 +43,11 @@ func (s *State) Fits(other *State) error {
 		return nil
 	}
 	if len(s.channels) != len(other.channels) {
-		return fmt.Errorf("observers of %d and %d channels do not merge", len(s.channels), len(other.channels))
+		return diag.Errorf("observers of %d and %d channels do not merge", len(s.channels), len(other.channels))
 	}
 	for c := range s.channels {
 		if s.channels[c].st != other.channels[c].st {
-			return fmt.Errorf("observers of the statistics %v and %v do not merge", s.channels[c].st, other.channels[c].st)
+			return diag.Errorf("observers of the statistics %v and %v do not merge", s.channels[c].st, other.channels[c].st)
 		}
 	}
 	return nil
@@ -73,7 +72,7 @@ func (s *State) Merge(other *State) error {
 	return nil
 }
 
-var errState = errors.New("damaged observer state")
+var errState = diag.Errorf("damaged observer state")
 
 // AppendBinary appends the state's encoding: the numbers of batches and channels,
 // then for each channel the statistic, how often every zero point came, and by the
@@ -293,7 +292,7 @@ func (o *Observer) MarshalBinary() ([]byte, error) { return o.state.AppendBinary
 func (o *Observer) UnmarshalBinary(b []byte) error {
 	var s State
 	if err := s.UnmarshalBinary(b); err != nil {
-		return fmt.Errorf("tensor %q: %w", o.cfg.Name, err)
+		return diag.Errorf("tensor %q: %w", o.cfg.Name, err)
 	}
 	return o.Restore(&s)
 }
@@ -306,11 +305,11 @@ func (o *Observer) State() *State { return &o.state }
 func (o *Observer) Restore(s *State) error {
 	for _, c := range s.channels {
 		if c.st != o.cfg.Settings.Statistic {
-			return fmt.Errorf("tensor %q: %w: it is of the statistic %v", o.cfg.Name, errState, c.st)
+			return diag.Errorf("tensor %q: %w: it is of the statistic %v", o.cfg.Name, errState, c.st)
 		}
 	}
 	if len(s.channels) > 1 && !o.cfg.perChannel() {
-		return fmt.Errorf("tensor %q: %w: it has %d channels", o.cfg.Name, errState, len(s.channels))
+		return diag.Errorf("tensor %q: %w: it has %d channels", o.cfg.Name, errState, len(s.channels))
 	}
 	o.state = *s
 	return nil

@@ -1,10 +1,9 @@
 package observe
 
 import (
-	"errors"
-	"fmt"
 	"math"
 
+	"narrow/diag"
 	"narrow/internal/kernel"
 	"narrow/scheme"
 )
@@ -227,17 +226,17 @@ func (p pooled) signed(neg, pos *kernel.Histogram) {
 
 func (p pooled) diffs(int) int { panic("observe: diffs over a tally") }
 
-var errNothingTallied = errors.New("nothing was observed")
+var errNothingTallied = diag.Errorf("nothing was observed")
 
 // EncodingOf returns the encoding that the method gives for the values of t, all
 // together, as if they were one batch: maxmin, percentile, entropy or mse with a
 // float scale for the whole tensor. batches is what the encoding tells of.
 func (c Config) EncodingOf(t *Tally, batches int) (scheme.Encoding, error) {
 	if c.perChannel() || c.Settings.ScaleType != scheme.FloatScale {
-		return scheme.Encoding{}, fmt.Errorf("tensor %q: a tally serves one float scale", c.Name)
+		return scheme.Encoding{}, diag.Errorf("tensor %q: a tally serves one float scale", c.Name)
 	}
 	if t.Empty() {
-		return scheme.Encoding{}, fmt.Errorf("tensor %q: %w", c.Name, errNothingTallied)
+		return scheme.Encoding{}, diag.Errorf("tensor %q: %w", c.Name, errNothingTallied)
 	}
 	u, err := c.reduce(pooled{t})
 	if err != nil {

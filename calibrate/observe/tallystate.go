@@ -2,13 +2,13 @@ package observe
 
 import (
 	"encoding/binary"
-	"errors"
 	"math"
 
+	"narrow/diag"
 	"narrow/internal/kernel"
 )
 
-var errTally = errors.New("damaged tally")
+var errTally = diag.Errorf("damaged tally")
 
 // AppendBinary appends the tally's encoding: its extent, the bins' width, the zeros,
 // and both sides' bins as varints, where a zero is followed by how many more there are.

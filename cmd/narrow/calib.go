@@ -230,20 +230,20 @@ func (j *calibJob) calibrate(ctx context.Context) (*narrow.Calibrated, error) {
 		j.seconds = time.Since(start).Seconds()
 		return c, err
 	}
-	bar, set := j.a.bar("calib", j.set.Len())
+	bar, set := j.a.bar(diag.Textf("calibrating"), j.set.Len())
 	defer func() { bar.Done() }()
 	start := time.Now()
 	opts := narrow.CalibrateOptions{
 		Propagate: j.how, Threads: j.f.cores(), SkipInvalid: j.f.skipInvalid, Progress: set, SamplesSHA256: hash,
 		RefineSamples: j.f.accuracy.samples, Checkpoint: j.checkpoint(ctx),
 	}
-	var refining func(int) // the second bar begins when the first is done
+	var refining func(done, all int) // the second bar begins when the first is done
 	opts.RefineProgress = func(n, all int) {
 		if refining == nil {
 			bar.Done()
-			bar, refining = j.a.bar("refine", 1000)
+			bar, refining = j.a.shareBar(diag.Textf("refining"))
 		}
-		refining(n * 1000 / all)
+		refining(n, all)
 	}
 	var c *narrow.Calibrated
 	err := j.savingStats(ctx, func(save io.Writer) error {

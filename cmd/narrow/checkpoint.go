@@ -49,12 +49,12 @@ func (f *checkpointFlags) checkFile() error {
 		return nil
 	}
 	if st, err := os.Stat(f.file); err == nil && st.IsDir() {
-		return fmt.Errorf("--checkpoint %s: is a folder: name a file in it", f.file)
+		return diag.Errorf("--checkpoint %s: is a folder: name a file in it", f.file)
 	}
 	err := atomicfile.CheckDir(filepath.Dir(f.file))
 	var dir *atomicfile.DirError
 	if errors.As(err, &dir) {
-		return fmt.Errorf("--checkpoint %s: cannot be written: %s: %w: name another file", f.file, dir.Dir, dir.Err)
+		return diag.Errorf("--checkpoint %s: cannot be written: %s: %w: name another file", f.file, dir.Dir, dir.Err)
 	}
 	return err
 }

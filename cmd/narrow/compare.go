@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -205,22 +206,27 @@ type stepBars struct {
 }
 
 func (b *stepBars) step(s compare.Step) {
-	what, total := "test", b.test.Len()
-	switch s.Stage {
-	case compare.Calibrating:
-		what, total = "calib", b.calib.Len()
-		if !strings.Contains(s.Strategy, ", ") {
-			what += " " + s.Strategy
-		}
-	case compare.Refining:
-		what, total = "refine "+s.Strategy, s.All
-	}
 	if b.bar == nil || s.Stage != b.at.Stage || s.Strategy != b.at.Strategy {
 		b.done()
-		b.bar, _ = b.a.bar(what, total)
+		b.bar = b.barFor(s)
 	}
 	b.at = s
 	b.bar.Set(s.Done)
+}
+
+// barFor returns the bar of a step.
+func (b *stepBars) barFor(s compare.Step) *progress.Bar {
+	what, total := diag.Textf("testing"), b.test.Len()
+	switch s.Stage {
+	case compare.Calibrating:
+		what, total = diag.Textf("calibrating"), b.calib.Len()
+		if !strings.Contains(s.Strategy, ", ") {
+			what = diag.Textf("calibrating %s", s.Strategy)
+		}
+	case compare.Refining:
+		what, total = diag.Textf("refining %s", s.Strategy), s.All
+	}
+	return progress.New(b.a.stderr, total, b.a.samplesDone(what))
 }
 
 // done ends the bar that is shown.
@@ -234,8 +240,18 @@ func (b *stepBars) done() {
 // printComparison writes the table, and below what the strategies set otherwise.
 func (a *app) printComparison(c *compare.Comparison) error {
 	var b strings.Builder
-	for _, line := range align(comparisonTable(c)) {
-		b.WriteString(line + "\n")
+	screen := columns(a.stdout)
+	tables := []table{a.comparisonTable(c)}
+	if !tables[0].fits(screen) {
+		tables = tables[0].turned(screen)
+	}
+	for i, t := range tables {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		if err := t.write(&b, screen); err != nil {
+			return err
+		}
 	}
 	for _, s := range c.Strategies[1:] {
 		fmt.Fprintf(&b, "\n%s\n", a.lang.Sprint(diag.Textf("%s next to %s:", s.Name, c.Strategies[0].Name)))
@@ -251,8 +267,8 @@ func (a *app) printComparison(c *compare.Comparison) error {
 	return err
 }
 
-// comparisonTable returns the cells, the head first.
-func comparisonTable(c *compare.Comparison) [][]string {
+// comparisonTable returns the table of strategies.
+func (a *app) comparisonTable(c *compare.Comparison) table {
 	labelled := c.Float.Accuracy != nil
 	accuracy := func(acc *evaluate.Accuracy) []string {
 		if !labelled {
@@ -261,11 +277,11 @@ func comparisonTable(c *compare.Comparison) [][]string {
 		return []string{percent(acc.Top1), percent(acc.Top5)}
 	}
 	pairs := c.Pairs()
-	head := []string{"strategy"}
+	head := a.heads(diag.Textf("strategy"))
 	if labelled {
 		head = append(head, "top-1", "top-5")
 	}
-	head = append(head, "agreement", "SQNR", "size", "calibration", "cost")
+	head = append(head, a.heads(diag.Textf("agreement"), diag.Verbatim("SQNR"), diag.Textf("size"), diag.Textf("calibration"), diag.Textf("cost"))...)
 	for _, p := range pairs {
 		head = append(head, fmt.Sprintf("%v x %v", p.Weights, p.Activations))
 	}
@@ -275,24 +291,29 @@ func comparisonTable(c *compare.Comparison) [][]string {
 	for _, s := range c.Strategies {
 		size := kilobytes(s.Bytes)
 		if s.Bytes == 0 {
-			size = "none"
+			size = a.lang.Sprint(diag.Textf("none"))
 		}
 		row := append([]string{s.Name}, accuracy(s.Accuracy)...)
-		row = append(row, agreed(s.Agreement), shortDecibel(s.SQNR), size, fmt.Sprintf("%.1f s", s.Seconds), percent(s.RelativeCost))
+		row = append(row, agreed(s.Agreement), a.lang.Sprint(shortDecibel(s.SQNR)), size, fmt.Sprintf("%.1f s", s.Seconds), percent(s.RelativeCost))
 		for _, p := range pairs {
 			row = append(row, millions(s.MACs(p)))
 		}
 		rows = append(rows, row)
 	}
-	return rows
+	return table{rows, func(i int) bool { return i > 0 }}
 }
 
 func kilobytes(n int64) string { return fmt.Sprintf("%.1f KB", float64(n)/1000) }
 
 // shortDecibel is decibel in the width of a column.
-func shortDecibel(d evaluate.Decibel) string {
-	word, _, _ := strings.Cut(decibel(d).String(), " (")
-	return word
+func shortDecibel(d evaluate.Decibel) diag.Text {
+	switch {
+	case math.IsNaN(float64(d)):
+		return diag.Textf("undefined")
+	case math.IsInf(float64(d), 1):
+		return diag.Textf("exact")
+	}
+	return decibel(d)
 }
 
 // millions writes a number of multiply-adds, nothing where there are none.
@@ -301,34 +322,6 @@ func millions(n int64) string {
 		return ""
 	}
 	return fmt.Sprintf("%.3f M", float64(n)/1e6)
-}
-
-// align writes a table's rows with the first column to the left, the others to
-// the right.
-func align(rows [][]string) []string {
-	var widths []int
-	for _, row := range rows {
-		for i, cell := range row {
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
-			widths[i] = max(widths[i], width(cell))
-		}
-	}
-	lines := make([]string, len(rows))
-	for k, row := range rows {
-		var b strings.Builder
-		for i, cell := range row {
-			fill := strings.Repeat(" ", widths[i]-width(cell))
-			if i == 0 {
-				b.WriteString(cell + fill)
-			} else {
-				b.WriteString("  " + fill + cell)
-			}
-		}
-		lines[k] = strings.TrimRight(b.String(), " ")
-	}
-	return lines
 }
 
 // nothingMore: what cannot be exported stands in the table, without a size.

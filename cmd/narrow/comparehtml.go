@@ -23,7 +23,7 @@ func checkHTML(file string) error {
 		return nil
 	}
 	if st, err := os.Stat(file); err == nil && st.IsDir() {
-		return fmt.Errorf("--html %s: is a folder: name a file in it", file)
+		return diag.Errorf("--html %s: is a folder: name a file in it", file)
 	}
 	return htmlError(file, atomicfile.CheckDir(filepath.Dir(file)))
 }
@@ -32,7 +32,7 @@ func checkHTML(file string) error {
 func htmlError(file string, err error) error {
 	var dir *atomicfile.DirError
 	if errors.As(err, &dir) {
-		return fmt.Errorf("--html %s: cannot be written: %s: %w: name another file", file, dir.Dir, dir.Err)
+		return diag.Errorf("--html %s: cannot be written: %s: %w: name another file", file, dir.Dir, dir.Err)
 	}
 	return err
 }

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"narrow/diag"
 	"narrow/export"
 	"narrow/samples"
 	"narrow/scheme"
@@ -47,7 +47,7 @@ the shell looks for it.`,
 				err = root.GenPowerShellCompletionWithDesc(a.stdout)
 			}
 			if err != nil {
-				return fmt.Errorf("writing the script: %w", err)
+				return diag.Errorf("writing the script: %w", err)
 			}
 			return nil
 		},
@@ -58,6 +58,7 @@ the shell looks for it.`,
 func choices() map[string][]string {
 	return map[string][]string{
 		"accuracy":   {"guide", "high"},
+		"color":      {string(colorAuto), string(colorAlways), string(colorNever)},
 		"by":         {"sqnr", "top-1"},
 		"datatype":   scheme.DatatypeNames(),
 		"for":        export.Forms(),

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -29,14 +28,14 @@ func (a *app) readConfig(file string) (*strategy.Strategy, diag.List, error) {
 	case "-":
 		src, err := io.ReadAll(a.stdin)
 		if err != nil {
-			return nil, nil, fmt.Errorf("reading standard input: %w", err)
+			return nil, nil, diag.Errorf("reading standard input: %w", err)
 		}
 		s, list := strategy.Parse("<stdin>", src)
 		return s, list, nil
 	}
 	src, err := readFile(file)
 	if err != nil {
-		return nil, nil, fmt.Errorf("strategy file %s: %w", file, err)
+		return nil, nil, diag.Errorf("strategy file %s: %w", file, err)
 	}
 	if bytes.Contains(src[:min(len(src), 200)], []byte(`"`+quantInfoFormat)) {
 		return nil, nil, usagef("%s is a calibration, not a strategy file: name the file that it was made by (test and export need none)", file)
@@ -51,7 +50,7 @@ const quantInfoFormat = "narrow.quant_info/"
 // readFile is os.ReadFile with errors that do not repeat the name.
 func readFile(file string) ([]byte, error) {
 	if st, err := os.Stat(file); err == nil && st.IsDir() {
-		return nil, errors.New("is a folder, not a file")
+		return nil, diag.Errorf("is a folder, not a file")
 	}
 	src, err := os.ReadFile(file)
 	var pe *fs.PathError
@@ -78,7 +77,7 @@ func (a *app) printJSON(v any) error {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	if err := e.Encode(v); err != nil {
-		return fmt.Errorf("writing JSON: %w", err)
+		return diag.Errorf("writing JSON: %w", err)
 	}
 	return nil
 }

@@ -41,6 +41,14 @@ func (e *exitError) Error() string {
 
 func (e *exitError) Unwrap() error { return e.err }
 
+// Text returns the error in words that can be translated.
+func (e *exitError) Text() diag.Text {
+	if e.text.IsZero() {
+		return diag.ErrorText(e.err)
+	}
+	return e.text
+}
+
 // usagef makes an error for a mistake in the command line.
 func usagef(format string, args ...any) error {
 	err := fmt.Errorf(format, args...)
@@ -69,11 +77,15 @@ func (a *app) exit(c *cobra.Command, err error) int {
 		fmt.Fprintln(a.stderr, a.lang.Sprint(interrupted()))
 		return exitOther
 	}
-	text := diag.Verbatim(err.Error() + wayOut(err))
-	if ee != nil && !ee.text.IsZero() && err.Error() == ee.Error() { // not one of several, and nothing around it
-		text = ee.text
+	text := diag.ErrorText(err)
+	if flags := wayOut(err); flags != "" {
+		text = diag.Textf("%s (%s)", text, flags)
 	}
-	fmt.Fprintf(a.stderr, "narrow: %s\n", strings.TrimSpace(a.lang.Sprint(text)))
+	name := "narrow:"
+	if a.colors(a.stderr) {
+		name = red + name + plain
+	}
+	fmt.Fprintf(a.stderr, "%s %s\n", name, strings.TrimSpace(a.lang.Sprint(text)))
 	if code == exitUsage && c != nil {
 		fmt.Fprintln(a.stderr, a.lang.Sprint(diag.Textf("Run \"%s --help\" for the ways to call it.", c.CommandPath())))
 	}
@@ -87,9 +99,9 @@ func wayOut(err error) string {
 	case !errors.As(err, &bad) || bad.Origin == calibrate.FromModel:
 		return ""
 	case bad.Origin == calibrate.FromQuantizer:
-		return " (--accuracy high)"
+		return "--accuracy high"
 	}
-	return " (--skip-invalid)"
+	return "--skip-invalid"
 }
 
 // verdict returns the error of a list of findings about a strategy that has

@@ -304,7 +304,7 @@ func printExplain(w io.Writer, lang messages.Language, r explainReport) error {
 		line("  ", diag.Textf("weights left alone: %s", u.Reason))
 	}
 	if _, err := io.WriteString(w, b.String()); err != nil {
-		return fmt.Errorf("writing: %w", err)
+		return diag.Errorf("writing: %w", err)
 	}
 	return nil
 }

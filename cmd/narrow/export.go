@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -214,7 +213,7 @@ func (a *app) export(ctx context.Context, in *inputFlags, c *narrow.Calibrated, 
 	file := filepath.Join(dir, name)
 	size, err := sizeWithData(file)
 	if err != nil {
-		return exportSummary{}, fmt.Errorf("after writing %s: %w", file, err)
+		return exportSummary{}, diag.Errorf("after writing %s: %w", file, err)
 	}
 	if form == export.ORT {
 		a.printFindings(a.stderr, otherForms(c.Plan.Strategy.Target), nil)
@@ -248,7 +247,7 @@ func sizeWithData(file string) (int64, error) {
 func (a *app) exportVAI(ctx context.Context, c *narrow.Calibrated, name, dir string) (exportSummary, error) {
 	data, err := export.VAI(c.Result, name)
 	if err != nil {
-		return exportSummary{}, fmt.Errorf("exporting %s: %w", c.Model.Path, err)
+		return exportSummary{}, diag.Errorf("exporting %s: %w", c.Model.Path, err)
 	}
 	err = a.commit(ctx, func() error { return atomicfile.Write(dir, atomicfile.Bytes(export.QuantInfoFile, data)) })
 	return exportSummary{File: filepath.Join(dir, export.QuantInfoFile), Bytes: int64(len(data))}, err

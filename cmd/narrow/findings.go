@@ -18,19 +18,28 @@ import (
 func (a *app) printFindings(w io.Writer, list diag.List, src []byte) {
 	a.told = append(a.told, list...)
 	for _, f := range list {
-		printFinding(w, a.lang, f, src)
+		printFinding(w, a.lang, a.colors(w), f, src)
 	}
 }
 
-func printFinding(w io.Writer, lang messages.Language, f diag.Finding, src []byte) {
+// printFinding prints one finding; with colours where colors says so.
+func printFinding(w io.Writer, lang messages.Language, colors bool, f diag.Finding, src []byte) {
 	place := ""
 	if !f.Range.IsZero() {
 		place = f.Range.String() + ": "
 	}
-	fmt.Fprintf(w, "%s%s\n", place, lang.Sprint(diag.Textf("%s: %s", f.Severity, f.Message)))
+	on, off := "", ""
+	if colors {
+		on, off = colorOf(f.Severity), plain
+	}
+	severity := lang.Sprint(diag.Textf("%s", f.Severity))
+	message := strings.TrimPrefix(lang.Sprint(diag.Textf("%s: %s", f.Severity, f.Message)), severity)
+	fmt.Fprintf(w, "%s%s%s%s%s\n", place, on, severity, off, message)
 	indent := "  "
 	if src != nil && f.Range.Start.Line > 0 {
-		indent = snippet(w, f.Range, src)
+		var line, carets string
+		line, carets, indent = snippet(f.Range, src)
+		fmt.Fprintf(w, "%s\n%s|%s%s%s\n", line, indent, on, carets, off)
 	}
 	if f.Path != "" && f.Path != "$" {
 		fmt.Fprintf(w, "%s= %s\n", indent, lang.Sprint(diag.Textf("at %s", f.Path)))
@@ -62,9 +71,9 @@ const (
 	snippetReach = 8 * snippetWidth
 )
 
-// snippet shows the line of a range with carets under it, and returns how far
-// what belongs to it has to be indented.
-func snippet(w io.Writer, r diag.Range, src []byte) string {
+// snippet returns the line of a range, the carets under it, and how far what
+// belongs to it has to be indented.
+func snippet(r diag.Range, src []byte) (text, carets, indent string) {
 	start := min(r.Start.Offset, len(src))
 	end := min(max(r.End.Offset, start), len(src))
 	// A file may be one line of megabytes, with mistakes all along it: only what
@@ -89,10 +98,9 @@ func snippet(w io.Writer, r diag.Range, src []byte) string {
 	}
 
 	number := fmt.Sprint(r.Start.Line)
-	indent := strings.Repeat(" ", len(number)+1)
-	fmt.Fprintf(w, "%s |%s\n", number, lead(clean(before)+clean(marked)+clean(after)))
-	fmt.Fprintf(w, "%s|%s\n", indent, lead(blank(before)+strings.Repeat("^", max(1, width(marked)))))
-	return indent
+	text = number + " |" + lead(clean(before)+clean(marked)+clean(after))
+	carets = lead(blank(before) + strings.Repeat("^", max(1, width(marked))))
+	return text, carets, strings.Repeat(" ", len(number)+1)
 }
 
 // lead puts a blank before a line, unless the line starts with a tab: both

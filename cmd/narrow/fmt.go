@@ -70,7 +70,7 @@ listing gives them. vai_q_pytorch takes no others; the last part of its names
 			switch {
 			case check:
 				if !bytes.Equal(out, s.Source) {
-					return fmt.Errorf("%s is not in canonical form: run narrow fmt --write %s", file, file)
+					return diag.Errorf("%s is not in canonical form: run narrow fmt --write %s", file, file)
 				}
 				return nil
 			case !write:
@@ -118,7 +118,7 @@ func replaceFile(file string, data []byte) (err error) {
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*")
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", file, err)
+		return diag.Errorf("writing %s: %w", file, err)
 	}
 	defer func() {
 		if err != nil {
@@ -136,7 +136,7 @@ func replaceFile(file string, data []byte) (err error) {
 		err = os.Rename(tmp.Name(), file)
 	}
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", file, err)
+		return diag.Errorf("writing %s: %w", file, err)
 	}
 	return nil
 }

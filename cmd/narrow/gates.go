@@ -55,7 +55,7 @@ func (g *gateFlags) check() error {
 func checkJUnit(file string) error {
 	var dir *atomicfile.DirError
 	if err := atomicfile.CheckDir(filepath.Dir(file)); errors.As(err, &dir) {
-		return fmt.Errorf("--junit %s: cannot be written: %s: %w: name another file", file, dir.Dir, dir.Err)
+		return diag.Errorf("--junit %s: cannot be written: %s: %w: name another file", file, dir.Dir, dir.Err)
 	} else if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (g *gateFlags) verdict(a *app, c *cobra.Command, model string, r *evaluate.
 			dir = "."
 		}
 		if err := a.commit(c.Context(), func() error { return atomicfile.Write(dir, atomicfile.Bytes(name, data)) }); err != nil {
-			return fmt.Errorf("--junit %s: %w", g.junit, err)
+			return diag.Errorf("--junit %s: %w", g.junit, err)
 		}
 	}
 	var broken []diag.Text

@@ -44,7 +44,7 @@ func flagSections() []flagSection {
 			"report-samples", "no-report", "html", "by", "layer", "json",
 		}},
 		{diag.Textf("Machine"), []string{"threads", "max-memory", "ort-lib", "parent"}},
-		{diag.Textf("All commands"), []string{"strict", "help"}},
+		{diag.Textf("All commands"), []string{"strict", "color", "help"}},
 	}
 }
 
@@ -254,7 +254,7 @@ func flagHead(f *pflag.Flag) string {
 func flagText(lang messages.Language, f *pflag.Flag) string {
 	_, usage := operand(f)
 	t := diag.Verbatim(usage)
-	if d := f.DefValue; !slices.Contains([]string{"", "0", "0s", "false", "[]"}, d) {
+	if d := f.DefValue; !slices.Contains([]string{"", "0", "0s", "false", "auto"}, d) {
 		t = diag.Textf("%s (default: %s)", t, d)
 	}
 	return lang.Sprint(t)

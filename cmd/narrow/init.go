@@ -2,13 +2,13 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"narrow/diag"
 	"narrow/scheme"
 	"narrow/strategy"
 )
@@ -37,9 +37,9 @@ func newInitCommand(a *app) *cobra.Command {
 				return err
 			}
 			if _, err := os.Stat(out); err == nil && !force {
-				return fmt.Errorf("%s exists already: name another file, or add --force to overwrite it", out)
+				return diag.Errorf("%s exists already: name another file, or add --force to overwrite it", out)
 			} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return fmt.Errorf("writing %s: %w", out, err)
+				return diag.Errorf("writing %s: %w", out, err)
 			}
 			return replaceFile(out, text)
 		},

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"runtime"
 	"slices"
@@ -18,7 +17,6 @@ import (
 	"narrow/engine"
 	"narrow/engine/ort"
 	"narrow/internal/ortlib"
-	"narrow/internal/progress"
 	"narrow/samples"
 )
 
@@ -136,7 +134,7 @@ func parseNumbers(s string) ([]float64, error) {
 	for _, part := range strings.Split(s, ",") {
 		v, err := strconv.ParseFloat(strings.TrimSpace(part), 64)
 		if err != nil {
-			return nil, fmt.Errorf("%q is no number: write numbers with commas between", part)
+			return nil, diag.Errorf("%q is no number: write numbers with commas between", part)
 		}
 		out = append(out, v)
 	}
@@ -237,12 +235,6 @@ func (f *inputFlags) cores() int {
 		return f.threads
 	}
 	return runtime.GOMAXPROCS(0)
-}
-
-// bar returns a progress bar for n samples and the function that moves it.
-func (a *app) bar(what string, n int) (*progress.Bar, func(int)) {
-	b := progress.New(a.stderr, what, n)
-	return b, b.Set
 }
 
 // propagation reads --propagate.

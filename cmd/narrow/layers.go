@@ -3,17 +3,15 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"narrow"
+	"narrow/diag"
 	"narrow/graph"
 	"narrow/graph/infer"
 	"narrow/graph/names"
-	"narrow/internal/printable"
 )
 
 // layersReport is the JSON document of layers.
@@ -75,7 +73,7 @@ ONNX operator).`,
 			if asJSON {
 				return a.printJSON(r)
 			}
-			return printLayers(a.stdout, r)
+			return a.printLayers(r)
 		},
 	}
 	modelFlag(c, &model)
@@ -152,11 +150,10 @@ func float(r *infer.Result, n *graph.Node) bool {
 	return false
 }
 
-func printLayers(w io.Writer, r layersReport) error {
-	head := []string{"NODE", "MODULE PATH", "TYPE", "OPERATOR", "OUTPUT"}
-	rows := [][]string{head}
+func (a *app) printLayers(r layersReport) error {
+	rows := [][]string{a.heads(diag.Textf("NODE"), diag.Textf("MODULE PATH"), diag.Textf("TYPE"), diag.Textf("OPERATOR"), diag.Textf("OUTPUT"))}
 	for _, in := range r.Inputs {
-		rows = append(rows, []string{in.Name, "-", "input", "-", shapeText(in.Shape)})
+		rows = append(rows, []string{in.Name, "-", a.lang.Sprint(diag.Textf("input")), "-", shapeText(in.Shape)})
 	}
 	vai := false
 	for _, l := range r.Layers {
@@ -176,9 +173,9 @@ func printLayers(w io.Writer, r layersReport) error {
 		rows = append(rows, row)
 	}
 	if vai {
-		rows[0] = append(rows[0], "VAI NAME")
+		rows[0] = append(rows[0], a.heads(diag.Textf("VAI NAME"))...)
 	}
-	return printTable(w, rows)
+	return table{rows: rows}.write(a.stdout, columns(a.stdout))
 }
 
 func shapeText(shape []dim) string {
@@ -190,31 +187,4 @@ func shapeText(shape []dim) string {
 		parts[i] = graph.Dim(d).String()
 	}
 	return "[" + strings.Join(parts, ",") + "]"
-}
-
-// printTable writes rows in columns, two blanks apart.
-func printTable(w io.Writer, rows [][]string) error {
-	var widths []int
-	for _, row := range rows {
-		for i, cell := range row {
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
-			row[i] = clean(printable.Name(cell))
-			widths[i] = max(widths[i], width(row[i]))
-		}
-	}
-	for _, row := range rows {
-		var b strings.Builder
-		for i, cell := range row {
-			b.WriteString(cell)
-			if i < len(row)-1 {
-				b.WriteString(strings.Repeat(" ", widths[i]-width(cell)+2))
-			}
-		}
-		if _, err := fmt.Fprintln(w, strings.TrimRight(b.String(), " ")); err != nil {
-			return fmt.Errorf("writing the table: %w", err)
-		}
-	}
-	return nil
 }

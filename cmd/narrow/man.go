@@ -1,12 +1,12 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 
+	"narrow/diag"
 	"narrow/internal/atomicfile"
 	"narrow/internal/messages"
 )
@@ -42,7 +42,7 @@ func newManCommand(a *app) *cobra.Command {
 			// The commit's date and not today's: the same program writes the same bytes.
 			header := &doc.GenManHeader{Section: "1", Source: "narrow " + v.Version, Manual: "narrow manual", Date: v.commitTime()}
 			if err := doc.GenManTree(root, header, args[0]); err != nil {
-				return fmt.Errorf("writing the manual pages: %w", err)
+				return diag.Errorf("writing the manual pages: %w", err)
 			}
 			return nil
 		},

@@ -95,10 +95,10 @@ func (a *app) chooseBatch(f *inputFlags, m *narrow.Model, set *samples.Set) erro
 		return shapes
 	})
 	if errors.Is(err, footprint.ErrUnknown) {
-		return fmt.Errorf("--max-memory cannot tell what %s takes: %w: leave it out, and choose a --batch-size", f.model, err)
+		return diag.Errorf("--max-memory cannot tell what %s takes: %w: leave it out, and choose a --batch-size", f.model, err)
 	}
 	if err != nil {
-		return fmt.Errorf("--max-memory: %s: %w", f.model, err)
+		return diag.Errorf("--max-memory: %s: %w", f.model, err)
 	}
 	n := set.BatchSize(f.batch)
 	if set.BatchSize(0) == 0 { // the network leaves it open
@@ -110,7 +110,7 @@ func (a *app) chooseBatch(f *inputFlags, m *narrow.Model, set *samples.Set) erro
 		if f.memory.report {
 			with = ", or --no-report"
 		}
-		return fmt.Errorf("--max-memory is %s, but %s takes %s with batches of %s: give at least that much%s", f.memory.text, f.model, megabytes(need), count(n, "sample"), with)
+		return diag.Errorf("--max-memory is %s, but %s takes %s with batches of %s: give at least that much%s", f.memory.text, f.model, megabytes(need), count(n, "sample"), with)
 	}
 	f.batch = n
 	if f.memory.told != n {

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -164,14 +163,14 @@ func calibratedModel(dir string) (string, error) {
 	file := filepath.Join(dir, export.QuantInfoFile)
 	data, err := readFile(file)
 	if err != nil {
-		return "", fmt.Errorf("%s: %w: run narrow calib first, or name its folder with -o", file, err)
+		return "", diag.Errorf("%s: %w: run narrow calib first, or name its folder with -o", file, err)
 	}
 	q, err := export.ReadQuantInfo(file, data)
 	if err != nil {
 		return "", err
 	}
 	if _, err := os.Stat(q.Model.Path); err != nil {
-		return "", fmt.Errorf("%s is of the model %s, which is not there: name its file with --model", file, q.Model.Path)
+		return "", diag.Errorf("%s is of the model %s, which is not there: name its file with --model", file, q.Model.Path)
 	}
 	return q.Model.Path, nil
 }
@@ -211,7 +210,7 @@ func (a *app) measure(ctx context.Context, f *inputFlags, m *measureFlags, page 
 	if page.inputs, err = compare.SampleShapes(page.done.Model, set.Batches(ctx, f.batch)); err != nil {
 		return err
 	}
-	bar, progress := a.bar("report", set.Len())
+	bar, progress := a.bar(diag.Textf("measuring"), set.Len())
 	defer bar.Done()
 	page.measured, err = inspect.Measure(ctx, page.done, engine, set.Batches(ctx, f.batch), inspect.Options{Threads: f.cores(), Progress: progress})
 	return err

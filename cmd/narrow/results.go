@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
 
+	"narrow/diag"
 	"narrow/export"
 	"narrow/graph"
 	"narrow/graph/onnx"
@@ -51,17 +51,17 @@ func (a *app) write(ctx context.Context, r results) error {
 		for _, name := range slices.Sorted(maps.Keys(r.files)) {
 			file := atomicfile.Bytes(name, r.files[name])
 			if err := atomicfile.WriteNew(filepath.Join(stage, name), file.Write); err != nil {
-				return fmt.Errorf("writing %s: %w", filepath.Join(dir, name), cause(err))
+				return diag.Errorf("writing %s: %w", filepath.Join(dir, name), cause(err))
 			}
 		}
 		for _, file := range r.large {
 			if err := atomicfile.WriteNew(filepath.Join(stage, file.Name), file.Write); err != nil {
-				return fmt.Errorf("writing %s: %w", filepath.Join(dir, file.Name), cause(err))
+				return diag.Errorf("writing %s: %w", filepath.Join(dir, file.Name), cause(err))
 			}
 		}
 		if r.model != nil {
 			if err := onnx.Save(r.model, filepath.Join(stage, r.modelFile)); err != nil {
-				return fmt.Errorf("writing %s: %w", filepath.Join(dir, r.modelFile), cause(err))
+				return diag.Errorf("writing %s: %w", filepath.Join(dir, r.modelFile), cause(err))
 			}
 		}
 		if r.page == nil {
@@ -72,7 +72,7 @@ func (a *app) write(ctx context.Context, r results) error {
 			err = atomicfile.WriteNew(filepath.Join(stage, reportFile), atomicfile.Bytes(reportFile, page).Write)
 		}
 		if err != nil {
-			return fmt.Errorf("writing %s: %w", filepath.Join(dir, reportFile), cause(err))
+			return diag.Errorf("writing %s: %w", filepath.Join(dir, reportFile), cause(err))
 		}
 		return nil
 	}

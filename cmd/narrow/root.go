@@ -28,6 +28,8 @@ type app struct {
 	lang messages.Language
 	// strict makes warnings count for the exit code.
 	strict bool
+	// color is --color.
+	color colorMode
 	// record is where the command notes what it is at, for the process that
 	// watches over it; nil where none does.
 	record *supervise.Record
@@ -103,6 +105,8 @@ Messages are in English, or in Chinese with NARROW_LANG=zh or a zh locale.`,
 		return pflag.NormalizedName(strings.ReplaceAll(name, "_", "-"))
 	})
 	root.SetFlagErrorFunc(flagError)
+	a.color = colorAuto
+	root.PersistentFlags().Var(&a.color, "color", "colours for errors and warnings (default: where a terminal has them and NO_COLOR is not set)")
 	root.PersistentFlags().BoolVar(&a.strict, "strict", false, "make warnings count for the exit code")
 	for _, t := range tasks() {
 		group := &cobra.Group{ID: t.name, Title: t.name}
@@ -149,6 +153,7 @@ func flagError(c *cobra.Command, err error) error {
 		want := map[string]diag.Text{
 			"int": diag.Textf("a whole number"), "int64": diag.Textf("a whole number"), "uint64": diag.Textf("a whole number of 0 or more"),
 			"float64": diag.Textf("a number"), "bool": diag.Textf("true or false"), "duration": diag.Textf("a time such as 10m"),
+			"color": diag.Textf("auto, always or never"),
 		}[f.Value.Type()]
 		if want.IsZero() {
 			return &exitError{code: exitUsage, err: err}

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"narrow"
+	"narrow/diag"
 	"narrow/internal/atomicfile"
 	"narrow/internal/printable"
 	"narrow/samples"
@@ -333,12 +334,12 @@ func (j *searchJob) checkFiles() error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("strategy file: %w", err)
+		return diag.Errorf("strategy file: %w", err)
 	}
 	// Where there is no provenance, data is empty and of nothing.
 	data, _ := os.ReadFile(f.beside(".provenance.json"))
 	if !f.force && !search.Vouches(data, former) {
-		return fmt.Errorf("%s exists already, and no search wrote it as it is: name another file with -o, or add --force to overwrite it", f.file)
+		return diag.Errorf("%s exists already, and no search wrote it as it is: name another file with -o, or add --force to overwrite it", f.file)
 	}
 	return nil
 }
@@ -351,11 +352,11 @@ func (j *searchJob) resume() error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("reading the trials so far: %w", err)
+		return diag.Errorf("reading the trials so far: %w", err)
 	}
 	log, err := search.ReadLog(data)
 	if err != nil {
-		return fmt.Errorf("%s: %w: begin anew with --restart", name, err)
+		return diag.Errorf("%s: %w: begin anew with --restart", name, err)
 	}
 	if differ := j.key.Differ(log.Key); len(differ) > 0 {
 		return usagef("%s is of another search (%s): name another file with -o, or begin anew with --restart", name, strings.Join(differ, "; "))
@@ -404,7 +405,7 @@ func (j *searchJob) finish(ctx context.Context, out *search.Outcome) error {
 		goOn = "; the budget cut the search off: the same command goes on"
 	}
 	if out.Best == nil {
-		return fmt.Errorf("%s came within %s of the float network's top-1%s", noneOf(len(out.Trials)), points(j.f.maxDrop), goOn)
+		return diag.Errorf("%s came within %s of the float network's top-1%s", noneOf(len(out.Trials)), points(j.f.maxDrop), goOn)
 	}
 	if err := j.write(ctx, out.Best, len(out.Trials), out.Complete); err != nil {
 		return err

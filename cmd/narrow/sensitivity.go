@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"narrow"
+	"narrow/diag"
 	"narrow/export"
 	"narrow/inspect"
 	"narrow/internal/printable"
@@ -71,7 +72,7 @@ at %d samples, unless --subset-len says otherwise.`, sensitivitySamples),
 			if f.asJSON {
 				return a.printJSON(r)
 			}
-			return printRanking(a.stdout, r, cal)
+			return a.printRanking(r, cal)
 		},
 	}
 	f.addModel(c)
@@ -115,7 +116,7 @@ func (a *app) calibrationOf(c *cobra.Command, f *sensitivityFlags) (*narrow.Cali
 	if err != nil {
 		return nil, nil, err
 	}
-	bar, progress := a.bar("calib", set.Len())
+	bar, progress := a.bar(diag.Textf("calibrating"), set.Len())
 	defer bar.Done()
 	cal, err := p.Calibrate(c.Context(), engine, set.Batches(c.Context(), f.batch), narrow.CalibrateOptions{Threads: f.cores(), Progress: progress})
 	return cal, set, err
@@ -127,11 +128,10 @@ func (a *app) sensitivity(ctx context.Context, f *sensitivityFlags, c *narrow.Ca
 	if err != nil {
 		return nil, err
 	}
-	const whole = 1000
-	bar, progress := a.bar("rank", whole)
+	bar, progress := a.shareBar(diag.Textf("ranking layers"))
 	defer bar.Done()
 	r, err := inspect.Sensitivity(ctx, c, engine, set.Batches(ctx, f.batch), inspect.SensitivityOptions{
-		Threads: f.cores(), Labels: set.Labels(), Progress: func(done, all int) { progress(done * whole / all) },
+		Threads: f.cores(), Labels: set.Labels(), Progress: progress,
 	})
 	if err != nil {
 		return nil, err
@@ -145,70 +145,76 @@ func (a *app) sensitivity(ctx context.Context, f *sensitivityFlags, c *narrow.Ca
 }
 
 // printRanking writes the table and what to do with it.
-func printRanking(w io.Writer, r *inspect.Ranking, c *narrow.Calibrated) error {
+func (a *app) printRanking(r *inspect.Ranking, c *narrow.Calibrated) error {
 	var b strings.Builder
+	say := func(t diag.Text) { b.WriteString(a.lang.Sprint(t) + "\n") }
 	none := nothingCompared(r.All.SQNR, r.Invalid, r.Samples)
 	if len(r.Layers) == 0 {
-		b.WriteString("Nothing is quantized.\n")
+		say(diag.Textf("Nothing is quantized."))
 	} else {
-		fmt.Fprintf(&b, "What quantizing one layer alone costs, over %d samples, worst first:\n\n", r.Samples)
-		if err := printTable(&b, rankingTable(r)); err != nil {
+		say(diag.Textf("What quantizing one layer alone costs, over %d samples, worst first:", r.Samples))
+		b.WriteByte('\n')
+		if err := a.rankingTable(r).write(&b, columns(a.stdout)); err != nil {
 			return err
 		}
 	}
-	fmt.Fprintf(&b, "\nall layers together  %s\n", costText(r.All, none))
+	b.WriteByte('\n')
+	say(diag.Textf("all layers together  %s", costText(r.All, none)))
 	if !unchanged(r.Rewrites) {
-		fmt.Fprintf(&b, "rewrites alone       %s\n", costText(r.Rewrites, none))
+		say(diag.Textf("rewrites alone       %s", costText(r.Rewrites, none)))
 		if n := c.Rewrites.Count("convert-relu6-to-relu"); n > 0 && r.Rewrites.SQNR < 30 {
-			fmt.Fprintf(&b, "\nReLU6 became ReLU in %s, which no datatype gives back: set include_cle and\n"+
-				"convert_relu6_to_relu to false, or calibrate with --accuracy high, which equalizes through ReLU6.\n", places(n))
+			b.WriteByte('\n')
+			say(diag.Textf("ReLU6 became ReLU in %s, which no datatype gives back: set include_cle and\n"+
+				"convert_relu6_to_relu to false, or calibrate with --accuracy high, which equalizes through ReLU6.", count(n, "place")))
 		}
 	}
 	if len(r.Layers) > 0 && !none {
-		fmt.Fprintf(&b, "\nTo leave a layer in float, name it in layer_quantize_config of the strategy file:\n  %s\n", inspect.Spare(c.Plan, c.Plan.Layers[r.Layers[0].Index]))
+		b.WriteByte('\n')
+		say(diag.Textf("To keep a layer in float, name it in layer_quantize_config of the strategy file:"))
+		fmt.Fprintf(&b, "  %s\n", inspect.Spare(c.Plan, c.Plan.Layers[r.Layers[0].Index]))
 	}
-	_, err := io.WriteString(w, printable.Text(b.String()))
+	_, err := io.WriteString(a.stdout, printable.Text(b.String()))
 	return err
 }
 
-// rankingTable returns the cells, the head first.
-func rankingTable(r *inspect.Ranking) [][]string {
-	head := []string{"", "LAYER", "TYPE", "WEIGHTS", "RESULT", "NETWORK SQNR"}
+// rankingTable returns the table of layers.
+func (a *app) rankingTable(r *inspect.Ranking) table {
+	head := a.heads(diag.Verbatim(""), diag.Textf("LAYER"), diag.Textf("TYPE"), diag.Textf("WEIGHTS"), diag.Textf("RESULT"), diag.Textf("NETWORK SQNR"))
 	first := len(head) - 1 // of the columns with numbers
 	if r.Float != nil {
-		head = append(head, "TOP-1 LOST")
+		head = append(head, a.heads(diag.Textf("TOP-1 LOST"))...)
 	}
-	rows := [][]string{append(head, "OWN SQNR")}
+	rows := [][]string{append(head, a.heads(diag.Textf("OWN SQNR"))...)}
 	for i, l := range r.Layers {
 		weights, own := "-", "-"
 		if l.Weights != "" {
 			weights = l.Weights
 		}
 		if l.Own != nil {
-			own = shortDecibel(l.Own.SQNR)
+			own = a.lang.Sprint(shortDecibel(l.Own.SQNR))
 		}
-		row := []string{fmt.Sprint(i + 1), l.Name, l.Op, weights, l.Activation, shortDecibel(l.SQNR)}
+		row := []string{fmt.Sprint(i + 1), l.Name, l.Op, weights, l.Activation, a.lang.Sprint(shortDecibel(l.SQNR))}
 		if l.Drop != nil {
 			row = append(row, lostPoints(*l.Drop))
 		}
 		rows = append(rows, append(row, own))
 	}
-	return alignRight(rows, func(i int) bool { return i == 0 || i >= first })
+	return table{rows, func(i int) bool { return i == 0 || i >= first }}
 }
 
 // costText says what a whole network costs; none: nothing could be compared.
-func costText(c inspect.Cost, none bool) string {
-	s := "SQNR " + shortDecibel(c.SQNR)
+func costText(c inspect.Cost, none bool) diag.Text {
+	parts := []diag.Text{diag.Textf("%s %s", diag.Verbatim("SQNR"), shortDecibel(c.SQNR))}
 	if c.Output != "" {
-		s += fmt.Sprintf(" (%s, the worst output)", c.Output)
+		parts[0] = diag.Textf("SQNR %s (%s, the worst output)", shortDecibel(c.SQNR), c.Output)
 	}
 	if c.Agreement != nil || none {
-		s += ", agreement " + strings.TrimSpace(agreed(c.Agreement))
+		parts = append(parts, diag.Textf("agreement %s", strings.TrimSpace(agreed(c.Agreement))))
 	}
 	if c.Drop != nil {
-		s += fmt.Sprintf(", top-1 %s (%s points lost)", strings.TrimSpace(percent(*c.Top1)), lostPoints(*c.Drop))
+		parts = append(parts, diag.Textf("top-1 %s (%s points lost)", strings.TrimSpace(percent(*c.Top1)), lostPoints(*c.Drop)))
 	}
-	return s
+	return diag.Commas(parts)
 }
 
 // unchanged reports whether two networks differ by no more than the order of sums.
@@ -216,28 +222,3 @@ func unchanged(c inspect.Cost) bool { return c.SQNR > 100 }
 
 // lostPoints writes a share as percentage points.
 func lostPoints(x float64) string { return fmt.Sprintf("%.2f", 100*x+0) }
-
-// alignRight puts the columns to the right for which right holds.
-func alignRight(rows [][]string, right func(column int) bool) [][]string {
-	widths := map[int]int{}
-	for _, row := range rows {
-		for i, cell := range row {
-			widths[i] = max(widths[i], width(clean(cell)))
-		}
-	}
-	for _, row := range rows {
-		for i, cell := range row {
-			if right(i) {
-				row[i] = strings.Repeat(" ", widths[i]-width(clean(cell))) + cell
-			}
-		}
-	}
-	return rows
-}
-
-func places(n int) string {
-	if n == 1 {
-		return "1 place"
-	}
-	return fmt.Sprintf("%d places", n)
-}

@@ -53,7 +53,7 @@ docs/protocol.md.`,
 func (a *app) findingsText(list diag.List, source []byte) string {
 	var b bytes.Buffer
 	for _, f := range list {
-		printFinding(&b, a.lang, f, source)
+		printFinding(&b, a.lang, false, f, source)
 	}
 	return b.String()
 }

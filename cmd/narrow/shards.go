@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -111,7 +110,7 @@ func (f *partFlags) checkSave() error {
 		return nil
 	}
 	if st, err := os.Stat(f.save); err == nil && st.IsDir() {
-		return fmt.Errorf("%s %s: is a folder: name a file in it", f.saveAs, f.save)
+		return diag.Errorf("%s %s: is a folder: name a file in it", f.saveAs, f.save)
 	}
 	return f.saveError(atomicfile.CheckDir(filepath.Dir(f.save)))
 }
@@ -120,7 +119,7 @@ func (f *partFlags) checkSave() error {
 func (f *partFlags) saveError(err error) error {
 	var dir *atomicfile.DirError
 	if errors.As(err, &dir) {
-		return fmt.Errorf("%s %s: cannot be written: %s: %w: name another file", f.saveAs, f.save, dir.Dir, dir.Err)
+		return diag.Errorf("%s %s: cannot be written: %s: %w: name another file", f.saveAs, f.save, dir.Dir, dir.Err)
 	}
 	return err
 }
@@ -194,7 +193,7 @@ func (j *calibJob) shard(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	bar, progress := j.a.bar("calib", n)
+	bar, progress := j.a.bar(diag.Textf("calibrating"), n)
 	defer func() { bar.Done() }()
 	start := time.Now()
 	size := j.set.BatchSize(canaries)

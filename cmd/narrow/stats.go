@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
+	"narrow/diag"
 	"narrow/internal/atomicfile"
 )
 
@@ -53,7 +53,7 @@ func (f *statsFlags) checkSave() error {
 		return nil
 	}
 	if st, err := os.Stat(f.save); err == nil && st.IsDir() {
-		return fmt.Errorf("--save-stats %s: is a folder: name a file in it", f.save)
+		return diag.Errorf("--save-stats %s: is a folder: name a file in it", f.save)
 	}
 	return f.saveError(atomicfile.CheckDir(filepath.Dir(f.save)))
 }
@@ -76,7 +76,7 @@ func (f *statsFlags) checkSize(j *calibJob) error {
 func (f *statsFlags) saveError(err error) error {
 	var dir *atomicfile.DirError
 	if errors.As(err, &dir) {
-		return fmt.Errorf("--save-stats %s: cannot be written: %s: %w: name another file", f.save, dir.Dir, dir.Err)
+		return diag.Errorf("--save-stats %s: cannot be written: %s: %w: name another file", f.save, dir.Dir, dir.Err)
 	}
 	return err
 }
@@ -91,7 +91,7 @@ func (j *calibJob) fromStats(samplesSHA256 string) (*narrow.Calibrated, error) {
 		FromStats: s, SamplesSHA256: samplesSHA256, Threads: j.f.cores(), SkipInvalid: j.f.skipInvalid,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", j.f.stats.from, err)
+		return nil, diag.Errorf("%s: %w", j.f.stats.from, err)
 	}
 	return c, nil
 }
@@ -105,7 +105,7 @@ func (j *calibJob) savingStats(ctx context.Context, run func(io.Writer) error) e
 	}
 	spool, err := os.CreateTemp("", "narrow-stats-")
 	if err != nil {
-		return fmt.Errorf("keeping statistics: %w", err)
+		return diag.Errorf("keeping statistics: %w", err)
 	}
 	defer os.Remove(spool.Name()) // where an open file cannot go
 	defer spool.Close()
@@ -114,7 +114,7 @@ func (j *calibJob) savingStats(ctx context.Context, run func(io.Writer) error) e
 		return err
 	}
 	if _, err := spool.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("keeping statistics: %w", err)
+		return diag.Errorf("keeping statistics: %w", err)
 	}
 	return j.a.commit(ctx, func() error {
 		return j.f.stats.saveError(atomicfile.Write(filepath.Dir(j.f.stats.save), atomicfile.File{Name: filepath.Base(j.f.stats.save), Write: func(w io.Writer) error {

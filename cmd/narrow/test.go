@@ -161,11 +161,11 @@ func (a *app) loadCalibration(ctx context.Context, f *inputFlags, config string)
 	var mismatch *narrow.MismatchError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil, fmt.Errorf("there is no %s: run narrow calib first, or name its folder with -o", filepath.Join(f.out, export.QuantInfoFile))
+		return nil, nil, diag.Errorf("there is no %s: run narrow calib first, or name its folder with -o", filepath.Join(f.out, export.QuantInfoFile))
 	case errors.As(err, &mismatch) && mismatch.Of == "strategy":
-		return nil, nil, &exitError{code: exitUsage, err: fmt.Errorf("%w: leave --config-file out, or calibrate again", err)}
+		return nil, nil, &exitError{code: exitUsage, err: diag.Errorf("%w: leave --config-file out, or calibrate again", err)}
 	case errors.As(err, &mismatch):
-		return nil, nil, fmt.Errorf("%w: calibrate this one, or name its folder with -o", err)
+		return nil, nil, diag.Errorf("%w: calibrate this one, or name its folder with -o", err)
 	case err != nil:
 		return nil, nil, err
 	}
@@ -186,7 +186,7 @@ type tested struct {
 func (a *app) openExported(ctx context.Context, c *narrow.Calibrated, dir string, form export.Form) (*narrow.Model, error) {
 	m, err := narrow.Open(ctx, filepath.Join(dir, form.FileName(c.Model.Path)))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: run narrow export --for %v first", err, form)
+		return nil, diag.Errorf("%w: run narrow export --for %v first", err, form)
 	}
 	if err == nil && form != export.ORT {
 		a.printFindings(a.stderr, diag.List{{Severity: diag.Note, Code: "other-runtime", Message: diag.Textf("ONNX Runtime runs this model, made for %v, which may compute some operators otherwise", form)}}, nil)
@@ -204,7 +204,7 @@ func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set
 	if how.asExported {
 		opts.AsExported = &narrow.ExportOptions{}
 	}
-	bar, progress := a.bar("test", set.Len())
+	bar, progress := a.bar(diag.Textf("testing"), set.Len())
 	defer bar.Done()
 	opts.Progress = progress
 	var res *evaluate.Result
@@ -233,7 +233,7 @@ func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set
 	}
 	var unfit *evaluate.LabelsError
 	if errors.As(err, &unfit) {
-		return nil, &exitError{code: exitUsage, err: fmt.Errorf("%s: %w", f.labels, unfit)}
+		return nil, &exitError{code: exitUsage, err: diag.Errorf("%s: %w", f.labels, unfit)}
 	}
 	if err != nil {
 		return nil, err
@@ -261,7 +261,7 @@ func checkOutput(file string) error {
 		return nil
 	}
 	if st, err := os.Stat(file); err == nil && st.IsDir() {
-		return fmt.Errorf("--save-output %s: is a folder: name an .npy file in it", file)
+		return diag.Errorf("--save-output %s: is a folder: name an .npy file in it", file)
 	}
 	return outputError(file, atomicfile.CheckDir(filepath.Dir(file)))
 }
@@ -270,7 +270,7 @@ func checkOutput(file string) error {
 func outputError(file string, err error) error {
 	var dir *atomicfile.DirError
 	if errors.As(err, &dir) {
-		return fmt.Errorf("--save-output %s: cannot be written: %s: %w: name another file", file, dir.Dir, dir.Err)
+		return diag.Errorf("--save-output %s: cannot be written: %s: %w: name another file", file, dir.Dir, dir.Err)
 	}
 	return err
 }
@@ -284,12 +284,12 @@ type outputWriter struct {
 
 func (o *outputWriter) add(_ int, outs []engine.Tensor) error {
 	if len(outs) == 0 {
-		return errors.New("the network has no output to save")
+		return diag.Errorf("the network has no output to save")
 	}
 	t := outs[0]
 	if o.npy == nil {
 		if len(t.Shape) == 0 {
-			return errors.New("the network's first output has no axis for the samples: it cannot be saved as one array")
+			return diag.Errorf("the network's first output has no axis for the samples: it cannot be saved as one array")
 		}
 		shape := append([]int64{int64(o.total)}, t.Shape[1:]...)
 		var err error
@@ -339,7 +339,7 @@ func (a *app) printResult(r *evaluate.Result) error {
 	row(diag.Verbatim("SQNR"), a.lang.Sprint(sqnr))
 	if len(r.Outputs) > 1 {
 		b.WriteByte('\n')
-		if err := printTable(&b, a.outputTable(r)); err != nil {
+		if err := a.outputTable(r).write(&b, columns(a.stdout)); err != nil {
 			return err
 		}
 	}
@@ -347,19 +347,15 @@ func (a *app) printResult(r *evaluate.Result) error {
 	return err
 }
 
-// outputTable returns the cells of the table of outputs, the head first.
-func (a *app) outputTable(r *evaluate.Result) [][]string {
-	head := []string{}
-	for _, t := range []diag.Text{diag.Textf("output"), diag.Textf("shape"), diag.Verbatim("SQNR"), diag.Textf("cosine"), diag.Textf("largest error"), diag.Textf("agreement")} {
-		head = append(head, a.lang.Sprint(t))
-	}
+// outputTable returns the table of outputs.
+func (a *app) outputTable(r *evaluate.Result) table {
 	number := func(x evaluate.Number, format string) string {
 		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
 			return "-"
 		}
 		return fmt.Sprintf(format, float64(x))
 	}
-	rows := [][]string{head}
+	rows := [][]string{a.heads(diag.Textf("output"), diag.Textf("shape"), diag.Verbatim("SQNR"), diag.Textf("cosine"), diag.Textf("largest error"), diag.Textf("agreement"))}
 	for _, o := range r.Outputs {
 		dims := make([]string, len(o.Shape))
 		for i, d := range o.Shape {
@@ -367,13 +363,13 @@ func (a *app) outputTable(r *evaluate.Result) [][]string {
 				dims[i] = "?"
 			}
 		}
-		sqnr, share := a.lang.Sprint(diag.Verbatim(shortDecibel(o.SQNR))), o.Agreement
+		sqnr, share := a.lang.Sprint(shortDecibel(o.SQNR)), o.Agreement
 		if o.Equal != nil {
 			sqnr, share = "-", o.Equal
 		}
 		rows = append(rows, []string{o.Name, strings.Join(dims, "x"), sqnr, number(o.Cosine, "%.5f"), number(o.MaxError, "%.4g"), strings.TrimSpace(agreed(share))})
 	}
-	return alignRight(rows, func(i int) bool { return i >= 2 })
+	return table{rows, func(i int) bool { return i >= 2 }}
 }
 
 // nothingCompared reports whether every sample was left out, so that SQNR is not

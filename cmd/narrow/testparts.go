@@ -58,7 +58,7 @@ func (a *app) testPart(ctx context.Context, f *testFlags, c *narrow.Calibrated, 
 	}
 	of.Engine, of.BatchSize, of.Samples, of.SamplesHead, of.Labels = "ONNX Runtime "+runner.Version(), size, set.Len(), set.HashHead(), hashLabels(set.Labels())
 	p := &evaluate.Part{PartOf: of, Machine: machine.Name(), First: first}
-	bar, progress := a.bar("test", n)
+	bar, progress := a.bar(diag.Textf("testing"), n)
 	defer bar.Done()
 	start := time.Now()
 	watch := c.Result.WatchInputs()
@@ -72,13 +72,13 @@ func (a *app) testPart(ctx context.Context, f *testFlags, c *narrow.Calibrated, 
 	_, err = c.Test(ctx, runner, watch.Batches(set.BatchesOf(ctx, size, first, first+n)), opts)
 	var unfit *evaluate.LabelsError
 	if errors.As(err, &unfit) {
-		return &exitError{code: exitUsage, err: fmt.Errorf("%s: %w", f.labels, unfit)}
+		return &exitError{code: exitUsage, err: diag.Errorf("%s: %w", f.labels, unfit)}
 	}
 	if err != nil {
 		return err
 	}
 	if p.Extra, err = json.Marshal(watch.Counts()); err != nil {
-		return fmt.Errorf("writing a part of a test: %w", err)
+		return diag.Errorf("writing a part of a test: %w", err)
 	}
 	data, err := p.Bytes()
 	if err != nil {
@@ -112,7 +112,7 @@ func (f *testFlags) partOf(how tested) (evaluate.PartOf, error) {
 	for _, name := range []string{export.QuantInfoFile, export.BiasCorrFile} {
 		data, err := os.ReadFile(filepath.Join(f.out, name))
 		if err != nil {
-			return of, fmt.Errorf("reading the calibration: %w", err)
+			return of, diag.Errorf("reading the calibration: %w", err)
 		}
 		sum := sha256.Sum256(data)
 		h.Write(sum[:])
@@ -141,11 +141,11 @@ func (a *app) fromResults(f *testFlags, c *narrow.Calibrated, how tested) (*eval
 	for _, file := range f.parts.from {
 		data, err := os.ReadFile(file)
 		if err != nil {
-			return nil, fmt.Errorf("reading a part of a test: %w", err)
+			return nil, diag.Errorf("reading a part of a test: %w", err)
 		}
 		p, err := evaluate.ReadPart(data)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
+			return nil, diag.Errorf("%s: %w", file, err)
 		}
 		p.File = file
 		parts = append(parts, p)
@@ -159,7 +159,7 @@ func (a *app) fromResults(f *testFlags, c *narrow.Calibrated, how tested) (*eval
 		return nil, err
 	}
 	if p := parts[0]; own.Calibration != p.Calibration || own.How != p.How || own.Version != p.Version {
-		return nil, fmt.Errorf("%s is of another calibration than that in %s, or was tested otherwise: name its folder with -o, and give --as-exported or --exported as it was given there", p.File, f.out)
+		return nil, diag.Errorf("%s is of another calibration than that in %s, or was tested otherwise: name its folder with -o, and give --as-exported or --exported as it was given there", p.File, f.out)
 	}
 	res, err := evaluate.Merge(parts)
 	if err != nil {
@@ -169,7 +169,7 @@ func (a *app) fromResults(f *testFlags, c *narrow.Calibrated, how tested) (*eval
 	for _, p := range parts {
 		var counts []calibrate.InputCounts
 		if err := json.Unmarshal(p.Extra, &counts); err != nil {
-			return nil, fmt.Errorf("%s is damaged: save it again", p.File)
+			return nil, diag.Errorf("%s is damaged: save it again", p.File)
 		}
 		watch.Add(counts)
 	}

@@ -44,7 +44,7 @@ func (a *app) lookForLosses(ctx context.Context, f *inputFlags, c *narrow.Calibr
 	if err != nil {
 		return err
 	}
-	bar, progress := a.bar("look", n)
+	bar, progress := a.bar(diag.Textf("looking for losses"), n)
 	defer bar.Done()
 	list, err := inspect.Warnings(ctx, c, runner, in, inspect.Options{Threads: f.cores(), Progress: progress})
 	if err != nil {
@@ -68,11 +68,10 @@ func (a *app) adviseOn(ctx context.Context, f *inputFlags, c *narrow.Calibrated,
 	if err != nil {
 		return err
 	}
-	const whole = 1000
-	bar, progress := a.bar("rank", whole)
+	bar, progress := a.shareBar(diag.Textf("ranking layers"))
 	defer bar.Done()
 	advice, err := inspect.Advise(ctx, c, runner, in, inspect.SensitivityOptions{
-		Threads: f.cores(), Progress: func(done, all int) { progress(done * whole / all) },
+		Threads: f.cores(), Progress: progress,
 	})
 	if err != nil {
 		return ctx.Err()

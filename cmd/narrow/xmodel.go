@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -62,7 +61,7 @@ func (a *app) exportXModel(ctx context.Context, in *inputFlags, c *narrow.Calibr
 		return exportSummary{}, &exitError{code: xmodelCode(list)}
 	}
 	if err != nil {
-		return exportSummary{}, fmt.Errorf("exporting %s: %w", c.Model.Path, err)
+		return exportSummary{}, diag.Errorf("exporting %s: %w", c.Model.Path, err)
 	}
 	a.printFindings(a.stderr, file.Findings, nil)
 	if err := a.verdict(file.Findings); err != nil {
@@ -95,7 +94,7 @@ func (a *app) exportXModel(ctx context.Context, in *inputFlags, c *narrow.Calibr
 		if err := a.dump(ctx, dir, func(write func(string, []byte) error) error {
 			return file.Dump(ctx, run, c.Result, sample, write)
 		}); err != nil {
-			return exportSummary{}, fmt.Errorf("writing the deploy check: %w", err)
+			return exportSummary{}, diag.Errorf("writing the deploy check: %w", err)
 		}
 		sum.XModel.DeployCheck = dir
 	}
@@ -145,7 +144,7 @@ func (a *app) firstSample(ctx context.Context, in *inputFlags, m *narrow.Model) 
 		run, err := in.engine(a)
 		return run, one, err
 	}
-	return nil, nil, fmt.Errorf("%s holds no sample", in.data)
+	return nil, nil, diag.Errorf("%s holds no sample", in.data)
 }
 
 // printXModel tells what was written, and under which names a board has the
@@ -173,16 +172,16 @@ func dumpOf(dir string) (string, error) {
 		}
 		entries, err := os.ReadDir(dir)
 		if err != nil {
-			return "", fmt.Errorf("reading the dump: %w", err)
+			return "", diag.Errorf("reading the dump: %w", err)
 		}
 		entries = slices.DeleteFunc(entries, func(e os.DirEntry) bool { return !e.IsDir() })
 		if i := slices.IndexFunc(entries, func(e os.DirEntry) bool { return e.Name() == xmodel.DumpFolder }); i >= 0 {
 			entries = entries[i : i+1]
 		}
 		if len(entries) != 1 {
-			return "", fmt.Errorf("%s is no dump: it has no %s", dir, xmodel.ShapeFile)
+			return "", diag.Errorf("%s is no dump: it has no %s", dir, xmodel.ShapeFile)
 		}
 		dir = filepath.Join(dir, entries[0].Name())
 	}
-	return "", fmt.Errorf("%s is no dump: it has no %s", dir, xmodel.ShapeFile)
+	return "", diag.Errorf("%s is no dump: it has no %s", dir, xmodel.ShapeFile)
 }

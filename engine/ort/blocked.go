@@ -2,13 +2,12 @@ package ort
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
 
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/engine/ort/internal/capi"
 	"narrow/graph"
@@ -28,7 +27,7 @@ const standIn = "narrow.stand-in.tap."
 
 // errNotBlocked says that a network cannot be loaded in two steps. It is then
 // loaded in one, which takes longer to run and gives the same values.
-var errNotBlocked = errors.New("taps did not survive the choice of layouts")
+var errNotBlocked = diag.Errorf("taps did not survive the choice of layouts")
 
 // loadBlocked loads p in two steps. No stand-ins is an error of errNotBlocked
 // too.
@@ -71,7 +70,7 @@ func (r *Runner) loadBlocked(ctx context.Context, p *prepared, opts engine.LoadO
 		return nil, nil, err
 	}
 	if found != standIns {
-		return nil, nil, fmt.Errorf("%w: %d of %d", errNotBlocked, found, standIns)
+		return nil, nil, diag.Errorf("%w: %d of %d", errNotBlocked, found, standIns)
 	}
 	cfg.Level = capi.LevelNone
 	cfg.Entries = maps.Clone(cfg.Entries)

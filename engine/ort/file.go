@@ -2,10 +2,10 @@ package ort
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/graph"
 	"narrow/graph/onnx"
@@ -29,15 +29,15 @@ type FileOptions struct {
 func (r *Runner) LoadFile(ctx context.Context, path string, o FileOptions) (engine.Session, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("load model: %w", err)
+		return nil, diag.Errorf("load model: %w", err)
 	}
 	m, err := onnx.Load(path)
 	if err != nil {
-		return nil, fmt.Errorf("load model %s: %w", path, err)
+		return nil, diag.Errorf("load model %s: %w", path, err)
 	}
 	p, err := prepare(m, engine.LoadOptions{})
 	if err != nil {
-		return nil, fmt.Errorf("load model %s: %w", path, err)
+		return nil, diag.Errorf("load model %s: %w", path, err)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func (r *Runner) LoadFile(ctx context.Context, path string, o FileOptions) (engi
 	cfg.Optimized = o.Optimized
 	s := &session{name: path, prepared: p}
 	if s.ort, err = r.lib.NewSession(data, cfg); err != nil {
-		return nil, fmt.Errorf("load model %s: %w", path, r.clean(err, m))
+		return nil, diag.Errorf("load model %s: %w", path, r.clean(err, m))
 	}
 	p.model = nil
 	return s, nil
@@ -64,11 +64,11 @@ func (r *Runner) Optimized(ctx context.Context, path, scratch string) (*graph.Mo
 		return nil, err
 	}
 	if err := s.Close(); err != nil {
-		return nil, fmt.Errorf("optimize model %s: %w", path, err)
+		return nil, diag.Errorf("optimize model %s: %w", path, err)
 	}
 	m, err := onnx.Load(file)
 	if err != nil {
-		return nil, fmt.Errorf("optimize model %s: %w", path, err)
+		return nil, diag.Errorf("optimize model %s: %w", path, err)
 	}
 	return m, nil
 }

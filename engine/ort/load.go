@@ -2,11 +2,11 @@ package ort
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"runtime"
 	"runtime/debug"
 
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/engine/ort/internal/capi"
 	"narrow/graph"
@@ -27,7 +27,7 @@ func (r *Runner) Load(ctx context.Context, m *graph.Model, opts engine.LoadOptio
 	select {
 	case l := <-done:
 		if l.err != nil {
-			return nil, fmt.Errorf("load model %q: %w", m.Graph.Name, r.clean(l.err, m))
+			return nil, diag.Errorf("load model %q: %w", m.Graph.Name, r.clean(l.err, m))
 		}
 		return l.s, nil
 	case <-ctx.Done():
@@ -38,7 +38,7 @@ func (r *Runner) Load(ctx context.Context, m *graph.Model, opts engine.LoadOptio
 				_ = l.s.Close() // of no use to anybody
 			}
 		}()
-		return nil, fmt.Errorf("load model %q: %w", m.Graph.Name, ctx.Err())
+		return nil, diag.Errorf("load model %q: %w", m.Graph.Name, ctx.Err())
 	}
 }
 

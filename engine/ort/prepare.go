@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/graph"
 )
@@ -38,14 +39,14 @@ func prepare(m *graph.Model, opts engine.LoadOptions) (*prepared, error) {
 	for _, n := range g.Nodes {
 		for _, sub := range n.Subgraphs() {
 			if t := findTap(sub); t != nil {
-				return nil, fmt.Errorf("tap %q stands inside of node %q; taps belong into the top-level graph", t.Label(), n.Label())
+				return nil, diag.Errorf("tap %q stands inside of node %q; taps belong into the top-level graph", t.Label(), n.Label())
 			}
 		}
 		if !n.IsTap() {
 			continue
 		}
 		if len(n.Inputs) < 1 || len(n.Inputs) > 2 || len(n.Outputs) != 1 || n.Inputs[0] == "" || n.Outputs[0] == "" {
-			return nil, fmt.Errorf("tap %q has inputs %q and outputs %q, not one or two and one", n.Label(), n.Inputs, n.Outputs)
+			return nil, diag.Errorf("tap %q has inputs %q and outputs %q, not one or two and one", n.Label(), n.Inputs, n.Outputs)
 		}
 		n.SetAttr(&graph.Attr{Name: tapIndex, Kind: graph.AttrInt, Int: int64(len(p.taps))})
 		p.taps = append(p.taps, n.Label())
@@ -152,7 +153,7 @@ func (p *prepared) setOutputs(wanted []string) error {
 		case p.model.Graph.Initializer(name) != nil:
 			p.constants[name] = g.Initializer(name)
 		case p.inputs[name] == nil:
-			return fmt.Errorf("there is no value %q to put out", name)
+			return diag.Errorf("there is no value %q to put out", name)
 		}
 		p.wanted = append(p.wanted, name)
 	}

@@ -2,12 +2,11 @@ package ort
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"strconv"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"narrow/diag"
 	"narrow/graph"
 )
 
@@ -21,7 +20,7 @@ const (
 	opsetDomain, opsetVersion                                     = 1, 2
 )
 
-var errEncoding = errors.New("broken protobuf encoding")
+var errEncoding = diag.Errorf("broken protobuf encoding")
 
 // nchwc is the domain of ONNX Runtime's operators on blocks, and reorderOutput
 // the one of them that leads out of blocks.
@@ -54,7 +53,7 @@ func withTaps(model []byte, taps []string, sides map[int]string) (out []byte, fo
 			}
 			blocked[i] = inBlocks
 			if i >= len(taps) || seen[i] {
-				return nil, fmt.Errorf("%w: stand-in %d is there twice", errNotBlocked, i)
+				return nil, diag.Errorf("%w: stand-in %d is there twice", errNotBlocked, i)
 			}
 			seen[i] = true
 			return tapNode(n, i, taps[i], sides[i])
@@ -126,7 +125,7 @@ func standInOf(node []byte) (tap int, ok bool, err error) {
 		return nil
 	})
 	if err == nil && ok && (op != "Concat" || inputs != 1 || axis != 1) {
-		err = fmt.Errorf("%w: stand-in %d became %s of %d along axis %d", errNotBlocked, tap, op, inputs, axis)
+		err = diag.Errorf("%w: stand-in %d became %s of %d along axis %d", errNotBlocked, tap, op, inputs, axis)
 	}
 	return tap, ok, err
 }

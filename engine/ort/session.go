@@ -2,13 +2,12 @@ package ort
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
 	"unsafe"
 
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/engine/ort/internal/capi"
 	"narrow/graph"
@@ -55,14 +54,14 @@ func (s *session) Run(ctx context.Context, in map[string]engine.Tensor, hook eng
 	defer s.mu.RUnlock()
 	out, err := s.run(ctx, in, hook)
 	if err != nil {
-		return nil, fmt.Errorf("run model %q: %w", s.name, tidyError(err))
+		return nil, diag.Errorf("run model %q: %w", s.name, tidyError(err))
 	}
 	return out, nil
 }
 
 func (s *session) run(ctx context.Context, in map[string]engine.Tensor, hook engine.Hook) (map[string]engine.Tensor, error) {
 	if s.closed {
-		return nil, errors.New("the session is closed")
+		return nil, diag.Errorf("the session is closed")
 	}
 	feeds, err := s.feeds(in)
 	if err != nil {
@@ -72,7 +71,7 @@ func (s *session) run(ctx context.Context, in map[string]engine.Tensor, hook eng
 	if hook != nil {
 		tap = func(i int, dst, src []float32, shape []int64) error {
 			if err := hook(i, dst, src, shape); err != nil {
-				return fmt.Errorf("tap %q: %w", s.taps[i], err)
+				return diag.Errorf("tap %q: %w", s.taps[i], err)
 			}
 			return nil
 		}
@@ -101,7 +100,7 @@ func (s *session) feeds(in map[string]engine.Tensor) (map[string]capi.Tensor, er
 	if s.ort != nil {
 		for _, port := range s.ort.Inputs {
 			if _, ok := in[port.Name]; !ok {
-				return nil, fmt.Errorf("input %q is missing", port.Name)
+				return nil, diag.Errorf("input %q is missing", port.Name)
 			}
 		}
 	}
@@ -109,18 +108,18 @@ func (s *session) feeds(in map[string]engine.Tensor) (map[string]capi.Tensor, er
 	for _, name := range slices.Sorted(maps.Keys(in)) {
 		v := s.inputs[name]
 		if v == nil {
-			return nil, fmt.Errorf("there is no input %q; the inputs are %q", name, slices.Sorted(maps.Keys(s.inputs)))
+			return nil, diag.Errorf("there is no input %q; the inputs are %q", name, slices.Sorted(maps.Keys(s.inputs)))
 		}
 		t := in[name]
 		if v.Type != graph.Undefined && v.Type != t.Type {
-			return nil, fmt.Errorf("input %q takes %v, not %v", name, v.Type, t.Type)
+			return nil, diag.Errorf("input %q takes %v, not %v", name, v.Type, t.Type)
 		}
 		if err := checkShape(t.Shape, v.Shape); err != nil {
-			return nil, fmt.Errorf("input %q %w", name, err)
+			return nil, diag.Errorf("input %q %w", name, err)
 		}
 		f, err := toORT(t)
 		if err != nil {
-			return nil, fmt.Errorf("input %q %w", name, err)
+			return nil, diag.Errorf("input %q %w", name, err)
 		}
 		feeds[name] = f
 	}
@@ -129,14 +128,14 @@ func (s *session) feeds(in map[string]engine.Tensor) (map[string]capi.Tensor, er
 
 func checkShape(got []int64, want []graph.Dim) error {
 	if slices.ContainsFunc(got, func(d int64) bool { return d < 0 }) {
-		return fmt.Errorf("has the shape %v: a dimension is negative", got)
+		return diag.Errorf("has the shape %v: a dimension is negative", got)
 	}
 	ok := want == nil || len(got) == len(want)
 	for i := 0; ok && i < len(want); i++ {
 		ok = want[i].Size < 0 || want[i].Size == got[i]
 	}
 	if !ok {
-		return fmt.Errorf("takes the shape %v, not %v", want, got)
+		return diag.Errorf("takes the shape %v, not %v", want, got)
 	}
 	return nil
 }
@@ -148,21 +147,21 @@ func toORT(t engine.Tensor) (capi.Tensor, error) {
 	switch {
 	case t.Type == graph.Float32:
 		if len(t.Floats) != n {
-			return f, fmt.Errorf("of shape %v has %d elements, not %d", t.Shape, len(t.Floats), n)
+			return f, diag.Errorf("of shape %v has %d elements, not %d", t.Shape, len(t.Floats), n)
 		}
 		f.Data = unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(t.Floats))), 4*n)
 	case t.Type == graph.String:
 		if len(t.Strings) != n {
-			return f, fmt.Errorf("of shape %v has %d elements, not %d", t.Shape, len(t.Strings), n)
+			return f, diag.Errorf("of shape %v has %d elements, not %d", t.Shape, len(t.Strings), n)
 		}
 		f.Strings = t.Strings
 	default:
 		bits := t.Type.Bits()
 		if bits == 0 {
-			return f, fmt.Errorf("has elements of %v, which are not supported", t.Type)
+			return f, diag.Errorf("has elements of %v, which are not supported", t.Type)
 		}
 		if size := (n*bits + 7) / 8; len(t.Raw) != size {
-			return f, fmt.Errorf("of %v and shape %v has %d bytes, not %d", t.Type, t.Shape, len(t.Raw), size)
+			return f, diag.Errorf("of %v and shape %v has %d bytes, not %d", t.Type, t.Shape, len(t.Raw), size)
 		}
 		f.Data = t.Raw
 	}

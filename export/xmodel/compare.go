@@ -4,13 +4,14 @@ import (
 	"bufio"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"narrow/diag"
 )
 
 // Comparison is how a board's dump differs from narrow's.
@@ -67,18 +68,18 @@ func CompareDumps(dir, board string) (*Comparison, error) {
 				continue
 			}
 			if err != nil {
-				return nil, fmt.Errorf("reading the dump: %w", err)
+				return nil, diag.Errorf("reading the dump: %w", err)
 			}
 			b, err := os.ReadFile(filepath.Join(board, name+".bin"))
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
 			if err != nil {
-				return nil, fmt.Errorf("reading the board's dump: %w", err)
+				return nil, diag.Errorf("reading the board's dump: %w", err)
 			}
 			l, err := s.compare(name, a, b)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", filepath.Join(board, name+".bin"), err)
+				return nil, diag.Errorf("%s: %w", filepath.Join(board, name+".bin"), err)
 			}
 			c.Layers = append(c.Layers, l)
 			found = true
@@ -89,7 +90,7 @@ func CompareDumps(dir, board string) (*Comparison, error) {
 		}
 	}
 	if len(c.Layers) == 0 {
-		return nil, fmt.Errorf("%s has none of the %d layers of %s: dump on the board under the operators' names", board, len(shapes), dir)
+		return nil, diag.Errorf("%s has none of the %d layers of %s: dump on the board under the operators' names", board, len(shapes), dir)
 	}
 	return c, nil
 }
@@ -104,7 +105,7 @@ type dumpedShape struct {
 func readShapes(path string) ([]dumpedShape, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading the dump: %w", err)
+		return nil, diag.Errorf("reading the dump: %w", err)
 	}
 	defer f.Close()
 	var list []dumpedShape
@@ -125,15 +126,15 @@ func readShapes(path string) ([]dumpedShape, error) {
 			s.dims = append(s.dims, n)
 		}
 		if !ok || s.name == "" {
-			return nil, fmt.Errorf("%s:%d: %q is no line of a list of shapes, such as \"[1, 32, 32, 8]: Net__relu\"", path, line, text)
+			return nil, diag.Errorf("%s:%d: %q is no line of a list of shapes, such as \"[1, 32, 32, 8]: Net__relu\"", path, line, text)
 		}
 		list = append(list, s)
 	}
 	if err := sc.Err(); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", path, err)
+		return nil, diag.Errorf("reading %s: %w", path, err)
 	}
 	if len(list) == 0 {
-		return nil, fmt.Errorf("%s is empty", path)
+		return nil, diag.Errorf("%s is empty", path)
 	}
 	return list, nil
 }
@@ -153,7 +154,7 @@ func plainName(s string) string {
 func (s dumpedShape) compare(name string, a, b []byte) (LayerComparison, error) {
 	l := LayerComparison{Name: name, Shape: s.dims}
 	if len(a) != len(b) {
-		return l, fmt.Errorf("it has %d bytes, and the dump %d: another type or size", len(b), len(a))
+		return l, diag.Errorf("it has %d bytes, and the dump %d: another type or size", len(b), len(a))
 	}
 	n := 1
 	for _, d := range s.dims {
@@ -161,7 +162,7 @@ func (s dumpedShape) compare(name string, a, b []byte) (LayerComparison, error) 
 	}
 	at, ok := elements(a, n, strings.HasSuffix(name, "_fix"))
 	if !ok {
-		return l, fmt.Errorf("%d bytes do not go into %d elements", len(a), n)
+		return l, diag.Errorf("%d bytes do not go into %d elements", len(a), n)
 	}
 	l.Elements = n
 	for i := range n {

@@ -10,6 +10,7 @@ import (
 
 	"narrow/calibrate"
 	"narrow/calibrate/observe"
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/internal/kernel"
 )
@@ -60,7 +61,7 @@ func (f *File) Dump(ctx context.Context, run engine.Runner, c *calibrate.Calibra
 		if d.value != "" {
 			v := values[side{d.value, d.behind}]
 			if int64(len(v)) != count(d.shape) {
-				return fmt.Errorf("the engine gave %d elements of %q, whose shape is %v: one sample is needed", len(v), d.value, d.shape)
+				return diag.Errorf("the engine gave %d elements of %q, whose shape is %v: one sample is needed", len(v), d.value, d.shape)
 			}
 			data = permuteFloats(v, d.shape, d.order)
 		}
@@ -79,7 +80,7 @@ func (f *File) Dump(ctx context.Context, run engine.Runner, c *calibrate.Calibra
 		}
 		ints, err := d.f.quantize(c, data)
 		if err != nil {
-			return fmt.Errorf("%s: %w", d.fix.Name, err)
+			return diag.Errorf("%s: %w", d.fix.Name, err)
 		}
 		if err := write(d.fix.Name+".bin", pack(ints, int(d.f.bits))); err != nil {
 			return err

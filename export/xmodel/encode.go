@@ -7,6 +7,8 @@ import (
 	"math"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"narrow/diag"
 )
 
 // Fields of XIR's messages (graph_proto_v2). Map entries hold their key in
@@ -60,7 +62,7 @@ const maxFile = math.MaxInt32
 // at the end and never reads, is left out.
 func (g *Graph) WriteTo(w io.Writer) (int64, error) {
 	if size := g.Size(); size > maxFile {
-		return 0, fmt.Errorf("the .xmodel file would have %d bytes: the format holds no more than %d", size, int64(maxFile))
+		return 0, diag.Errorf("the .xmodel file would have %d bytes: the format holds no more than %d", size, int64(maxFile))
 	}
 	e := &encoder{w: bufio.NewWriterSize(w, 1<<16)}
 	e.field(graphName, g.Name)

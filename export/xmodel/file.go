@@ -1,7 +1,6 @@
 package xmodel
 
 import (
-	"fmt"
 	"io"
 
 	"narrow/calibrate"
@@ -56,11 +55,11 @@ type dumped struct {
 func New(c *calibrate.Calibrated, o Options) (*File, error) {
 	constants, err := c.QuantizedConstants((*kernel.Pool)(nil))
 	if err != nil {
-		return nil, fmt.Errorf("writing an .xmodel: %w", err)
+		return nil, diag.Errorf("writing an .xmodel: %w", err)
 	}
 	for _, t := range c.Plan.Tensors {
 		if _, ok := c.Encodings[t]; !ok {
-			return nil, fmt.Errorf("writing an .xmodel: layer %s: %v %s has no encoding", t.Layer.Name, t.Kind, t.Name)
+			return nil, diag.Errorf("writing an .xmodel: layer %s: %v %s has no encoding", t.Layer.Name, t.Kind, t.Name)
 		}
 	}
 	b := lower(source{plan: c.Plan, name: o.Name, encodings: c.Encodings, constants: constants})

@@ -1,9 +1,9 @@
 package infer
 
 import (
-	"fmt"
 	"slices"
 
+	"narrow/diag"
 	"narrow/graph"
 	"narrow/internal/printable"
 )
@@ -34,17 +34,17 @@ func Check(m *graph.Model) error {
 	f.found = &finding{constant: map[string]bool{}}
 	for _, v := range m.Graph.Inputs {
 		if v.Type != graph.Undefined && !v.Type.Known() {
-			return fmt.Errorf("input %q is of data type %d, which is none of ONNX's", v.Name, int32(v.Type))
+			return diag.Errorf("input %q is of data type %d, which is none of ONNX's", v.Name, int32(v.Type))
 		}
 		f.declare(v, true)
 		if shape := f.shapes[v.Name]; slices.ContainsFunc(shape, absurd) || elements(shape) > maxElements {
-			return fmt.Errorf("input %q is of shape %v: no machine holds that many elements", v.Name, shape)
+			return diag.Errorf("input %q is of shape %v: no machine holds that many elements", v.Name, shape)
 		}
 	}
 	f.found.room = maxConstants
 	for _, t := range m.Graph.Initializers {
 		if !t.Type.Known() {
-			return fmt.Errorf("tensor %q is of data type %d, which is none of ONNX's", t.Name, int32(t.Type))
+			return diag.Errorf("tensor %q is of data type %d, which is none of ONNX's", t.Name, int32(t.Type))
 		}
 		f.found.constant[t.Name] = true
 		f.found.room += constantFactor * int64(len(t.Raw))
@@ -55,7 +55,7 @@ func Check(m *graph.Model) error {
 	}
 	for _, v := range m.Graph.Outputs {
 		if t := f.typeOf(v.Name); v.Type != graph.Undefined && t != graph.Undefined && t != v.Type {
-			return fmt.Errorf("the graph's output %q is said to hold %v, and what is put out holds %v", v.Name, v.Type, t)
+			return diag.Errorf("the graph's output %q is said to hold %v, and what is put out holds %v", v.Name, v.Type, t)
 		}
 	}
 	return nil
@@ -71,7 +71,7 @@ type finding struct {
 // report notes a mistake of n, unless there was one before it.
 func (f *frame) report(n *graph.Node, err error) {
 	if f.found != nil && f.found.err == nil && err != nil {
-		f.found.err = fmt.Errorf("node %q (%s): %w", n.Label(), printable.Name(n.OpType), err)
+		f.found.err = diag.Errorf("node %q (%s): %w", n.Label(), printable.Name(n.OpType), err)
 	}
 }
 
@@ -86,7 +86,7 @@ func (f *frame) within(n *graph.Node, g *graph.Graph, inner *frame) {
 	err := f.found.err
 	f.found.err = nil
 	i := slices.IndexFunc(n.Attrs, func(a *graph.Attr) bool { return a.Graph == g })
-	f.report(n, fmt.Errorf("graph %q: %w", n.Attrs[i].Name, err))
+	f.report(n, diag.Errorf("graph %q: %w", n.Attrs[i].Name, err))
 }
 
 // tooLarge reports an output of n that has an impossible dimension.
@@ -127,7 +127,7 @@ func (f *frame) check(n *graph.Node) {
 }
 
 func tooMany(name string, shape []graph.Dim) error {
-	return fmt.Errorf("it would put out %q of shape %v: no machine holds that many elements", name, shape)
+	return diag.Errorf("it would put out %q of shape %v: no machine holds that many elements", name, shape)
 }
 
 // checkConstant adds up what n puts out where it depends on no input: narrow
@@ -148,7 +148,7 @@ func (f *frame) checkConstant(n *graph.Node) {
 			continue
 		}
 		if f.found.room -= int64(size); f.found.room < 0 {
-			f.report(n, fmt.Errorf("it would put out %q of shape %v: what does not depend on the network's inputs would take far more memory than the file", o, f.shapes[o]))
+			f.report(n, diag.Errorf("it would put out %q of shape %v: what does not depend on the network's inputs would take far more memory than the file", o, f.shapes[o]))
 		}
 	}
 }

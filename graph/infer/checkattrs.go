@@ -1,9 +1,9 @@
 package infer
 
 import (
-	"fmt"
 	"slices"
 
+	"narrow/diag"
 	"narrow/graph"
 )
 
@@ -36,11 +36,11 @@ func checkAttrs(n *graph.Node) error {
 	for _, a := range n.Attrs {
 		want, ok := attrKinds[a.Name]
 		if ok && a.Kind != want && a.Kind != graph.AttrOther {
-			return fmt.Errorf("its attribute %s is %s, not %s", a.Name, kindNames[a.Kind], kindNames[want])
+			return diag.Errorf("its attribute %s is %s, not %s", a.Name, kindNames[a.Kind], kindNames[want])
 		}
 		words := choices[[2]string{n.OpType, a.Name}]
 		if words != nil && !slices.Contains(words, a.String) {
-			return fmt.Errorf("its attribute %s is %q: it must be one of %q", a.Name, a.String, words)
+			return diag.Errorf("its attribute %s is %q: it must be one of %q", a.Name, a.String, words)
 		}
 	}
 	if _, ok := windowed[n.OpType]; ok {
@@ -64,10 +64,10 @@ func checkInner(n *graph.Node, more int, names ...string) error {
 	for _, name := range names {
 		a := n.Attr(name)
 		if a == nil || a.Graph == nil {
-			return fmt.Errorf("it has no graph %s", name)
+			return diag.Errorf("it has no graph %s", name)
 		}
 		if have, want := len(a.Graph.Outputs), len(n.Outputs)+more; have != want {
-			return fmt.Errorf("its graph %s has %s, and needs %d", name, plural(have, "output"), want)
+			return diag.Errorf("its graph %s has %s, and needs %d", name, plural(have, "output"), want)
 		}
 	}
 	return nil
@@ -79,7 +79,7 @@ func checkPerm(perm []int64) error {
 	for _, p := range perm {
 		axis, ok := axisOf(p, len(perm))
 		if !ok || seen[axis] {
-			return fmt.Errorf("its attribute perm is %v, which is no order of %d axes", perm, len(perm))
+			return diag.Errorf("its attribute perm is %v, which is no order of %d axes", perm, len(perm))
 		}
 		seen[axis] = true
 	}
@@ -111,28 +111,33 @@ func (f *frame) checkCounts(n *graph.Node) error {
 	case !ok && f.opset > newestKnown:
 		return nil
 	case !ok:
-		return fmt.Errorf("ONNX has no operator of that name: was its domain lost?")
+		return diag.Errorf("ONNX has no operator of that name: was its domain lost?")
 	case op.since > f.opset:
-		return fmt.Errorf("it came with operator set %d, and the model is written for %d: export it again, or convert it with onnx.version_converter", op.since, f.opset)
+		return diag.Errorf("it came with operator set %d, and the model is written for %d: export it again, or convert it with onnx.version_converter", op.since, f.opset)
 	case len(n.Inputs) < op.min:
-		return fmt.Errorf("it has %s, and needs %d", plural(len(n.Inputs), "input"), op.min)
+		return diag.Errorf("it has %s, and needs %d", plural(len(n.Inputs), "input"), op.min)
 	case op.max >= 0 && len(n.Inputs) > op.max:
-		return fmt.Errorf("it has %s, and takes %d at most", plural(len(n.Inputs), "input"), op.max)
+		return diag.Errorf("it has %s, and takes %d at most", plural(len(n.Inputs), "input"), op.max)
 	case op.outputs >= 0 && len(n.Outputs) > op.outputs:
-		return fmt.Errorf("it has %s, and makes %d at most", plural(len(n.Outputs), "output"), op.outputs)
+		return diag.Errorf("it has %s, and makes %d at most", plural(len(n.Outputs), "output"), op.outputs)
 	}
 	for i := range min(op.needs, len(n.Inputs)) {
 		if n.Inputs[i] == "" {
-			return fmt.Errorf("its input %d is left out", i+1)
+			return diag.Errorf("its input %d is left out", i+1)
 		}
 	}
 	return nil
 }
 
 // plural writes "1 input" and "2 inputs".
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
+func plural(n int, what string) diag.Text {
+	switch {
+	case what == "input" && n == 1:
+		return diag.Textf("1 input")
+	case what == "input":
+		return diag.Textf("%d inputs", n)
+	case n == 1:
+		return diag.Textf("1 output")
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return diag.Textf("%d outputs", n)
 }

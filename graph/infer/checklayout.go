@@ -1,9 +1,10 @@
 package infer
 
 import (
-	"fmt"
 	"math"
 	"slices"
+
+	"narrow/diag"
 )
 
 // concat: inputs that differ along one axis alone.
@@ -19,11 +20,11 @@ func (a asked) concat() error {
 			continue
 		}
 		if len(s) != len(first) {
-			return fmt.Errorf("%s and %s must have the same rank", a.input(0), a.input(i))
+			return diag.Errorf("%s and %s must have the same rank", a.input(0), a.input(i))
 		}
 		for k := range s {
 			if ok && k != axis && differ(s[k], first[k]) {
-				return fmt.Errorf("%s and %s differ in dimension %d, and are joined along dimension %d", a.input(0), a.input(i), k, axis)
+				return diag.Errorf("%s and %s differ in dimension %d, and are joined along dimension %d", a.input(0), a.input(i), k, axis)
 			}
 		}
 	}
@@ -50,7 +51,7 @@ func (a asked) split() error {
 		sum += v
 	}
 	if sum != x[axis].Size || len(sizes) != len(a.n.Outputs) {
-		return fmt.Errorf("it is to split dimension %d of %s into %d parts of %v", axis, a.input(0), len(a.n.Outputs), sizes)
+		return diag.Errorf("it is to split dimension %d of %s into %d parts of %v", axis, a.input(0), len(a.n.Outputs), sizes)
 	}
 	return nil
 }
@@ -68,7 +69,7 @@ func (a asked) gather() error {
 	}
 	for _, v := range at {
 		if v < -x[axis].Size || v >= x[axis].Size {
-			return fmt.Errorf("it is to pick element %d of dimension %d of %s", v, axis, a.input(0))
+			return diag.Errorf("it is to pick element %d of dimension %d of %s", v, axis, a.input(0))
 		}
 	}
 	return nil
@@ -81,7 +82,7 @@ func (a asked) reshape() error {
 	if !ok {
 		return nil
 	}
-	wrong := fmt.Errorf("it cannot make the shape %v of %s", want, a.input(0))
+	wrong := diag.Errorf("it cannot make the shape %v of %s", want, a.input(0))
 	rest, known, zero := 0, int64(1), false
 	for i, v := range want {
 		switch {
@@ -111,7 +112,7 @@ func (a asked) reshape() error {
 		}
 	}
 	if rest > 1 {
-		return fmt.Errorf("it is asked for the shape %v, of which only one dimension may be -1", want)
+		return diag.Errorf("it is asked for the shape %v, of which only one dimension may be -1", want)
 	}
 	have, all := total(x)
 	if !all || known < 0 {
@@ -130,10 +131,10 @@ func (a asked) expand() error {
 		return nil
 	}
 	if slices.ContainsFunc(want, negative) {
-		return fmt.Errorf("it is asked for the shape %v, in which a dimension is negative", want)
+		return diag.Errorf("it is asked for the shape %v, in which a dimension is negative", want)
 	}
 	if x := a.shape(0); x != nil && clash(x, fixed(want)) {
-		return fmt.Errorf("%s cannot be stretched to the shape %v", a.input(0), want)
+		return diag.Errorf("%s cannot be stretched to the shape %v", a.input(0), want)
 	}
 	return nil
 }
@@ -146,7 +147,7 @@ func (a asked) resize() error {
 	}
 	for i := 1; i < len(a.n.Inputs); i++ {
 		if s := a.shape(i); s != nil && len(s) != 1 {
-			return fmt.Errorf("its input %s must be a list", a.input(i))
+			return diag.Errorf("its input %s must be a list", a.input(i))
 		}
 	}
 	scales, ok := a.f.valueOf(a.n.Input(at))
@@ -158,11 +159,11 @@ func (a asked) resize() error {
 		want = len(axes)
 	}
 	if x != nil && len(scales) != want {
-		return fmt.Errorf("it has %d scales %q, and %s takes %d", len(scales), a.n.Input(at), a.input(0), want)
+		return diag.Errorf("it has %d scales %q, and %s takes %d", len(scales), a.n.Input(at), a.input(0), want)
 	}
 	for _, s := range scales {
 		if s.known && (!(s.v > 0) || math.IsInf(s.v, 0)) {
-			return fmt.Errorf("its scales %q hold %v: each must be a number above 0", a.n.Input(at), s.v)
+			return diag.Errorf("its scales %q hold %v: each must be a number above 0", a.n.Input(at), s.v)
 		}
 	}
 	return nil
@@ -176,14 +177,14 @@ func (a asked) pad() error {
 		return nil
 	}
 	if a.n.Input(3) == "" && len(pads) != 2*len(x) {
-		return fmt.Errorf("it has %d pads, and %s takes %d", len(pads), a.input(0), 2*len(x))
+		return diag.Errorf("it has %d pads, and %s takes %d", len(pads), a.input(0), 2*len(x))
 	}
 	for i, d := range x {
 		if a.n.Input(3) != "" || d.Size < 0 {
 			continue
 		}
 		if begin, end := pads[i], pads[len(x)+i]; max(begin, end) < maxDim && min(begin, end) > -maxDim && d.Size+begin+end < 0 {
-			return fmt.Errorf("its pads %v take more away from dimension %d of %s than there is", pads, i, a.input(0))
+			return diag.Errorf("its pads %v take more away from dimension %d of %s than there is", pads, i, a.input(0))
 		}
 	}
 	return nil
@@ -197,17 +198,17 @@ func (a asked) slice() error {
 	axes, givenAxes, okAxes := a.f.attrOrInput(a.n, "axes", 3)
 	switch {
 	case !givenStarts || !givenEnds:
-		return fmt.Errorf("it is not told where to start or to end")
+		return diag.Errorf("it is not told where to start or to end")
 	case okStarts && okEnds && len(starts) != len(ends):
-		return fmt.Errorf("it has %d starts and %d ends", len(starts), len(ends))
+		return diag.Errorf("it has %d starts and %d ends", len(starts), len(ends))
 	case givenAxes && okAxes && okStarts && len(axes) != len(starts):
-		return fmt.Errorf("it has %d starts and %d axes", len(starts), len(axes))
+		return diag.Errorf("it has %d starts and %d axes", len(starts), len(axes))
 	case !givenAxes || !okAxes || len(x) == 0:
 		return nil
 	}
 	for _, v := range axes {
 		if _, ok := axisOf(v, len(x)); !ok {
-			return fmt.Errorf("it is asked for the axes %v, and %s has rank %d", axes, a.input(0), len(x))
+			return diag.Errorf("it is asked for the axes %v, and %s has rank %d", axes, a.input(0), len(x))
 		}
 	}
 	return nil

@@ -1,9 +1,9 @@
 package infer
 
 import (
-	"fmt"
 	"slices"
 
+	"narrow/diag"
 	"narrow/graph"
 	"narrow/graph/op"
 )
@@ -18,7 +18,7 @@ type asked struct {
 func (a asked) shape(i int) []graph.Dim { return a.f.shapeOf(a.n.Input(i)) }
 
 // input tells of an input and its shape.
-func (a asked) input(i int) string { return fmt.Sprintf("%q of shape %v", a.n.Input(i), a.shape(i)) }
+func (a asked) input(i int) diag.Text { return diag.Textf("%q of shape %v", a.n.Input(i), a.shape(i)) }
 
 // differ reports whether two dimensions are known and not the same.
 func differ(a, b graph.Dim) bool { return a.Size >= 0 && b.Size >= 0 && a.Size != b.Size }
@@ -65,7 +65,7 @@ func (f *frame) checkShapes(n *graph.Node) error {
 		return a.axis(n.OpType == "Flatten" || f.opset < 13)
 	case "Transpose":
 		if x, perm := a.shape(0), n.Ints("perm"); x != nil && perm != nil && len(perm) != len(x) {
-			return fmt.Errorf("its attribute perm is %v, and %s has rank %d", perm, a.input(0), len(x))
+			return diag.Errorf("its attribute perm is %v, and %s has rank %d", perm, a.input(0), len(x))
 		}
 	case "ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "Squeeze":
 		return a.axes()
@@ -75,11 +75,11 @@ func (f *frame) checkShapes(n *graph.Node) error {
 		return a.expand()
 	case "ConstantOfShape":
 		if want, ok := f.ints(n, 0); ok && slices.ContainsFunc(want, negative) {
-			return fmt.Errorf("it is asked for the shape %v, in which a dimension is negative", want)
+			return diag.Errorf("it is asked for the shape %v, in which a dimension is negative", want)
 		}
 	case "Tile":
 		if want, ok := f.ints(n, 1); ok && (slices.ContainsFunc(want, negative) || a.shape(0) != nil && len(want) != len(a.shape(0))) {
-			return fmt.Errorf("%s cannot be repeated %v times", a.input(0), want)
+			return diag.Errorf("%s cannot be repeated %v times", a.input(0), want)
 		}
 	case "Resize":
 		return a.resize()
@@ -110,10 +110,10 @@ func negative(v int64) bool { return v < 0 }
 // single looks at an input that must be one element of a data type.
 func (a asked) single(i int, t graph.DataType, what string) error {
 	if have := a.f.typeOf(a.n.Input(i)); have != graph.Undefined && have != t {
-		return fmt.Errorf("its %s %q holds %v, not %v", what, a.n.Input(i), have, t)
+		return diag.Errorf("its %s %q holds %v, not %v", what, a.n.Input(i), have, t)
 	}
 	if n, ok := total(a.shape(i)); ok && n != 1 {
-		return fmt.Errorf("its %s %s must be one element", what, a.input(i))
+		return diag.Errorf("its %s %s must be one element", what, a.input(i))
 	}
 	return nil
 }
@@ -129,7 +129,7 @@ func (a asked) types() error {
 	first := a.f.typeOf(a.n.Input(0))
 	for i := 1; i < len(a.n.Inputs); i++ {
 		if t := a.f.typeOf(a.n.Input(i)); first != graph.Undefined && t != graph.Undefined && t != first {
-			return fmt.Errorf("%q holds %v and %q %v, which must be the same", a.n.Input(0), first, a.n.Input(i), t)
+			return diag.Errorf("%q holds %v and %q %v, which must be the same", a.n.Input(0), first, a.n.Input(i), t)
 		}
 	}
 	return nil
@@ -147,7 +147,7 @@ func (a asked) batchNorm() error {
 			continue
 		}
 		if len(p) != 1 || len(x) > 1 && differ(p[0], x[1]) {
-			return fmt.Errorf("its %s %s must have one element for each channel of %s", what, a.input(1+i), a.input(0))
+			return diag.Errorf("its %s %s must have one element for each channel of %s", what, a.input(1+i), a.input(0))
 		}
 	}
 	return nil
@@ -158,7 +158,7 @@ func (a asked) gemm() error {
 	x, w, c := a.shape(0), a.shape(1), a.shape(2)
 	for i, s := range [][]graph.Dim{x, w} {
 		if s != nil && len(s) != 2 {
-			return fmt.Errorf("its input %s must have rank 2", a.input(i))
+			return diag.Errorf("its input %s must have rank 2", a.input(i))
 		}
 	}
 	out := []graph.Dim{open, open}
@@ -170,14 +170,14 @@ func (a asked) gemm() error {
 		out[1] = w[1-tb]
 	}
 	if x != nil && w != nil && differ(x[1-ta], w[tb]) {
-		return fmt.Errorf("%s and %s cannot be multiplied: %v columns meet %v rows", a.input(0), a.input(1), x[1-ta], w[tb])
+		return diag.Errorf("%s and %s cannot be multiplied: %v columns meet %v rows", a.input(0), a.input(1), x[1-ta], w[tb])
 	}
 	if len(c) > 2 {
-		return fmt.Errorf("its bias %s must have rank 2 at most", a.input(2))
+		return diag.Errorf("its bias %s must have rank 2 at most", a.input(2))
 	}
 	for i, d := range c {
 		if o := out[2-len(c)+i]; d.Size != 1 && differ(d, o) {
-			return fmt.Errorf("its bias %s cannot be added to a result of shape %v", a.input(2), out)
+			return diag.Errorf("its bias %s cannot be added to a result of shape %v", a.input(2), out)
 		}
 	}
 	return nil
@@ -190,14 +190,14 @@ func (a asked) matMul() error {
 		return nil
 	}
 	if len(x) == 0 || len(w) == 0 {
-		return fmt.Errorf("%s and %s cannot be multiplied: a scalar is no matrix", a.input(0), a.input(1))
+		return diag.Errorf("%s and %s cannot be multiplied: a scalar is no matrix", a.input(0), a.input(1))
 	}
 	rows := w[max(len(w)-2, 0)]
 	if columns := x[len(x)-1]; differ(columns, rows) {
-		return fmt.Errorf("%s and %s cannot be multiplied: %v columns meet %v rows", a.input(0), a.input(1), columns, rows)
+		return diag.Errorf("%s and %s cannot be multiplied: %v columns meet %v rows", a.input(0), a.input(1), columns, rows)
 	}
 	if len(x) > 2 && len(w) > 2 && clash(x[:len(x)-2], w[:len(w)-2]) {
-		return fmt.Errorf("%s and %s cannot be multiplied: their outer dimensions do not go together", a.input(0), a.input(1))
+		return diag.Errorf("%s and %s cannot be multiplied: their outer dimensions do not go together", a.input(0), a.input(1))
 	}
 	return nil
 }
@@ -221,7 +221,7 @@ func (a asked) elementwise() error {
 	for i := range a.n.Inputs {
 		for j := range i {
 			if x, y := a.shape(j), a.shape(i); x != nil && y != nil && clash(x, y) {
-				return fmt.Errorf("%s and %s do not go together", a.input(j), a.input(i))
+				return diag.Errorf("%s and %s do not go together", a.input(j), a.input(i))
 			}
 			if j > 8 {
 				break // what matters is seen by then, and files may list many
@@ -238,7 +238,7 @@ func (a asked) axis(end bool) error {
 		return nil
 	}
 	if v := at.Int; v < -int64(len(x)) || v > int64(len(x)) || v == int64(len(x)) && !end {
-		return fmt.Errorf("its attribute axis is %d, and %s has rank %d", v, a.input(0), len(x))
+		return diag.Errorf("its attribute axis is %d, and %s has rank %d", v, a.input(0), len(x))
 	}
 	return nil
 }
@@ -253,10 +253,10 @@ func (a asked) axes() error {
 	for _, v := range axes {
 		k, ok := axisOf(v, len(x))
 		if !ok && len(x) > 0 {
-			return fmt.Errorf("it is asked for the axes %v, and %s has rank %d", axes, a.input(0), len(x))
+			return diag.Errorf("it is asked for the axes %v, and %s has rank %d", axes, a.input(0), len(x))
 		}
 		if ok && a.n.OpType == "Squeeze" && x[k].Size >= 0 && x[k].Size != 1 {
-			return fmt.Errorf("it is to drop dimension %d of %s, which is not 1", k, a.input(0))
+			return diag.Errorf("it is to drop dimension %d of %s, which is not 1", k, a.input(0))
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"narrow/diag"
 	"narrow/graph"
 )
 
@@ -208,7 +209,7 @@ func ConstantPart(m *graph.Model, names []string) (*graph.Model, error) {
 	for _, name := range names {
 		c := known[name]
 		if c == nil {
-			return nil, fmt.Errorf("%q is no constant that a node makes", name)
+			return nil, diag.Errorf("%q is no constant that a node makes", name)
 		}
 		needed[name] = true
 		g.Outputs = append(g.Outputs, &graph.Value{Name: name, Type: c.Type})

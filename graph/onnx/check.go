@@ -3,6 +3,7 @@ package onnx
 import (
 	"fmt"
 
+	"narrow/diag"
 	"narrow/graph"
 	pb "narrow/graph/onnx/internal/onnxpb"
 )
@@ -19,13 +20,13 @@ func CheckOpsets(m *graph.Model) error {
 	v, ok := m.Opsets[""]
 	switch {
 	case !ok && usesStandard(m.Graph):
-		return fmt.Errorf("the model does not tell which ONNX operator set it is written for (opset_import); was the file cut off?")
+		return diag.Errorf("the model does not tell which ONNX operator set it is written for (opset_import); was the file cut off?")
 	case !ok:
 		return nil
 	case v < MinOpset:
-		return fmt.Errorf("the model is written for ONNX operator set %d; narrow reads %d to %d: convert it with onnx.version_converter", v, MinOpset, MaxOpset)
+		return diag.Errorf("the model is written for ONNX operator set %d; narrow reads %d to %d: convert it with onnx.version_converter", v, MinOpset, MaxOpset)
 	case v > MaxOpset:
-		return fmt.Errorf("the model is written for ONNX operator set %d; narrow reads %d to %d: export it with an older opset_version", v, MinOpset, MaxOpset)
+		return diag.Errorf("the model is written for ONNX operator set %d; narrow reads %d to %d: export it with an older opset_version", v, MinOpset, MaxOpset)
 	}
 	return nil
 }
@@ -81,10 +82,10 @@ func checkGraph(g *graph.Graph, outer *scope) error {
 	inputs := make(map[string]bool, len(g.Inputs))
 	for _, v := range g.Inputs {
 		if v.Name == "" {
-			return fmt.Errorf("an input of the graph has no name")
+			return diag.Errorf("an input of the graph has no name")
 		}
 		if inputs[v.Name] {
-			return fmt.Errorf("two inputs of the graph have the name %q", v.Name)
+			return diag.Errorf("two inputs of the graph have the name %q", v.Name)
 		}
 		inputs[v.Name] = true
 		s.made[v.Name] = maker{what: "an input of the graph"}
@@ -92,10 +93,10 @@ func checkGraph(g *graph.Graph, outer *scope) error {
 	stored := map[string]bool{}
 	constant := func(name string) error {
 		if name == "" {
-			return fmt.Errorf("an initializer has no name")
+			return diag.Errorf("an initializer has no name")
 		}
 		if stored[name] {
-			return fmt.Errorf("two initializers have the name %q", name)
+			return diag.Errorf("two initializers have the name %q", name)
 		}
 		stored[name] = true
 		s.made[name] = maker{what: "an initializer"}
@@ -115,14 +116,14 @@ func checkGraph(g *graph.Graph, outer *scope) error {
 	}
 	for _, n := range g.Nodes {
 		if n.OpType == "" {
-			return fmt.Errorf("node %q has no operator type", n.Label())
+			return diag.Errorf("node %q has no operator type", n.Label())
 		}
 		for _, o := range n.Outputs {
 			if o == "" {
 				continue
 			}
 			if by, ok := s.made[o]; ok {
-				return fmt.Errorf("node %q puts out %q, which is already the name of %s", n.Label(), o, by)
+				return diag.Errorf("node %q puts out %q, which is already the name of %s", n.Label(), o, by)
 			}
 			s.made[o] = maker{node: n}
 		}
@@ -130,19 +131,19 @@ func checkGraph(g *graph.Graph, outer *scope) error {
 	for _, n := range g.Nodes {
 		for _, in := range n.Inputs {
 			if in != "" && !s.knows(in) {
-				return fmt.Errorf("node %q (%s) reads %q, which nothing puts out: no input, initializer or node has that name", n.Label(), n.OpType, in)
+				return diag.Errorf("node %q (%s) reads %q, which nothing puts out: no input, initializer or node has that name", n.Label(), n.OpType, in)
 			}
 		}
 		if err := checkAttrs(n, s); err != nil {
-			return fmt.Errorf("node %q (%s): %w", n.Label(), n.OpType, err)
+			return diag.Errorf("node %q (%s): %w", n.Label(), n.OpType, err)
 		}
 	}
 	for _, v := range g.Outputs {
 		if v.Name == "" {
-			return fmt.Errorf("an output of the graph has no name")
+			return diag.Errorf("an output of the graph has no name")
 		}
 		if !s.knows(v.Name) {
-			return fmt.Errorf("the graph's output %q is put out by nothing: no input, initializer or node has that name", v.Name)
+			return diag.Errorf("the graph's output %q is put out by nothing: no input, initializer or node has that name", v.Name)
 		}
 	}
 	return nil
@@ -152,15 +153,15 @@ func checkAttrs(n *graph.Node, s *scope) error {
 	seen := make(map[string]bool, len(n.Attrs))
 	for _, a := range n.Attrs {
 		if a.Name == "" {
-			return fmt.Errorf("an attribute has no name")
+			return diag.Errorf("an attribute has no name")
 		}
 		if seen[a.Name] {
-			return fmt.Errorf("two attributes have the name %q", a.Name)
+			return diag.Errorf("two attributes have the name %q", a.Name)
 		}
 		seen[a.Name] = true
 		if a.Kind == graph.AttrGraph {
 			if err := checkGraph(a.Graph, s); err != nil {
-				return fmt.Errorf("graph %q: %w", a.Name, err)
+				return diag.Errorf("graph %q: %w", a.Name, err)
 			}
 		}
 	}

@@ -1,11 +1,11 @@
 package onnx
 
 import (
-	"errors"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
 
+	"narrow/diag"
 	"narrow/graph"
 	pb "narrow/graph/onnx/internal/onnxpb"
 )
@@ -51,10 +51,10 @@ func decode(data []byte, dir string) (*graph.Model, error) {
 	}
 	src := &pb.ModelProto{}
 	if err := proto.Unmarshal(data, src); err != nil {
-		return nil, errors.New("not an ONNX model, or one that was cut off: its protobuf encoding is broken: copy or export it again")
+		return nil, diag.Errorf("not an ONNX model, or one that was cut off: its protobuf encoding is broken: copy or export it again")
 	}
 	if src.Graph == nil {
-		return nil, errors.New("not an ONNX model, or one that was cut off: it holds no graph: copy or export it again")
+		return nil, diag.Errorf("not an ONNX model, or one that was cut off: it holds no graph: copy or export it again")
 	}
 	d := decoder{}
 	m := d.model(src)

@@ -1,10 +1,9 @@
 package onnx
 
 import (
-	"fmt"
-
 	"google.golang.org/protobuf/proto"
 
+	"narrow/diag"
 	"narrow/graph"
 	pb "narrow/graph/onnx/internal/onnxpb"
 )
@@ -35,7 +34,7 @@ func EncodeDetached(m *graph.Model, threshold int) ([]byte, []*graph.Tensor, err
 		msg = e.out
 	}
 	if n := proto.Size(msg); n >= maxMessage {
-		return nil, nil, fmt.Errorf("the model takes %d MB without its initializers, and an ONNX file holds less than 2048", n>>20)
+		return nil, nil, diag.Errorf("the model takes %d MB without its initializers, and an ONNX file holds less than 2048", n>>20)
 	}
 	data, err := marshal(msg)
 	return data, detached, err

@@ -1,7 +1,6 @@
 package onnx
 
 import (
-	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -9,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"narrow/diag"
 	"narrow/graph"
 	pb "narrow/graph/onnx/internal/onnxpb"
 )
@@ -25,7 +25,7 @@ func Encode(m *graph.Model) ([]byte, error) {
 	}
 	msg := encodeModel(m)
 	if n := proto.Size(msg); n >= maxMessage {
-		return nil, fmt.Errorf("the model takes %d MB and an ONNX file holds less than 2048: it needs external data", n>>20)
+		return nil, diag.Errorf("the model takes %d MB and an ONNX file holds less than 2048: it needs external data", n>>20)
 	}
 	return marshal(msg)
 }
@@ -33,7 +33,7 @@ func Encode(m *graph.Model) ([]byte, error) {
 // complete refuses a model with stand-ins for constants.
 func complete(m *graph.Model) error {
 	if n := len(m.Unknown); n > 0 {
-		return fmt.Errorf("%d constants that nodes make, such as %q, are not computed yet: an engine must compute them first", n, m.Unknown[0])
+		return diag.Errorf("%d constants that nodes make, such as %q, are not computed yet: an engine must compute them first", n, m.Unknown[0])
 	}
 	return nil
 }
@@ -41,7 +41,7 @@ func complete(m *graph.Model) error {
 func marshal(msg proto.Message) ([]byte, error) {
 	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(msg)
 	if err != nil {
-		return nil, fmt.Errorf("encode the model: %w", err)
+		return nil, diag.Errorf("encode the model: %w", err)
 	}
 	return data, nil
 }

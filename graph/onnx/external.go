@@ -3,7 +3,6 @@ package onnx
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"math"
@@ -12,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 
+	"narrow/diag"
 	"narrow/graph"
 )
 
@@ -39,7 +39,7 @@ func readExternal(tensors []*graph.Tensor, dir string) error {
 			return err
 		}
 		if dir == "" {
-			return fmt.Errorf("tensor %q keeps its elements in the file %q, but the model came without a folder", t.Name, s.location)
+			return diag.Errorf("tensor %q keeps its elements in the file %q, but the model came without a folder", t.Name, s.location)
 		}
 		if files[s.location] == nil {
 			order = append(order, s.location)
@@ -48,12 +48,12 @@ func readExternal(tensors []*graph.Tensor, dir string) error {
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return fmt.Errorf("the model's folder: %w", err)
+		return diag.Errorf("the model's folder: %w", err)
 	}
 	defer root.Close()
 	for _, location := range order {
 		if err := readSpans(root, location, files[location]); err != nil {
-			return fmt.Errorf("tensor %q: external data %q: %w", files[location][0].tensor.Name, location, err)
+			return diag.Errorf("tensor %q: external data %q: %w", files[location][0].tensor.Name, location, err)
 		}
 	}
 	return nil
@@ -76,11 +76,11 @@ func parseSpan(t *graph.Tensor) (span, error) {
 			}
 		}
 		if err != nil || s.offset < 0 {
-			return s, fmt.Errorf("tensor %q: external data: %s %q is no count of bytes", t.Name, e.GetKey(), e.GetValue())
+			return s, diag.Errorf("tensor %q: external data: %s %q is no count of bytes", t.Name, e.GetKey(), e.GetValue())
 		}
 	}
 	if s.location == "" {
-		return s, fmt.Errorf("tensor %q: external data: no location", t.Name)
+		return s, diag.Errorf("tensor %q: external data: no location", t.Name)
 	}
 	return s, nil
 }
@@ -89,16 +89,16 @@ func parseSpan(t *graph.Tensor) (span, error) {
 func readSpans(root *os.Root, location string, spans []span) error {
 	name := filepath.FromSlash(location)
 	if !filepath.IsLocal(name) {
-		return errors.New("leads out of the model's folder; only files in it or below it are read")
+		return diag.Errorf("leads out of the model's folder; only files in it or below it are read")
 	}
 	info, err := root.Stat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return errors.New("no such file; it must lie beside the model")
+		return diag.Errorf("no such file; it must lie beside the model")
 	case err != nil:
-		return fmt.Errorf("cannot be opened (a link that leads out of the model's folder?): %w", rootCause(err))
+		return diag.Errorf("cannot be opened (a link that leads out of the model's folder?): %w", rootCause(err))
 	case !info.Mode().IsRegular():
-		return errors.New("is no regular file")
+		return diag.Errorf("is no regular file")
 	}
 	f, err := root.Open(name)
 	if err != nil {
@@ -113,16 +113,16 @@ func readSpans(root *os.Root, location string, spans []span) error {
 			return err
 		}
 		if want < 0 {
-			return fmt.Errorf("holds tensor %q of type %v, which has no fixed size", s.tensor.Name, s.tensor.Type)
+			return diag.Errorf("holds tensor %q of type %v, which has no fixed size", s.tensor.Name, s.tensor.Type)
 		}
 		if s.length < 0 {
 			s.length = int64(want)
 		}
 		if s.length != int64(want) {
-			return fmt.Errorf("gives tensor %q of type %v and shape %v %d bytes, not %d", s.tensor.Name, s.tensor.Type, s.tensor.Dims, s.length, want)
+			return diag.Errorf("gives tensor %q of type %v and shape %v %d bytes, not %d", s.tensor.Name, s.tensor.Type, s.tensor.Dims, s.length, want)
 		}
 		if s.offset > size || s.length > size-s.offset {
-			return fmt.Errorf("has %d bytes, but tensor %q lies at %d and takes %d; was it cut off?", size, s.tensor.Name, s.offset, s.length)
+			return diag.Errorf("has %d bytes, but tensor %q lies at %d and takes %d; was it cut off?", size, s.tensor.Name, s.offset, s.length)
 		}
 	}
 	return fill(f, spans)
@@ -139,11 +139,11 @@ func fill(f io.ReaderAt, spans []span) error {
 			n++
 		}
 		if end-start > math.MaxInt {
-			return errors.New("is too large for this machine")
+			return diag.Errorf("is too large for this machine")
 		}
 		buf := make([]byte, end-start)
 		if _, err := f.ReadAt(buf, start); err != nil {
-			return fmt.Errorf("cannot be read: %w", rootCause(err))
+			return diag.Errorf("cannot be read: %w", rootCause(err))
 		}
 		for _, s := range spans[:n] {
 			from := s.offset - start

@@ -1,13 +1,12 @@
 package onnx
 
 import (
-	"errors"
-	"fmt"
-
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	pb "narrow/graph/onnx/internal/onnxpb"
+
+	"narrow/diag"
 )
 
 // MemoryFactor is the most bytes that [Decode] allocates per byte of input,
@@ -40,7 +39,7 @@ type guardian struct{ budget int }
 
 func (g *guardian) walk(b []byte, md protoreflect.MessageDescriptor, depth int) error {
 	if depth > maxDepth {
-		return fmt.Errorf("graphs inside graphs are nested more than %d deep", maxDepth/3)
+		return diag.Errorf("graphs inside graphs are nested more than %d deep", maxDepth/3)
 	}
 	for len(b) > 0 {
 		num, typ, n := protowire.ConsumeTag(b)
@@ -71,7 +70,7 @@ func (g *guardian) walk(b []byte, md protoreflect.MessageDescriptor, depth int) 
 			g.budget -= smallMessage
 		}
 		if g.budget < 0 {
-			return errors.New("not an ONNX model: it holds far more empty parts than a real one would")
+			return diag.Errorf("not an ONNX model: it holds far more empty parts than a real one would")
 		}
 		if err := g.walk(v, fd.Message(), depth+1); err != nil {
 			return err

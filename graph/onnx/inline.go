@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"narrow/diag"
 	"narrow/graph"
 	pb "narrow/graph/onnx/internal/onnxpb"
 )
@@ -41,7 +42,7 @@ func inline(m *graph.Model, dir string) error {
 	for _, f := range src.Functions {
 		k := functionKey{domain(f.GetDomain()), f.GetName(), f.GetOverload()}
 		if in.functions[k] != nil {
-			return fmt.Errorf("two functions are called %s", k)
+			return diag.Errorf("two functions are called %s", k)
 		}
 		in.own += proto.Size(f)
 		in.functions[k] = &function{key: k, src: f}
@@ -145,10 +146,10 @@ func (in *inliner) count(g *graph.Graph, total *cost, depth int) error {
 func (in *inliner) within(c cost, f *function) error {
 	const way = "export the model without functions (torch's exporter: optimize=True, or onnx.inliner)"
 	if c.nodes > maxInlinedNodes {
-		return fmt.Errorf("the calls of its functions, such as %s, become more than %d nodes: %s", f.key, maxInlinedNodes, way)
+		return diag.Errorf("the calls of its functions, such as %s, become more than %d nodes: %s", f.key, maxInlinedNodes, way)
 	}
 	if c.bytes > maxInlinedBytes && c.bytes/16 > in.own {
-		return fmt.Errorf("the calls of its functions, such as %s, become %d MB: %s", f.key, c.bytes>>20, way)
+		return diag.Errorf("the calls of its functions, such as %s, become %d MB: %s", f.key, c.bytes>>20, way)
 	}
 	return nil
 }
@@ -156,10 +157,10 @@ func (in *inliner) within(c cost, f *function) error {
 // measure works out what one call of f becomes.
 func (in *inliner) measure(f *function, depth int) error {
 	if f.open {
-		return fmt.Errorf("the function %s calls itself", f.key)
+		return diag.Errorf("the function %s calls itself", f.key)
 	}
 	if depth > maxFunctionDepth || depth+f.depth > maxFunctionDepth {
-		return fmt.Errorf("functions such as %s call each other more than %d deep", f.key, maxFunctionDepth)
+		return diag.Errorf("functions such as %s call each other more than %d deep", f.key, maxFunctionDepth)
 	}
 	if f.counted {
 		return nil
@@ -218,13 +219,13 @@ func (in *inliner) decode(dir string) error {
 			f.defaults = append(f.defaults, d.attr(a))
 		}
 		if d.err != nil {
-			return fmt.Errorf("function %s: %w", f.key, d.err)
+			return diag.Errorf("function %s: %w", f.key, d.err)
 		}
 		if err := checkGraph(g, nil); err != nil {
-			return fmt.Errorf("function %s: %w", f.key, err)
+			return diag.Errorf("function %s: %w", f.key, err)
 		}
 		if err := g.Sort(); err != nil {
-			return fmt.Errorf("function %s: %w", f.key, err)
+			return diag.Errorf("function %s: %w", f.key, err)
 		}
 		f.nodes = g.Nodes
 	}

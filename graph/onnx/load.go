@@ -2,11 +2,11 @@ package onnx
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 
+	"narrow/diag"
 	"narrow/graph"
 )
 
@@ -30,19 +30,19 @@ func LoadBytes(name string, data []byte) (*graph.Model, error) { return load(nam
 func load(path string, data []byte, dir string) (*graph.Model, error) {
 	m, err := Decode(data, dir)
 	if err != nil {
-		return nil, fmt.Errorf("model %s: %w", path, err)
+		return nil, diag.Errorf("model %s: %w", path, err)
 	}
 	if err := CheckOpsets(m); err != nil {
-		return nil, fmt.Errorf("model %s: %w", path, err)
+		return nil, diag.Errorf("model %s: %w", path, err)
 	}
 	if m.IRVersion < 0 {
-		return nil, fmt.Errorf("model %s: it says that its format is version %d (ir_version), which there is none of: export it again", path, m.IRVersion)
+		return nil, diag.Errorf("model %s: it says that its format is version %d (ir_version), which there is none of: export it again", path, m.IRVersion)
 	}
 	if len(m.Graph.Outputs) == 0 {
-		return nil, fmt.Errorf("model %s: the graph has no outputs, so there is nothing to run it for", path)
+		return nil, diag.Errorf("model %s: the graph has no outputs, so there is nothing to run it for", path)
 	}
 	if err := inline(m, dir); err != nil {
-		return nil, fmt.Errorf("model %s: %w", path, short(err))
+		return nil, diag.Errorf("model %s: %w", path, short(err))
 	}
 	m.Graph.UniqueNames()
 	return m, nil
@@ -51,8 +51,10 @@ func load(path string, data []byte, dir string) (*graph.Model, error) {
 // missingError says that there is no model at a path; it is fs.ErrNotExist.
 type missingError struct{ path string }
 
-func (e *missingError) Error() string {
-	return fmt.Sprintf("model %s: no such file: give the path of an .onnx file", e.path)
+func (e *missingError) Error() string { return e.Text().String() }
+
+func (e *missingError) Text() diag.Text {
+	return diag.Textf("model %s: no such file: give the path of an .onnx file", e.path)
 }
 
 func (e *missingError) Unwrap() error { return fs.ErrNotExist }
@@ -63,17 +65,17 @@ func readModelFile(path string) ([]byte, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, &missingError{path}
 	case err != nil:
-		return nil, fmt.Errorf("model %s: %w", path, rootCause(err))
+		return nil, diag.Errorf("model %s: %w", path, rootCause(err))
 	case info.IsDir():
-		return nil, fmt.Errorf("model %s: is a folder: give the path of the .onnx file in it", path)
+		return nil, diag.Errorf("model %s: is a folder: give the path of the .onnx file in it", path)
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("model %s: is no regular file: give the path of an .onnx file", path)
+		return nil, diag.Errorf("model %s: is no regular file: give the path of an .onnx file", path)
 	case info.Size() > maxMessage:
-		return nil, fmt.Errorf("model %s: takes %d MB, and an ONNX file holds less than 2048; store its tensors as external data", path, info.Size()>>20)
+		return nil, diag.Errorf("model %s: takes %d MB, and an ONNX file holds less than 2048; store its tensors as external data", path, info.Size()>>20)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("model %s: cannot be read: %w", path, rootCause(err))
+		return nil, diag.Errorf("model %s: cannot be read: %w", path, rootCause(err))
 	}
 	return data, nil
 }

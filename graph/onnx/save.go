@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"narrow/diag"
 	"narrow/graph"
 	pb "narrow/graph/onnx/internal/onnxpb"
 	"narrow/internal/atomicfile"
@@ -48,32 +49,32 @@ func Save(m *graph.Model, path string, options ...SaveOption) error {
 		o(&c)
 	}
 	if st, err := os.Stat(path); err == nil && st.IsDir() {
-		return fmt.Errorf("save model %s: is a folder: move it away, or save elsewhere", path)
+		return diag.Errorf("save model %s: is a folder: move it away, or save elsewhere", path)
 	}
 	if err := complete(m); err != nil {
-		return fmt.Errorf("save model %s: %w", path, err)
+		return diag.Errorf("save model %s: %w", path, err)
 	}
 	msg := encodeModel(m)
 	keep := ""
 	if c.external || proto.Size(msg) >= maxMessage {
 		var err error
 		if msg, keep, err = writeData(msg, path, c.threshold); err != nil {
-			return fmt.Errorf("save model %s: %w", path, err)
+			return diag.Errorf("save model %s: %w", path, err)
 		}
 		if n := proto.Size(msg); n >= maxMessage {
-			return fmt.Errorf("save model %s: it takes %d MB without its initializers, and an ONNX file holds less than 2048", path, n>>20)
+			return diag.Errorf("save model %s: it takes %d MB without its initializers, and an ONNX file holds less than 2048", path, n>>20)
 		}
 	}
 	data, err := marshal(msg)
 	if err != nil {
-		return fmt.Errorf("save model %s: %w", path, err)
+		return diag.Errorf("save model %s: %w", path, err)
 	}
 	err = writeFile(path, func(w io.Writer) error {
 		_, err := w.Write(data)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("save model %s: %w", path, err)
+		return diag.Errorf("save model %s: %w", path, err)
 	}
 	return removeOldData(path, keep)
 }
@@ -240,7 +241,7 @@ func removeOldData(path, keep string) error {
 			continue
 		}
 		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
-			return fmt.Errorf("save model %s: remove the data of the model it replaced: %w", path, err)
+			return diag.Errorf("save model %s: remove the data of the model it replaced: %w", path, err)
 		}
 	}
 	return nil

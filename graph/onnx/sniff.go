@@ -2,9 +2,9 @@ package onnx
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"unicode/utf8"
+
+	"narrow/diag"
 )
 
 // magic are the starts of files that people hand over by mistake, and what to
@@ -32,19 +32,19 @@ var magic = []struct{ start, what string }{
 // sniff refuses what is visibly something else than a model, saying what.
 func sniff(data []byte) error {
 	if len(data) == 0 {
-		return errors.New("the file is empty, not an ONNX model: copy or export it again")
+		return diag.Errorf("the file is empty, not an ONNX model: copy or export it again")
 	}
 	for _, m := range magic {
 		if bytes.HasPrefix(data, []byte(m.start)) {
-			return fmt.Errorf("this is %s", m.what)
+			return diag.Errorf("this is %s", m.what)
 		}
 	}
 	if len(data) > 8 && (string(data[4:8]) == "TFL3" || string(data[4:8]) == "ORTM") {
 		what := map[string]string{"TFL3": "TensorFlow Lite", "ORTM": "ORT-format"}[string(data[4:8])]
-		return fmt.Errorf("this is a %s model, not an ONNX model: export the network to ONNX", what)
+		return diag.Errorf("this is a %s model, not an ONNX model: export the network to ONNX", what)
 	}
 	if isText(data) {
-		return errors.New("this is text, not an ONNX model: give the path of an .onnx file")
+		return diag.Errorf("this is text, not an ONNX model: give the path of an .onnx file")
 	}
 	return nil
 }

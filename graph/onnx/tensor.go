@@ -3,10 +3,10 @@ package onnx
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"math"
 	"slices"
 
+	"narrow/diag"
 	"narrow/graph"
 	pb "narrow/graph/onnx/internal/onnxpb"
 )
@@ -47,7 +47,7 @@ func count(t *graph.Tensor) (int, error) {
 	zero := false
 	for _, d := range t.Dims {
 		if d < 0 {
-			return 0, fmt.Errorf("tensor %q has the shape %v: a dimension is negative", t.Name, t.Dims)
+			return 0, diag.Errorf("tensor %q has the shape %v: a dimension is negative", t.Name, t.Dims)
 		}
 		zero = zero || d == 0
 	}
@@ -56,7 +56,7 @@ func count(t *graph.Tensor) (int, error) {
 	}
 	for _, d := range t.Dims {
 		if d > math.MaxInt/16/int64(n) {
-			return 0, fmt.Errorf("tensor %q has the shape %v: no machine holds that many elements", t.Name, t.Dims)
+			return 0, diag.Errorf("tensor %q has the shape %v: no machine holds that many elements", t.Name, t.Dims)
 		}
 		n *= int(d)
 	}
@@ -85,16 +85,16 @@ func elements(t *graph.Tensor, src *pb.TensorProto) ([]byte, error) {
 		return nil, err
 	}
 	if src.Segment != nil {
-		return nil, fmt.Errorf("tensor %q is stored in segments, which no runtime reads", t.Name)
+		return nil, diag.Errorf("tensor %q is stored in segments, which no runtime reads", t.Name)
 	}
 	if t.Type == graph.String {
 		if len(src.StringData) != n {
-			return nil, fmt.Errorf("tensor %q of shape %v holds %d strings, not %d", t.Name, t.Dims, len(src.StringData), n)
+			return nil, diag.Errorf("tensor %q of shape %v holds %d strings, not %d", t.Name, t.Dims, len(src.StringData), n)
 		}
 		return nil, nil
 	}
 	if t.Type == graph.Undefined {
-		return nil, fmt.Errorf("tensor %q does not tell its data type", t.Name)
+		return nil, diag.Errorf("tensor %q does not tell its data type", t.Name)
 	}
 	size, _ := byteSize(t)
 	raw := src.RawData
@@ -105,7 +105,7 @@ func elements(t *graph.Tensor, src *pb.TensorProto) ([]byte, error) {
 		raw = []byte{}
 	}
 	if size >= 0 && len(raw) != size {
-		return nil, fmt.Errorf("tensor %q of type %v and shape %v holds %d bytes, not %d", t.Name, t.Type, t.Dims, len(raw), size)
+		return nil, diag.Errorf("tensor %q of type %v and shape %v holds %d bytes, not %d", t.Name, t.Type, t.Dims, len(raw), size)
 	}
 	return raw, nil
 }

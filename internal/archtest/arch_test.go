@@ -26,8 +26,8 @@ var house = map[string]struct {
 	"diag":                {0, nil},
 	"scheme":              {0, nil},
 	"internal/kernel":     {0, nil},
-	"internal/ortlib":     {0, nil},
-	"internal/atomicfile": {0, nil},
+	"internal/ortlib":     {1, []string{"diag"}},
+	"internal/atomicfile": {1, []string{"diag"}},
 	"internal/progress":   {0, nil},
 	"internal/supervise":  {0, nil},
 	"internal/printable":  {0, nil},
@@ -38,24 +38,24 @@ var house = map[string]struct {
 
 	"strategy":          {1, []string{"diag", "scheme"}},
 	"internal/messages": {1, []string{"diag", "internal/printable"}},
-	"internal/scratch":  {1, []string{"internal/atomicfile"}},
+	"internal/scratch":  {2, []string{"internal/atomicfile"}},
 	"graph":             {0, nil},
-	"calibrate/observe": {1, []string{"internal/exact", "internal/kernel", "scheme"}},
-	"internal/setup":    {1, []string{"internal/ortlib"}},
+	"calibrate/observe": {1, []string{"diag", "internal/exact", "internal/kernel", "scheme"}},
+	"internal/setup":    {2, []string{"internal/ortlib"}},
 
 	"graph/onnx":      {2, []string{"graph", "diag", "internal/atomicfile"}},
 	"graph/op":        {1, []string{"graph"}},
 	"graph/graphtext": {1, []string{"graph"}}, // for tests
-	"graph/infer":     {2, []string{"graph", "graph/op", "internal/printable"}},
+	"graph/infer":     {2, []string{"diag", "graph", "graph/op", "internal/printable"}},
 	"graph/names":     {2, []string{"graph", "strategy", "diag", "scheme"}},
-	"engine":          {2, []string{"graph"}},
+	"engine":          {2, []string{"diag", "graph"}},
 
-	"engine/ort": {3, []string{"graph", "graph/onnx", "engine", "internal/ortlib", "internal/printable", "internal/scratch"}},
+	"engine/ort": {3, []string{"diag", "graph", "graph/onnx", "engine", "internal/ortlib", "internal/printable", "internal/scratch"}},
 	"samples":    {3, []string{"diag", "graph", "engine"}},
 
 	"internal/broken": {3, []string{"graph", "graph/onnx", "graph/graphtext"}},
 
-	"internal/footprint": {3, []string{"graph", "graph/infer"}},
+	"internal/footprint": {3, []string{"diag", "graph", "graph/infer"}},
 
 	"plan": {3, []string{"diag", "scheme", "strategy", "graph", "graph/op", "graph/infer", "graph/names"}},
 

@@ -9,7 +9,6 @@ package atomicfile
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"math/rand/v2"
@@ -17,6 +16,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"narrow/diag"
 )
 
 // File is one file to write: its name in the folder, and who writes it.
@@ -107,7 +108,7 @@ func cannot(dir string, err error) error {
 	return &DirError{dir, err}
 }
 
-var errIsFile = errors.New("is a file")
+var errIsFile = diag.Errorf("is a file")
 
 // DirError says that a folder cannot be written into.
 type DirError struct {
@@ -117,11 +118,14 @@ type DirError struct {
 }
 
 // Error names the folder, the reason and the flag that names another.
-func (e *DirError) Error() string {
+func (e *DirError) Error() string { return e.Text().String() }
+
+// Text is Error in words that can be translated.
+func (e *DirError) Text() diag.Text {
 	if errors.Is(e.Err, errIsFile) {
-		return fmt.Sprintf("the output folder %s is a file: name another with -o", e.Dir)
+		return diag.Textf("the output folder %s is a file: name another with -o", e.Dir)
 	}
-	return fmt.Sprintf("cannot write into the output folder %s: %v: name another with -o", e.Dir, e.Err)
+	return diag.Textf("cannot write into the output folder %s: %v: name another with -o", e.Dir, e.Err)
 }
 
 // Unwrap returns the reason.

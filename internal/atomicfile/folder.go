@@ -2,7 +2,6 @@ package atomicfile
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -10,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"narrow/diag"
 )
 
 // Folder is a folder that files are written into.
@@ -40,12 +41,15 @@ type BusyError struct {
 }
 
 // Error names the folder, the process and the way out.
-func (e *BusyError) Error() string {
-	who := "another process"
+func (e *BusyError) Error() string { return e.Text().String() }
+
+// Text is Error in words that can be translated.
+func (e *BusyError) Text() diag.Text {
+	who := diag.Textf("another process")
 	if e.PID > 0 {
-		who = fmt.Sprintf("another process (%d)", e.PID)
+		who = diag.Textf("another process (%d)", e.PID)
 	}
-	return fmt.Sprintf("the output folder %s is in use by %s: wait until it ends, or name another with -o", e.Dir, who)
+	return diag.Textf("the output folder %s is in use by %s: wait until it ends, or name another with -o", e.Dir, who)
 }
 
 // Hold creates dir where it is missing, keeps other processes from holding it
@@ -160,7 +164,7 @@ func (f *Folder) Write(files ...File) error {
 	return f.Replace(func(stage string) error {
 		for _, file := range files {
 			if err := WriteNew(filepath.Join(stage, file.Name), file.Write); err != nil {
-				return fmt.Errorf("writing %s: %w", filepath.Join(f.dir, file.Name), anonymous(err, stage))
+				return diag.Errorf("writing %s: %w", filepath.Join(f.dir, file.Name), anonymous(err, stage))
 			}
 		}
 		return nil
@@ -183,7 +187,7 @@ func (f *Folder) writeOne(file File) error {
 	sweep(f.dir, staleAfter)
 	t, err := CreateTemp(f.dir, tempPattern)
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", target, cannot(f.dir, err))
+		return diag.Errorf("writing %s: %w", target, cannot(f.dir, err))
 	}
 	_ = lockFile(t) // tells others that somebody writes it; see sweep
 	if err = finish(t, file.Write); err == nil {
@@ -192,5 +196,5 @@ func (f *Folder) writeOne(file File) error {
 		}
 	}
 	os.Remove(t.Name())
-	return fmt.Errorf("writing %s: %w", target, anonymous(err, t.Name()))
+	return diag.Errorf("writing %s: %w", target, anonymous(err, t.Name()))
 }

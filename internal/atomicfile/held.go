@@ -2,11 +2,12 @@ package atomicfile
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"narrow/diag"
 )
 
 // Held keeps other processes from writing one file. Its lock is a hidden file
@@ -26,7 +27,7 @@ func HoldFile(file string) (*Held, error) {
 		b := make([]byte, 20)
 		n, _ := l.ReadAt(b, 0)
 		l.Close()
-		return nil, fmt.Errorf("%s is being written by another process (%s): wait until it ends, or name another file with -o", file, strings.TrimSpace(string(b[:n])))
+		return nil, diag.Errorf("%s is being written by another process (%s): wait until it ends, or name another file with -o", file, strings.TrimSpace(string(b[:n])))
 	}
 	if l.Truncate(0) == nil { // for the message only
 		_, _ = l.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)

@@ -5,10 +5,12 @@ package atomicfile
 import (
 	"errors"
 	"os"
+
+	"narrow/diag"
 )
 
 // errLocked says that somebody else holds a lock.
-var errLocked = errors.New("locked")
+var errLocked = diag.Errorf("locked")
 
 // lockFile does nothing: two processes are not kept apart here.
 func lockFile(*os.File) error { return nil }

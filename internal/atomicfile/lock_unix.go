@@ -7,10 +7,12 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"narrow/diag"
 )
 
 // errLocked says that somebody else holds a lock.
-var errLocked = errors.New("locked")
+var errLocked = diag.Errorf("locked")
 
 // lockFile locks an open file until it is closed, or the process ends.
 func lockFile(f *os.File) error {

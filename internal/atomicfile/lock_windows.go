@@ -5,10 +5,12 @@ import (
 	"os"
 
 	"golang.org/x/sys/windows"
+
+	"narrow/diag"
 )
 
 // errLocked says that somebody else holds a lock.
-var errLocked = errors.New("locked")
+var errLocked = diag.Errorf("locked")
 
 // lockFile locks an open file until it is closed, or the process ends. What is
 // locked is a byte far behind the content, which others may read.

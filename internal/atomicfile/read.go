@@ -2,12 +2,13 @@ package atomicfile
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
+
+	"narrow/diag"
 )
 
 // Read returns the named files of dir by name, all from one [Folder.Replace],
@@ -21,10 +22,10 @@ func Read(dir string, names ...string) (map[string][]byte, error) {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	return nil, fmt.Errorf("%s keeps changing: wait until nothing writes into it", dir)
+	return nil, diag.Errorf("%s keeps changing: wait until nothing writes into it", dir)
 }
 
-var errChanged = errors.New("the folder changed")
+var errChanged = diag.Errorf("the folder changed")
 
 func readOnce(dir string, names []string) (map[string][]byte, error) {
 	next := filepath.Join(dir, nextName)

@@ -4,12 +4,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"narrow/diag"
 )
 
 // Replace lets fill write files, none of them in folders, into the folder stage,
@@ -43,7 +44,7 @@ func (f *Folder) Replace(fill func(stage string) error, drop func(name string) b
 	for name := range names {
 		path := filepath.Join(f.dir, name)
 		if st, err := os.Lstat(path); err == nil && st.IsDir() {
-			return fmt.Errorf("writing %s: is a folder: move it away, or name another output folder with -o", path)
+			return diag.Errorf("writing %s: is a folder: move it away, or name another output folder with -o", path)
 		}
 	}
 	if drop == nil {
@@ -62,7 +63,7 @@ func (f *Folder) Replace(fill func(stage string) error, drop func(name string) b
 	if len(names) == 1 && len(stale) == 0 {
 		for name := range names { // one rename changes all there is to change
 			if err := os.Rename(filepath.Join(stage, name), filepath.Join(f.dir, name)); err != nil {
-				return fmt.Errorf("writing %s: %w", filepath.Join(f.dir, name), err)
+				return diag.Errorf("writing %s: %w", filepath.Join(f.dir, name), err)
 			}
 		}
 		syncDir(f.dir)
@@ -73,7 +74,7 @@ func (f *Folder) Replace(fill func(stage string) error, drop func(name string) b
 		return nil
 	}
 	if err := f.journal(stage); err != nil {
-		return fmt.Errorf("writing into %s: %w", f.dir, err)
+		return diag.Errorf("writing into %s: %w", f.dir, err)
 	}
 	for name := range stale {
 		err = errors.Join(err, os.Remove(filepath.Join(f.dir, name)))

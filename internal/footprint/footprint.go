@@ -9,9 +9,7 @@
 package footprint
 
 import (
-	"errors"
-	"fmt"
-
+	"narrow/diag"
 	"narrow/graph"
 	"narrow/graph/infer"
 )
@@ -32,7 +30,7 @@ type Footprint struct {
 
 // ErrUnknown says that a network's values have shapes that only running it
 // tells.
-var ErrUnknown = errors.New("its shape is known only when the network runs")
+var ErrUnknown = diag.Errorf("its shape is known only when the network runs")
 
 // Of returns the footprint of m when the nodes run in the order they stand in.
 // inputs returns the shapes of the inputs for n samples. The error names the
@@ -86,15 +84,15 @@ func sizes(m *graph.Model, inputs map[string][]graph.Dim) (map[string]int64, err
 		shape, ok := known.Shapes[name]
 		bits := known.Types[name].Bits()
 		if !ok || bits == 0 {
-			return fmt.Errorf("the value %q: %w", name, ErrUnknown)
+			return diag.Errorf("the value %q: %w", name, ErrUnknown)
 		}
 		n := int64(1)
 		for _, d := range shape {
 			if d.Size < 0 {
-				return fmt.Errorf("the value %q: %w", name, ErrUnknown)
+				return diag.Errorf("the value %q: %w", name, ErrUnknown)
 			}
 			if n *= d.Size; n > 1<<40 {
-				return fmt.Errorf("the value %q has %v elements or more: no memory holds it", name, n)
+				return diag.Errorf("the value %q has %v elements or more: no memory holds it", name, n)
 			}
 		}
 		out[name] = (n*int64(bits) + 7) / 8
@@ -107,7 +105,7 @@ func sizes(m *graph.Model, inputs map[string][]graph.Dim) (map[string]int64, err
 	}
 	for _, n := range m.Graph.Nodes {
 		if len(n.Subgraphs()) > 0 {
-			return nil, fmt.Errorf("the node %q holds a network of its own: %w", n.Label(), ErrUnknown)
+			return nil, diag.Errorf("the node %q holds a network of its own: %w", n.Label(), ErrUnknown)
 		}
 		for _, o := range n.Outputs {
 			if o == "" {

@@ -60,8 +60,10 @@ func (l Language) Sprint(t diag.Text) string {
 // chinese returns the Chinese form of a format; a format without one, which the
 // test does not let pass, stays English.
 func chinese(format string) string {
-	if s, ok := zh[format]; ok {
-		return s
+	for _, table := range []map[string]string{zh, zhErrors, zhSystem} {
+		if s, ok := table[format]; ok {
+			return s
+		}
 	}
 	return format
 }

@@ -32,7 +32,7 @@ func TestNothingIsMissing(t *testing.T) {
 		if !speaks(format) {
 			continue
 		}
-		chinese, ok := zh[format]
+		chinese, ok := catalogue(t)[format]
 		if !ok {
 			t.Errorf("%s: no Chinese for\n\t%q", where.where, format)
 			continue
@@ -48,7 +48,7 @@ func TestNothingIsMissing(t *testing.T) {
 			t.Errorf("%q takes %v, its Chinese %q takes %v", format, want, chinese, got)
 		}
 	}
-	for format, chinese := range zh {
+	for format, chinese := range catalogue(t) {
 		args := make([]any, 9)
 		for i, v := range dummies(t, format) {
 			args[i] = v
@@ -60,6 +60,19 @@ func TestNothingIsMissing(t *testing.T) {
 			t.Errorf("the catalogue holds %q, which nothing in the source says", format)
 		}
 	}
+}
+
+// catalogue returns the Chinese of all formats.
+func catalogue(t *testing.T) map[string]string {
+	t.Helper()
+	all := maps.Clone(zh)
+	for format, chinese := range zhErrors {
+		if _, ok := all[format]; ok {
+			t.Fatalf("%q stands in zh and in zhErrors", format)
+		}
+		all[format] = chinese
+	}
+	return all
 }
 
 // dummies returns arguments that the verbs of a format take.
@@ -98,7 +111,7 @@ var code = regexp.MustCompile(`\[[^]]*\]|\{[^}]*\}| , `)
 // TestChineseIsChinese: a message says something in Chinese, and ends as the
 // English one does: without a full stop.
 func TestChineseIsChinese(t *testing.T) {
-	for format, s := range zh {
+	for format, s := range catalogue(t) {
 		if !strings.ContainsFunc(s, func(c rune) bool { return unicode.Is(unicode.Han, c) || strings.ContainsRune("，：、；（）", c) }) {
 			t.Errorf("%q: %q is not Chinese", format, s)
 		}

@@ -14,7 +14,7 @@ import (
 
 // calls are the functions that take a format, with its position among their
 // arguments. Those that pass a format on may call others with a variable.
-var calls = map[string]int{"Textf": 0, "usagef": 0, "conjoin": 0}
+var calls = map[string]int{"Textf": 0, "diag.Errorf": 0, "usagef": 0, "conjoin": 0}
 
 // counted is the function of cmd/narrow that makes "1 sample" and "3 samples" of
 // a noun.
@@ -74,8 +74,8 @@ func formats(t *testing.T) map[string]use {
 					}
 					return true
 				}
-				if name == "usagef" {
-					format = strings.ReplaceAll(format, "%w", "%v") // as usagef does
+				if name != "Textf" {
+					format = strings.ReplaceAll(format, "%w", "%v") // as usagef and Errorf do
 				}
 				u := use{set.Position(call.Pos()).String(), len(call.Args) - at - 1}
 				if call.Ellipsis.IsValid() || name == "conjoin" {
@@ -99,6 +99,9 @@ func called(c *ast.CallExpr) string {
 	case *ast.Ident:
 		return f.Name
 	case *ast.SelectorExpr:
+		if x, ok := f.X.(*ast.Ident); ok && f.Sel.Name == "Errorf" {
+			return x.Name + "." + f.Sel.Name
+		}
 		return f.Sel.Name
 	}
 	return ""
@@ -111,7 +114,7 @@ func passesOn(decl ast.Decl) bool {
 		return false
 	}
 	_, ok = calls[f.Name.Name]
-	return ok || f.Name.Name == counted
+	return ok || f.Name.Name == counted || f.Name.Name == "Errorf"
 }
 
 // constant returns the value of a string literal, or of a sum of such.

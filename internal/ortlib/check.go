@@ -8,6 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"narrow/diag"
 )
 
 // NoteEnding ends the name of what setup notes of a library, beside it: the
@@ -18,8 +20,11 @@ const NoteEnding = ".sum"
 type DamagedError struct{ Path string }
 
 // Error names the file and the way out.
-func (e *DamagedError) Error() string {
-	return fmt.Sprintf("the ONNX Runtime library %s is damaged: it is not what was installed; `make setup` in narrow's source folder installs it again", e.Path)
+func (e *DamagedError) Error() string { return e.Text().String() }
+
+// Text is Error in words that can be translated.
+func (e *DamagedError) Text() diag.Text {
+	return diag.Textf("the ONNX Runtime library %s is damaged: it is not what was installed; `make setup` in narrow's source folder installs it again", e.Path)
 }
 
 // Note notes what the library at path is, for [Check].
@@ -33,7 +38,7 @@ func Note(path string) error {
 		return err
 	}
 	if err := os.WriteFile(path+NoteEnding, fmt.Appendf(nil, "%s %d %d\n", sum, size, when), 0o666); err != nil {
-		return fmt.Errorf("noting the library's hash: %w", err)
+		return diag.Errorf("noting the library's hash: %w", err)
 	}
 	return nil
 }
@@ -48,7 +53,7 @@ func Check(path string, always bool) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("reading the library's hash: %w", err)
+		return diag.Errorf("reading the library's hash: %w", err)
 	}
 	var sum string
 	var size, when int64
@@ -75,7 +80,7 @@ func Check(path string, always bool) error {
 func stampOf(path string) (size, when int64, err error) {
 	fi, err := os.Stat(path)
 	if err != nil {
-		return 0, 0, fmt.Errorf("looking at the library: %w", err)
+		return 0, 0, diag.Errorf("looking at the library: %w", err)
 	}
 	return fi.Size(), fi.ModTime().UnixNano(), nil
 }
@@ -83,12 +88,12 @@ func stampOf(path string) (size, when int64, err error) {
 func hashOf(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", fmt.Errorf("reading the library: %w", err)
+		return "", diag.Errorf("reading the library: %w", err)
 	}
 	defer f.Close()
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
-		return "", fmt.Errorf("reading the library: %w", err)
+		return "", diag.Errorf("reading the library: %w", err)
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }

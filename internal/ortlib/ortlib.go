@@ -14,6 +14,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"narrow/diag"
 )
 
 const (
@@ -57,7 +59,7 @@ func For(goos, goarch string) (Platform, bool) {
 func CacheRoot() (string, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("the user's cache folder is not known: %w", err)
+		return "", diag.Errorf("the user's cache folder is not known: %w", err)
 	}
 	return filepath.Join(dir, "narrow"), nil
 }
@@ -71,7 +73,7 @@ func CachePath(root string) (string, error) {
 func CachePathFor(root, goos, goarch string) (string, error) {
 	p, ok := For(goos, goarch)
 	if !ok {
-		return "", fmt.Errorf("npm's onnxruntime-node %s has no library for %s/%s", Version, goos, goarch)
+		return "", diag.Errorf("npm's onnxruntime-node %s has no library for %s/%s", Version, goos, goarch)
 	}
 	return filepath.Join(root, "onnxruntime-"+Version, goos+"-"+goarch, p.File), nil
 }
@@ -95,17 +97,19 @@ type NotFoundError struct {
 }
 
 // Error returns several lines: the places, and the way out.
-func (e *NotFoundError) Error() string {
-	var b strings.Builder
-	b.WriteString("the ONNX Runtime library was not found; narrow looked at\n")
+func (e *NotFoundError) Error() string { return e.Text().String() }
+
+// Text is Error in words that can be translated.
+func (e *NotFoundError) Text() diag.Text {
+	places := ""
 	for _, l := range e.Looked {
-		fmt.Fprintf(&b, "  %s\n", l)
+		places += fmt.Sprintf("  %s\n", l)
 	}
-	b.WriteString("install it by `make setup` in narrow's source folder")
+	t := diag.Textf("the ONNX Runtime library was not found; narrow looked at\n%sinstall it by `make setup` in narrow's source folder", places)
 	if p, ok := For(runtime.GOOS, runtime.GOARCH); ok {
-		fmt.Fprintf(&b, ", or by\n  npm pack onnxruntime-node@%[1]s && tar -xzf onnxruntime-node-%[1]s.tgz\nand pass --ort-lib package/%[2]s", Version, p.Member)
+		t = diag.Textf("%s, or by\n  %s\nand pass --ort-lib package/%s", t, fmt.Sprintf("npm pack onnxruntime-node@%[1]s && tar -xzf onnxruntime-node-%[1]s.tgz", Version), p.Member)
 	}
-	return b.String()
+	return t
 }
 
 // Find returns the path of the library. It looks at flag (the value of

@@ -1,7 +1,7 @@
-// Package progress draws how far a run over samples has come.
+// Package progress draws how far a run has come.
 //
-// In go a number of samples and a stream; where the stream is a terminal, a
-// bar with images per second and the time left comes out, elsewhere nothing.
+// In go a number of steps, a stream and what to say; where the stream is a
+// terminal, a bar with the rate and the time left comes out, elsewhere nothing.
 package progress
 
 import (
@@ -13,31 +13,48 @@ import (
 	"golang.org/x/term"
 )
 
-// Bar shows the progress of one run; the nil Bar shows nothing.
-type Bar struct{ bar *progressbar.ProgressBar }
+// Status is what a bar knows of its run.
+type Status struct {
+	Done, Total int
+	// Rate is steps per second over the last seconds, 0 while it is not known.
+	Rate float64
+	// Left is the time for the others at that rate.
+	Left time.Duration
+}
 
-// New returns a bar for total samples on w, or nil where w is no terminal.
-func New(w io.Writer, what string, total int) *Bar {
+// Bar shows the progress of one run; the nil Bar shows nothing.
+type Bar struct {
+	bar   *progressbar.ProgressBar
+	meter meter
+	label func(Status) string
+}
+
+// New returns a bar for total steps on w, or nil where w is no terminal; label
+// says what stands before the bar.
+func New(w io.Writer, total int, label func(Status) string) *Bar {
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return nil
 	}
-	return &Bar{progressbar.NewOptions(total,
+	b := &Bar{meter: meter{total: total}, label: label}
+	b.bar = progressbar.NewOptions(total,
 		progressbar.OptionSetWriter(w),
-		progressbar.OptionSetDescription(what),
-		progressbar.OptionShowCount(),
-		progressbar.OptionShowIts(),
-		progressbar.OptionSetItsString("images"),
-		progressbar.OptionThrottle(100*time.Millisecond),
-		progressbar.OptionSetPredictTime(true),
+		progressbar.OptionSetDescription(label(Status{Total: total})),
+		progressbar.OptionThrottle(throttle),
+		progressbar.OptionSetPredictTime(false),
 		progressbar.OptionFullWidth(),
 		progressbar.OptionClearOnFinish(),
-	)}
+	)
+	return b
 }
 
-// Set says that n samples are done.
+// throttle is how often a bar is drawn at most.
+const throttle = 100 * time.Millisecond
+
+// Set says that n steps are done.
 func (b *Bar) Set(n int) {
 	if b != nil {
+		b.bar.Describe(b.label(b.meter.at(n, time.Now())))
 		_ = b.bar.Set(n) // a terminal that went away is no reason to stop
 	}
 }

@@ -104,7 +104,9 @@ func run(ctx context.Context, out, lib string) error {
 	defer test.Close()
 
 	d := &demo{model: model, engine: runner, calib: calib, test: test}
-	d.bar = progress.New(os.Stderr, "five strategies", len(strategies)*(calib.Len()+test.Len()))
+	d.bar = progress.New(os.Stderr, len(strategies)*(calib.Len()+test.Len()), func(s progress.Status) string {
+		return fmt.Sprintf("five strategies, %d/%d samples", s.Done, s.Total)
+	})
 	rows, err := d.all(ctx, out)
 	d.bar.Done()
 	if err != nil {
