@@ -1,3 +1,4 @@
+import json
 import os
 import runpy
 import signal
@@ -139,6 +140,21 @@ def test_scores_are_those_of_one_process_though_a_worker_dies(tmp_path, pictures
     batches = (pictures[i : i + 4] for i in range(0, 40, 4))
     assert narrow.ray.evaluate(MODEL, batches, deadly(dead), workers=2) == want
     assert len(os.listdir(dead)) == 1
+
+
+def test_a_test_is_that_of_one_process_though_a_worker_dies(pictures):
+    narrow.calibrate(MODEL, pictures, output_dir="result")
+    np.save("x.npy", pictures)
+    labels = np.arange(len(pictures)) % 10
+    np.save("y.npy", labels)
+    one = narrow_command("test", "--json", "--model", MODEL, "--data", "x.npy", "--labels", "y.npy", "-o", "result")
+    want = {k: v for k, v in json.loads(one).items() if "seconds" not in k}
+    with Killer("--shard=2/3") as killer:
+        got = narrow.ray.test("result", "x.npy", labels="y.npy", shards=3)
+    assert killer.killed
+    assert {k: v for k, v in got.items() if "seconds" not in k} == want
+    got = narrow.ray.test("result", pictures, labels=labels, model=MODEL)
+    assert {k: v for k, v in got.items() if "seconds" not in k} == want
 
 
 def test_the_example(monkeypatch, capsys, pictures):
