@@ -14,14 +14,15 @@ import (
 
 // jury compares whole networks with the float one, on samples that chose nothing.
 type jury struct {
-	run   engine.Runner
-	pool  *kernel.Pool
-	float *graph.Model
-	in    []*engine.Batch
-	batch int               // how many samples run at once
-	cut   []*engine.Batch   // as they run
-	want  [][]engine.Tensor // the float network's outputs, by batch
-	known map[*calibrate.Calibrated][]errorsOf
+	run     engine.Runner
+	pool    *kernel.Pool
+	float   *graph.Model
+	in      []*engine.Batch
+	batch   int               // how many samples run at once
+	samples int               // how many judge
+	cut     []*engine.Batch   // as they run
+	want    [][]engine.Tensor // the float network's outputs, by batch
+	known   map[*calibrate.Calibrated][]errorsOf
 }
 
 // errorsOf are the errors of one batch, by output.
@@ -132,7 +133,9 @@ func (j *jury) prepare(ctx context.Context) error {
 			return err
 		}
 		j.cut = append(j.cut, b.Clone())
+		j.samples += b.Count
 	}
+	j.in = nil
 	j.known = map[*calibrate.Calibrated][]errorsOf{}
 	var err error
 	j.want, err = j.outputs(ctx, engine.Network{Model: j.float}, 0, len(j.cut))

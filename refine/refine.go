@@ -9,6 +9,7 @@ import (
 	"context"
 	"runtime"
 	"runtime/debug"
+	"slices"
 
 	"narrow/calibrate"
 	"narrow/diag"
@@ -98,6 +99,9 @@ func Calibrate(ctx context.Context, task Task, run engine.Runner, in engine.Batc
 	}
 	(&refiner{c: c, pool: pool}).holdAll()
 	kept := keep.Kept(max(most, fewest), keptBytes)
+	if !slices.ContainsFunc(task.Plan.Activations(), tied) {
+		*keep = calibrate.Keeper{} // nothing is to be counted over them
+	}
 	guide, err := task.guide(ctx, run, unitsOf(kept), opts)
 	if err != nil {
 		return nil, err
@@ -154,9 +158,15 @@ func Calibrate(ctx context.Context, task Task, run engine.Runner, in engine.Batc
 	}
 	guide.Findings = append(append(guide.Findings, few...), diag.Finding{
 		Severity: diag.Note, Code: "guide-kept",
-		Message: diag.Textf("the result is that of --accuracy guide: on %d samples that chose nothing no other is clearly nearer to the float network", count(j.in)),
+		Message: diag.Textf("the result is that of --accuracy guide: on %d samples that chose nothing no other is clearly nearer to the float network", j.samples),
 	})
 	return guide, nil
+}
+
+// tied reports whether ties of t are rounded otherwise than to even.
+func tied(t *plan.Tensor) bool {
+	s := t.Settings.Settings
+	return s.Datatype == scheme.Int && s.RoundMode != scheme.HalfEven
 }
 
 // guide calibrates the guide's plan over some samples, for a comparison; nil where
