@@ -56,9 +56,10 @@ func (j *jury) score(ctx context.Context, c *calibrate.Calibrated) (float64, err
 }
 
 // gain returns by how many dB c is nearer to the float network than other, and how much
-// of that may be chance: the 95 % quantile of its standard error, which each sample's
-// part in it tells (the jackknife), and more where samples are few, which the error is
-// itself uncertain by, and which the ranges have seen.
+// of that may be chance: its standard error, which each sample's part in it tells (the
+// jackknife), and more than that where samples are few: they tell the error itself
+// badly, and what they have seen of ranges makes up more of what they judge. The factor
+// is what it took for small networks of several kinds not to lose on other samples.
 func (j *jury) gain(ctx context.Context, c, other *calibrate.Calibrated) (gain, doubt float64, err error) {
 	a, err := j.errors(ctx, c, math.MaxInt)
 	if err != nil {
@@ -85,7 +86,7 @@ func (j *jury) gain(ctx context.Context, c, other *calibrate.Calibrated) (gain, 
 		square += float64((d - mean) * (d - mean))
 	}
 	se := math.Sqrt(square * float64(n-1) / float64(n))
-	return worst(a, -1) - worst(b, -1), (1.65 + 16/float64(n)) * se, nil
+	return worst(a, -1) - worst(b, -1), (1 + 26/float64(n)) * se, nil
 }
 
 // errors returns what c gets wrong on at least the first samples, by output.
