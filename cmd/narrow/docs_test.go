@@ -19,6 +19,8 @@ import (
 // commandDocs are the documents whose blocks marked "console" are run, in their
 // order and in one folder and shell per document.
 var commandDocs = []string{
+	"README.md",
+	"README.zh-CN.md",
 	"docs/guide/README.md",
 	"docs/guide/README.zh-CN.md",
 	"docs/from-vai.md",
