@@ -184,6 +184,9 @@ func (p *Planned) high(ctx context.Context, run engine.Runner, in engine.Batches
 	if p, err = p.equalized(known); err != nil {
 		return nil, err
 	}
+	if p, err = p.scaled(ctx, run, known.few, o); err != nil {
+		return nil, err
+	}
 	p, joined, err := p.functions(ctx, run, known.few, o)
 	if err != nil {
 		return nil, err
@@ -232,7 +235,7 @@ func (p *Planned) first(ctx context.Context, run engine.Runner, in engine.Batche
 			})
 		}
 	}
-	if p.Plan.Strategy.Target != scheme.DPU && len(p.Plan.JoinedFunctions()) > 0 {
+	if p.scales() || p.Plan.Strategy.Target != scheme.DPU && len(p.Plan.JoinedFunctions()) > 0 {
 		uses = append(uses, func(in engine.Batches) (err error) {
 			f.few, err = refine.Few(in)
 			return err
@@ -261,6 +264,34 @@ func (p *Planned) equalized(f *first) (*Planned, error) {
 		return plain, err
 	}
 	return through, nil
+}
+
+// scales reports whether channels of activations may be scaled. For the DPU they are
+// not: a power of two as scale gains by it only where it halves a range.
+func (p *Planned) scales() bool {
+	return p.Plan.Strategy.IncludeCLE && p.Plan.Strategy.Target != scheme.DPU
+}
+
+// scaled is p with the channels of activations scaled where that is better on the
+// samples: see [refine.Scales].
+func (p *Planned) scaled(ctx context.Context, run engine.Runner, few []*engine.Batch, o calibrate.Options) (*Planned, error) {
+	if !p.scales() {
+		return p, nil
+	}
+	var other *Planned
+	steps, err := refine.Scales(ctx, refine.Task{Plan: p.Plan, Float: p.Model.Graph}, run, few, o, func(steps map[string][]int) (*plan.Plan, error) {
+		how := *p.decided.equalization
+		how.Steps = steps
+		var err error
+		if other, err = p.Model.plan(p.Plan.Strategy, High, decided{&how, p.decided.functions}); err != nil {
+			return nil, err
+		}
+		return other.Plan, nil
+	})
+	if err != nil || steps == nil {
+		return p, err
+	}
+	return other, nil
 }
 
 // functions is p with what is best for the functions behind its weighted

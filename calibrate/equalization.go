@@ -9,4 +9,7 @@ type Equalization struct {
 	// Largest holds the largest value of every channel behind a ReLU6 over the
 	// samples, by the value's name.
 	Largest map[string][]float32 `json:"largest,omitempty"`
+	// Steps are by how many steps the channels of activations are scaled, by the value
+	// that they come from: see rewrite.MoveScales.
+	Steps map[string][]int `json:"steps,omitempty"`
 }

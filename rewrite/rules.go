@@ -26,6 +26,8 @@ type Options struct {
 	Values map[string]*graph.Tensor
 	// Steps equalize behind functions: see [EqualizeFunctions].
 	Steps map[string][]int
+	// Scales scale the channels of activations: see [MoveScales].
+	Scales map[string][]int
 	// Rounds is how often equalization goes through the network at most; 0 means
 	// once.
 	Rounds int
@@ -71,6 +73,9 @@ func Before(o Options) []Rule {
 	rules = append(rules, FoldPad(o.EqualPads))
 	if len(o.Steps) > 0 {
 		rules = append(rules, EqualizeFunctions(o.Steps))
+	}
+	if len(o.Scales) > 0 {
+		rules = append(rules, MoveScales(o.Scales))
 	}
 	if o.DeviceArithmetic {
 		rules = append(rules, DeviceArithmetic())
