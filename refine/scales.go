@@ -47,15 +47,15 @@ func Scales(ctx context.Context, task Task, run engine.Runner, in engine.Batches
 	if !b.movable() {
 		return nil, nil
 	}
-	keep := &keeper{most: scaleSamples}
-	for _, err := range keep.watch(in) {
+	keep := &calibrate.Keeper{Most: scaleSamples}
+	for _, err := range keep.Watch(in) {
 		if err != nil {
 			return nil, err
 		}
 	}
 	var some []*engine.Batch
-	for _, u := range keep.units {
-		some = append(some, u.batch)
+	for _, u := range keep.Kept(scaleSamples, keptBytes) {
+		some = append(some, u.Batch)
 	}
 	if len(some) == 0 {
 		return nil, nil
@@ -78,7 +78,7 @@ func Scales(ctx context.Context, task Task, run engine.Runner, in engine.Batches
 	j := &jury{run: run, pool: kernel.NewPool(threads), float: task.Float, in: some}
 	var scores [2]float64
 	for i, p := range []*plan.Plan{task.Plan, other} {
-		c, err := calibrate.Calibrate(ctx, p, run, batches(some), calibrate.Options{Propagate: calibrate.Float, Threads: opts.Threads, SkipInvalid: opts.SkipInvalid, Accuracy: opts.Accuracy})
+		c, err := calibrate.Calibrate(ctx, p, run, batches(some), calibrate.Options{Propagate: calibrate.Float, Threads: opts.Threads, SkipInvalid: opts.SkipInvalid, Accuracy: opts.Accuracy, Keep: &calibrate.Keeper{}})
 		if err != nil {
 			return nil, err
 		}

@@ -65,7 +65,7 @@ var house = map[string]struct {
 	"cost":          {4, []string{"graph", "graph/op", "graph/infer", "plan", "scheme"}},
 	"export":        {5, []string{"calibrate", "diag", "graph", "graph/onnx", "graph/op", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme", "strategy"}},
 	"export/xmodel": {5, []string{"calibrate", "calibrate/observe", "diag", "engine", "graph", "graph/op", "graph/infer", "internal/kernel", "plan", "scheme"}},
-	"refine":        {5, []string{"diag", "calibrate", "calibrate/observe", "engine", "graph", "graph/op", "graph/infer", "internal/kernel", "plan", "scheme"}},
+	"refine":        {5, []string{"diag", "calibrate", "calibrate/observe", "engine", "graph", "graph/op", "graph/infer", "internal/kernel", "plan", "rewrite", "scheme"}},
 
 	// The root strings all together but the engine: importing it brings no cgo.
 	".": {6, []string{

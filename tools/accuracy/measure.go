@@ -17,8 +17,9 @@ import (
 	"narrow/engine"
 	"narrow/engine/ort"
 	"narrow/evaluate"
-	"narrow/graph"
+	"narrow/export"
 	"narrow/internal/ortlib"
+	"narrow/internal/scratch"
 	"narrow/samples"
 	"narrow/strategy"
 )
@@ -72,7 +73,7 @@ func (o options) alone(ctx context.Context) error {
 	return json.NewEncoder(os.Stdout).Encode(m)
 }
 
-func (o options) measure(ctx context.Context, runner engine.Runner, n network, s row) (*measured, error) {
+func (o options) measure(ctx context.Context, runner *ort.Runner, n network, s row) (*measured, error) {
 	model, err := narrow.Open(ctx, filepath.Join(o.models, n.model))
 	if err != nil {
 		return nil, err
@@ -120,7 +121,7 @@ func (o options) measure(ctx context.Context, runner engine.Runner, n network, s
 		Calibrated: calib.Len(), Tested: test.Len(),
 		Seconds: (after.cpu - before.cpu).Seconds(), Megabytes: float64(after.memory) / 1e6,
 	}
-	if m.Integers, m.Weighted, err = inIntegers(c); err != nil {
+	if m.Integers, m.Weighted, err = inIntegers(ctx, runner, c); err != nil {
 		return nil, err
 	}
 	return m, m.test(ctx, runner, c, test)
@@ -188,38 +189,33 @@ func (m *measured) test(ctx context.Context, runner engine.Runner, c *narrow.Cal
 }
 
 // inIntegers counts the convolutions and matrix products with constant weights
-// of c's export, and those whose data and weights come out of DequantizeLinear
-// and whose result goes into QuantizeLinear, at once or behind a ReLU or Clip:
-// ONNX Runtime computes these in integers.
-func inIntegers(c *narrow.Calibrated) (in, all int, err error) {
+// of c's export, and those that ONNX Runtime computes in integers on this machine.
+func inIntegers(ctx context.Context, runner *ort.Runner, c *narrow.Calibrated) (in, all int, err error) {
 	x, err := c.Export(narrow.ExportOptions{})
 	if err != nil {
 		return 0, 0, err
 	}
-	m := x.Graph
-	ix := graph.NewIndex(m.Graph)
-	for _, n := range m.Graph.Nodes {
-		if !n.Is("Conv", "ConvTranspose", "Gemm", "MatMul") {
-			continue
-		}
-		w := ix.Producer[n.Input(1)]
-		if ix.Constant[n.Input(1)] == nil && !(w != nil && w.Is("DequantizeLinear") && ix.Constant[w.Input(0)] != nil) {
-			continue
-		}
+	dir, err := scratch.New()
+	if err != nil {
+		return 0, 0, err
+	}
+	defer dir.Remove()
+	file := filepath.Join(dir.Path, "exported.onnx")
+	if err := x.Save(file); err != nil {
+		return 0, 0, err
+	}
+	exported, err := narrow.Open(ctx, file)
+	if err != nil {
+		return 0, 0, err
+	}
+	optimized, err := runner.Optimized(ctx, file, dir.Path)
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, e := range export.Executions(exported.Graph, optimized) {
 		all++
-		x := ix.Producer[n.Input(0)]
-		if w == nil || x == nil || !x.Is("DequantizeLinear") {
-			continue
-		}
-		for v := n.Outputs[0]; len(ix.Consumers[v]) == 1; {
-			u := ix.Consumers[v][0]
-			if u.Is("QuantizeLinear") {
-				in++
-			}
-			if !u.Is("Relu", "Clip") {
-				break
-			}
-			v = u.Outputs[0]
+		if e.Integer {
+			in++
 		}
 	}
 	return in, all, nil

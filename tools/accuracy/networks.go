@@ -62,6 +62,7 @@ var strategies = []row{
 	{"int8-equalized-high", "int8 per tensor, equalized, bias corrected", "int8_equalized.json", narrow.High},
 	{"int8-asymmetric", "int8, weights per channel, asymmetric activations, bias corrected", "int8_per_channel_asymmetric.json", narrow.Guide},
 	{"int8-asymmetric-high", "int8, weights per channel, asymmetric activations, bias corrected", "int8_per_channel_asymmetric.json", narrow.High},
+	{"int8-channels-high", "the same, equalized", "int8_per_channel_equalized.json", narrow.High},
 	{"entropy", "int8 per tensor, entropy", "entropy.json", narrow.Guide},
 	{"entropy-high", "int8 per tensor, entropy", "entropy.json", narrow.High},
 	{"bfloat16", "bfloat16", "bfloat16.json", narrow.Guide},
