@@ -22,7 +22,7 @@ const (
 	JoinBelow = 25
 )
 
-// Few returns the samples for [Functions].
+// Few returns the samples for [Functions] and [Scales].
 func Few(in engine.Batches) ([]*engine.Batch, error) {
 	keep := &calibrate.Keeper{Most: functionSamples}
 	for _, err := range keep.Watch(in) {

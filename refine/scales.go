@@ -15,8 +15,6 @@ import (
 )
 
 const (
-	// scaleSamples is how many samples decide about the scales of channels, at most.
-	scaleSamples = 32
 	// scaleSteps is how many steps a channel is scaled by, at most, and scaleRounds
 	// how often all are gone through.
 	scaleSteps  = 4 * rewrite.ScaleOctave
@@ -30,15 +28,16 @@ const (
 	room = 0.9
 )
 
-// Scales decides, over some of the samples, by how many steps the channels of
+// Scales decides, over samples of [Few], by how many steps the channels of
 // task.Plan's network are scaled, for [rewrite.MoveScales]: with makes the plan of
 // steps. They are chosen by an estimate of what rounding activations and weights
 // adds to what each layer puts out, and taken unless the network's worst output
-// clearly loses by it; the result is nil where nothing is to be gained.
+// clearly loses by it; the result is nil where nothing is to be gained, or the samples
+// are too few.
 //
 // The result does not depend on threads or batch size, nor on the order of the
 // samples.
-func Scales(ctx context.Context, task Task, run engine.Runner, in engine.Batches, opts calibrate.Options, with func(steps map[string][]int) (*plan.Plan, error)) (map[string][]int, error) {
+func Scales(ctx context.Context, task Task, run engine.Runner, some []*engine.Batch, opts calibrate.Options, with func(steps map[string][]int) (*plan.Plan, error)) (map[string][]int, error) {
 	found, err := rewrite.FindChannels(task.Plan.Model)
 	if err != nil {
 		return nil, err
@@ -47,17 +46,7 @@ func Scales(ctx context.Context, task Task, run engine.Runner, in engine.Batches
 	if !b.movable() {
 		return nil, nil
 	}
-	keep := &calibrate.Keeper{Most: scaleSamples}
-	for _, err := range keep.Watch(in) {
-		if err != nil {
-			return nil, err
-		}
-	}
-	var some []*engine.Batch
-	for _, u := range keep.Kept(scaleSamples, keptBytes) {
-		some = append(some, u.Batch)
-	}
-	if len(some) == 0 {
+	if count(some) < fewest {
 		return nil, nil
 	}
 	threads := opts.Threads
@@ -75,7 +64,7 @@ func Scales(ctx context.Context, task Task, run engine.Runner, in engine.Batches
 	if err != nil {
 		return nil, err
 	}
-	j := &jury{run: run, pool: kernel.NewPool(threads), float: task.Float, in: some}
+	j := &jury{run: run, pool: kernel.NewPool(threads), float: task.Float, in: some, batch: batch}
 	var scores [2]float64
 	for i, p := range []*plan.Plan{task.Plan, other} {
 		c, err := calibrate.Calibrate(ctx, p, run, batches(some), calibrate.Options{Propagate: calibrate.Float, Threads: opts.Threads, SkipInvalid: opts.SkipInvalid, Accuracy: opts.Accuracy, Keep: &calibrate.Keeper{}})
@@ -251,15 +240,15 @@ func (b *balance) watch(ctx context.Context, run engine.Runner, in engine.Batche
 		return err
 	}
 	defer s.Close()
-	for batch, err := range engine.Fit(in, b.plan.Model, judgeBatch) {
+	for some, err := range engine.Fit(in, b.plan.Model, batch) {
 		if err != nil {
 			return err
 		}
-		if _, err := engine.Run(ctx, s, batch.Inputs, func(tap int, dst, src []float32, shape []int64) error {
+		if _, err := engine.Run(ctx, s, some.Inputs, func(tap int, dst, src []float32, shape []int64) error {
 			if !engine.SameMemory(dst, src) {
 				copy(dst, src)
 			}
-			if x, shape, _ := batch.Samples(src, shape); len(x) > 0 {
+			if x, shape, _ := some.Samples(src, shape); len(x) > 0 {
 				b.stats[sim.Taps[tap].Tensor.Name].add(x, shape)
 			}
 			return nil
