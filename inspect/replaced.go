@@ -2,6 +2,10 @@ package inspect
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"narrow/diag"
 	"narrow/engine"
@@ -94,27 +98,33 @@ func (m *measurement) deviceArithmetic() diag.List {
 	if target == scheme.DPU {
 		return nil
 	}
-	slopes := 0
-	var first diag.Text
-	leaky := map[string]bool{}
+	kinds := map[string]string{}
 	for _, n := range m.c.Plan.Model.Graph.Nodes {
-		if n.Is("LeakyRelu") {
-			leaky[n.Label()] = true
+		switch {
+		case n.Whole != nil:
+			kinds[n.Label()] = n.Whole.OpType
+		case n.Is("LeakyRelu"):
+			kinds[n.Label()] = n.OpType
 		}
 	}
+	count, first := map[string]int{}, map[string]string{} // by operator
 	for _, c := range m.c.Rewrites.Changes {
-		if c.Rule == "device-arithmetic" && leaky[c.Node] {
-			if slopes++; slopes == 1 {
-				first = diag.Textf("%s: %s", c.Node, c.Note)
+		if k := kinds[c.Node]; c.Rule == "device-arithmetic" && k != "" {
+			if count[k]++; count[k] == 1 {
+				first[k] = c.Node + ": " + c.Note
 			}
 		}
 	}
-	if slopes == 0 {
+	if len(count) == 0 {
 		return nil
+	}
+	var told []string
+	for _, k := range slices.Sorted(maps.Keys(count)) {
+		told = append(told, fmt.Sprintf("%d %s (%s)", count[k], k, first[k]))
 	}
 	return diag.List{{
 		Severity: diag.Warning, Code: "device-arithmetic",
-		Message: diag.Textf("%d LeakyReLU have the DPU's slope although the target is %v, as vai_q_pytorch simulates every target (%s)", slopes, target, first),
+		Message: diag.Textf("functions have the DPU's constants although the target is %v, as vai_q_pytorch simulates every target: %s", target, strings.Join(told, ", ")),
 		Fix:     diag.Textf("choose the accuracy high, which keeps the network's own functions there"),
 	}}
 }
