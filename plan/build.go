@@ -223,7 +223,11 @@ func (b *builder) emit() {
 			own := *l
 			own.Rule = b.rules[u]
 			st := b.settings(&own, c.kind)
-			if why := b.leftConstant(st, c.kind, l); !why.IsZero() {
+			why := b.leftConstant(st, c.kind, l)
+			if why.IsZero() {
+				why = b.signalWeights(u, c.kind)
+			}
+			if !why.IsZero() {
 				b.p.FloatTensors = append(b.p.FloatTensors, FloatTensor{c.value, constantKind(c.kind), l, why})
 				continue
 			}

@@ -168,6 +168,7 @@ func (b *builder) asked(u *unit) bool {
 // spare records, for [scheme.High], what stays float although the strategy's
 // settings would quantize it, unless a layer rule asks for it.
 func (b *builder) spare(asks map[*unit]bool) {
+	b.spareSignal(asks)
 	for u, by := range b.flow.fragile() {
 		if !b.asked(u) {
 			b.declined[u] = diag.Textf("%s %s follows, which a small error of it destroys", by.op, by.main.Label())

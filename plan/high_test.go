@@ -144,11 +144,34 @@ func TestWrittenOut(t *testing.T) {
 	}
 }
 
+// What makes a signal of whose spectrum a network takes the logarithm stays float,
+// weights and input too, where nothing else reads it.
+func TestSignalBeforeLog(t *testing.T) {
+	for text, want := range map[string]string{
+		// A spectrum, then bands of it.
+		`r = Conv (x, v) p = Mul (r, r) m = Conv (p, u) e = Add (m, eps) l = Log (e) z = Conv (l, w)`:                                            "activation l, weights w, activation z",
+		`r = Conv (x, v) i = Conv (x, u) p = Pow (r, two) q = Pow (i, two) s = Add (p, q) a = Sqrt (s) c = Clip (a) l = Log (c) z = Conv (l, w)`: "activation l, weights w, activation z",
+		// Another layer reads the input.
+		`r = Conv (x, v) p = Mul (r, r) e = Add (p, eps) l = Log (e) k = Conv (x, u) s = Add (k, l) z = Conv (s, w)`: "input x, activation l, weights u, activation k, activation s, weights w, activation z",
+		// No power; a function before it.
+		`r = Conv (x, v) e = Clip (r) l = Log (e) z = Conv (l, w)`:                                 "input x, weights v, activation l, weights w, activation z",
+		`r = Conv (x, v) f = Tanh (r) p = Mul (f, f) e = Add (p, eps) l = Log (e) z = Conv (l, w)`: "input x, weights v, activation r, activation l, weights w, activation z",
+	} {
+		p := high(t, `<opset_import: ["": 13]> g (float[N, 4, 64] x) => (float[N, 4, 64] z) <float[4, 4, 1] u = {0.5, ...}, float[4, 4, 1] v = {0.25, ...}, float[4, 4, 1] w = {0.125, ...}, float eps = {1e-5}, float two = {2}> { `+text+` }`, forCPU, false)
+		if got := quantized(p); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+		if float := strings.Count(text, "Conv") - strings.Count(want, "weights"); len(p.Unquantized) != float {
+			t.Errorf("%s: %d layers with weights are told to stay in float, want %d", text, len(p.Unquantized), float)
+		}
+	}
+}
+
 // What a small error destroys stays float, unless a layer rule asks for it.
 func TestFragile(t *testing.T) {
 	for text, want := range map[string]string{
 		// The power before a logarithm, and what it is the square of.
-		`p = Mul (h, h) e = Add (p, eps) l = Log (e) [b] z = Conv (l, w)`:                 "input x, weights w, activation l, activation z",
+		`r = Relu (h) p = Mul (r, r) e = Add (p, eps) l = Log (e) [b] z = Conv (l, w)`:    "input x, weights w, activation l, activation z",
 		`p = Relu (h) e = Add (p, eps) l = Sqrt (e) [b] z = Conv (l, w)`:                  "input x, weights w, activation l, activation z",
 		`p = Add (h, eps) l = Div (x, p) [b] z = Conv (l, w)`:                             "input x, weights w, activation l, activation z",
 		`p = Add (h, eps) i = Reciprocal (p) l = Mul (x, i) [b] z = Conv (l, w)`:          "input x, weights w, activation i, activation l, activation z",

@@ -134,7 +134,7 @@ func BuildWith(m *graph.Model, s *strategy.Strategy, o Options) (*Plan, diag.Lis
 		flow:   newFlow(m.Graph, infer.Types(m), lookOf(o, s.Target)),
 		layers: map[*group]*Layer{},
 		points: map[*unit]*Tensor{},
-		places: map[*unit]*unit{}, declined: map[*unit]diag.Text{}, unable: map[*unit]diag.Text{},
+		places: map[*unit]*unit{}, declined: map[*unit]diag.Text{}, unable: map[*unit]diag.Text{}, signal: map[*unit]*unit{},
 	}
 	if o.Original != nil {
 		b.names = names.NewAfter(o.Original, m)
@@ -172,4 +172,7 @@ type builder struct {
 	// declined holds why the strategy wants no quantizer for a unit's result,
 	// unable why the operator cannot have one. findPoints records both.
 	declined, unable map[*unit]diag.Text
+	// signal are the units that make a signal before a logarithm, each with the Log:
+	// they stay float, weights and all.
+	signal map[*unit]*unit
 }

@@ -22,8 +22,18 @@ type Unquantized struct {
 // for, with the reason.
 func (b *builder) unquantized() {
 	types := infer.Types(b.p.Model)
+	signal := map[*graph.Node]*unit{}
+	for u := range b.signal {
+		if b.flow.weighted(u) {
+			signal[u.main] = u
+		}
+	}
 	for _, n := range b.p.Model.Graph.Nodes {
-		if why := b.floatReason(n, types); !why.IsZero() {
+		why := b.floatReason(n, types)
+		if u := signal[n]; why.IsZero() && u != nil {
+			why = b.signalWeights(u, scheme.Weights)
+		}
+		if !why.IsZero() {
 			b.p.Unquantized = append(b.p.Unquantized, Unquantized{Name: n.Label(), Op: n.OpType, Why: why})
 		}
 		for _, sub := range n.Subgraphs() {

@@ -424,6 +424,7 @@ var zh = map[string]string{
 	"%.0f %% of the values of layer %s's result become %.3g: little of it is left (%.1f dB)":                    "%[2]s 层结果中 %.0[1]f %% 的值变成 %.3[3]g：所剩无几（%.1[4]f dB）",
 	"%.0f %% of the values of output %q become %.3g: little of it is left (%.1f dB)":                            "输出 %[2]q 中 %.0[1]f %% 的值变成 %.3[3]g：所剩无几（%.1[4]f dB）",
 	"%.1f %% of the values of the %v %q of layer %s (%.3g to %.3g) are clipped to its range (%.3g to %.3g)":     "%.1[1]f %% 的值被截断：%[4]s 层的 %[2]v %[3]q（%.3[5]g 到 %.3[6]g）超出其范围（%.3[7]g 到 %.3[8]g）",
+	"of the signal that it makes %s takes the logarithm, where quiet parts count as much as loud ones":          "%s 对它产生的信号取对数，弱的部分与强的部分同样重要",
 	"functions have the DPU's constants although the target is %v, as vai_q_pytorch simulates every target: %s": "一些函数使用 DPU 的常数，尽管目标设备是 %v（vai_q_pytorch 对所有目标都这样仿真）：%s",
 	"%d more of that kind (%s)": "同类警告还有 %d 条（%s）",
 	"ReLU6 became ReLU in %d places, as in vai_q_pytorch, where the samples clip %.2g %% of the values (most at %q: %.2g %%)":                                "与 vai_q_pytorch 一样，%d 处 ReLU6 变成了 ReLU，而样本在这些位置有 %.2g %% 的值会被截断（%q 处最多：%.2g %%）",

