@@ -12,7 +12,7 @@ import (
 const Format = "narrow.report/1"
 
 // Document is what a page shows. [New] makes one of a calibration; one with
-// nothing but Model and Compare shows a comparison alone. Indices count from 0.
+// nothing but Model and Compare, or Search, shows that alone. Indices count from 0.
 type Document struct {
 	Format string `json:"format"`
 	Model  Model  `json:"model"`
@@ -40,6 +40,8 @@ type Document struct {
 	Reproduce *Reproduce `json:"reproduce"`
 	// Compare is a comparison of strategies, nil where there is none.
 	Compare *Compare `json:"compare"`
+	// Search is a search for a strategy, nil where there was none.
+	Search *Search `json:"search,omitempty"`
 }
 
 // Model is the network's file.
@@ -366,6 +368,8 @@ type CompareRow struct {
 	// Seconds is how long calibration took. A page that holds it is another one
 	// on every run.
 	Seconds *float64 `json:"seconds,omitempty"`
+	// Source is the strategy file's text.
+	Source string `json:"source,omitempty"`
 }
 
 // MACs are multiply-adds of one sort.

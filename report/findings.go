@@ -72,6 +72,18 @@ func (d *Document) Shorten(f func(string) string) {
 		x := &d.Findings[i]
 		x.File, x.Message, x.Fix = g(x.File), shorten(x.Message.Text, g), shorten(x.Fix.Text, g)
 	}
+	if c := d.Compare; c != nil {
+		for i := range c.Rows {
+			r := &c.Rows[i]
+			r.Name, r.Error = g(r.Name), shorten(r.Error.Text, g)
+			for k := range r.Words {
+				r.Words[k] = shorten(r.Words[k].Text, g)
+			}
+		}
+		for i := range c.Notes {
+			c.Notes[i] = shorten(c.Notes[i].Text, g)
+		}
+	}
 	if r := d.Reproduce; r != nil {
 		for i, c := range r.Commands {
 			r.Commands[i] = slices.Clone(c)

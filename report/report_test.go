@@ -46,6 +46,48 @@ func TestWriteLarge(t *testing.T) {
 	}
 }
 
+// TestWriteLargeSearch: a search over a network of 1,000 layers, with a rule for
+// each in nearly every strategy, stays under 5 MB, and no strategy is lost.
+func TestWriteLargeSearch(t *testing.T) {
+	d := searched(200, 1000)
+	if n := len(d.Search.Strategies); n < 150 {
+		t.Fatalf("only %d strategies", n)
+	}
+	n := len(render(t, d))
+	t.Logf("%d bytes", n)
+	if n >= 5_000_000 {
+		t.Errorf("the page of %d trials has %d bytes", len(d.Search.Trials), n)
+	}
+}
+
+// TestAddStrategy: what was kept in pieces is put together again, equal texts are
+// one, and what strategies share is kept once.
+func TestAddStrategy(t *testing.T) {
+	rule := "    {\n      \"layer_name\": \"%\"\n    },\n"
+	a := "{\n  \"x\": [\n" + strings.ReplaceAll(rule, "%", "one") + strings.ReplaceAll(rule, "%", "two") + "  ]\n}\n"
+	texts := []string{a, strings.Replace(a, "two", "three", 1), "no newline", "", "}", a}
+	s := &Search{}
+	var at []int
+	for _, text := range texts {
+		at = append(at, s.AddStrategy(text))
+	}
+	if !slices.Equal(at, []int{0, 1, 2, 3, 4, 0}) {
+		t.Errorf("places %v", at)
+	}
+	for i, text := range texts {
+		var b strings.Builder
+		for _, piece := range s.Strategies[at[i]] {
+			b.WriteString(s.Pieces[piece])
+		}
+		if b.String() != text {
+			t.Errorf("%q became %q", text, b.String())
+		}
+	}
+	if len(s.Pieces) != 6 {
+		t.Errorf("%d pieces: %q", len(s.Pieces), s.Pieces)
+	}
+}
+
 // TestWriteEscapes: whatever names hold, the page has the elements that Write
 // makes and no other.
 func TestWriteEscapes(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"narrow/diag"
@@ -64,12 +65,13 @@ func generated(n int) *Document {
 			Facts:    []Fact{{FactVersion, "devel"}, {FactModel, fmt.Sprintf("%064x", n)}},
 		},
 	}
-	one, half := 1.0, evaluate.Decibel(21.5)
+	one, less, half := 1.0, 0.5, evaluate.Decibel(21.5)
 	d.Compare = &Compare{
 		Samples: 1000, Float: &evaluate.Accuracy{Top1: 0.75, Top5: 0.925}, FloatBytes: 14_000_000,
 		Rows: []CompareRow{
-			{Name: "int8.json", Words: []Text{{diag.Verbatim("the first " + hostile)}}, Quantized: &evaluate.Accuracy{Top1: 0.7321, Top5: 0.9187}, Agreement: &one, SQNR: &half, Bytes: 3_600_000, MACs: []MACs{{"8×8", 1_800_000_000}}, Cost: &one},
-			{Name: "int4.json", Words: []Text{{diag.Verbatim("weights 8 to 4 bits")}}, Quantized: &evaluate.Accuracy{Top1: 0.70, Top5: 0.90}, Agreement: &one, SQNR: &half, Bytes: 1_900_000, MACs: []MACs{{"4×8", 1_700_000_000}, {"8×8", 100_000_000}}, Cost: &one},
+			{Name: "int8.json", Source: "{\n  \"target_device\": \"CPU\"\n}\n", Words: []Text{{diag.Verbatim("the first " + hostile)}}, Quantized: &evaluate.Accuracy{Top1: 0.7321, Top5: 0.9187}, Agreement: &one, SQNR: &half, Bytes: 3_600_000, MACs: []MACs{{"8×8", 1_800_000_000}}, Cost: &one},
+			{Name: "int4.json", Source: "{\n  // " + hostile[:8] + "\n}\n", Words: []Text{{diag.Verbatim("weights 8 to 4 bits")}}, Quantized: &evaluate.Accuracy{Top1: 0.70, Top5: 0.90}, Agreement: &one, SQNR: &half, Bytes: 1_900_000, MACs: []MACs{{"4×8", 1_700_000_000}, {"8×8", 100_000_000}}, Cost: &less},
+			{Name: "int2.json", Words: []Text{{diag.Verbatim("weights 8 to 2 bits")}}, Error: Text{diag.Textf("no mistakes")}},
 		},
 	}
 	d.Settings = [][]Setting{
@@ -149,6 +151,49 @@ func generated(n int) *Document {
 	return d
 }
 
+// searched returns the page of a search with n trials of strategies for layers
+// layers, each but a tenth of them with a rule for every layer.
+func searched(n, layers int) *Document {
+	float, limit, held := Number(0.75), Number(0.74), Number(0.0021)
+	s := &Search{
+		Objective: Objective{Name: "map50", Unit: Share, Float: &float, Limit: &limit}, Searched: 2000, HeldOut: 1000, HeldOutDrop: &held,
+		Complete: true, File: "strategy.json", Best: n - 1,
+	}
+	for i := range n {
+		var b strings.Builder
+		b.WriteString("{\n  \"target_device\": \"CPU\",\n  \"layer_quantize_config\": [\n")
+		for l := range layers {
+			if i%10 == 0 {
+				break
+			}
+			fmt.Fprintf(&b, "    {\n      \"layer_type\": null,\n      \"layer_name\": \"/stages.%d/blocks.%d/attention/Conv\",\n      \"quantizable_data_type\": [\"weights\", \"bias\", \"activation\"],\n"+
+				"      \"overall_quantize_config\": {\"bit_width\": %d}\n    },\n", l/40, l%40, 4<<(uint32(l*7919+i*104729)*2654435761>>16%3))
+		}
+		b.WriteString("  ]\n}\n")
+		drop := Number(0.02 - 0.03*float64(i)/float64(n) + 0.004*math.Sin(float64(i)))
+		value, e := float-drop, Number(0.002)
+		t := Trial{
+			Number: i + 1, Phase: "mix", Words: Text{diag.Verbatim(fmt.Sprintf("mix %d of formats", i+1))}, Cost: Number(0.03 + 0.1*math.Abs(math.Sin(float64(i)/7))),
+			Value: &value, Drop: &drop, StdErr: &e, Samples: 2000, State: TrialWithin, Strategy: s.AddStrategy(b.String()),
+		}
+		switch {
+		case i == n-1:
+			t.Phase, t.State, t.Samples, t.Cost = "confirm", TrialFound, 3000, 0.031
+		case i == 1:
+			t.Phase, t.State, t.Value, t.Drop, t.StdErr, t.Samples = "rank", TrialRanked, nil, nil, nil, 0
+		case i == 2:
+			t.State, t.Failed, t.Value, t.Drop, t.StdErr = TrialFailed, Text{diag.Verbatim("NaN in " + hostile)}, nil, nil, nil
+		case i == 3:
+			t.State, t.Strategy, t.Words = TrialStopped, -1, Text{diag.Verbatim(hostile)}
+		case drop > 0.01:
+			t.State = TrialBeyond
+		}
+		s.Trials = append(s.Trials, t)
+	}
+	return &Document{Format: Format, Model: Model{Name: "generated.onnx" + hostile, Path: "generated.onnx"}, Search: s,
+		Reproduce: &Reproduce{Commands: [][]string{{"narrow", "search"}}, Shortened: true, Facts: []Fact{{FactVersion, "devel"}}}}
+}
+
 // TestPages writes the pages that the browser clicks through: make test-report.
 func TestPages(t *testing.T) {
 	if *pages == "" {
@@ -168,5 +213,6 @@ func TestPages(t *testing.T) {
 	}
 	write("generated.html", generated(1000))
 	all := generated(10)
+	write("search.html", searched(40, 20))
 	write("comparison.html", &Document{Format: Format, Model: all.Model, Compare: all.Compare})
 }

@@ -75,6 +75,9 @@ type Outcome struct {
 	Trials []Trial
 	// Complete says that no budget cut the search off.
 	Complete bool
+	// Strategies are all that this run laid over the network, by their hash: those
+	// of Trials but for what only an earlier run asked for.
+	Strategies map[string]*strategy.Strategy
 }
 
 // errBudget ends a search when its time is over.
@@ -110,7 +113,7 @@ func Run(ctx context.Context, space Space, ev Evaluator, opts Options) (*Outcome
 	}
 	s.start = s.opts.Now()
 	err := s.run()
-	out := &Outcome{Complete: err == nil}
+	out := &Outcome{Complete: err == nil, Strategies: map[string]*strategy.Strategy{}}
 	if errors.Is(err, errBudget) {
 		s.overtime = true
 		err = s.confirm()
@@ -123,6 +126,9 @@ func Run(ctx context.Context, space Space, ev Evaluator, opts Options) (*Outcome
 	}
 	if s.best != nil {
 		out.Best = s.best.found
+	}
+	for _, l := range s.laid {
+		out.Strategies[l.sha256] = l.strategy
 	}
 	return out, err
 }

@@ -138,7 +138,7 @@ func (a *app) compare(c *cobra.Command, f *compareFlags, files []string) error {
 		}
 	}
 	if f.html != "" {
-		if err := a.writeHTML(c, f.html, files, engine.Version(), res); err != nil {
+		if err := a.writeHTML(c, f.html, files, entries, engine.Version(), res); err != nil {
 			return err
 		}
 	}

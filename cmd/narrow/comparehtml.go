@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -38,10 +39,13 @@ func htmlError(file string, err error) error {
 }
 
 // writeHTML writes a comparison as a page of package report.
-func (a *app) writeHTML(c *cobra.Command, file string, files []string, engine string, res *compare.Comparison) error {
+func (a *app) writeHTML(c *cobra.Command, file string, files []string, entries []compare.Entry, engine string, res *compare.Comparison) error {
 	args := commandLine(c)
 	at := strings.Count(c.CommandPath(), " ") + 1 // behind "narrow compare"
 	d := comparisonPage(res)
+	for i := range d.Compare.Rows {
+		d.Compare.Rows[i].Source = string(entries[i].Planned.Plan.Strategy.Source)
+	}
 	d.Reproduce = &report.Reproduce{
 		Commands: [][]string{slices.Concat(args[:at], files, args[at:])},
 		Facts: []report.Fact{
@@ -49,8 +53,18 @@ func (a *app) writeHTML(c *cobra.Command, file string, files []string, engine st
 			{Name: report.FactCount, Value: fmt.Sprint(res.Calibrated)}, {Name: report.FactPropagate, Value: res.Propagate}, {Name: report.FactAccuracy, Value: res.Accuracy},
 		},
 	}
+	return a.writePage(c.Context(), file, d)
+}
+
+// writePage writes a document for --html.
+func (a *app) writePage(ctx context.Context, file string, d *report.Document) error {
+	words := []string{d.Model.Path}
+	if d.Reproduce != nil {
+		words = append(words, slices.Concat(d.Reproduce.Commands...)...)
+	}
+	d.Shorten(shortPaths(words))
 	page := atomicfile.File{Name: filepath.Base(file), Write: func(w io.Writer) error { return report.Write(w, d) }}
-	return a.commit(c.Context(), func() error { return htmlError(file, atomicfile.Write(filepath.Dir(file), page)) })
+	return a.commit(ctx, func() error { return htmlError(file, atomicfile.Write(filepath.Dir(file), page)) })
 }
 
 // comparisonPage returns the page's document.

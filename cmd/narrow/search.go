@@ -37,6 +37,7 @@ type searchFlags struct {
 	file          string
 	restart       bool
 	force         bool
+	html          string
 	asJSON        bool
 }
 
@@ -55,7 +56,8 @@ and tests on the others, or on --test-data with --test-labels. Strategies are
 compared on two thirds of the test samples; the rest only confirms the result.
 
 Beside the strategy file F.json it writes F.provenance.json (what the strategy
-promises and the command that shows it) and F.search.json, every trial so far.
+promises and the command that shows it) and F.search.json, every trial so far;
+with --html P a page of the curve, accuracy against cost, each point a strategy.
 The same command resumes from there, also after Ctrl-C or a --budget, and ends as
 if it had never stopped.`,
 		Example: `  narrow search --model resnet18.onnx --data val/ --preprocess imagenet \
@@ -80,6 +82,8 @@ if it had never stopped.`,
 	fl.StringVarP(&f.file, "output", "o", "strategy.json", "strategy file to write")
 	fl.BoolVar(&f.restart, "restart", false, "start anew, instead of resuming an earlier search")
 	fl.BoolVar(&f.force, "force", false, "overwrite a strategy file that no search wrote")
+	fl.StringVar(&f.html, "html", "", "write the search, its curve and the strategies it tried, as one self-contained HTML file too")
+	_ = c.MarkFlagFilename("html", "html")
 	fl.BoolVar(&f.asJSON, "json", false, "print one JSON document")
 	return c
 }
@@ -154,6 +158,9 @@ func (a *app) search(c *cobra.Command, f *searchFlags) error {
 	if err := a.commit(ctx, j.checkFiles); err != nil {
 		return err
 	}
+	if err := a.commit(ctx, func() error { return checkHTML(f.html) }); err != nil {
+		return err
+	}
 	if err := j.identify(ctx, c, target); err != nil {
 		return err
 	}
@@ -201,6 +208,11 @@ func (a *app) search(c *cobra.Command, f *searchFlags) error {
 			fmt.Fprintf(a.stderr, "%s holds what was tried; the same command goes on from there\n", f.beside(".search.json"))
 		}
 		return err
+	}
+	if f.html != "" {
+		if err := j.writeSearchPage(c, engine.Version(), network.Top1(), out); err != nil {
+			return err
+		}
 	}
 	return j.finish(ctx, out)
 }
@@ -443,6 +455,9 @@ func (j *searchJob) print(w io.Writer, goOn string) error {
 	}
 	fmt.Fprintf(w, "trials     %d%s\n", p.Trials, goOn)
 	fmt.Fprintf(w, "wrote      %s and %s\n", j.f.file, j.f.beside(".provenance.json"))
+	if j.f.html != "" {
+		fmt.Fprintf(w, "           %s\n", j.f.html)
+	}
 	_, err := fmt.Fprintf(w, "again by   %s\n", p.Command)
 	return err
 }

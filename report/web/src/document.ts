@@ -15,7 +15,10 @@ export interface Doc {
   findings: Finding[] | null
   reproduce: { commands: string[][] | null; shortened?: boolean; facts: { name: string; value: string }[] } | null
   compare: Compare | null
+  search?: Search
 }
+
+export type Unit = '%' | 'dB' | ''
 
 /** Text is the same in both languages, or English and Chinese. */
 export type Text = string | [string, string]
@@ -161,6 +164,37 @@ export interface CompareRow {
   macs?: { bits: string; count: number }[]
   cost: number | null
   seconds?: number
+  metric?: { name: string; unit?: Unit; lower_is_better?: boolean; float?: number | null; quantized: number | null }
+  source?: string
+}
+
+export interface Search {
+  objective: { name: string; unit: Unit; lower_is_better?: boolean; float?: number; limit?: number }
+  searched: number
+  held_out: number
+  held_out_drop?: number
+  complete?: boolean
+  file?: string
+  /** best is the trial that was found, -1 for none. */
+  best: number
+  trials: Trial[] | null
+  pieces: string[] | null
+  strategies: number[][] | null
+}
+
+export interface Trial {
+  number: number
+  phase: string
+  words: Text
+  cost: number
+  value: number | null
+  drop?: number
+  std_err?: number
+  samples?: number
+  state: 'found' | 'within' | 'beyond' | 'stopped' | 'failed' | 'ranked'
+  failed?: Text
+  /** strategy is an index into Search.strategies, -1 where it is not known. */
+  strategy: number
 }
 
 /** readDocument returns what the page's data element holds. */

@@ -15,6 +15,8 @@ import { orders, State, type Order } from './state'
 import { strategy } from './strategy'
 import { table, type Table } from './table'
 import { whole } from './format'
+import type { Chart } from './histogram'
+import { search } from './search'
 import { isDark, onThemeChange, toggleTheme } from './theme'
 import { currentLanguage, setLanguage, t, type Word } from './words'
 
@@ -25,19 +27,23 @@ const app = document.getElementById('app')!
 let charts: Bars[] = []
 let rows: Table | null = null
 let shown: Detail | null = null
+/** others are the charts of a comparison or a search, which may replace them. */
+let others: Chart[] = []
 let orderBox: HTMLSelectElement | null = null
 
 function render(): void {
   for (const c of charts) c.destroy()
-  for (const c of shown?.charts ?? []) c.destroy()
+  for (const c of [...(shown?.charts ?? []), ...others]) c.destroy()
   charts = []
   rows = shown = orderBox = null
   document.documentElement.lang = currentLanguage() === 'zh' ? 'zh-CN' : 'en'
-  document.title = `${doc.model.name} · ${t('title')}`
+  document.title = `${doc.model.name} · ${title()}`
+  const compared = search(doc) ?? comparison(doc)
+  others = compared?.charts ?? []
   const sections = [
     doc.layers ? summary(state, (i) => choose(i, true)) : null,
     doc.layers ? layers() : null,
-    comparison(doc),
+    compared?.element ?? null,
     strategy(doc, (i) => choose(i, true)),
     doc.layers || doc.findings?.length ? findings(doc, showLine, (i) => choose(i, true)) : null,
     rewrites(doc), left(doc), reproduce(doc),
@@ -46,6 +52,11 @@ function render(): void {
   app.replaceChildren(header(), nav, h('main', {}, ...sections))
   fit()
   showRows()
+}
+
+/** title is what the page is. */
+function title(): string {
+  return t(doc.search ? 'searchTitle' : doc.layers ? 'title' : 'compareTitle')
 }
 
 function showRows(): void {
@@ -63,7 +74,7 @@ function header(): HTMLElement {
       document.getElementById('language')!.focus()
     },
   }, t('otherLanguage'))
-  return h('header', {}, h('div', {}, h('p', { class: 'muted' }, t('title')), h('h1', {}, doc.model.name)), h('div', { class: 'switches' }, language, theme))
+  return h('header', {}, h('div', {}, h('p', { class: 'muted' }, title()), h('h1', {}, doc.model.name)), h('div', { class: 'switches' }, language, theme))
 }
 
 function layers(): HTMLElement {
@@ -143,7 +154,7 @@ function showLine(n: number): void {
 }
 
 function fit(): void {
-  for (const c of [...charts, ...(shown?.charts ?? [])]) c.resize()
+  for (const c of [...charts, ...(shown?.charts ?? []), ...others]) c.resize()
 }
 
 let width = 0
@@ -153,5 +164,5 @@ new ResizeObserver(() => {
   fit()
   rows?.redraw()
 }).observe(app)
-onThemeChange(() => { for (const c of [...charts, ...(shown?.charts ?? [])]) c.repaint() })
+onThemeChange(() => { for (const c of [...charts, ...(shown?.charts ?? []), ...others]) c.repaint() })
 render()

@@ -2,9 +2,10 @@
 //
 //   node test/browser.mjs FOLDER [--screenshot FOLDER-OF-PICTURES]
 //
-// FOLDER holds generated.html and comparison.html (go test ./report -run
-// TestPages -pages FOLDER) and real.html, a report of the bundled network
-// calibrated by test/strategy.json: see make test-report.
+// FOLDER holds generated.html, comparison.html and search.html (go test ./report
+// -run TestPages -pages FOLDER) and, of the bundled network, real.html, a report
+// of a calibration by test/strategy.json, real-comparison.html and
+// real-search.html: see make test-report.
 import assert from 'node:assert/strict'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -83,7 +84,7 @@ function contrast(a, b) {
 
 const steps = {
   async 'every width, theme and language: no message, nothing sideways, charts are painted'() {
-    for (const name of ['real.html', 'generated.html', 'comparison.html']) {
+    for (const name of ['real.html', 'generated.html', 'comparison.html', 'search.html', 'real-comparison.html', 'real-search.html']) {
       for (const width of [1280, 390]) {
         for (const dark of [false, true]) {
           const page = await open(name, { width, height: width === 390 ? 844 : 900, dark })
@@ -94,7 +95,7 @@ const steps = {
             await settle(page)
             assert.equal(await page.locator('html').getAttribute('lang'), language)
             await noSideways(page, what)
-            for (const box of name === 'comparison.html' ? [] : ['[data-chart=sqnr]', '[data-chart=cosine]', '.detail .chart']) {
+            for (const box of /comparison|search/.test(name) ? ['.tradeoff'] : ['[data-chart=sqnr]', '[data-chart=cosine]', '.detail .chart']) {
               const colours = await pixels(page, box)
               assert.ok(Object.values(colours).some((n) => n > 300), `${what}: ${box} is blank`)
             }
@@ -223,7 +224,7 @@ const steps = {
   },
 
   async 'Chinese has Chinese punctuation'() {
-    for (const name of ['real.html', 'generated.html', 'comparison.html']) {
+    for (const name of ['real.html', 'generated.html', 'comparison.html', 'search.html', 'real-comparison.html', 'real-search.html']) {
       const page = await open(name)
       await page.click('#language')
       await page.locator('details').evaluateAll((all) => all.forEach((d) => { d.open = true }))
@@ -244,7 +245,7 @@ const steps = {
   },
 
   async 'thousands are told apart in one way, and no path of this machine is told'() {
-    for (const name of ['real.html', 'generated.html']) {
+    for (const name of ['real.html', 'generated.html', 'real-comparison.html', 'real-search.html']) {
       const page = await open(name)
       const text = await page.evaluate(() => document.getElementById('app').innerText)
       assert.ok(!/\d[\u202f\u00a0\u2009]\d{3}(?!\d)/.test(text), 'a space between thousands')
@@ -511,35 +512,106 @@ const steps = {
     await close(page)
   },
 
-  async 'a comparison alone'() {
+  async 'a comparison: its own title, a chart whose points open strategies, a table'() {
     const page = await open('comparison.html')
     const { compare } = await data(page)
-    assert.deepEqual(await texts(page, 'nav a'), ['Comparison of strategies', 'How to reproduce'])
-    const table = page.locator('.compare')
+    assert.ok((await page.title()).endsWith('Comparison of strategies'))
+    assert.equal(await page.locator('header p').textContent(), 'Comparison of strategies')
+    assert.deepEqual(await texts(page, 'nav a'), ['Strategies', 'How to reproduce'])
+    const table = page.locator('table.compare')
     assert.equal(await table.locator('tbody tr').count(), compare.rows.length + 1)
     const text = await table.textContent()
     for (const want of ['int8.json', 'weights 8 to 4 bits', '73.21 %', '3.6 MB', '4×8: 1.70 G']) assert.ok(text.includes(want), want)
-    assert.equal(await table.locator('td.best').count(), 4) // both cost the same
+    assert.equal(await table.locator('td.best').count(), 3)
+    // A point for every strategy that has figures, the cheaper one to the left, the better one above.
+    const points = page.locator('[data-point]')
+    assert.equal(await points.count(), 2)
+    const [a, b] = [await points.nth(0).boundingBox(), await points.nth(1).boundingBox()]
+    assert.ok(b.x < a.x && a.y < b.y, `${JSON.stringify(a)} ${JSON.stringify(b)}`)
+    assert.ok((await page.locator('.point-name').allTextContents()).includes('int4.json'))
+    await points.nth(1).click()
+    assert.equal(await page.locator('#chosen-strategy h3').textContent(), 'int4.json')
+    assert.equal(await page.locator('#chosen-strategy pre').textContent(), compare.rows[1].source)
+    assert.equal(await page.locator('[data-row="1"]').getAttribute('aria-selected'), 'true')
+    await table.getByRole('button', { name: 'int2.json' }).click()
+    assert.ok((await page.locator('#chosen-strategy').textContent()).includes('no mistakes'))
+    // Other figures, other axes.
+    await page.selectOption('#measure', { label: 'SQNR' })
+    await page.selectOption('#against', 'bytes')
+    assert.equal(await points.count(), 2)
+    const c = await points.nth(1).boundingBox()
+    assert.ok(Math.abs(c.y - (await points.nth(0).boundingBox()).y) < 1 && c.x < (await points.nth(0).boundingBox()).x)
     await close(page)
   },
+
+  async 'no column is cut on a narrow page'() {
+    for (const name of ['comparison.html', 'search.html', 'generated.html', 'real.html', 'real-comparison.html', 'real-search.html']) {
+      const page = await open(name, { width: 390, height: 844 })
+      const cut = await page.locator('table.cells th, table.cells td').evaluateAll((all) => all.filter((e) => e.offsetParent && (e.scrollWidth > e.clientWidth + 1 || e.getBoundingClientRect().right > innerWidth)).map((e) => e.outerHTML.slice(0, 160)))
+      assert.deepEqual(cut, [], name)
+      await close(page)
+    }
+  },
+
+  async 'a search: the curve, each trial a point that opens its strategy'() {
+    const page = await open('search.html')
+    const { search } = await data(page)
+    assert.ok((await page.title()).endsWith('Search for a strategy'))
+    const source = (i) => search.strategies[search.trials[i].strategy].map((p) => search.pieces[p]).join('')
+    // What was found is shown at first; the figure has the objective's name and unit.
+    assert.equal(await page.locator('#chosen-strategy pre').textContent(), source(search.best))
+    const text = await page.locator('#search').textContent()
+    for (const want of ['map50', 'strategy.json', '0.21 points', 'limit 74.00 %'].slice(0, 3)) assert.ok(text.includes(want), want)
+    const drawn = search.trials.map((x, i) => i).filter((i) => search.trials[i].value !== null && search.trials[i].state !== 'failed')
+    const last = new Map(drawn.map((i) => [search.trials[i].strategy < 0 ? `own ${i}` : search.trials[i].strategy, i]))
+    assert.equal(await page.locator('[data-point]').count(), last.size)
+    for (const i of [7, 21]) {
+      await page.locator(`[data-point="${i}"]`).focus()
+      await page.keyboard.press('Enter')
+      assert.equal(await page.locator('#chosen-strategy h3').textContent(), `Trial ${i + 1}`)
+      assert.equal(await page.locator('#chosen-strategy pre').textContent(), source(i))
+      assert.equal(await page.locator('[aria-pressed=true]').getAttribute('data-point'), String(i))
+    }
+    // A tip tells the figures of a point.
+    assert.ok((await page.locator('.tradeoff .tip').textContent()).includes(`map50 ${(100 * search.trials[21].value).toFixed(2)} %`))
+    // All trials stand in the table, with those that have no point.
+    assert.equal(await page.locator('.trials tbody tr').count(), search.trials.length)
+    const rows = await texts(page, '.trials tbody tr')
+    assert.ok(rows[2].includes('NaN in </script>') && rows[1].includes('layers alone') && rows[3].includes('given up early'))
+    await page.locator('[data-row="9"] button').click()
+    assert.equal(await page.locator('#chosen-strategy pre').textContent(), source(9))
+    await browser.grantPermissions(['clipboard-read', 'clipboard-write'])
+    await page.locator('#chosen-strategy .copy').click()
+    await page.getByText('Copied').first().waitFor()
+    assert.equal(await page.evaluate(() => navigator.clipboard.readText()), source(9))
+    await close(page)
+  },
+
 }
 
-/** pictures takes those of the docs: the page's top, and one tensor. */
+/** pictures takes those of the docs: the top of each page, the layers, and one tensor. */
 async function pictures(folder) {
-  const page = await open('real.html', { height: 1200 })
-  const { layers, tensors } = await data(page)
-  const i = layers.findIndex((l) => l.weights === 'int4')
-  await page.locator(`.rows .row[data-layer="${i}"]`).click()
-  const take = async (file, where) => {
-    await page.evaluate(() => scrollTo(0, 0))
+  const take = async (page, file, where, top = true) => {
+    if (top) await page.evaluate(() => scrollTo(0, 0))
     await settle(page)
     await where.screenshot({ path: join(folder, file) })
     console.log(`wrote ${join(folder, file)}`)
   }
-  await take('report.png', page)
+  const page = await open('real.html', { height: 1000 })
+  const { layers, tensors } = await data(page)
+  const i = layers.findIndex((l) => l.weights === 'int4')
+  await page.locator(`.rows .row[data-layer="${i}"]`).click()
+  await take(page, 'report.png', page)
   await page.click(`#tab-${layers[i].tensors.find((t) => tensors[t].kind === 'weights')}`)
-  await take('report-tensor.png', page.locator('.detail'))
+  await page.locator('#layers').scrollIntoViewIfNeeded()
+  await take(page, 'report-layers.png', page.locator('#layers .card').first(), false)
+  await take(page, 'report-tensor.png', page.locator('#tensor'), false)
   await close(page)
+  for (const name of ['comparison', 'search']) {
+    const page = await open(`real-${name}.html`, { height: 800 })
+    await take(page, `${name}.png`, page)
+    await close(page)
+  }
 }
 
 let failed = 0

@@ -23,4 +23,12 @@ ${GO:-go} run ../../../cmd/narrow run --model ../../../models/fashion_dscnn.onnx
   --test-data "$data/t10k-images-idx3-ubyte.gz" --test-labels "$data/t10k-labels-idx1-ubyte.gz" \
   --config-file strategy.json -o "$pages/run"
 cp "$pages/run/report.html" "$pages/real.html"
+demo=../../../tools/demo/strategies
+${GO:-go} run ../../../cmd/narrow compare ../../../examples/configs/int_config.json $demo/int8_per_channel.json $demo/int4_weights.json \
+  ../../../examples/configs/dpu_config.json ../../../examples/configs/mix_precision_config.json --model ../../../models/fashion_dscnn.onnx \
+  --preprocess unit --data "$data/train-images-idx3-ubyte.gz" --subset-len 200 --test-data "$data/t10k-images-idx3-ubyte.gz" \
+  --test-labels "$data/t10k-labels-idx1-ubyte.gz" --html "$pages/real-comparison.html" >/dev/null
+${GO:-go} run ../../../cmd/narrow search --model ../../../models/fashion_dscnn.onnx --preprocess unit --data "$data/t10k-images-idx3-ubyte.gz" \
+  --labels "$data/t10k-labels-idx1-ubyte.gz" --test-skip 8000 --search-samples 600 --target CPU -o "$pages/searched.json" --restart --force \
+  --html "$pages/real-search.html" >/dev/null 2>&1
 node browser.mjs "$pages" "$@"

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"narrow/diag"
+	"narrow/report"
+	"narrow/search"
+)
+
+// writeSearchPage writes a search as a page of package report.
+func (j *searchJob) writeSearchPage(c *cobra.Command, engine string, float float64, out *search.Outcome) error {
+	d := searchPage(out, j.objective(float), j.f.maxDrop)
+	p, k := &j.provenance, &j.key
+	d.Model = report.Model{Name: filepath.Base(j.model.Path), Path: j.model.Path, SHA256: j.model.SHA256}
+	d.Search.Searched, d.Search.HeldOut = p.Searched, p.HeldOut
+	if out.Best != nil {
+		d.Search.File = filepath.Base(j.f.file)
+	}
+	d.Reproduce = &report.Reproduce{
+		Commands: [][]string{commandLine(c)},
+		Facts: []report.Fact{
+			{Name: report.FactVersion, Value: k.Version}, {Name: report.FactEngine, Value: engine}, {Name: report.FactModel, Value: k.ModelSHA256},
+			{Name: report.FactSamples, Value: k.CalibrationSHA256}, {Name: report.FactCount, Value: fmt.Sprint(p.Calibration.Samples)}, {Name: report.FactPropagate, Value: k.Propagate},
+		},
+	}
+	return j.a.writePage(c.Context(), j.f.html, d)
+}
+
+// objective is what the search goes by.
+func (j *searchJob) objective(float float64) report.Objective {
+	f, limit := report.Number(float), report.Number(float-j.f.maxDrop)
+	return report.Objective{Name: "top-1", Unit: report.Share, Float: &f, Limit: &limit}
+}
+
+// searchPage returns the page's document.
+func searchPage(out *search.Outcome, o report.Objective, maxDrop float64) *report.Document {
+	s := &report.Search{Objective: o, Complete: out.Complete, Best: -1}
+	files := map[string]int{}
+	best := ""
+	if out.Best != nil {
+		best = out.Best.Strategy.SHA256()
+		if h := out.Best.Promise.HeldOut; h != nil {
+			drop := report.Number(h.Drop())
+			s.HeldOutDrop = &drop
+		}
+	}
+	for i, t := range out.Trials {
+		if st := out.Strategies[t.StrategySHA256]; st != nil {
+			if _, ok := files[t.StrategySHA256]; !ok {
+				files[t.StrategySHA256] = s.AddStrategy(string(st.Format()))
+			}
+		}
+		s.Trials = append(s.Trials, trialOf(&t, maxDrop))
+		if at, ok := files[t.StrategySHA256]; ok {
+			s.Trials[i].Strategy = at
+		}
+		if t.Phase == search.Confirm && t.StrategySHA256 == best && s.Trials[i].State == report.TrialFound {
+			s.Best = i
+		}
+	}
+	return &report.Document{Format: report.Format, Search: s}
+}
+
+// trialOf returns a trial, without its strategy.
+func trialOf(t *search.Trial, maxDrop float64) report.Trial {
+	r := report.Trial{Number: t.Number, Phase: string(t.Phase), Words: report.Text{Text: diag.Verbatim(t.Words)}, Cost: report.Number(t.Cost), State: report.TrialRanked, Strategy: -1}
+	score := t.Score
+	if t.Confirm != nil {
+		score = &t.Confirm.All
+	}
+	if score == nil {
+		return r
+	}
+	r.Samples = score.Samples
+	if score.Failed != "" {
+		r.State, r.Failed = report.TrialFailed, report.Text{Text: diag.Verbatim(score.Failed)}
+		return r
+	}
+	_, value := score.Top1()
+	if t.Confirm != nil {
+		value = t.Confirm.Quantized
+	}
+	v, drop, e := report.Number(value), report.Number(score.Drop()), report.Number(score.StdErr())
+	r.Value, r.Drop, r.StdErr = &v, &drop, &e
+	switch {
+	case score.Stopped:
+		r.State = report.TrialStopped
+	case t.Confirm != nil && t.Confirm.Within(maxDrop):
+		r.State = report.TrialFound
+	case t.Confirm == nil && score.Drop() <= maxDrop+1e-9:
+		r.State = report.TrialWithin
+	default:
+		r.State = report.TrialBeyond
+	}
+	return r
+}
