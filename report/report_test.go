@@ -147,6 +147,10 @@ func TestAssets(t *testing.T) {
 		if !strings.Contains(text, "The MIT License") || !strings.Contains(text, "Copyright (c) 2022 Leon Sorokin") {
 			t.Errorf("%s lacks uPlot's licence", name)
 		}
+		if name == "report.js" && strings.Count(text, "Copyright (c) 2012-2014 Chris Pettitt") != 2 {
+			t.Errorf("%s lacks the licences of dagre and graphlib", name)
+		}
+		text = strings.ReplaceAll(text, "http://www.w3.org/2000/svg", "") // the name of SVG's elements, not to be loaded
 		for _, bad := range []string{"http://", "https://", "@import", "url(", "fetch(", "XMLHttpRequest", "WebSocket", "sendBeacon", "innerHTML", "eval("} {
 			if strings.Contains(text, bad) {
 				t.Errorf("%s holds %q", name, bad)

@@ -95,6 +95,9 @@ func generated(n int) *Document {
 		if at > 0 {
 			l.Inputs = []int{at - 1}
 		}
+		if at%5 == 4 { // around three others
+			l.Inputs = []int{at - 4, at - 1}
+		}
 		switch at {
 		case 1:
 			l.Name = hostile
@@ -212,6 +215,7 @@ func TestPages(t *testing.T) {
 		}
 	}
 	write("generated.html", generated(1000))
+	write("large.html", generated(3000))
 	all := generated(10)
 	write("search.html", searched(40, 20))
 	write("comparison.html", &Document{Format: Format, Model: all.Model, Compare: all.Compare})

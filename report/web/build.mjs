@@ -5,8 +5,11 @@ import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url))
-const version = JSON.parse(readFileSync(here('node_modules/uplot/package.json'), 'utf8')).version
-const licence = `/*!\nnarrow's report. Apache-2.0.\n\nThis file contains uPlot ${version}:\n\n${readFileSync(here('node_modules/uplot/LICENSE'), 'utf8').trim()}\n*/`
+const contained = (name) => {
+  const { version } = JSON.parse(readFileSync(here(`node_modules/${name}/package.json`), 'utf8'))
+  return `This file contains ${name} ${version}:\n\n${readFileSync(here(`node_modules/${name}/LICENSE`), 'utf8').trim()}`
+}
+const licences = (...names) => `/*!\nnarrow's report. Apache-2.0.\n\n${names.map(contained).join('\n\n')}\n*/`
 
 const result = await build({
   entryPoints: { report: here('src/main.ts') },
@@ -17,7 +20,7 @@ const result = await build({
   minify: true,
   charset: 'utf8',
   legalComments: 'none', // the banner holds the whole licence
-  banner: { js: licence, css: licence },
+  banner: { js: licences('uplot', '@dagrejs/dagre', '@dagrejs/graphlib'), css: licences('uplot') },
   write: false,
 })
 

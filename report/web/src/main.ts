@@ -17,6 +17,7 @@ import { table, type Table } from './table'
 import { whole } from './format'
 import type { Chart } from './histogram'
 import { search } from './search'
+import { graph, type GraphView } from './graph'
 import { isDark, onThemeChange, toggleTheme } from './theme'
 import { currentLanguage, setLanguage, t, type Word } from './words'
 
@@ -27,6 +28,7 @@ const app = document.getElementById('app')!
 let charts: Bars[] = []
 let rows: Table | null = null
 let shown: Detail | null = null
+let walk: GraphView | null = null
 /** others are the charts of a comparison or a search, which may replace them. */
 let others: Chart[] = []
 let orderBox: HTMLSelectElement | null = null
@@ -35,7 +37,7 @@ function render(): void {
   for (const c of charts) c.destroy()
   for (const c of [...(shown?.charts ?? []), ...others]) c.destroy()
   charts = []
-  rows = shown = orderBox = null
+  rows = shown = orderBox = walk = null
   document.documentElement.lang = currentLanguage() === 'zh' ? 'zh-CN' : 'en'
   document.title = `${doc.model.name} · ${title()}`
   const compared = search(doc) ?? comparison(doc)
@@ -62,6 +64,8 @@ function title(): string {
 function showRows(): void {
   rows?.redraw()
   rows?.reveal()
+  walk?.redraw()
+  walk?.reveal()
 }
 
 function header(): HTMLElement {
@@ -94,7 +98,33 @@ function layers(): HTMLElement {
     charts = metrics(state).map((m) => bars(state, m, (i) => choose(i, false)))
     e.append(h('div', { class: 'card' }, legend(), ...charts.map((c) => c.element), h('p', { class: 'muted hint' }, t('zoomHint'))))
   }
-  e.append(h('div', { class: 'halves' }, h('div', { class: 'card' }, rows.element), shown.element))
+  e.append(h('div', { class: 'halves' }, listed(rows), shown.element))
+  return e
+}
+
+/** listed is the list of layers, as a table or as a graph. */
+function listed(rows: Table): HTMLElement {
+  const place = h('div', { role: 'tabpanel', id: 'listed' })
+  const tab = (view: 'table' | 'graph', word: Word) => h('button', { role: 'tab', id: `view-${view}`, 'aria-controls': 'listed', onclick: () => show(view) }, t(word))
+  const tabs = [tab('table', 'viewTable'), tab('graph', 'viewGraph')]
+  const show = (view: 'table' | 'graph') => {
+    state.view = view
+    for (const b of tabs) b.setAttribute('aria-selected', String(b.id === `view-${view}`))
+    place.setAttribute('aria-labelledby', `view-${view}`)
+    if (view === 'table') {
+      walk = null
+      place.replaceChildren(rows.element)
+      rows.redraw()
+      rows.reveal()
+    } else {
+      walk = graph(state, (i) => choose(i, false))
+      place.replaceChildren(walk.element)
+      walk.redraw()
+      walk.reveal()
+    }
+  }
+  const e = h('div', { class: 'card' }, h('div', { class: 'tabs views', role: 'tablist', 'aria-label': t('layers') }, ...tabs), place)
+  show(state.view)
   return e
 }
 
@@ -115,6 +145,7 @@ function choose(layer: number, reveal: boolean): void {
   state.select(layer)
   update()
   rows?.reveal()
+  walk?.reveal()
   showDetail()
   // Where the detail stands below the list, bring it into sight.
   if (reveal && shown && matchMedia('(max-width: 60rem)').matches) shown.element.scrollIntoView({ block: 'start' })
@@ -163,6 +194,7 @@ new ResizeObserver(() => {
   width = app.clientWidth
   fit()
   rows?.redraw()
+  walk?.redraw()
 }).observe(app)
 onThemeChange(() => { for (const c of [...charts, ...(shown?.charts ?? []), ...others]) c.repaint() })
 render()

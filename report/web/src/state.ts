@@ -13,6 +13,9 @@ export class State {
   /** tensor is the one of the selected layer that is shown. */
   tensor = -1
   logCounts = true
+  /** view is how the layers are listed, zoom the step of the graph's. */
+  view: 'table' | 'graph' = 'table'
+  zoom = 3
 
   constructor(readonly doc: Doc) {
     this.select(this.worst())

@@ -112,6 +112,13 @@ const en = {
   tableLabel: 'Layers, {n} rows. Arrow keys choose a layer.',
   zoomHint: 'Drag over bars to zoom, double-click to go back.',
 
+  viewTable: 'Table',
+  viewGraph: 'Graph',
+  graphLabel: 'The network: {n} layers. Arrow keys walk along it.',
+  graphHint: 'Arrow keys walk along the network.',
+  zoomIn: 'Enlarge',
+  zoomOut: 'Make smaller',
+
   detail: 'Chosen layer',
   module: 'module',
   xmodel: 'in an .xmodel',
@@ -368,6 +375,13 @@ const zh: Record<Word, string> = {
   chartLabel: '{n} 层的{metric}。用方向键选择一层。',
   tableLabel: '各层，共 {n} 行。用方向键选择一层。',
   zoomHint: '在柱上拖动可放大，双击还原。',
+
+  viewTable: '表格',
+  viewGraph: '网络图',
+  graphLabel: '网络：{n} 层。用方向键沿网络移动。',
+  graphHint: '用方向键沿网络移动。',
+  zoomIn: '放大',
+  zoomOut: '缩小',
 
   detail: '所选层',
   module: '模块',

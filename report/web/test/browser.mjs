@@ -2,7 +2,7 @@
 //
 //   node test/browser.mjs FOLDER [--screenshot FOLDER-OF-PICTURES]
 //
-// FOLDER holds generated.html, comparison.html and search.html (go test ./report
+// FOLDER holds generated.html, large.html, comparison.html and search.html (go test ./report
 // -run TestPages -pages FOLDER) and, of the bundled network, real.html, a report
 // of a calibration by test/strategy.json, real-comparison.html and
 // real-search.html: see make test-report.
@@ -382,6 +382,78 @@ const steps = {
     await close(page)
   },
 
+  async 'the network as a graph: boxes below what they read, keys walk, a click chooses'() {
+    const page = await open('real.html')
+    const { layers } = await data(page)
+    await page.click('#view-graph')
+    assert.equal(await page.locator('.rows').count(), 0)
+    const add = layers.findIndex((l) => l.inputs?.length === 2)
+    assert.ok(add > 0)
+    const box = (i) => page.locator(`[data-box="${i}"]`)
+    // Walking down from the first layer comes to the last, through every step along an edge, and each box is below the one before.
+    await page.locator('.graph-scroll').focus()
+    await page.keyboard.press('Home')
+    assert.equal(await chosen(page), layers[0].name)
+    let at = 0, y = -Infinity
+    while (layers.some((l) => l.inputs?.includes(at))) {
+      const { top, height } = await box(at).evaluate((e) => ({ top: e.offsetTop, height: e.offsetHeight }))
+      assert.ok(top >= y, `${layers[at].name} stands at ${top}, what it reads ends at ${y}`)
+      y = top + height
+      const sight = await box(at).boundingBox(), window = await page.locator('.graph-scroll').boundingBox()
+      assert.ok(sight.y >= window.y - 1 && sight.y + sight.height <= window.y + window.height + 1, `${layers[at].name} is out of sight`)
+      await page.keyboard.press('ArrowDown')
+      const next = layers.findIndex((l) => l.inputs?.includes(at))
+      assert.equal(await chosen(page), layers[next].name)
+      at = next
+    }
+    assert.equal(at, layers.length - 1)
+    await page.keyboard.press('ArrowUp')
+    assert.equal(await chosen(page), layers[layers[at].inputs[0]].name)
+    // No two boxes overlap, and the edges of the chosen layer are marked.
+    await page.click('#zoom-out')
+    await page.click('#zoom-out')
+    await page.click('#zoom-out')
+    const boxes = await page.locator('.box').evaluateAll((all) => all.map((e) => [e.offsetLeft, e.offsetTop, e.offsetWidth, e.offsetHeight]))
+    assert.ok(boxes.length > 10)
+    for (const [i, a] of boxes.entries()) for (const b of boxes.slice(i + 1)) assert.ok(a[0] + a[2] <= b[0] || b[0] + b[2] <= a[0] || a[1] + a[3] <= b[1] || b[1] + b[3] <= a[1], `${a} and ${b} overlap`)
+    assert.ok(await page.locator('path.near').count() >= 1)
+    await page.locator(`[data-worst]`).first().click()
+    const worst = Number(await page.locator('[data-worst]').first().getAttribute('data-worst'))
+    assert.equal(await box(worst).getAttribute('aria-pressed'), 'true')
+    await box(worst - 1).click()
+    assert.equal(await chosen(page), layers[worst - 1].name)
+    // The view stays when the language changes, and the table comes back.
+    await page.click('#language')
+    assert.equal(await page.locator('#view-graph').getAttribute('aria-selected'), 'true')
+    await page.click('#view-table')
+    assert.ok(await page.locator('.rows .row').count() > 5)
+    await close(page)
+  },
+
+  async 'a graph of a thousand layers stays responsive'() {
+    const page = await open('large.html')
+    const { layers } = await data(page)
+    assert.ok(layers.length >= 1000)
+    const took = await page.evaluate(async () => {
+      const frame = () => new Promise((done) => requestAnimationFrame(done))
+      const time = async (f) => { const t = performance.now(); f(); await frame(); return performance.now() - t }
+      const key = (k) => document.querySelector('.graph-scroll').dispatchEvent(new KeyboardEvent('keydown', { key: k, bubbles: true }))
+      return {
+        open: await time(() => document.getElementById('view-graph').click()),
+        end: await time(() => key('End')),
+        up: await time(() => key('ArrowUp')),
+        scroll: await time(() => { document.querySelector('.graph-scroll').scrollTop = 20000 }),
+        zoom: await time(() => document.getElementById('zoom-out').click()),
+      }
+    })
+    console.log(`     ${Object.entries(took).map(([k, v]) => `${k} ${v.toFixed(0)} ms`).join(', ')}`)
+    assert.ok(await page.locator('.box').count() < 200, 'boxes out of sight exist')
+    // Many times what it takes on a machine at rest.
+    assert.ok(took.open < 20_000, `opening took ${took.open} ms`)
+    for (const k of ['end', 'up', 'scroll', 'zoom']) assert.ok(took[k] < 3000, `${k} took ${took[k]} ms`)
+    await close(page)
+  },
+
   async 'filter, and nothing found'() {
     const page = await open('real.html')
     const { layers } = await data(page)
@@ -606,6 +678,9 @@ async function pictures(folder) {
   await page.locator('#layers').scrollIntoViewIfNeeded()
   await take(page, 'report-layers.png', page.locator('#layers .card').first(), false)
   await take(page, 'report-tensor.png', page.locator('#tensor'), false)
+  await page.click('#view-graph')
+  await page.locator('.halves').evaluate((e) => e.scrollIntoView())
+  await take(page, 'report-graph.png', page, false)
   await close(page)
   for (const name of ['comparison', 'search']) {
     const page = await open(`real-${name}.html`, { height: 800 })
