@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"narrow/scheme"
@@ -21,6 +22,8 @@ type slow struct {
 	mu        sync.Mutex
 	now, most int
 	started   int
+	// wait, when set, is how long a measurement takes.
+	wait func() time.Duration
 	// fail, when set, is asked before each measurement.
 	fail func(call int) error
 }
@@ -38,8 +41,12 @@ func (s *slow) enter(ctx context.Context) error {
 			return err
 		}
 	}
+	wait := time.Duration(rand.IntN(1500)) * time.Microsecond
+	if s.wait != nil {
+		wait = s.wait()
+	}
 	select {
-	case <-time.After(time.Duration(rand.IntN(1500)) * time.Microsecond):
+	case <-time.After(wait):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -99,6 +106,40 @@ func TestJobs(t *testing.T) {
 				}
 				t.Logf("seed %d, %v, %d jobs: %d measurements for %d trials", seed, target, jobs, ev.started, len(out.Trials))
 			}
+		}
+	}
+}
+
+// TestJobsAreFaster measures a search by trials that take a second each, in the
+// time of a bubble: several at once end sooner, though some are made in vain.
+func TestJobsAreFaster(t *testing.T) {
+	var took, made [17]float64
+	for _, jobs := range []int{1, 2, 4, 8, 16} {
+		trials := 0
+		for seed := range uint64(3) {
+			for _, target := range []scheme.Target{scheme.CPU, scheme.DPU} {
+				net := random(12, seed)
+				for i := range net.loss {
+					net.loss[i] /= 2
+				}
+				synctest.Test(t, func(t *testing.T) {
+					ev := &slow{synthetic: net, wait: func() time.Duration { return time.Second }}
+					start := time.Now()
+					out, err := Run(t.Context(), SpaceFor(target), ev, Options{MaxDrop: 0.02, Jobs: jobs})
+					if err != nil {
+						t.Fatal(err)
+					}
+					took[jobs] += time.Since(start).Seconds()
+					made[jobs] += float64(ev.started)
+					trials += len(out.Trials)
+				})
+			}
+		}
+		t.Logf("%2d at once: %4.0f measurements for %d trials, %.2f times as fast", jobs, made[jobs], trials, took[1]/took[jobs])
+	}
+	for jobs := 2; jobs <= 16; jobs *= 2 {
+		if !(took[jobs] < 0.9*took[jobs/2]) {
+			t.Errorf("%d at once take %v s, %d %v s", jobs, took[jobs], jobs/2, took[jobs/2])
 		}
 	}
 }
