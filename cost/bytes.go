@@ -35,10 +35,10 @@ func storedOf(p *plan.Plan, ix *graph.Index) (all []Stored) {
 		}
 		count(t.Layer, t.Name, t.Constant.Len(), bits)
 	}
-	left := map[string]bool{}
+	float := map[string]bool{}
 	for _, l := range p.FloatTensors {
-		if c := ix.Constant[l.Name]; c != nil && (l.Kind == scheme.Weights || l.Kind == scheme.Bias) && !left[l.Name] {
-			left[l.Name] = true
+		if c := ix.Constant[l.Name]; c != nil && (l.Kind == scheme.Weights || l.Kind == scheme.Bias) && !float[l.Name] {
+			float[l.Name] = true
 			count(l.Layer, l.Name, c.Len(), 32)
 		}
 	}

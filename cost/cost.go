@@ -116,7 +116,7 @@ func (c *Cost) Integer() int64 {
 // by name, for those that the model leaves open; the first axis of an input is
 // the batch, and counts as 1 where it is open.
 func Of(p *plan.Plan, inputs map[string][]graph.Dim) *Cost {
-	r := &reckoner{
+	r := &counter{
 		shapes: infer.Shapes(p.Model, oneSample(p.Model.Graph, inputs)),
 		ix:     graph.NewIndex(p.Model.Graph),
 	}

@@ -18,8 +18,8 @@ const (
 	noShape = "its shapes are open: give the shapes of the network's inputs"
 )
 
-// reckoner knows the shapes of a network.
-type reckoner struct {
+// counter knows the shapes of a network.
+type counter struct {
 	shapes map[string][]graph.Dim
 	ix     *graph.Index
 }
@@ -39,7 +39,7 @@ func opaque(node *graph.Node) string {
 
 // macs returns the multiply-adds of a node, 0 for one of another kind, or why
 // they are not known.
-func (r *reckoner) macs(node *graph.Node) (n int64, why string) {
+func (r *counter) macs(node *graph.Node) (n int64, why string) {
 	switch node.OpType {
 	case "Conv":
 		// Each output element takes one weight of its channel per element of
@@ -100,7 +100,7 @@ func product(a, b []graph.Dim) (n int64, why string) {
 }
 
 // formats returns the formats of the factors of an operation that multiplies.
-func (r *reckoner) formats(o *plan.Operation) (weights, activations Format) {
+func (r *counter) formats(o *plan.Operation) (weights, activations Format) {
 	of := func(value string) Format {
 		if r.ix.Constant[value] != nil {
 			return FormatOf(o.Weights)

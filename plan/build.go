@@ -209,7 +209,7 @@ func (b *builder) floatConstant(value string) bool {
 	return t != nil && t.Type == graph.Float32
 }
 
-// emit lists the tensors in topological order, and those that are left alone.
+// emit lists the tensors in topological order, and those that are not quantized.
 func (b *builder) emit() {
 	type constKey struct {
 		value string

@@ -3,7 +3,7 @@
 // In go a strategy and a graph that the exact rules have rewritten; out comes
 // a [Plan]: the network's layers in topological order, a [Tensor] for every
 // tensor that is quantized, with the settings that apply to it and the
-// strategy line that each came from, and for every tensor that is left alone
+// strategy line that each came from, and for every tensor that is not quantized
 // the reason. [Plan.Simulation] turns a plan into the network that a runner
 // executes, with a Tap node at every quantized activation.
 //

@@ -26,7 +26,7 @@ type Plan struct {
 	// Tensors are the quantized tensors in topological order: a layer's own
 	// input quantizers, its weights, its bias, its activation.
 	Tensors []*Tensor
-	// FloatTensors are the tensors that are left alone, in topological order.
+	// FloatTensors are the tensors that are not quantized, in topological order.
 	FloatTensors []FloatTensor
 	// Unquantized are the layers with weights that stay in float although no
 	// setting asks for that, in topological order.

@@ -127,7 +127,7 @@ func (b *builder) computedOnce(v string) bool {
 	return v != "" && b.flow.ix.Constant[v] == nil && b.flow.ix.Producer[v] != nil && !b.flow.depends[v]
 }
 
-// leftRecurrent lists the constants of a recurrent layer as left alone.
+// leftRecurrent lists the constants of a recurrent layer as not quantized.
 func (b *builder) leftRecurrent(u *unit) {
 	if u.main == nil || !recurrent(u.main) {
 		return

@@ -56,7 +56,7 @@ type explained struct {
 	Reason    diag.Text `json:"because"`
 	// Axis is the channel axis, null per tensor.
 	Axis *int `json:"axis"`
-	// Settings are empty where the tensor is left alone.
+	// Settings are empty where the tensor is not quantized.
 	Settings []explainedSetting `json:"settings"`
 }
 
@@ -178,25 +178,25 @@ func newExplainReport(model string, p *plan.Plan, layer string) (explainReport, 
 	if err != nil {
 		return rep, err
 	}
-	quantized, left := map[*plan.Layer][]*plan.Tensor{}, map[*plan.Layer][]plan.FloatTensor{}
+	quantized, floats := map[*plan.Layer][]*plan.Tensor{}, map[*plan.Layer][]plan.FloatTensor{}
 	for _, t := range p.Tensors {
 		quantized[t.Layer] = append(quantized[t.Layer], t)
 	}
 	for _, l := range p.FloatTensors {
-		left[l.Layer] = append(left[l.Layer], l)
+		floats[l.Layer] = append(floats[l.Layer], l)
 	}
 	for _, l := range p.Layers {
 		if only != nil && !only[l] {
 			continue
 		}
 		var ts []explained
-		for _, x := range left[l] {
-			ts = append(ts, explainLeft(x))
+		for _, x := range floats[l] {
+			ts = append(ts, explainFloat(x))
 		}
 		for _, t := range quantized[l] {
 			ts = append(ts, explainTensor(t))
 		}
-		// What enters, then the constants, then what leaves; what is left alone
+		// What enters, then the constants, then what leaves; what is not quantized
 		// inside a group stands before the group's output.
 		slices.SortStableFunc(ts, func(a, b explained) int { return int(a.Kind) - int(b.Kind) })
 		rep.Tensors = append(rep.Tensors, ts...)
@@ -239,7 +239,7 @@ func about(l *plan.Layer, name string, kind scheme.Kind) explained {
 // each tensor of which listed all, would fill memory.
 const longestGroup = 100
 
-func explainLeft(x plan.FloatTensor) explained {
+func explainFloat(x plan.FloatTensor) explained {
 	e := about(x.Layer, x.Name, x.Kind)
 	e.Reason = x.Why
 	return e
@@ -272,7 +272,7 @@ func printExplain(w io.Writer, lang messages.Language, r explainReport) error {
 		}
 		switch {
 		case !t.Quantized:
-			line("  ", diag.Textf("%s %s: left alone: %s", t.Kind, t.Name, t.Reason))
+			line("  ", diag.Textf("%s %s: not quantized: %s", t.Kind, t.Name, t.Reason))
 			continue
 		case t.Axis != nil:
 			line("  ", diag.Textf("%s %s: %s, one scale per channel of axis %d", t.Kind, t.Name, t.Reason, *t.Axis))
@@ -301,7 +301,7 @@ func printExplain(w io.Writer, lang messages.Language, r explainReport) error {
 			continue // told above
 		}
 		line("", diag.Textf("%s (%s)", u.Name, u.Op))
-		line("  ", diag.Textf("weights left alone: %s", u.Reason))
+		line("  ", diag.Textf("weights not quantized: %s", u.Reason))
 	}
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return diag.Errorf("writing: %w", err)

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"narrow"
+	"narrow/diag"
 	"narrow/engine/ort"
 	"narrow/internal/ortlib"
 )
@@ -53,14 +54,13 @@ func newVersionCommand(a *app) *cobra.Command {
 			if v.Commit != "" {
 				commit = ", " + v.Commit[:min(12, len(v.Commit))]
 			}
-			engine := "not found (built for " + ortlib.Version + ")"
+			engine := diag.Textf("not found (built for %s)", ortlib.Version)
 			if v.Engine.Version != "" {
-				engine = v.Engine.Version + ", " + v.Engine.Path
+				engine = diag.Verbatim(v.Engine.Version + ", " + v.Engine.Path)
 			} else if v.Engine.Path != "" {
-				engine = "does not start: " + v.Engine.Error
+				engine = diag.Textf("does not start: %s", v.Engine.Error)
 			}
-			_, err := fmt.Fprintf(a.stdout, "narrow %s (%s, %s%s)\nONNX Runtime %s\n", v.Version, v.Go, v.Platform, commit, engine)
-			return err
+			return a.say(diag.Verbatim(fmt.Sprintf("narrow %s (%s, %s%s)", v.Version, v.Go, v.Platform, commit)), diag.Textf("%s %s", diag.Verbatim("ONNX Runtime"), engine))
 		},
 	}
 	c.Flags().StringVar(&ortLib, "ort-lib", "", "ONNX Runtime's shared library, or its folder")

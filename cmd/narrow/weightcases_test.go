@@ -154,8 +154,8 @@ func TestWeightCasesLint(t *testing.T) {
 		{"lint " + at("R16", "gconv_activation.json") + " --model " + at("R16", "model.onnx"), 0, "the quantizer of layer cat serves the result of gconv"},
 		{"lint " + at("R16", "maxpool_activation.json") + " --model " + at("R16", "model.onnx"), 0, "the quantizer of layer cat serves the result of mp"},
 		{"lint " + at("R18", "then.json") + " --model " + at("R18", "model.onnx"), 2, "is for a node inside the If branch: control flow passes through untouched"},
-		{"explain --model " + at("R15", "model.onnx") + " --layer rnn", 0, "weights R: left alone: weights and biases of GRU are not quantized"},
-		{"explain --model " + at("R18", "model.onnx"), 0, "weights left alone: it is inside the If branch"},
+		{"explain --model " + at("R15", "model.onnx") + " --layer rnn", 0, "weights R: not quantized: weights and biases of GRU are not quantized"},
+		{"explain --model " + at("R18", "model.onnx"), 0, "weights not quantized: it is inside the If branch"},
 		{"layers --model " + at("F03", "bomb17.onnx"), 1, "become more than 50000 nodes"},
 		{"layers --model " + at("F03", "bomb41.onnx"), 1, "become more than 50000 nodes"},
 	} {

@@ -35,6 +35,9 @@ var zh = map[string]string{
 
 	"auto, always or never": "auto、always 或 never",
 
+	"not found (built for %s)": "未找到（本程序为 %s 版构建）",
+	"does not start: %s":       "无法启动：%s",
+
 	// Heads of columns, and sensitivity.
 	"NODE":                  "节点",
 	"MODULE PATH":           "模块路径",
@@ -315,7 +318,7 @@ var zh = map[string]string{
 	"%d layers with weights stay in float: %s":             "%d 个带权重的层保持浮点：%s",
 	"1 layer with weights stays in float: %s":              "1 个带权重的层保持浮点：%s",
 	"\"narrow explain\" lists them":                        "用 \"narrow explain\" 可列出它们",
-	"weights left alone: %s":                               "权重保持原样：%s",
+	"weights not quantized: %s":                            "权重不量化：%s",
 	"%d is no %s: it was never made, or is closed":         "%d 不是 %s：从未创建，或已关闭",
 	"accuracy: %v":                                         "accuracy：%v",
 	"export needs the name of a file":                      "export 需要文件名",
@@ -362,7 +365,7 @@ var zh = map[string]string{
 	"a bias that would have been asymmetric is quantized signed": "原本非对称的偏差按有符号方式量化",
 	"%s %s: %s": "%s %s：%s",
 	"%s %s: %s, one scale per channel of axis %d":                        "%s %s：%s，沿第 %d 轴每个通道一个比例",
-	"%s %s: left alone: %s":                                              "%s %s：不量化：%s",
+	"%s %s: not quantized: %s":                                           "%s %s：不量化：%s",
 	"%s (%s): one group, %s":                                             "%s（%s）：同属一组 %s",
 	"[%s  %s; overridden by %s]":                                         "[%s  %s；覆盖来源：%s]",
 	"(the other settings count only for int)":                            "（其余设置仅适用于 int）",
