@@ -47,6 +47,7 @@ check:
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not gofmt'ed:"; echo "$$out"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) tool -modfile=tools/lint.mod staticcheck ./...
+	$(GO) tool -modfile=tools/lint.mod actionlint -shellcheck= -pyflakes= examples/ci/github.yml .github/workflows/*.yml
 	$(GO) test -count=1 ./internal/archtest
 
 ## rename: gives the whole tree another module path, for whoever publishes it: make rename MODULE=example.com/x/narrow

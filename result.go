@@ -49,6 +49,10 @@ type TestOptions struct {
 	// Output, when set, is called with the quantized network's outputs of every
 	// batch: see [evaluate.Options].
 	Output func(first int, outputs []engine.Tensor) error
+	// Each, when set, is called with every batch and the float and the quantized
+	// network's outputs for it, float being nil where QuantizedOnly is set: see
+	// [evaluate.Options].
+	Each func(b *engine.Batch, float []engine.Tensor, tested [][]engine.Tensor) error
 	// Progress, when set, is called after every batch with the number of
 	// samples done.
 	Progress func(samples int)
@@ -77,7 +81,7 @@ func (c *Calibrated) Test(ctx context.Context, run engine.Runner, in engine.Batc
 	if opts.QuantizedOnly {
 		float = nil
 	}
-	o := evaluate.Options{Threads: opts.Threads, Labels: opts.Labels, Output: opts.Output, Progress: opts.Progress}
+	o := evaluate.Options{Threads: opts.Threads, Labels: opts.Labels, Output: opts.Output, Each: opts.Each, Progress: opts.Progress}
 	if p := opts.Part; p != nil {
 		part, res, err := evaluate.RunPart(ctx, run, float, tested, in, opts.First, o)
 		if err != nil {

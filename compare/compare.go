@@ -16,6 +16,7 @@ import (
 	"narrow/graph"
 	"narrow/graph/onnx"
 	"narrow/internal/scratch"
+	"narrow/metric"
 )
 
 // Format is the format of a [Comparison] in JSON.
@@ -39,6 +40,10 @@ type Options struct {
 	RefineSamples int
 	// Labels are the classes of the samples to test on.
 	Labels engine.Labels
+	// Metric, when set, tells figures of the float network and of every strategy's.
+	// Set is what it is told of the samples to test on.
+	Metric metric.Metric
+	Set    metric.Set
 	// Export says how to export.
 	Export export.Options
 	// Progress, when set, is called as work goes on.
@@ -63,6 +68,8 @@ const (
 	Calibrating Stage = iota + 1
 	Refining
 	Testing
+	// Measuring is when the metric is told, of one network after the other.
+	Measuring
 )
 
 // Comparison is what several strategies come to.
@@ -117,7 +124,9 @@ type Row struct {
 	Agreement *float64           `json:"agreement"`
 	SQNR      evaluate.Decibel   `json:"sqnr_db"`
 	Exact     bool               `json:"exact,omitempty"`
-	Outputs   []evaluate.Output  `json:"outputs"`
+	// Metric is what Options.Metric tells.
+	Metric  *evaluate.Metric  `json:"metric,omitempty"`
+	Outputs []evaluate.Output `json:"outputs"`
 	// Bytes is the size of the exported file, with its data file if it has one,
 	// and Opset its operator set; 0 where the strategy cannot be exported, and
 	// Findings say why.
@@ -199,8 +208,13 @@ func Run(ctx context.Context, runner engine.Runner, entries []Entry, calib, test
 			return nil, diag.Errorf("testing %s: %w", model.Path, err)
 		}
 	}
+	measured, err := c.measure(ctx, len(networks))
+	if err != nil {
+		return nil, err
+	}
+	defer measured.Close()
 	tested, err := evaluate.Run(ctx, runner, model.Graph, networks, test, evaluate.Options{
-		Threads: opts.Threads, Labels: opts.Labels,
+		Threads: opts.Threads, Labels: opts.Labels, Each: measured.Each(),
 		Progress: func(n int) { c.opts.Progress(Step{Stage: Testing, Done: n}) },
 	})
 	if err != nil {
@@ -210,9 +224,24 @@ func Run(ctx context.Context, runner engine.Runner, entries []Entry, calib, test
 		row := &out.Strategies[i]
 		row.Accuracy, row.Agreement, row.SQNR, row.Exact, row.Outputs = t.Quantized, t.Agreement, t.SQNR, t.Exact, t.Outputs
 	}
+	figures, err := measured.End(ctx, func(done int) { c.opts.Progress(Step{Stage: Measuring, Done: done, All: len(results) + 1}) })
+	if err != nil {
+		return nil, diag.Errorf("testing %s: %w", model.Path, err)
+	}
+	for i, f := range figures {
+		out.Strategies[i].Metric = f
+	}
 	out.Tested, out.Invalid, out.Float.Accuracy = tested[0].Samples, tested[0].Invalid, tested[0].Float
 	out.Classes, out.Findings = tested[0].Classes(), tested[0].Findings()
 	return out, nil
+}
+
+// measure begins with what the metric is given; nil without one.
+func (c *comparer) measure(ctx context.Context, networks int) (*metric.Measuring, error) {
+	if c.opts.Metric == nil {
+		return nil, nil
+	}
+	return metric.Measure(ctx, c.opts.Metric, c.opts.Set, networks)
 }
 
 // export tells the size of the exported network.
@@ -273,24 +302,13 @@ func SampleShapes(m *narrow.Model, in engine.Batches) (map[string][]graph.Dim, e
 	if !open {
 		return nil, nil
 	}
-	shapes := map[string][]graph.Dim{}
 	for b, err := range in {
 		if err != nil {
 			return nil, err
 		}
-		for name, t := range b.Inputs {
-			shape := make([]graph.Dim, len(t.Shape))
-			for i, d := range t.Shape {
-				shape[i].Size = d
-				if i == 0 && !b.Shared[name] {
-					shape[i].Size = 1
-				}
-			}
-			shapes[name] = shape
-		}
-		break
+		return b.SampleShapes(), nil
 	}
-	return shapes, nil
+	return nil, nil
 }
 
 // seconds returns how long it is since start.

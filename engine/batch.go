@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+
+	"narrow/graph"
 )
 
 // Batch is some samples, one after the other along the first axis of every
@@ -46,6 +48,22 @@ func (b *Batch) Name(i int) string {
 		return fmt.Sprintf("sample %d (%s)", b.First+i, b.Names[i])
 	}
 	return fmt.Sprintf("sample %d", b.First+i)
+}
+
+// SampleShapes returns the shapes that one sample gives the network's inputs.
+func (b *Batch) SampleShapes() map[string][]graph.Dim {
+	shapes := map[string][]graph.Dim{}
+	for name, t := range b.Inputs {
+		shape := make([]graph.Dim, len(t.Shape))
+		for i, d := range t.Shape {
+			shape[i].Size = d
+			if i == 0 && !b.shared(name) {
+				shape[i].Size = 1
+			}
+		}
+		shapes[name] = shape
+	}
+	return shapes
 }
 
 // Samples returns the elements of a value that a run of b gave which belong to

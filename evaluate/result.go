@@ -59,6 +59,8 @@ type Result struct {
 	Unfit bool `json:"-"`
 	// Outputs are the network's, in its order.
 	Outputs []Output `json:"outputs"`
+	// Metric is what a metric of the user's tells; nil where there is none.
+	Metric *Metric `json:"metric,omitempty"`
 }
 
 // Output says how far one output is from the float network's.

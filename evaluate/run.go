@@ -19,6 +19,10 @@ type Options struct {
 	// every batch, in the graph's order, cut to the samples that are real. The
 	// first axis is the sample; where an output has no such axis, it gets one.
 	Output func(first int, outputs []engine.Tensor) error
+	// Each, when set, is called with every batch and the float network's and every
+	// tested network's outputs for it, as Output gets them; float is nil where that
+	// network does not run. They are valid until Each returns.
+	Each func(b *engine.Batch, float []engine.Tensor, tested [][]engine.Tensor) error
 	// Progress, when set, is called after every batch with the number of
 	// samples done.
 	Progress func(samples int)
@@ -95,6 +99,11 @@ func Run(ctx context.Context, r engine.Runner, float *graph.Model, tested []engi
 		}
 		if opts.outputs != nil {
 			opts.outputs(want, outs)
+		}
+		if opts.Each != nil {
+			if err := opts.Each(b, want, outs); err != nil {
+				return err
+			}
 		}
 		for i, s := range scores {
 			ref := want

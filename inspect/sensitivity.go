@@ -15,6 +15,7 @@ import (
 	"narrow/graph"
 	"narrow/graph/infer"
 	"narrow/internal/kernel"
+	"narrow/metric"
 	"narrow/plan"
 )
 
@@ -27,10 +28,9 @@ type SensitivityOptions struct {
 	// Most, when set, ranks only so many layers: those whose own results are worst
 	// when they alone are quantized, which one run tells of all.
 	Most int
-	// Metric, when set, scores samples besides: outs are a network's outputs for
-	// count samples from first on, and there must be a score for each, higher ones
-	// being better. The layers are ranked by the mean score then.
-	Metric func(ctx context.Context, first, count int, outs []engine.Tensor) ([]float64, error)
+	// Metric, when set, tells a figure of each network besides, by which the layers
+	// are ranked then.
+	Metric metric.Metric
 	// Progress, when set, is called with the number of networks that have run
 	// over the samples, and how many there are.
 	Progress func(done, all int)
@@ -123,10 +123,14 @@ func (r *ranker) rank() error {
 	if err != nil {
 		return err
 	}
-	if r.out.FloatMetric, err = r.metric(read); err != nil {
-		return err
+	if r.opts.Metric != nil {
+		f, err := metric.Over(r.ctx, r.opts.Metric, r.set(), true, r.batches, nil, read)
+		if err != nil {
+			return err
+		}
+		r.out.MetricName, r.out.LowerIsBetter, r.out.FloatMetric = f.Name, r.opts.Metric.LowerIsBetter(), f.Value
 	}
-	if r.out.Rewrites, err = r.cost(res, float); err != nil {
+	if r.out.Rewrites, err = r.cost(res, read, float); err != nil {
 		return err
 	}
 	r.out.Format, r.out.Float, r.out.Invalid = RankingFormat, res.Float, res.Invalid
@@ -138,7 +142,7 @@ func (r *ranker) rank() error {
 		return err
 	}
 	r.out.Classes, r.out.Findings = res.Classes(), res.Findings()
-	if r.out.All, err = r.cost(res, all); err != nil {
+	if r.out.All, err = r.cost(res, read, all); err != nil {
 		return err
 	}
 
@@ -168,7 +172,7 @@ func (r *ranker) rank() error {
 		if res, err = r.score(float, outs); err != nil {
 			return err
 		}
-		cost, err := r.cost(res, outs)
+		cost, err := r.cost(res, float, outs)
 		if err != nil {
 			return err
 		}
@@ -180,6 +184,9 @@ func (r *ranker) rank() error {
 	}
 	slices.SortStableFunc(r.out.Layers, func(a, b LayerCost) int {
 		if a.Metric != nil && *a.Metric != *b.Metric {
+			if r.out.LowerIsBetter {
+				a, b = b, a
+			}
 			return cmp.Compare(*a.Metric, *b.Metric)
 		}
 		return cmp.Compare(a.SQNR, b.SQNR)
@@ -187,35 +194,24 @@ func (r *ranker) rank() error {
 	return nil
 }
 
-// cost is what res tells of a network, and the metric of its outputs.
-func (r *ranker) cost(res *evaluate.Result, outs [][]engine.Tensor) (Cost, error) {
-	c := costOf(res)
-	var err error
-	c.Metric, err = r.metric(outs)
-	return c, err
-}
+// set is what a metric is told of the samples.
+func (r *ranker) set() metric.Set { return metric.Set{Samples: r.out.Samples, Labels: r.opts.Labels} }
 
-// metric returns the mean score of a network's outputs, nil where there is no
-// metric.
-func (r *ranker) metric(outs [][]engine.Tensor) (*float64, error) {
+// cost is what res tells of a network, and the metric of its outputs.
+func (r *ranker) cost(res *evaluate.Result, reference, outs [][]engine.Tensor) (Cost, error) {
+	c := costOf(res)
 	if r.opts.Metric == nil {
-		return nil, nil
+		return c, nil
 	}
-	sum := 0.0
-	for i, b := range r.batches {
-		scores, err := r.opts.Metric(r.ctx, b.First, b.Count, outs[i])
-		if err != nil {
-			return nil, err
-		}
-		if len(scores) != b.Count {
-			return nil, diag.Errorf("the metric returned %d scores for %d samples", len(scores), b.Count)
-		}
-		for _, s := range scores {
-			sum += s
-		}
+	f, err := metric.Over(r.ctx, r.opts.Metric, r.set(), false, r.batches, reference, outs)
+	if err != nil {
+		return c, err
 	}
-	mean := sum / float64(r.out.Samples)
-	return &mean, nil
+	if f.Value == nil {
+		return c, diag.Errorf("the metric tells no value of %q", f.Name)
+	}
+	c.Metric = f.Value
+	return c, nil
 }
 
 // choose returns the layers to rank where not all are, by index.

@@ -179,7 +179,11 @@ type Ranking struct {
 	Findings diag.List `json:"-"`
 	// Float is the accuracy of the float network, nil where there are no labels.
 	Float *evaluate.Accuracy `json:"float,omitempty"`
-	// FloatMetric is the float network's mean score, nil without a metric.
+	// MetricName is that of the metric, by which the layers are ranked; "" without
+	// one.
+	MetricName    string `json:"metric_name,omitempty"`
+	LowerIsBetter bool   `json:"lower_is_better,omitempty"`
+	// FloatMetric is the float network's, nil where there is none.
 	FloatMetric *float64 `json:"float_metric,omitempty"`
 	// Invalid counts the samples for which the float network puts out NaN or
 	// Inf: they are left out of SQNR and agreement.

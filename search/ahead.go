@@ -29,7 +29,7 @@ var errAsked = diag.Errorf("a trial without a result or a guess")
 
 // chances are how often a trial is good, roughly: within the drop, or better than
 // what there was. They order what is measured ahead.
-var chances = map[Phase]float64{Wide: 0.9, Recipe: 0.25, Rank: 1, Mix: 0.5, Polish: 0.2, Lower: 0.5, Confirm: 0.8}
+var chances = map[Phase]float64{Wide: 0.9, Spare: 0.7, Recipe: 0.25, Rank: 1, Mix: 0.5, Polish: 0.2, Lower: 0.5, Confirm: 0.8}
 
 // ahead measures the trials of a search, jobs at once.
 type ahead struct {
@@ -172,7 +172,7 @@ func (a *ahead) predict(r request) []request {
 func (a *ahead) follow(b branch) *request {
 	s := a.s
 	g := &search{
-		ctx: s.ctx, space: s.first, first: s.first, ev: s.ev, opts: Options{MaxDrop: s.opts.MaxDrop}, layers: s.layers,
+		ctx: s.ctx, space: s.first, first: s.first, ev: s.ev, opts: Options{MaxDrop: s.opts.MaxDrop, Least: s.opts.Least}, layers: s.layers,
 		known: s.known, seen: map[string]bool{}, laid: s.laid, guesses: b.guesses, ahead: a,
 	}
 	_ = g.run() // an error of the evaluator's costs will be the search's own

@@ -28,6 +28,14 @@ type Key struct {
 	SearchSamples int     `json:"search_samples"`
 	BatchSize     int     `json:"batch_size"`
 	Propagate     string  `json:"propagate"`
+	// Accuracy is the way to quantize; "" is guide.
+	Accuracy string `json:"accuracy,omitempty"`
+	// Metric is the user's, a command or a built-in one, with the number that
+	// counts, which way is better, and what it must be at least.
+	Metric        string   `json:"metric,omitempty"`
+	MetricName    string   `json:"metric_name,omitempty"`
+	LowerIsBetter bool     `json:"lower_is_better,omitempty"`
+	Least         *float64 `json:"least,omitempty"`
 }
 
 // Phase says why a trial was made.
@@ -39,6 +47,9 @@ const (
 	Wide Phase = "wide"
 	// Recipe tries the choices for the whole network on the base rung.
 	Recipe Phase = "recipe"
+	// Spare leaves in float what costs next to nothing there, where 8 bits
+	// throughout do not do.
+	Spare Phase = "spare"
 	// Rank measures what each layer costs in accuracy, one rung a trial.
 	Rank Phase = "rank"
 	// Mix looks for the cheapest mix of rungs on the front.
@@ -85,7 +96,7 @@ type Promise struct {
 // Within reports whether the drop on all samples is at most most, and that on
 // those held out not above it by more than its standard error.
 func (p *Promise) Within(most float64) bool {
-	return p.All.within(most) && (p.HeldOut == nil || p.HeldOut.Drop()-p.HeldOut.StdErr() <= most)
+	return Goal{MaxDrop: most}.Kept(p)
 }
 
 // Log is every trial of a search, in order.

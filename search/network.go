@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,7 +21,9 @@ import (
 	"narrow/diag"
 	"narrow/engine"
 	"narrow/evaluate"
+	"narrow/graph"
 	"narrow/inspect"
+	"narrow/metric"
 	"narrow/plan"
 	"narrow/scheme"
 	"narrow/strategy"
@@ -39,6 +42,11 @@ type Samples struct {
 	// finite score for each, higher ones being better. The accuracy that may drop is
 	// then the mean score.
 	Metric func(ctx context.Context, first, count int, outs []engine.Tensor) ([]float64, error)
+	// Judge, when set, tells a figure of all samples together in the place of top-1
+	// and of Metric.
+	Judge metric.Metric
+	// Accuracy is the way to quantize; the zero value stands for [narrow.Guide].
+	Accuracy narrow.Accuracy
 	// SearchSamples is how many test samples the search split has at most; 0 means
 	// [SearchSamples].
 	SearchSamples int
@@ -72,6 +80,8 @@ type Network struct {
 	nameless []string
 
 	calibration, test engine.Batches
+	// shapes are what one sample gives the network's inputs, for what it costs.
+	shapes map[string][]graph.Dim
 	labels            []int
 	split             split
 	output            int         // the output that the labels are for
@@ -80,6 +90,90 @@ type Network struct {
 
 	metric func(ctx context.Context, first, count int, outs []engine.Tensor) ([]float64, error)
 	scores []float64 // the float network's, by test sample, where there is a metric
+
+	judge    metric.Metric
+	accuracy narrow.Accuracy
+	classes  engine.Labels
+	figures  map[string]*metric.Figures // the float network's, by set
+	probe    *probe                     // nil where top-1 is told
+}
+
+// The sets of samples that a metric is told of.
+const (
+	searchSet, allSet, heldSet = "search", "all", "held out"
+)
+
+// set is what a metric is told of one of the sets of test samples.
+func (n *Network) set(name string) metric.Set {
+	count := map[string]int{searchSet: n.split.samples, allSet: n.split.all(), heldSet: n.split.all() - n.split.samples}
+	return metric.Set{Name: name, Samples: count[name], Labels: n.classes}
+}
+
+// judged are runs of a metric over several sets of test samples.
+type judged struct {
+	n    *Network
+	runs map[string]metric.Run
+}
+
+// begin begins with a network over some sets.
+func (n *Network) begin(ctx context.Context, float bool, sets ...string) (*judged, error) {
+	j := &judged{n, map[string]metric.Run{}}
+	if n.judge == nil {
+		return j, nil
+	}
+	for _, name := range sets {
+		if name == heldSet && n.split.all() == n.split.samples {
+			continue
+		}
+		run, err := n.judge.Begin(ctx, n.set(name), float)
+		if err != nil {
+			return nil, errors.Join(err, j.close())
+		}
+		j.runs[name] = run
+	}
+	return j, nil
+}
+
+// each takes the outputs for a batch.
+func (j *judged) each(b *engine.Batch, float []engine.Tensor, tested [][]engine.Tensor) error {
+	for _, name := range []string{searchSet, allSet, heldSet} {
+		run := j.runs[name]
+		if run == nil || name == searchSet && !j.n.split.has(b.First) || name == heldSet && j.n.split.has(b.First) {
+			continue
+		}
+		if err := run.Add(b, float, tested[0]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// end returns the figures of one set; nil where there is none.
+func (j *judged) end(ctx context.Context, name string) (*metric.Figures, error) {
+	if j.runs[name] == nil {
+		return nil, nil
+	}
+	return j.runs[name].End(ctx)
+}
+
+// value returns the figures of one set as a value next to the float network's.
+func (j *judged) value(ctx context.Context, name string) (*Value, error) {
+	f, err := j.end(ctx, name)
+	if f == nil || err != nil {
+		return nil, err
+	}
+	if f.Value == nil {
+		return nil, fmt.Errorf("the metric tells no value of %q for a quantized network", f.Name)
+	}
+	return valueOf(j.n.judge, j.n.figures[name], f), nil
+}
+
+func (j *judged) close() error {
+	var err error
+	for _, run := range j.runs {
+		err = errors.Join(err, run.Close())
+	}
+	return err
 }
 
 // NewNetwork runs the float network over the test samples and returns the
@@ -88,26 +182,44 @@ type Network struct {
 //
 // The error tells of samples or a network that top-1 cannot be told of.
 func NewNetwork(ctx context.Context, m *narrow.Model, run engine.Runner, in Samples, space Space, opts narrow.CalibrateOptions) (*Network, error) {
-	if in.Metric == nil && (len(in.Labels.Classes) == 0 || in.Labels.Shape != nil) {
+	if in.Judge == nil && in.Metric == nil && (len(in.Labels.Classes) == 0 || in.Labels.Shape != nil) {
 		return nil, diag.Errorf("the test samples have no labels, one each: top-1 cannot be told without")
 	}
-	n := &Network{model: m, runner: run, opts: opts, labels: in.Labels.Classes, metric: in.Metric}
+	n := &Network{model: m, runner: run, opts: opts, labels: in.Labels.Classes, metric: in.Metric, judge: in.Judge, accuracy: cmp.Or(in.Accuracy, narrow.Guide), classes: in.Labels, figures: map[string]*metric.Figures{}}
 	var err error
-	if n.layers, n.nameless, err = layersOf(m, space); err != nil {
+	if n.layers, n.nameless, err = layersOf(m, space, n.accuracy); err != nil {
 		return nil, err
 	}
 	if n.calibration, _, err = keep(in.Calibration, keepBytes); err != nil {
 		return nil, err
+	}
+	for b, err := range n.calibration {
+		if err != nil {
+			return nil, err
+		}
+		n.shapes = b.SampleShapes()
+		break
 	}
 	var extents []extent
 	if n.test, extents, err = keep(in.Test, keepBytes); err != nil {
 		return nil, err
 	}
 	n.split = splitBatches(extents, cmp.Or(in.SearchSamples, SearchSamples), in.Seed)
+	labels := in.Labels
+	if n.judge != nil {
+		labels = engine.Labels{} // which need not fit an output
+	}
+	judged, err := n.begin(ctx, true, searchSet, allSet, heldSet)
+	if err != nil {
+		return nil, err
+	}
+	defer judged.close()
 	res, err := evaluate.Float(ctx, run, m.Graph, n.test, evaluate.Options{
-		Threads: opts.Threads, Labels: in.Labels,
+		Threads: opts.Threads, Labels: labels, Each: judged.each,
 		Output: func(first int, outs []engine.Tensor) error {
-			if first == 0 && len(outs) > 0 && len(outs[0].Shape) > 0 {
+			if first == 0 && (n.metric != nil || n.judge != nil) {
+				n.probe = newProbe(outs, n.split.batches[0].count)
+			} else if first == 0 && len(outs) > 0 && len(outs[0].Shape) > 0 {
 				n.output = max(evaluate.Labelled(outs, int(outs[0].Shape[0]), in.Labels), 0)
 			}
 			rows, scores, err := n.look(ctx, first, outs)
@@ -123,6 +235,17 @@ func NewNetwork(ctx context.Context, m *narrow.Model, run engine.Runner, in Samp
 	})
 	if err != nil {
 		return nil, diag.Errorf("running %s: %w", m.Path, err)
+	}
+	if n.judge != nil {
+		for _, name := range []string{searchSet, allSet, heldSet} {
+			if n.figures[name], err = judged.end(ctx, name); err != nil {
+				return nil, err
+			}
+		}
+		if v := n.figures[allSet].Value; v != nil {
+			n.top1 = *v
+		}
+		return n, nil
 	}
 	if n.metric != nil {
 		for _, f := range n.scores {
@@ -147,11 +270,18 @@ var errNoClasses = diag.Errorf("the network has no output of one row of classes 
 // look returns what of a batch's outputs is compared: the samples' rows, and their
 // scores where there is a metric.
 func (n *Network) look(ctx context.Context, first int, outs []engine.Tensor) (rows [][]float32, scores []float64, err error) {
-	if n.metric == nil {
+	if n.probe == nil {
 		rows, err = rowsOf(outs, n.output)
 		return rows, nil, err
 	}
-	rows = sampled(outs)
+	count := 0
+	if len(outs) > 0 && len(outs[0].Shape) > 0 {
+		count = int(outs[0].Shape[0])
+	}
+	rows = n.probe.rows(outs, count)
+	if n.judge != nil {
+		return rows, nil, nil
+	}
 	if scores, err = n.metric(ctx, first, len(rows), outs); err != nil {
 		return nil, nil, err
 	}
@@ -164,32 +294,6 @@ func (n *Network) look(ctx context.Context, first int, outs []engine.Tensor) (ro
 		}
 	}
 	return rows, scores, nil
-}
-
-// sampleWidth is how many elements of a sample's outputs are kept, where a metric
-// tells the accuracy, to tell the noise by.
-const sampleWidth = 4096
-
-// sampled cuts all float outputs into samples, of which it takes at most some
-// sampleWidth elements, at equal distances.
-func sampled(outs []engine.Tensor) [][]float32 {
-	if len(outs) == 0 || len(outs[0].Shape) == 0 {
-		return nil
-	}
-	rows := make([][]float32, outs[0].Shape[0])
-	for _, o := range outs {
-		if o.Floats == nil || len(o.Shape) == 0 || int(o.Shape[0]) != len(rows) || len(rows) == 0 {
-			continue
-		}
-		per := len(o.Floats) / len(rows)
-		step := 1 + per*len(outs)/sampleWidth
-		for i := range rows {
-			for k := 0; k < per; k += step {
-				rows[i] = append(rows[i], o.Floats[i*per+k])
-			}
-		}
-	}
-	return rows
 }
 
 // rowsOf cuts one of the outputs into samples.
@@ -208,12 +312,12 @@ func rowsOf(outs []engine.Tensor, output int) ([][]float32, error) {
 
 // layersOf returns the layers that have something to quantize and that a rule by
 // name finds, and the names of the others.
-func layersOf(m *narrow.Model, space Space) (named []Layer, nameless []string, err error) {
+func layersOf(m *narrow.Model, space Space, accuracy narrow.Accuracy) (named []Layer, nameless []string, err error) {
 	st, err := space.Strategy(nil, space.candidate(nil, space.Base))
 	if err != nil {
 		return nil, nil, err
 	}
-	guide := narrow.PlanOptions{Accuracy: narrow.Guide}
+	guide := narrow.PlanOptions{Accuracy: accuracy}
 	p, err := m.Plan(st, guide)
 	if err != nil {
 		return nil, nil, diag.Errorf("planning %s: %w", m.Path, err)
@@ -308,12 +412,36 @@ func (n *Network) Layers() []Layer { return n.layers }
 
 // plan lays a strategy over the network.
 func (n *Network) plan(s *strategy.Strategy) (*narrow.Planned, error) {
-	p, err := n.model.Plan(s, narrow.PlanOptions{Accuracy: narrow.Guide})
+	p, err := n.model.Plan(s, narrow.PlanOptions{Accuracy: n.accuracy})
 	if err != nil {
 		return nil, diag.Errorf("planning %s: %w", n.model.Path, err)
 	}
 	return p, nil
 }
+
+// Same reports whether the network is quantized alike by both strategies.
+func (n *Network) Same(a, b *strategy.Strategy) (bool, error) {
+	var plans [2]*plan.Plan
+	for i, s := range []*strategy.Strategy{a, b} {
+		p, err := n.model.Plan(s, narrow.PlanOptions{Accuracy: n.accuracy})
+		var bad *diag.FindingsError
+		if errors.As(err, &bad) {
+			return false, nil // a pattern that means too much
+		}
+		if err != nil {
+			return false, fmt.Errorf("planning %s: %w", n.model.Path, err)
+		}
+		plans[i] = p.Plan
+	}
+	alike := func(a, b *plan.Tensor) bool {
+		return a.Name == b.Name && a.Kind == b.Kind && a.Layer.Name == b.Layer.Name && a.Axis == b.Axis && reflect.DeepEqual(a.Settings.Settings, b.Settings.Settings)
+	}
+	return slices.EqualFunc(plans[0].Tensors, plans[1].Tensors, alike) && len(plans[0].FloatTensors) == len(plans[1].FloatTensors), nil
+}
+
+// Float returns what a metric of all samples tells of the float network, and what it
+// is called; nil where there is none.
+func (n *Network) Float() *metric.Figures { return n.figures[allSet] }
 
 // Cost returns what the network costs next to float32: [cost.Cost.Relative].
 func (n *Network) Cost(s *strategy.Strategy) (float64, error) {
@@ -321,7 +449,7 @@ func (n *Network) Cost(s *strategy.Strategy) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return cost.Of(p.Plan, nil).Relative(), nil
+	return cost.Of(p.Plan, n.shapes).Relative(), nil
 }
 
 func (n *Network) calibrate(ctx context.Context, s *strategy.Strategy) (*narrow.Calibrated, error) {
@@ -345,11 +473,16 @@ func (n *Network) Search(ctx context.Context, s *strategy.Strategy, giveUp func(
 	if err != nil {
 		return Score{}, err
 	}
-	var sum tally
+	sum := n.tally()
+	judged, err := n.begin(ctx, false, searchSet)
+	if err != nil {
+		return Score{}, err
+	}
+	defer judged.close()
 	_, err = c.Test(ctx, n.runner, n.split.search(n.test), narrow.TestOptions{
-		Threads: n.opts.Threads,
+		Threads: n.opts.Threads, Each: judged.each,
 		Output: func(first int, outs []engine.Tensor) error {
-			if err := n.add(ctx, first, outs, &sum); err != nil {
+			if err := n.add(ctx, first, outs, sum); err != nil {
 				return err
 			}
 			if giveUp != nil && sum.Samples < n.split.samples && giveUp(sum.score()) {
@@ -357,13 +490,25 @@ func (n *Network) Search(ctx context.Context, s *strategy.Strategy, giveUp func(
 			}
 			return nil
 		},
-		QuantizedOnly: true,
+		QuantizedOnly: n.judge == nil || !n.judge.Compares(),
 	})
 	score := sum.score()
+	if err == nil {
+		score.Value, err = judged.value(ctx, searchSet)
+	}
 	if errors.Is(err, errStop) {
 		score.Stopped, err = true, nil
 	}
 	return score, err
+}
+
+// tally returns a tally of nothing.
+func (n *Network) tally() *tally {
+	t := &tally{}
+	if n.probe != nil {
+		t.spectrum = newSpectrum(n.probe)
+	}
+	return t
 }
 
 // lost is the metric of a network that cannot be run, nil without a metric.
@@ -388,13 +533,17 @@ func (n *Network) add(ctx context.Context, first int, outs []engine.Tensor, sums
 	}
 	for i, q := range rows {
 		f := n.float[first+i]
-		if len(f) != len(q) {
+		if n.probe == nil && len(f) != len(q) {
 			return diag.Errorf("sample %d has %d outputs in the quantized network and %d in the float one", first+i, len(q), len(f))
 		}
 		for _, sum := range sums {
-			if n.metric != nil {
+			switch {
+			case n.judge != nil:
+				sum.Samples++
+				sum.addNoise(f, q)
+			case n.metric != nil:
 				sum.addScore(n.scores[first+i], scores[i], f, q)
-			} else {
+			default:
 				sum.add(n.labels[first+i], f, q)
 			}
 		}
@@ -408,14 +557,23 @@ func (n *Network) Confirm(ctx context.Context, s *strategy.Strategy) (*Promise, 
 	if err != nil {
 		return nil, err
 	}
-	var all, held tally
+	all, held := n.tally(), n.tally()
+	labels := engine.Labels{Classes: n.labels}
+	if n.judge != nil {
+		labels = engine.Labels{}
+	}
+	judged, err := n.begin(ctx, false, allSet, heldSet)
+	if err != nil {
+		return nil, err
+	}
+	defer judged.close()
 	res, err := c.Test(ctx, n.runner, n.test, narrow.TestOptions{
-		Threads: n.opts.Threads, Labels: engine.Labels{Classes: n.labels},
+		Threads: n.opts.Threads, Labels: labels, Each: judged.each,
 		Output: func(first int, outs []engine.Tensor) error {
 			if n.split.searched[first] {
-				return n.add(ctx, first, outs, &all)
+				return n.add(ctx, first, outs, all)
 			}
-			return n.add(ctx, first, outs, &all, &held)
+			return n.add(ctx, first, outs, all, held)
 		},
 	})
 	if err != nil {
@@ -427,10 +585,16 @@ func (n *Network) Confirm(ctx context.Context, s *strategy.Strategy) (*Promise, 
 	}
 	if held.Samples > 0 {
 		h := held.score()
+		if h.Value, err = judged.value(ctx, heldSet); err != nil {
+			return nil, err
+		}
 		p.HeldOut = &h
 	}
+	if p.All.Value, err = judged.value(ctx, allSet); err != nil {
+		return nil, err
+	}
 	p.Float, p.Quantized = p.All.Top1()
-	if n.metric != nil {
+	if n.probe != nil {
 		return p, nil
 	}
 	if f, q := res.Float.Top1, res.Quantized.Top1; f != p.Float || q != p.Quantized {
@@ -450,13 +614,19 @@ func (n *Network) Noise(ctx context.Context, s *strategy.Strategy) ([]float64, e
 	if err != nil {
 		return nil, err
 	}
-	rank, err := inspect.Sensitivity(ctx, c, n.runner, firstSamples(n.calibration, rankSamples), inspect.SensitivityOptions{Threads: n.opts.Threads})
+	opts := inspect.SensitivityOptions{Threads: n.opts.Threads}
+	if n.probe != nil {
+		opts.Metric = &channelNoise{n.probe}
+	}
+	rank, err := inspect.Sensitivity(ctx, c, n.runner, firstSamples(n.calibration, rankSamples), opts)
 	if err != nil {
 		return nil, err
 	}
 	byName := map[string]float64{}
 	for _, l := range rank.Layers {
-		byName[l.Name] = fromDecibel(float64(l.SQNR))
+		if byName[l.Name] = fromDecibel(float64(l.SQNR)); l.Metric != nil {
+			byName[l.Name] = *l.Metric
+		}
 	}
 	noise := make([]float64, len(n.layers))
 	for i, l := range n.layers {
@@ -471,6 +641,15 @@ type split struct {
 	samples  int
 	right    int // of samples, those that the float network gets right
 	batches  []extent
+}
+
+// all is how many samples there are.
+func (s *split) all() int {
+	n := 0
+	for _, b := range s.batches {
+		n += b.count
+	}
+	return n
 }
 
 // has reports whether a sample is searched on.

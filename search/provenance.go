@@ -35,8 +35,10 @@ type Provenance struct {
 	Complete bool `json:"complete"`
 	// Words say what the strategy is, Cost what the network costs with it next to
 	// float32.
-	Words string  `json:"words"`
-	Cost  float64 `json:"cost"`
+	Words string `json:"words"`
+	// Why are reasons for it, each a sentence.
+	Why  []string `json:"why,omitempty"`
+	Cost float64  `json:"cost"`
 	// Promise is what Command prints.
 	Promise Promise `json:"promise"`
 	Command string  `json:"command"`
@@ -82,6 +84,13 @@ func LabelsSHA256(labels []int) string {
 	return FileSHA256(b)
 }
 
+func leastText(v *float64) string {
+	if v == nil {
+		return "none"
+	}
+	return fmt.Sprint(*v)
+}
+
 // Differ lists in words how k differs from other.
 func (k Key) Differ(other Key) []string {
 	var out []string
@@ -100,6 +109,11 @@ func (k Key) Differ(other Key) []string {
 		{"the number of samples to search on", k.SearchSamples, other.SearchSamples},
 		{"the batch size", k.BatchSize, other.BatchSize},
 		{"the propagation", k.Propagate, other.Propagate},
+		{"the way to quantize", k.Accuracy, other.Accuracy},
+		{"the metric", k.Metric, other.Metric},
+		{"the metric's number", k.MetricName, other.MetricName},
+		{"which way is better", k.LowerIsBetter, other.LowerIsBetter},
+		{"the least of the metric", leastText(k.Least), leastText(other.Least)},
 	} {
 		if f.here != f.there {
 			out = append(out, fmt.Sprintf("%s: %.12v here, %.12v there", f.name, f.here, f.there))

@@ -18,6 +18,9 @@ type Score struct {
 	// Metric is set where a metric of the user's scores the samples: the counts
 	// above then say nothing.
 	Metric *Metric `json:"metric,omitempty"`
+	// Value is set where a metric of all samples together is told: the counts above
+	// then say nothing either.
+	Value *Value `json:"value,omitempty"`
 	// Noise is the power of the first output's error as a share of that of the
 	// float output itself: 0.01 is an SQNR of 20 dB. At most [MaxNoise].
 	Noise float64 `json:"noise"`
@@ -51,17 +54,24 @@ func (s Score) Drop() float64 { return s.lost() / float64(max(s.Samples, 1)) }
 
 // lost is how many samples, or how much of the scores' sum, quantizing lost.
 func (s Score) lost() float64 {
+	if s.Value != nil {
+		return s.Value.drop() * float64(s.Samples)
+	}
 	if s.Metric != nil {
 		return s.Metric.Float - s.Metric.Quantized
 	}
 	return float64(s.Lost - s.Gained)
 }
 
-// StdErr returns the standard error of Drop: how far the drop on other samples
+// StdErr is 0 where a metric of all samples together is told, of which none is
+// known. Else it returns the standard error of Drop: how far the drop on other samples
 // of the same kind would typically lie from this one. Both networks see the same
 // samples, so only those count on which one is right and the other wrong
 // (McNemar 1947).
 func (s Score) StdErr() float64 {
+	if s.Value != nil {
+		return 0
+	}
 	n, d := float64(max(s.Samples, 1)), s.lost()
 	squares := float64(s.Lost + s.Gained)
 	if s.Metric != nil {
@@ -74,6 +84,12 @@ func (s Score) StdErr() float64 {
 // scores where there is a metric.
 func (s Score) Top1() (float, quantized float64) {
 	n := float64(max(s.Samples, 1))
+	if s.Value != nil {
+		if s.Value.Float != nil {
+			float = *s.Value.Float
+		}
+		return float, s.Value.Quantized
+	}
 	if s.Metric != nil {
 		return s.Metric.Float / n, s.Metric.Quantized / n
 	}
@@ -83,16 +99,11 @@ func (s Score) Top1() (float, quantized float64) {
 // Agreement returns the share of samples for which both give the same class.
 func (s Score) Agreement() float64 { return float64(s.Agree) / float64(max(s.Samples, 1)) }
 
-// within reports whether the drop is at most most.
-func (s Score) within(most float64) bool {
-	return s.Failed == "" && s.lost() <= most*float64(s.Samples)+1e-9
-}
-
 // better reports whether s promises more than t on the same samples. Agreement
 // is less noisy than top-1: it needs no luck with samples that the float network
 // gets wrong.
 func (s Score) better(t Score) bool {
-	if s.Metric == nil && s.Agree != t.Agree {
+	if s.Metric == nil && s.Value == nil && s.Agree != t.Agree {
 		return s.Agree > t.Agree
 	}
 	return s.Noise < t.Noise
@@ -110,7 +121,7 @@ func GiveUp(maxDrop float64) func(Score) bool {
 // hopeless reports whether a trial need not see more samples: its drop is over
 // most by more than three standard errors, with one sample to spare.
 func (s Score) hopeless(most float64) bool {
-	if s.Samples < hopelessFrom {
+	if s.Samples < hopelessFrom || s.Value != nil {
 		return false
 	}
 	if s.Metric != nil {
@@ -124,6 +135,8 @@ func (s Score) hopeless(most float64) bool {
 type tally struct {
 	Score
 	signal, noise float64
+	// spectrum adds up the noise where a metric is told; else signal and noise do.
+	spectrum *spectrum
 }
 
 // add counts one sample of class label by the float and the quantized output.
@@ -159,6 +172,10 @@ func (t *tally) addScore(sf, sq float64, f, q []float32) {
 }
 
 func (t *tally) addNoise(f, q []float32) {
+	if t.spectrum != nil {
+		t.spectrum.add(f, q)
+		return
+	}
 	for i, v := range f {
 		d := float64(v) - float64(q[i])
 		t.signal += float64(v) * float64(v)
@@ -172,6 +189,10 @@ func (t *tally) score() Score {
 	if s.Metric != nil { // which goes on counting
 		m := *s.Metric
 		s.Metric = &m
+	}
+	if t.spectrum != nil {
+		s.Noise = t.spectrum.worst()
+		return s
 	}
 	if t.noise != 0 { // or NaN
 		s.Noise = t.noise / t.signal

@@ -36,6 +36,10 @@ type Options struct {
 	// MaxDrop is how much top-1 may be lower than the float network's, as a share
 	// of the samples: 0.01 is one point.
 	MaxDrop float64
+	// Least, when set, is what a metric must be at least: see [Goal].
+	Least *float64
+	// Metric is what the metric is called, in words.
+	Metric string
 	// Budget is after how long no further trial begins but one that confirms the
 	// best so far; 0 for no limit. The time that known trials took does not count.
 	Budget time.Duration
@@ -59,8 +63,9 @@ type Options struct {
 // Found is a strategy that keeps within the drop on all test samples.
 type Found struct {
 	Strategy *strategy.Strategy
-	// Words say what it is.
+	// Words say what it is, Why the reasons for it.
 	Words string
+	Why   []string
 	// Cost is what the network costs with it next to float32.
 	Cost    float64
 	Promise Promise
@@ -85,6 +90,9 @@ var errBudget = diag.Errorf("the budget is used up")
 
 // Run searches. Where ctx ends it, or an error of the evaluator or of opts'
 // functions, the Outcome tells how far it came.
+//
+// Where the space says so, a phase before the second one looks for layers that cost
+// next to nothing in float and whose 8 bits ruin the outputs, and spares them.
 //
 //  1. 16-bit floats throughout, with and without equalization: whether
 //     equalization suits the network at all.
@@ -158,7 +166,9 @@ type search struct {
 	best   *point  // the cheapest that was confirmed
 	told   *point  // the last one that opts.Found knows of
 
-	base         *point      // the recipe on the base rung
+	base         *point // the recipe on the base rung
+	spared       []int  // the layers' rungs with those spared; nil where none is
+	reasons      []string
 	from         *point      // what polishing came to; nil where it changed nothing
 	extra, noise [][]float64 // by layer and rung: see front
 
@@ -232,8 +242,11 @@ func (s *search) run() error {
 	for _, c := range s.space.Choices {
 		recipes += len(c.Options) - 1
 	}
-	s.left = []int{len(s.layers), recipes, 8, len(s.space.Rungs) - 1, recipes + 1, 2}
-	for _, phase := range []func() error{s.wide, s.recipe, s.rank, s.mix, s.polish, s.lower} {
+	s.left = []int{len(s.layers), recipes, 8, len(s.space.Rungs) - 1, recipes + 1, 3, 2}
+	if !s.space.Spares {
+		s.left[5] = 0
+	}
+	for _, phase := range []func() error{s.wide, s.spare, s.recipe, s.rank, s.mix, s.polish, s.lower} {
 		if err := phase(); err != nil {
 			return err
 		}
@@ -273,11 +286,13 @@ func (p *point) take(t Trial) {
 	}
 }
 
+func (s *search) goal() Goal { return Goal{s.opts.MaxDrop, s.opts.Least} }
+
 func (s *search) within(p *point) bool {
 	if p.guess != nil {
 		return *p.guess
 	}
-	return !p.score.Stopped && p.score.within(s.opts.MaxDrop)
+	return !p.score.Stopped && s.goal().met(p.score)
 }
 
 // better reports whether a point promises more than another one.
@@ -286,6 +301,16 @@ func (p *point) better(q *point) bool {
 		return p.guess != nil && *p.guess
 	}
 	return p.score.better(q.score)
+}
+
+// better reports whether a point promises more than another one: by a metric of all
+// samples, where the difference counts, else by the scores.
+func (s *search) better(p, q *point) bool {
+	a, b := p.score.Value, q.score.Value
+	if p.guess == nil && q.guess == nil && a != nil && b != nil && !s.goal().near(a.Quantized, b.Quantized) {
+		return a.worse(b.Quantized, a.Quantized)
+	}
+	return p.better(q)
 }
 
 // result returns what is known of a trial, or guessed.
@@ -408,7 +433,7 @@ func (s *search) tell(end bool) error {
 		return nil
 	}
 	for _, t := range s.opts.Known {
-		if !end && t.Confirm != nil && !s.seen[t.id()] && t.Cost < s.best.cost && t.Confirm.Within(s.opts.MaxDrop) {
+		if !end && t.Confirm != nil && !s.seen[t.id()] && t.Cost < s.best.cost && s.goal().Kept(t.Confirm) {
 			return nil
 		}
 	}
@@ -470,12 +495,18 @@ func (s *search) test(p *point) error {
 		t.Confirm = &Promise{}
 		p.refused = !*t.guess
 	} else {
-		p.refused = !t.Confirm.Within(s.opts.MaxDrop)
+		p.refused = !s.goal().Kept(t.Confirm)
 	}
 	if p.refused {
 		return nil
 	}
 	p.found = &Found{Strategy: p.strategy, Words: words, Cost: p.cost, Promise: *t.Confirm}
+	if t.guess == nil && s.guesses == nil {
+		p.found.Why = s.why(p)
+		if p.found.Strategy, err = s.compact(p); err != nil {
+			return err
+		}
+	}
 	best := *p
 	s.best = &best
 	return nil
@@ -507,7 +538,11 @@ func (s *search) wide() error {
 
 // recipe finds the options of the whole network on the base rung.
 func (s *search) recipe() error {
-	p, err := s.try(Recipe, s.space.candidate(s.layers, s.space.Base))
+	c := s.space.candidate(s.layers, s.space.Base)
+	if s.spared != nil {
+		c.Rungs = s.spared
+	}
+	p, err := s.try(Recipe, c)
 	if err != nil {
 		return err
 	}
@@ -533,7 +568,7 @@ func (s *search) descend(phase Phase, p *point) (*point, error) {
 			if err != nil {
 				return nil, err
 			}
-			if q.better(p) && (phase == Recipe || s.within(q) && q.cost <= p.cost) {
+			if s.better(q, p) && (phase == Recipe || s.within(q) && q.cost <= p.cost) {
 				p = q
 			}
 		}
@@ -570,6 +605,7 @@ func (s *search) rank() error {
 			s.noise[l][r], s.extra[l][r] = noise[l], one.cost-s.base.cost
 		}
 	}
+	s.rankSpared()
 	return nil
 }
 

@@ -321,6 +321,11 @@ func TestReadLog(t *testing.T) {
 			f.SetFloat(9)
 		case reflect.Int:
 			f.SetInt(9)
+		case reflect.Bool:
+			f.SetBool(true)
+		case reflect.Pointer:
+			least := 0.5
+			f.Set(reflect.ValueOf(&least))
 		default:
 			f.SetUint(9)
 		}

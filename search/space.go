@@ -17,6 +17,9 @@ type Space struct {
 	// Rungs go from narrow to wide; Base is the one of 8 bits.
 	Rungs []Rung
 	Base  int
+	// Spares says to look first for layers that cost next to nothing in float, and
+	// whose 8 bits ruin the outputs: for networks that are no classifiers.
+	Spares bool
 }
 
 // Choice is a setting of the whole network and its options, the one to start

@@ -19,33 +19,12 @@ type object map[string]any
 // setting, every other layer gets a rule by name.
 func (s *Space) Strategy(layers []Layer, c Candidate) (*strategy.Strategy, error) {
 	most := s.most(layers, c)
-	file := object{
-		"target_device":     s.Target.String(),
-		"include_cle":       s.option(c, equalization) == "true",
-		"include_bias_corr": s.option(c, biasCorrection) == "true",
-	}
-	file["overall_quantize_config"], file["tensor_quantize_config"] = s.overall(), s.tensors(c, most, scheme.Input, scheme.Weights, scheme.Bias, scheme.Activation)
+	file := s.file(c, most)
 	var rules []object
 	for i, l := range layers {
-		r := c.Rungs[i]
-		if s.same(l, r, most) {
-			continue
+		if r := c.Rungs[i]; !s.same(l, r, most) {
+			rules = append(rules, s.rule(c, r, l.Name, l.kinds()))
 		}
-		kinds := []scheme.Kind{scheme.Activation}
-		switch {
-		case l.Input:
-			kinds = []scheme.Kind{scheme.Input}
-		case l.Weighted:
-			kinds = []scheme.Kind{scheme.Weights, scheme.Bias, scheme.Activation}
-		}
-		var names []string
-		for _, k := range kinds {
-			names = append(names, k.String())
-		}
-		rules = append(rules, object{
-			"layer_type": nil, "layer_name": l.Name, "quantizable_data_type": names,
-			"overall_quantize_config": object{}, "tensor_quantize_config": s.tensors(c, r, kinds...),
-		})
 	}
 	if rules != nil {
 		file["layer_quantize_config"] = rules
@@ -60,6 +39,40 @@ func (s *Space) Strategy(layers []Layer, c Candidate) (*strategy.Strategy, error
 	}
 	st, list := strategy.Parse("", loose.Format())
 	return st, list.Err()
+}
+
+// file returns a strategy without rules.
+func (s *Space) file(c Candidate, most int) object {
+	return object{
+		"target_device":           s.Target.String(),
+		"include_cle":             s.option(c, equalization) == "true",
+		"include_bias_corr":       s.option(c, biasCorrection) == "true",
+		"overall_quantize_config": s.overall(),
+		"tensor_quantize_config":  s.tensors(c, most, scheme.Input, scheme.Weights, scheme.Bias, scheme.Activation),
+	}
+}
+
+// kinds are those of a layer's tensors.
+func (l Layer) kinds() []scheme.Kind {
+	switch {
+	case l.Input:
+		return []scheme.Kind{scheme.Input}
+	case l.Weighted:
+		return []scheme.Kind{scheme.Weights, scheme.Bias, scheme.Activation}
+	}
+	return []scheme.Kind{scheme.Activation}
+}
+
+// rule returns a rule that puts layers of a name, or of several, on a rung.
+func (s *Space) rule(c Candidate, rung int, name any, kinds []scheme.Kind) object {
+	var words []string
+	for _, k := range kinds {
+		words = append(words, k.String())
+	}
+	return object{
+		"layer_type": nil, "layer_name": name, "quantizable_data_type": words,
+		"overall_quantize_config": object{}, "tensor_quantize_config": s.tensors(c, rung, kinds...),
+	}
 }
 
 // overall returns what holds for every integer.
@@ -84,8 +97,8 @@ func (s *Space) tensors(c Candidate, rung int, kinds ...scheme.Kind) object {
 }
 
 // biasBits is what biases on CPU and GPU have at least. They cost no
-// multiply-adds, and 8 bits are too few for them.
-const biasBits = 16
+// multiply-adds, and 8 bits are too few for them; exports store 32 anyway.
+const biasBits = 32
 
 // settings returns those of one kind of tensor in full: a rule must not inherit
 // what the network's rung says.

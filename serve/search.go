@@ -12,6 +12,7 @@ import (
 	"narrow/calibrate"
 	"narrow/engine"
 	"narrow/inspect"
+	"narrow/metric"
 	"narrow/scheme"
 	"narrow/search"
 )
@@ -84,6 +85,7 @@ func (p *networkParams) network(ctx context.Context, s *Server, now func() *call
 		}
 	}
 	space = search.SpaceFor(target)
+	space.Spares = len(p.Labels) == 0
 	network, err := search.NewNetwork(ctx, m.Model, run, in, space, opts)
 	return network, space, err
 }
@@ -173,7 +175,7 @@ func sensitivity(ctx context.Context, c *call) (any, []Array, error) {
 	opts := inspect.SensitivityOptions{Threads: c.s.cfg.Threads, Labels: engine.Labels{Classes: p.Labels}}
 	opts.Progress = func(done, all int) { c.progress("sensitivity", all)(done) }
 	if p.Metric {
-		opts.Metric = c.metric(&model{cal.Model})
+		opts.Metric = metric.PerSample("score", c.metric(&model{cal.Model}))
 	}
 	rank, err := inspect.Sensitivity(ctx, cal.Calibrated, run, sp.batches(ctx), opts)
 	if err != nil {

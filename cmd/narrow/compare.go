@@ -19,6 +19,7 @@ import (
 	"narrow/export"
 	"narrow/internal/printable"
 	"narrow/internal/progress"
+	"narrow/metric"
 	"narrow/plan"
 	"narrow/samples"
 )
@@ -30,6 +31,7 @@ type compareFlags struct {
 	propagate   string
 	skipInvalid bool
 	accuracy    accuracyFlags
+	metric      metricFlags
 	html        string
 	asJSON      bool
 }
@@ -60,6 +62,7 @@ together in one run of the network.`,
 	f.test.add(c)
 	f.addEngine(c)
 	f.accuracy.add(c)
+	f.metric.add(c)
 	c.Flags().StringVar(&f.propagate, "propagate", "progressive", "what a layer sees while calibrating: progressive (inputs already quantized) or float")
 	c.Flags().BoolVar(&f.skipInvalid, "skip-invalid", false, "skip tensors that hold NaN or Inf, and count them")
 	c.Flags().StringVar(&f.html, "html", "", "write the comparison as one self-contained HTML file too")
@@ -89,6 +92,9 @@ func (a *app) compare(c *cobra.Command, f *compareFlags, files []string) error {
 	if err := f.checkNumbers(); err != nil {
 		return err
 	}
+	if err := f.metric.check(c); err != nil {
+		return err
+	}
 	if err := f.accuracy.check(a, c, &f.propagate); err != nil {
 		return err
 	}
@@ -116,12 +122,19 @@ func (a *app) compare(c *cobra.Command, f *compareFlags, files []string) error {
 	if err := a.commit(c.Context(), func() error { return checkHTML(f.html) }); err != nil {
 		return err
 	}
+	m, err := f.metric.open(a, model, testSet, len(entries)+1)
+	if err != nil {
+		return err
+	}
+	if m != nil {
+		defer m.Close()
+	}
 	bars := &stepBars{a: a, calib: set, test: testSet}
 	defer bars.done()
 	ctx := c.Context()
 	res, err := compare.Run(ctx, engine, entries, set.Batches(ctx, f.batch), testSet.Batches(ctx, f.batch), compare.Options{
 		Propagate: how, Threads: f.cores(), SkipInvalid: f.skipInvalid, RefineSamples: f.accuracy.samples,
-		Labels: testSet.Labels(), Export: export.Options{Strict: a.strict}, Progress: bars.step,
+		Labels: testSet.Labels(), Metric: m, Set: metric.Set{Samples: testSet.Len(), Labels: testSet.Labels()}, Export: export.Options{Strict: a.strict}, Progress: bars.step,
 	})
 	if err != nil {
 		return err
@@ -211,7 +224,11 @@ func (b *stepBars) step(s compare.Step) {
 		b.bar = b.barFor(s)
 	}
 	b.at = s
-	b.bar.Set(s.Done)
+	done := s.Done
+	if s.Stage == compare.Measuring {
+		done = done * partsOfWork / max(s.All, 1)
+	}
+	b.bar.Set(done)
 }
 
 // barFor returns the bar of a step.
@@ -223,6 +240,9 @@ func (b *stepBars) barFor(s compare.Step) *progress.Bar {
 		if !strings.Contains(s.Strategy, ", ") {
 			what = diag.Textf("calibrating %s", s.Strategy)
 		}
+	case compare.Measuring:
+		bar, _ := b.a.shareBar(diag.Textf("running the metric"))
+		return bar
 	case compare.Refining:
 		what, total = diag.Textf("refining %s", s.Strategy), s.All
 	}
@@ -277,9 +297,13 @@ func (a *app) comparisonTable(c *compare.Comparison) table {
 		return []string{percent(acc.Top1), percent(acc.Top5)}
 	}
 	pairs := c.Pairs()
+	measured := c.Strategies[0].Metric
 	head := a.heads(diag.Textf("strategy"))
 	if labelled {
 		head = append(head, "top-1", "top-5")
+	}
+	if measured != nil {
+		head = append(head, measured.Name)
 	}
 	head = append(head, a.heads(diag.Textf("agreement"), diag.Verbatim("SQNR"), diag.Textf("size"), diag.Textf("calibration"), diag.Textf("cost"))...)
 	for _, p := range pairs {
@@ -287,6 +311,9 @@ func (a *app) comparisonTable(c *compare.Comparison) table {
 	}
 	rows := [][]string{head}
 	float := append([]string{"float32"}, accuracy(c.Float.Accuracy)...)
+	if measured != nil {
+		float = append(float, metricValue(measured.Float))
+	}
 	rows = append(rows, append(float, "", "", kilobytes(c.Float.Bytes), "", percent(1)))
 	for _, s := range c.Strategies {
 		size := kilobytes(s.Bytes)
@@ -294,6 +321,9 @@ func (a *app) comparisonTable(c *compare.Comparison) table {
 			size = a.lang.Sprint(diag.Textf("none"))
 		}
 		row := append([]string{s.Name}, accuracy(s.Accuracy)...)
+		if s.Metric != nil {
+			row = append(row, metricValue(s.Metric.Quantized))
+		}
 		row = append(row, agreed(s.Agreement), a.lang.Sprint(shortDecibel(s.SQNR)), size, fmt.Sprintf("%.1f s", s.Seconds), percent(s.RelativeCost))
 		for _, p := range pairs {
 			row = append(row, millions(s.MACs(p)))

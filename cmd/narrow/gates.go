@@ -17,9 +17,9 @@ import (
 
 // gateFlags are the limits that a result must keep, for use in a CI.
 type gateFlags struct {
-	top1, drop, agreement, sqnr float64
-	junit                       string
-	set                         *pflag.FlagSet
+	top1, drop, agreement, sqnr, metric float64
+	junit                               string
+	set                                 *pflag.FlagSet
 }
 
 func (g *gateFlags) add(c *cobra.Command) {
@@ -28,12 +28,19 @@ func (g *gateFlags) add(c *cobra.Command) {
 	g.set.Float64Var(&g.drop, "max-drop", 0, "fail where top-1 falls by more than this share of the samples, 0 to 1")
 	g.set.Float64Var(&g.agreement, "min-agreement", 0, "fail where agreement with the float network is below this share, 0 to 1")
 	g.set.Float64Var(&g.sqnr, "min-sqnr", 0, "fail where the worst output's SQNR is below this, in dB")
+	g.set.Float64Var(&g.metric, "min-metric", 0, "fail where --metric is worse than this for the quantized network: below it, or above with --lower-is-better")
 	g.set.StringVar(&g.junit, "junit", "", "write each limit, and whether it was kept, to this file as JUnit XML")
 }
 
 // check refuses limits that mean nothing, before any work.
-func (g *gateFlags) check() error {
+func (g *gateFlags) check(m *metricFlags) error {
 	var errs []error
+	if g.set.Changed("min-metric") && !m.set() {
+		errs = append(errs, usagef("--min-metric limits what a --metric tells: give one"))
+	}
+	if math.IsNaN(g.metric) || math.IsInf(g.metric, 0) {
+		errs = append(errs, usagef("--min-metric is %v: give a number", g.metric))
+	}
 	for _, l := range []struct {
 		flag  string
 		value float64
@@ -103,6 +110,13 @@ func (g *gateFlags) gates(r *evaluate.Result) []gate {
 	add("min-agreement", fmt.Sprint(g.agreement), r.Agreement, below(g.agreement), share("agreement"), diag.Textf("no output is a classification"))
 	add("min-sqnr", fmt.Sprint(g.sqnr), sqnr, below(g.sqnr), func(v float64) string { return "SQNR " + decibel(evaluate.Decibel(v)).String() },
 		diag.Textf("no sample could be compared"))
+	if m := r.Metric; m != nil {
+		worse := below(g.metric)
+		if m.LowerIsBetter {
+			worse = func(v float64) bool { return v > g.metric }
+		}
+		add("min-metric", fmt.Sprint(g.metric), m.Quantized, worse, func(v float64) string { return m.Name + " " + metricValue(&v) }, diag.Text{})
+	}
 	return out
 }
 

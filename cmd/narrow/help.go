@@ -36,8 +36,9 @@ func flagSections() []flagSection {
 			"accuracy", "refine-samples", "propagate", "skip-invalid", "save-stats", "from-stats", "checkpoint", "checkpoint-every",
 		}},
 		{diag.Textf("Parts of the samples"), []string{"shard", "save-shard", "from-shards", "no-keep-samples", "save-result", "from-results"}},
-		{diag.Textf("Search"), []string{"budget", "search-samples", "restart"}},
-		{diag.Textf("Limits, for a CI"), []string{"min-top1", "max-drop", "min-agreement", "min-sqnr", "junit"}},
+		{diag.Textf("Search"), []string{"budget", "search-samples", "jobs", "restart"}},
+		{diag.Textf("Metric"), []string{"metric", "metric-name", "lower-is-better"}},
+		{diag.Textf("Limits, for a CI"), []string{"min-top1", "max-drop", "min-agreement", "min-sqnr", "min-metric", "junit"}},
 		{diag.Textf("Export"), []string{"format", "for", "opset", "exact-rounding", "keep-bias", "class-name", "deploy-check"}},
 		{diag.Textf("Output"), []string{
 			"output-dir", "output", "force", "write", "check", "expand", "exported", "as-exported", "save-output",
@@ -52,6 +53,7 @@ func flagSections() []flagSection {
 // one of a few words.
 var operands = map[string]string{
 	"budget": "TIME", "config-file": "FILE", "crop": "SIZE", "data": "PATH", "junit": "FILE", "labels": "FILE", "max-memory": "SIZE",
+	"metric": "COMMAND", "metric-name": "NAME",
 	"mean": "A,B,C", "ort-lib": "PATH", "output": "FILE", "resize": "SIZE", "save-output": "FILE", "save-stats": "FILE", "std": "A,B,C",
 	"test-data": "PATH", "test-labels": "FILE",
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"strconv"
 	"strings"
 
@@ -81,19 +82,7 @@ func (a *app) chooseBatch(f *inputFlags, m *narrow.Model, set *samples.Set) erro
 	if limit == 0 {
 		return nil
 	}
-	foot, err := footprint.Of(m.Graph, func(n int64) map[string][]graph.Dim {
-		shapes := map[string][]graph.Dim{}
-		for _, in := range set.Inputs() {
-			shape := make([]graph.Dim, len(in.Dims))
-			for i, d := range in.Dims {
-				if shape[i].Size = d; d < 0 {
-					shape[i].Size = n
-				}
-			}
-			shapes[in.Name] = shape
-		}
-		return shapes
-	})
+	foot, err := footprintOf(m, set)
 	if errors.Is(err, footprint.ErrUnknown) {
 		return diag.Errorf("--max-memory cannot tell what %s takes: %w: leave it out, and choose a --batch-size", f.model, err)
 	}
@@ -122,3 +111,45 @@ func (a *app) chooseBatch(f *inputFlags, m *narrow.Model, set *samples.Set) erro
 
 // megabytes writes a number of bytes as --max-memory takes it, rounded up.
 func megabytes(n int64) string { return fmt.Sprintf("%dM", (n+1<<20-1)>>20) }
+
+// footprintOf estimates what a network takes with some samples.
+func footprintOf(m *narrow.Model, set *samples.Set) (*footprint.Footprint, error) {
+	return footprint.Of(m.Graph, func(n int64) map[string][]graph.Dim {
+		shapes := map[string][]graph.Dim{}
+		for _, in := range set.Inputs() {
+			shape := make([]graph.Dim, len(in.Dims))
+			for i, d := range in.Dims {
+				if shape[i].Size = d; d < 0 {
+					shape[i].Size = n
+				}
+			}
+			shapes[in.Name] = shape
+		}
+		return shapes
+	})
+}
+
+// estimate returns how many bytes a calibration takes.
+func (a *app) estimate(f *inputFlags, m *narrow.Model, set *samples.Set) (int64, error) {
+	foot, err := footprintOf(m, set)
+	if err != nil {
+		return 0, err
+	}
+	return foot.Process(set.BatchSize(f.batch), footprint.Work{Float: true}), nil
+}
+
+// availableMemory returns how many bytes are free for programs, where the system
+// tells.
+func availableMemory() (int64, bool) {
+	data, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0, false
+	}
+	for line := range strings.Lines(string(data)) {
+		if rest, ok := strings.CutPrefix(line, "MemAvailable:"); ok {
+			kb, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
+			return kb << 10, err == nil
+		}
+	}
+	return 0, false
+}

@@ -26,6 +26,7 @@ func newRunCommand(a *app) *cobra.Command {
 	var t testSetFlags
 	var m measureFlags
 	var g gateFlags
+	var mf metricFlags
 	var noReport bool
 	c := &cobra.Command{
 		Use:   "run --model M --data D [--labels L] [--config-file F]",
@@ -39,7 +40,7 @@ the same number it tests on all the others, with --test-len on at most that many
     --resize 256 --crop 224 --subset-len 200 --test-skip 200`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := errors.Join(e.check(), m.check(), t.check(), g.check()); err != nil {
+			if err := errors.Join(e.check(), m.check(), t.check(), mf.check(c), g.check(&mf)); err != nil {
 				return err
 			}
 			f.memory.report = !noReport
@@ -57,7 +58,7 @@ the same number it tests on all the others, with --test-len on at most that many
 				return err
 			}
 			sum := runSummary{Calib: job.summary(done)}
-			if sum.Test, err = a.test(c.Context(), testing, done, testSet, "", tested{}); err != nil {
+			if sum.Test, err = a.test(c.Context(), testing, done, testSet, "", tested{metric: &mf}); err != nil {
 				return err
 			}
 			if err := a.lookForLosses(c.Context(), &f.inputFlags, done); err != nil {
@@ -102,6 +103,7 @@ the same number it tests on all the others, with --test-len on at most that many
 	e.add(c)
 	t.add(c)
 	m.add(c)
+	mf.add(c)
 	g.add(c)
 	c.Flags().IntVar(&t.count, "test-len", 0, "test on at most this many samples (default: as --subset-len, or all with --test-data or --test-skip)")
 	c.Flags().BoolVar(&noReport, "no-report", false, "write no report.html")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -34,6 +35,12 @@ type searchFlags struct {
 	budget        time.Duration
 	propagate     string
 	searchSamples int
+	jobs          int
+	accuracy      accuracyFlags
+	metric        metricFlags
+	minSQNR       float64
+	minMetric     float64
+	least         *float64 // of the metric
 	file          string
 	restart       bool
 	force         bool
@@ -44,10 +51,11 @@ type searchFlags struct {
 func newSearchCommand(a *app) *cobra.Command {
 	var f searchFlags
 	c := &cobra.Command{
-		Use:   "search --model M --data D --labels L [--max-drop 0.01] [--target T]",
+		Use:   "search --model M --data D [--labels L | --metric C | --min-sqnr DB] [--max-drop 0.01] [--target T]",
 		Short: "Find the cheapest strategy that keeps the accuracy",
 		Long: `search tries strategies for a network and writes the file of the cheapest one
 whose top-1 is at most --max-drop below the float network's on the test samples.
+Without labels the metric is one of your own (--metric), or the SQNR (--min-sqnr).
 Cost is the bits of weights times those of activations over all multiply-adds,
 relative to float32.
 
@@ -75,7 +83,12 @@ if it had never stopped.`,
 	fl.Lookup("test-data").Usage = "test on these samples (default: on those of --data that do not calibrate)"
 	fl.Lookup("test-skip").Usage = "skip this many samples, and test on those after them (default: those that calibrate)"
 	fl.StringVar(&f.target, "target", "DPU", "device that the network is for")
-	fl.Float64Var(&f.maxDrop, "max-drop", 0.01, "how far top-1 may be below the float network's: 0.01 is one point")
+	fl.Float64Var(&f.maxDrop, "max-drop", 0.01, "how far top-1, or --metric in its own units, may be below the float network's: 0.01 is one point")
+	f.metric.add(c)
+	fl.Float64Var(&f.minSQNR, "min-sqnr", 0, "search by the worst output's SQNR, which needs no labels: at least so many dB")
+	fl.Float64Var(&f.minMetric, "min-metric", 0, "what --metric must be at least (at most with --lower-is-better), instead of --max-drop")
+	fl.IntVar(&f.jobs, "jobs", 1, "trials that run at once, where memory allows; the result does not depend on it")
+	f.accuracy.add(c)
 	fl.DurationVar(&f.budget, "budget", 0, "start no trial after this time, such as 10m (default: none)")
 	fl.StringVar(&f.propagate, "propagate", "progressive", "what a layer sees while calibrating: progressive (inputs already quantized) or float")
 	fl.IntVar(&f.searchSamples, "search-samples", search.SearchSamples, "compare strategies on at most this many test samples")
@@ -89,15 +102,36 @@ if it had never stopped.`,
 }
 
 // check refuses flags that cannot be meant and returns the device.
-func (f *searchFlags) check() (scheme.Target, error) {
-	if err := f.checkNumbers(); err != nil {
+func (f *searchFlags) check(c *cobra.Command) (scheme.Target, error) {
+	if err := errors.Join(f.checkNumbers(), f.metric.check(c)); err != nil {
 		return 0, err
+	}
+	set := c.Flags().Changed
+	finite := func(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+	switch {
+	case set("min-sqnr") && f.metric.set():
+		return 0, usagef("--min-sqnr searches by the SQNR, --metric by something else: give one of them (--metric sqnr --min-metric %v is the same as --min-sqnr)", f.minSQNR)
+	case set("min-metric") && !f.metric.set():
+		return 0, usagef("--min-metric limits what a --metric tells: give one")
+	case (set("min-metric") || set("min-sqnr")) && set("max-drop"):
+		return 0, usagef("--max-drop limits the drop from the float network, --min-metric and --min-sqnr the value itself: give one of them")
+	case !finite(f.minSQNR) || !finite(f.minMetric):
+		return 0, usagef("--min-sqnr and --min-metric take finite numbers")
+	case set("min-sqnr"):
+		f.metric.command, f.least = "sqnr", &f.minSQNR
+	case set("min-metric"):
+		f.least = &f.minMetric
+	}
+	if f.jobs < 1 {
+		return 0, usagef("--jobs is %d: give 1 or more", f.jobs)
 	}
 	var t scheme.Target
 	switch {
 	case t.UnmarshalText([]byte(strings.ToUpper(f.target))) != nil:
 		return 0, usagef("--target takes one of %s, not %q", strings.Join(scheme.TargetNames(), ", "), f.target)
-	case !(f.maxDrop >= 0 && f.maxDrop < 1):
+	case f.metric.set() && !(f.maxDrop >= 0 && finite(f.maxDrop)):
+		return 0, usagef("--max-drop is %v: give 0 or more, in the units of --metric", f.maxDrop)
+	case !f.metric.set() && !(f.maxDrop >= 0 && f.maxDrop < 1):
 		return 0, usagef("--max-drop is %v: give a share of the samples, 0 or more and below 1 (0.01 is one point)", f.maxDrop)
 	case f.budget < 0:
 		return 0, usagef("--budget is %v: give a time such as 10m", f.budget)
@@ -126,6 +160,7 @@ type searchJob struct {
 	test        *samples.Set
 	provenance  search.Provenance
 	known       []search.Trial
+	metric      string // what the metric is called; "" for top-1
 	trials      int
 }
 
@@ -135,8 +170,11 @@ func (a *app) search(c *cobra.Command, f *searchFlags) error {
 	if err := f.required(c, "model", "data"); err != nil {
 		return err
 	}
-	target, err := f.check()
+	target, err := f.check(c)
 	if err != nil {
+		return err
+	}
+	if err := f.accuracy.check(a, c, &f.propagate); err != nil {
 		return err
 	}
 	how, err := propagation(f.propagate)
@@ -172,17 +210,31 @@ func (a *app) search(c *cobra.Command, f *searchFlags) error {
 	a.printFindings(a.stderr, a.later, nil)
 	a.later = nil
 	space := search.SpaceFor(target)
+	judge, err := f.metric.open(a, j.model, j.test, 2+f.jobs)
+	if err != nil {
+		return err
+	}
+	if judge != nil {
+		space.Spares = true
+		defer judge.Close()
+	}
+	jobs := j.jobs()
 	network, err := search.NewNetwork(ctx, j.model, engine, search.Samples{
 		Calibration: j.calibration.Batches(ctx, f.batch), Test: j.test.Batches(ctx, f.batch),
-		Labels: j.test.Labels(), SearchSamples: f.searchSamples, Seed: f.seed,
-	}, space, narrow.CalibrateOptions{Propagate: how, Threads: f.cores()})
+		Labels: j.test.Labels(), Judge: judge, Accuracy: f.accuracy.chosen, SearchSamples: f.searchSamples, Seed: f.seed,
+	}, space, narrow.CalibrateOptions{Propagate: how, Threads: max(1, f.cores()/jobs), RefineSamples: f.accuracy.samples})
 	if err != nil {
 		return err
 	}
 	p := &j.provenance
 	p.Searched, p.HeldOut = network.Split()
-	fmt.Fprintf(a.stderr, "%s: %s calibrate; of %s, %d are searched on and %d held out; the float network's top-1 is %s\n",
-		f.model, count(p.Calibration.Samples, "sample"), count(p.Test.Samples, "test sample"), p.Searched, p.HeldOut, percent(network.Top1()))
+	fmt.Fprintf(a.stderr, "%s: %s calibrate; of %s, %d are searched on and %d held out; the float network's %s\n",
+		f.model, count(p.Calibration.Samples, "sample"), count(p.Test.Samples, "test sample"), p.Searched, p.HeldOut, j.floatText(network))
+	if fl := network.Float(); fl != nil {
+		if j.metric = fl.Name; fl.Value == nil && f.least == nil {
+			return usagef("the float network has no value of %s, so that there is no drop to limit: give --min-metric", fl.Name)
+		}
+	}
 	if names := network.Nameless(); len(names) > 0 {
 		fmt.Fprintf(a.stderr, "%s cannot be named by a rule and keep what the network has: %s\n", count(len(names), "layer"), printable.Text(strings.Join(names, ", ")))
 	}
@@ -195,9 +247,9 @@ func (a *app) search(c *cobra.Command, f *searchFlags) error {
 		budget = max(budget-time.Since(start), 1) // what came before counts
 	}
 	out, err := search.Run(ctx, space, network, search.Options{
-		MaxDrop: f.maxDrop, Budget: budget, Known: j.known,
+		MaxDrop: f.maxDrop, Least: f.least, Metric: j.metric, Jobs: jobs, Budget: budget, Known: j.known,
 		Trial: func(t search.Trial, all []search.Trial, left time.Duration) error {
-			printTrial(a.stderr, t, left)
+			j.printTrial(a.stderr, t, left)
 			j.trials = len(all)
 			return j.save(ctx, all)
 		},
@@ -248,8 +300,8 @@ func (j *searchJob) openSamples() error {
 	if j.test, testing, err = j.a.openTestSet(f.inputFlags, &f.test, j.model); err != nil {
 		return err
 	}
-	if j.test.Labels().Classes == nil {
-		return usagef("%s has no labels, and top-1 cannot be told without: give --labels, or --test-labels with --test-data", testing.data)
+	if j.test.Labels().Classes == nil && !f.metric.set() {
+		return usagef("%s has no labels, and top-1 cannot be told without: give --labels, or --test-labels with --test-data; or search by --metric or --min-sqnr, which need none", testing.data)
 	}
 	j.provenance.Calibration = search.Dataset{Path: f.data, Samples: j.calibration.Len()}
 	j.provenance.Test = search.Dataset{Path: testing.data, Labels: testing.labels, Samples: j.test.Len()}
@@ -279,6 +331,12 @@ func (j *searchJob) identify(ctx context.Context, c *cobra.Command, target schem
 		Version: narrow.Version(), ModelSHA256: j.model.SHA256, LabelsSHA256: search.LabelsSHA256(j.test.Labels().Classes),
 		Target: target.String(), MaxDrop: f.maxDrop, Seed: f.seed, SearchSamples: f.searchSamples, BatchSize: f.batch, Propagate: f.propagate,
 	}
+	if f.metric.set() {
+		j.key.Metric, j.key.MetricName, j.key.LowerIsBetter, j.key.Least = f.metric.command, f.metric.name, f.metric.lower, f.least
+	}
+	if f.accuracy.chosen == narrow.High {
+		j.key.Accuracy = f.accuracy.chosen.String()
+	}
 	var err error
 	if j.key.CalibrationSHA256, err = j.calibration.Hash(ctx); err != nil {
 		return err
@@ -299,7 +357,7 @@ func (j *searchJob) command(c *cobra.Command) string {
 	add := func(name, value string) { args = append(args, "--"+name, shellWord(value)) }
 	c.Flags().Visit(func(f *pflag.Flag) {
 		switch f.Name {
-		case "subset-len", "test-skip", "threads", "ort-lib", "json":
+		case "subset-len", "test-skip", "threads", "ort-lib", "json", "jobs", "accuracy", "min-sqnr", "max-drop", "min-metric":
 			return
 		}
 		if run.Lookup(f.Name) == nil {
@@ -316,6 +374,16 @@ func (j *searchJob) command(c *cobra.Command) string {
 		add("test-skip", strconv.Itoa(j.f.test.skip))
 	}
 	add("config-file", j.f.file)
+	add("accuracy", j.f.accuracy.chosen.String())
+	switch f := j.f; {
+	case f.metric.set() && c.Flags().Lookup("metric").Changed:
+		if f.least != nil {
+			add("min-metric", strconv.FormatFloat(*f.least, 'g', -1, 64))
+		}
+	case f.least != nil:
+		add("metric", "sqnr")
+		add("min-metric", strconv.FormatFloat(*f.least, 'g', -1, 64))
+	}
 	return strings.Join(args, " ")
 }
 
@@ -390,6 +458,7 @@ func (j *searchJob) save(ctx context.Context, trials []search.Trial) error {
 func (j *searchJob) write(ctx context.Context, found *search.Found, trials int, complete bool) error {
 	text := found.Strategy.Format()
 	p := &j.provenance
+	p.Why = found.Why
 	p.StrategySHA256, p.Words, p.Cost, p.Promise = search.FileSHA256(text), found.Words, found.Cost, found.Promise
 	p.Trials, p.Complete = trials, complete
 	data, err := p.Encode()
@@ -417,6 +486,12 @@ func (j *searchJob) finish(ctx context.Context, out *search.Outcome) error {
 		goOn = "; the budget cut the search off: the same command goes on"
 	}
 	if out.Best == nil {
+		switch f := j.f; {
+		case f.least != nil:
+			return diag.Errorf("%s reached %s %v%s", noneOf(len(out.Trials)), j.metric, *f.least, goOn)
+		case f.metric.set():
+			return diag.Errorf("%s came within %v of the float network's %s%s", noneOf(len(out.Trials)), f.maxDrop, j.metric, goOn)
+		}
 		return diag.Errorf("%s came within %s of the float network's top-1%s", noneOf(len(out.Trials)), points(j.f.maxDrop), goOn)
 	}
 	if err := j.write(ctx, out.Best, len(out.Trials), out.Complete); err != nil {
@@ -440,17 +515,32 @@ func (j *searchJob) print(w io.Writer, goOn string) error {
 	p := &j.provenance
 	fmt.Fprintf(w, "found      %s\n", p.Words)
 	fmt.Fprintf(w, "cost       %.2f %% of float32 (int8 throughout: %.2f %%)\n", 100*p.Cost, 100.0/16)
-	fmt.Fprintf(w, "top-1      float %s, quantized %s on %s\n", percent(p.Promise.Float), percent(p.Promise.Quantized), count(p.Promise.Samples, "test sample"))
-	fmt.Fprintf(w, "drop       %s\n", dropped(p.Promise.All))
-	if p.Promise.HeldOut != nil {
-		fmt.Fprintf(w, "held out   %s on the %d samples that were not searched on\n", dropped(*p.Promise.HeldOut), p.Promise.HeldOut.Samples)
+	for i, why := range p.Why {
+		head := ""
+		if i == 0 {
+			head = "why"
+		}
+		fmt.Fprintf(w, "%-10s %s\n", head, printable.Text(why))
+	}
+	if v := p.Promise.All.Value; v != nil {
+		fmt.Fprintf(w, "%-10s %s on %s\n", j.metric, valueText(v), count(p.Promise.Samples, "test sample"))
+	} else {
+		fmt.Fprintf(w, "top-1      float %s, quantized %s on %s\n", percent(p.Promise.Float), percent(p.Promise.Quantized), count(p.Promise.Samples, "test sample"))
+		fmt.Fprintf(w, "drop       %s\n", dropped(p.Promise.All))
+	}
+	if h := p.Promise.HeldOut; h != nil {
+		text := dropped(*h)
+		if h.Value != nil {
+			text = valueText(h.Value)
+		}
+		fmt.Fprintf(w, "held out   %s on the %d samples that were not searched on\n", text, h.Samples)
 	}
 	if p.Promise.HeldOut == nil {
 		fmt.Fprintf(w, "held out   none: %s make one batch, and were searched on\n", count(p.Promise.Samples, "test sample"))
 	}
 	// Where the networks disagree on no sample, one more that they do is the least
 	// that can be told.
-	if e := max(p.Promise.All.StdErr(), 1/float64(max(p.Promise.Samples, 1))); j.f.maxDrop > 0 && e > j.f.maxDrop {
+	if e := max(p.Promise.All.StdErr(), 1/float64(max(p.Promise.Samples, 1))); p.Promise.All.Value == nil && j.f.maxDrop > 0 && e > j.f.maxDrop {
 		fmt.Fprintf(w, "           so few samples do not tell %s from none: more would\n", points(j.f.maxDrop))
 	}
 	fmt.Fprintf(w, "trials     %d%s\n", p.Trials, goOn)
@@ -463,22 +553,67 @@ func (j *searchJob) print(w io.Writer, goOn string) error {
 }
 
 // printTrial writes one trial in a line.
-func printTrial(w io.Writer, t search.Trial, left time.Duration) {
+func (j *searchJob) printTrial(w io.Writer, t search.Trial, left time.Duration) {
 	result := ""
 	switch {
+	case t.Confirm != nil && t.Confirm.All.Value != nil:
+		result = fmt.Sprintf("%s %s of %d", j.metric, valueText(t.Confirm.All.Value), t.Confirm.Samples)
+	case t.Score != nil && t.Score.Value != nil:
+		result = fmt.Sprintf("%s %s", j.metric, valueText(t.Score.Value))
+	case t.Score != nil && t.Score.Failed != "":
+		result = t.Score.Failed
 	case t.Phase == search.Confirm:
 		result = fmt.Sprintf("drop %s of %d", dropped(t.Confirm.All), t.Confirm.Samples)
 	case t.Phase != search.Rank:
 		_, q := t.Score.Top1()
 		result = fmt.Sprintf("top-1 %s, drop %s", percent(q), dropped(*t.Score))
-		if t.Score.Failed != "" {
-			result = t.Score.Failed
-		}
 		if t.Score.Stopped {
 			result += fmt.Sprintf(", given up after %d", t.Score.Samples)
 		}
 	}
 	fmt.Fprintf(w, "%3d %-7s cost %6.2f %%  %-46s %s; about %s left\n", t.Number, t.Phase, 100*t.Cost, result, t.Words, left.Round(time.Second))
+}
+
+// valueText writes a metric's value, and the drop where there is one.
+func valueText(v *search.Value) string {
+	s := metricValue(&v.Quantized)
+	if v.Float != nil {
+		drop := *v.Float - v.Quantized
+		if v.LowerIsBetter {
+			drop = -drop
+		}
+		s += fmt.Sprintf(" (float %s, drop %s)", metricValue(v.Float), metricValue(&drop))
+	}
+	return s
+}
+
+// floatText says what the float network's accuracy is.
+func (j *searchJob) floatText(n *search.Network) string {
+	f := n.Float()
+	switch {
+	case f == nil:
+		return "top-1 is " + percent(n.Top1())
+	case f.Value == nil:
+		return "outputs are what " + f.Name + " compares with"
+	}
+	return f.Name + " is " + metricValue(f.Value)
+}
+
+// jobs returns how many trials run at once: those asked for, as far as memory goes.
+func (j *searchJob) jobs() int {
+	if j.f.jobs == 1 {
+		return 1
+	}
+	free, ok := availableMemory()
+	need, err := j.a.estimate(&j.f.inputFlags, j.model, j.calibration)
+	if !ok || err != nil || need <= 0 {
+		return j.f.jobs
+	}
+	n := int(max(1, min(int64(j.f.jobs), free/need)))
+	if n < j.f.jobs {
+		fmt.Fprintln(j.a.stderr, j.a.lang.Sprint(diag.Textf("--jobs %d: %d at once, since each is estimated to take %s and %s are free", j.f.jobs, n, megabytes(need), megabytes(free))))
+	}
+	return n
 }
 
 // points writes a share as points of top-1.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -23,9 +24,11 @@ const sensitivitySamples = 64
 // sensitivityFlags are the flags of sensitivity.
 type sensitivityFlags struct {
 	inputFlags
-	config string
-	by     string
-	asJSON bool
+	config   string
+	by       string
+	metric   metricFlags
+	accuracy accuracyFlags
+	asJSON   bool
 }
 
 func newSensitivityCommand(a *app) *cobra.Command {
@@ -55,6 +58,16 @@ at %d samples, unless --subset-len says otherwise.`, sensitivitySamples),
 			if f.by != "sqnr" && f.by != "top-1" {
 				return usagef("--by is %q: it takes sqnr or top-1", f.by)
 			}
+			if err := f.metric.check(c); err != nil {
+				return err
+			}
+			if f.metric.set() && c.Flags().Changed("by") {
+				return usagef("--metric ranks the layers by what it tells: leave --by out")
+			}
+			propagate := ""
+			if err := f.accuracy.check(a, c, &propagate); err != nil {
+				return err
+			}
 			if f.subset == 0 {
 				f.subset = sensitivitySamples
 			}
@@ -77,6 +90,8 @@ at %d samples, unless --subset-len says otherwise.`, sensitivitySamples),
 	}
 	f.addModel(c)
 	configFlag(c, &f.config)
+	f.accuracy.add(c)
+	f.metric.add(c)
 	f.addSamples(c)
 	f.addOut(c)
 	f.addEngine(c)
@@ -89,6 +104,9 @@ at %d samples, unless --subset-len says otherwise.`, sensitivitySamples),
 // folder is; else it reads the calibration in the folder. It opens the samples too.
 func (a *app) calibrationOf(c *cobra.Command, f *sensitivityFlags) (*narrow.Calibrated, *samples.Set, error) {
 	if f.config == "" || c.Flags().Changed("output-dir") {
+		if c.Flags().Changed("accuracy") {
+			return nil, nil, usagef("--accuracy is of the calibration, which is read from a folder here: leave it out, or calibrate by --config-file alone")
+		}
 		m, cal, err := a.loadCalibration(c.Context(), &f.inputFlags, f.config)
 		if err != nil {
 			return nil, nil, err
@@ -104,7 +122,7 @@ func (a *app) calibrationOf(c *cobra.Command, f *sensitivityFlags) (*narrow.Cali
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := a.plan(m, s, narrow.Guide, export.CheckOpset)
+	p, err := a.plan(m, s, f.accuracy.chosen, export.CheckOpset)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -118,12 +136,19 @@ func (a *app) calibrationOf(c *cobra.Command, f *sensitivityFlags) (*narrow.Cali
 	}
 	bar, progress := a.bar(diag.Textf("calibrating"), set.Len())
 	defer bar.Done()
-	cal, err := p.Calibrate(c.Context(), engine, set.Batches(c.Context(), f.batch), narrow.CalibrateOptions{Threads: f.cores(), Progress: progress})
+	cal, err := p.Calibrate(c.Context(), engine, set.Batches(c.Context(), f.batch), narrow.CalibrateOptions{Threads: f.cores(), RefineSamples: f.accuracy.samples, Progress: progress})
 	return cal, set, err
 }
 
 // sensitivity ranks the layers.
-func (a *app) sensitivity(ctx context.Context, f *sensitivityFlags, c *narrow.Calibrated, set *samples.Set) (*inspect.Ranking, error) {
+func (a *app) sensitivity(ctx context.Context, f *sensitivityFlags, c *narrow.Calibrated, set *samples.Set) (ranking *inspect.Ranking, err error) {
+	m, err := f.metric.open(a, c.Model, set, 2)
+	if err != nil {
+		return nil, err
+	}
+	if m != nil {
+		defer func() { err = errors.Join(err, m.Close()) }()
+	}
 	engine, err := f.engine(a)
 	if err != nil {
 		return nil, err
@@ -131,7 +156,7 @@ func (a *app) sensitivity(ctx context.Context, f *sensitivityFlags, c *narrow.Ca
 	bar, progress := a.shareBar(diag.Textf("ranking layers"))
 	defer bar.Done()
 	r, err := inspect.Sensitivity(ctx, c, engine, set.Batches(ctx, f.batch), inspect.SensitivityOptions{
-		Threads: f.cores(), Labels: set.Labels(), Progress: progress,
+		Threads: f.cores(), Labels: set.Labels(), Metric: m, Progress: progress,
 	})
 	if err != nil {
 		return nil, err
@@ -159,9 +184,9 @@ func (a *app) printRanking(r *inspect.Ranking, c *narrow.Calibrated) error {
 		}
 	}
 	b.WriteByte('\n')
-	say(diag.Textf("all layers together  %s", costText(r.All, none)))
+	say(diag.Textf("all layers together  %s", costText(r.All, none, r.MetricName)))
 	if !unchanged(r.Rewrites) {
-		say(diag.Textf("rewrites alone       %s", costText(r.Rewrites, none)))
+		say(diag.Textf("rewrites alone       %s", costText(r.Rewrites, none, r.MetricName)))
 		if n := c.Rewrites.Count("convert-relu6-to-relu"); n > 0 && r.Rewrites.SQNR < 30 {
 			b.WriteByte('\n')
 			say(diag.Textf("ReLU6 became ReLU in %s, which no datatype gives back: set include_cle and\n"+
@@ -184,6 +209,9 @@ func (a *app) rankingTable(r *inspect.Ranking) table {
 	if r.Float != nil {
 		head = append(head, a.heads(diag.Textf("TOP-1 LOST"))...)
 	}
+	if r.MetricName != "" {
+		head = append(head, strings.ToUpper(r.MetricName))
+	}
 	rows := [][]string{append(head, a.heads(diag.Textf("OWN SQNR"))...)}
 	for i, l := range r.Layers {
 		weights, own := "-", "-"
@@ -197,13 +225,17 @@ func (a *app) rankingTable(r *inspect.Ranking) table {
 		if l.Drop != nil {
 			row = append(row, lostPoints(*l.Drop))
 		}
+		if l.Metric != nil {
+			row = append(row, metricValue(l.Metric))
+		}
 		rows = append(rows, append(row, own))
 	}
 	return table{rows, func(i int) bool { return i == 0 || i >= first }}
 }
 
-// costText says what a whole network costs; none: nothing could be compared.
-func costText(c inspect.Cost, none bool) diag.Text {
+// costText says what a whole network costs; none: nothing could be compared; name
+// is the metric's.
+func costText(c inspect.Cost, none bool, name string) diag.Text {
 	parts := []diag.Text{diag.Textf("%s %s", diag.Verbatim("SQNR"), shortDecibel(c.SQNR))}
 	if c.Output != "" {
 		parts[0] = diag.Textf("SQNR %s (%s, the worst output)", shortDecibel(c.SQNR), c.Output)
@@ -213,6 +245,9 @@ func costText(c inspect.Cost, none bool) diag.Text {
 	}
 	if c.Drop != nil {
 		parts = append(parts, diag.Textf("top-1 %s (%s points lost)", strings.TrimSpace(percent(*c.Top1)), lostPoints(*c.Drop)))
+	}
+	if c.Metric != nil {
+		parts = append(parts, diag.Verbatim(name+" "+metricValue(c.Metric)))
 	}
 	return diag.Commas(parts)
 }

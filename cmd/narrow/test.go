@@ -23,6 +23,7 @@ import (
 	"narrow/inspect"
 	"narrow/internal/atomicfile"
 	"narrow/internal/printable"
+	"narrow/metric"
 	"narrow/samples"
 	"narrow/strategy"
 )
@@ -36,6 +37,7 @@ type testFlags struct {
 	exported   bool
 	runtime    string
 	asJSON     bool
+	metric     metricFlags
 	gates      gateFlags
 	parts      partFlags
 }
@@ -66,8 +68,11 @@ samples tells.`,
 			if err := f.check(); err != nil {
 				return err
 			}
-			if err := errors.Join(f.memory.check(c), f.gates.check()); err != nil {
+			if err := errors.Join(f.memory.check(c), f.metric.check(c), f.gates.check(&f.metric)); err != nil {
 				return err
+			}
+			if f.metric.set() && (f.parts.shard != "" || len(f.parts.from) > 0) {
+				return usagef("--metric tells a number of all samples together, which those of parts do not add up to: test all in one run, or leave it out")
 			}
 			if f.exported && f.asExported {
 				return usagef("--exported runs the exported model, --as-exported simulates it: give one of them")
@@ -92,7 +97,7 @@ samples tells.`,
 			if err := a.commit(c.Context(), func() error { return errors.Join(checkOutput(f.saveOutput), f.parts.checkSave()) }); err != nil {
 				return err
 			}
-			how := tested{asExported: f.asExported}
+			how := tested{asExported: f.asExported, metric: &f.metric}
 			if f.exported {
 				if how.model, err = a.openExported(c.Context(), cal, f.out, form); err != nil {
 					return err
@@ -135,6 +140,7 @@ samples tells.`,
 	c.Flags().BoolVar(&f.asExported, "as-exported", false, "compute with biases as export stores them (int32 sums) rather than as calibrated")
 	c.Flags().BoolVar(&f.exported, "exported", false, "run the exported model of the output folder rather than simulate it")
 	c.Flags().StringVar(&f.runtime, "for", "ort", "which exported model --exported runs")
+	f.metric.add(c)
 	f.gates.add(c)
 	f.parts.add(c, "results", "--save-result", "--from-results")
 	c.Flags().StringVar(&f.saveOutput, "save-output", "", "write the quantized network's first output for all samples as one .npy")
@@ -179,6 +185,8 @@ type tested struct {
 	asExported bool
 	// model is the exported model, which is run; nil simulates.
 	model *narrow.Model
+	// metric is the user's, if any.
+	metric *metricFlags
 }
 
 // openExported reads the exported model in the folder dir, and says what runs it
@@ -195,7 +203,19 @@ func (a *app) openExported(ctx context.Context, c *narrow.Calibrated, dir string
 }
 
 // test runs the float and the quantized network over the samples.
-func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set *samples.Set, saveOutput string, how tested) (*evaluate.Result, error) {
+func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set *samples.Set, saveOutput string, how tested) (res *evaluate.Result, err error) {
+	m, err := how.metric.open(a, c.Model, set, 2)
+	if err != nil {
+		return nil, err
+	}
+	var measured *metric.Measuring
+	if m != nil {
+		defer func() { err = errors.Join(err, m.Close()) }()
+		if measured, err = metric.Measure(ctx, m, metric.Set{Samples: set.Len(), Labels: set.Labels()}, 1); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, measured.Close()) }()
+	}
 	runner, err := f.engine(a)
 	if err != nil {
 		return nil, err
@@ -207,7 +227,7 @@ func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set
 	bar, progress := a.bar(diag.Textf("testing"), set.Len())
 	defer bar.Done()
 	opts.Progress = progress
-	var res *evaluate.Result
+	opts.Each = measured.Each()
 	var failed error // of the network: it has nothing to do with the file being written
 	watch := c.Result.WatchInputs()
 	run := func(out func(int, []engine.Tensor) error) error {
@@ -237,6 +257,14 @@ func (a *app) test(ctx context.Context, f *inputFlags, c *narrow.Calibrated, set
 	}
 	if err != nil {
 		return nil, err
+	}
+	if measured != nil {
+		bar.Done()
+		figures, err := a.endMeasuring(ctx, measured)
+		if err != nil {
+			return nil, err
+		}
+		res.Metric = figures[0]
 	}
 	a.printResultFindings(f, append(res.Findings(), inspect.OutputRanges(c, res)...))
 	a.printFindings(a.stderr, watch.Findings(), nil)
@@ -337,6 +365,9 @@ func (a *app) printResult(r *evaluate.Result) error {
 		row(diag.Textf("agreement"), agreed(r.Agreement))
 	}
 	row(diag.Verbatim("SQNR"), a.lang.Sprint(sqnr))
+	if m := r.Metric; m != nil {
+		row(diag.Verbatim(m.Name), a.lang.Sprint(metricRow(m)))
+	}
 	if len(r.Outputs) > 1 {
 		b.WriteByte('\n')
 		if err := a.outputTable(r).write(&b, columns(a.stdout)); err != nil {

@@ -76,14 +76,16 @@ var house = map[string]struct {
 	"internal/xirtest": {6, []string{"export/xmodel"}},                                                                   // for tests
 	"internal/testnet": {7, []string{".", "strategy", "graph", "graph/onnx", "graph/graphtext", "engine", "engine/ort"}}, // for tests
 
-	"compare": {7, []string{".", "diag", "scheme", "strategy", "graph", "graph/onnx", "engine", "plan", "calibrate", "evaluate", "cost", "export", "internal/scratch"}},
+	"metric": {5, []string{"graph", "engine", "evaluate", "samples", "calibrate/observe", "internal/scratch"}},
+
+	"compare": {7, []string{".", "diag", "scheme", "strategy", "graph", "graph/onnx", "engine", "plan", "calibrate", "evaluate", "cost", "export", "internal/scratch", "metric"}},
 	"inspect": {7, []string{
-		".", "diag", "scheme", "graph", "graph/op", "graph/infer", "engine", "plan", "calibrate", "evaluate", "calibrate/observe", "internal/kernel",
+		".", "diag", "scheme", "graph", "graph/op", "graph/infer", "engine", "plan", "calibrate", "evaluate", "calibrate/observe", "internal/kernel", "metric",
 	}},
-	"search": {8, []string{".", "diag", "scheme", "strategy", "engine", "plan", "calibrate", "evaluate", "cost", "inspect"}},
 	"report": {8, []string{"export/xmodel", "export", ".", "diag", "scheme", "strategy", "graph", "plan", "calibrate", "evaluate", "cost", "inspect", "internal/messages"}},
+	"search": {8, []string{".", "diag", "scheme", "strategy", "graph", "engine", "plan", "calibrate", "evaluate", "cost", "inspect", "metric"}},
 	"serve": {9, []string{
-		".", "diag", "scheme", "strategy", "graph", "graph/onnx", "graph/names", "engine", "plan", "calibrate", "samples", "export", "export/xmodel", "search", "inspect", "internal/kernel", "internal/atomicfile", "internal/machine",
+		".", "diag", "scheme", "strategy", "graph", "graph/onnx", "graph/names", "engine", "plan", "calibrate", "samples", "export", "export/xmodel", "search", "inspect", "metric", "internal/kernel", "internal/atomicfile", "internal/machine",
 	}},
 }
 
@@ -100,6 +102,8 @@ var outside = map[string][]string{
 	"golang.org/x/sys":                  {"internal/kernel", "internal/atomicfile", "internal/supervise", "engine/ort", "cmd"},
 	"golang.org/x/term":                 {"cmd", "internal/progress"},
 	"github.com/schollz/progressbar":    {"internal/progress"},
+	"github.com/mattn/go-shellwords":    {"metric", "cmd"},
+	"go.yaml.in/yaml/v3":                {"cmd"},
 	"github.com/rogpeppe/go-internal":   {"cmd"},
 	"github.com/mmcloughlin/avo":        nil,
 	"github.com/CycloneDX/cyclonedx-go": {"tools/release"},
