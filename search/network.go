@@ -82,11 +82,11 @@ type Network struct {
 	calibration, test engine.Batches
 	// shapes are what one sample gives the network's inputs, for what it costs.
 	shapes map[string][]graph.Dim
-	labels            []int
-	split             split
-	output            int         // the output that the labels are for
-	float             [][]float32 // the float network's, by test sample
-	top1              float64     // of the float network, or its mean score
+	labels []int
+	split  split
+	output int         // the output that the labels are for
+	float  [][]float32 // the float network's, by test sample
+	top1   float64     // of the float network, or its mean score
 
 	metric func(ctx context.Context, first, count int, outs []engine.Tensor) ([]float64, error)
 	scores []float64 // the float network's, by test sample, where there is a metric
