@@ -3,7 +3,7 @@
 // quantized network, how often they agree, the SQNR of the outputs, and what the
 // calibration took.
 //
-//	go run ./tools/accuracy -models DIR -data DIR [-networks mobilenet,vit] [-rows dpu,dpu-high]
+//	go run ./tools/accuracy -models DIR -data DIR [-networks mobilenet,vit] [-rows dpu,dpu-high] [-arrays DIR]
 //	go run ./tools/accuracy -never-worse DIR [-counts 32,200] compares both ways on other networks
 //
 // Networks and data are not part of the project: see networks.go for the files
@@ -36,6 +36,7 @@ func main() {
 	flag.StringVar(&o.profile, "profile", "", "write a processor profile of the calibration to this file (with one row)")
 	worse := flag.String("never-worse", "", "instead, compare both ways on the networks of this folder, NAME.onnx with samples in NAME.npy or NAME.npz")
 	counts := flag.String("counts", "32,64,128,200,512", "with -never-worse: how many samples calibrate")
+	arrays := flag.String("arrays", "", "write what the networks are measured on into this folder, for tools/peers/accuracy.py, and measure nothing")
 	alone := flag.Bool("alone", false, "measure one row in this process, and print it as JSON: what the program calls itself with")
 	flag.Parse()
 	calibs, err := numbers(*counts)
@@ -50,8 +51,11 @@ func main() {
 	if *worse != "" {
 		run = func(ctx context.Context) error { return o.neverWorse(ctx, *worse, calibs) }
 	}
-	if *alone {
+	switch {
+	case *alone:
 		run = o.alone
+	case *arrays != "":
+		run = func(ctx context.Context) error { return o.writeArrays(ctx, *arrays) }
 	}
 	if err := run(ctx); err != nil {
 		if errors.Is(ctx.Err(), context.Canceled) {
@@ -78,6 +82,10 @@ type options struct {
 	profile           string
 }
 
+func (o options) wants(n network) bool {
+	return o.networks == nil || slices.Contains(o.networks, n.name)
+}
+
 // tables prints the tables. Each row is measured in a process of its own, so
 // that its memory and processor time are its own.
 func (o options) tables(ctx context.Context) error {
@@ -86,7 +94,7 @@ func (o options) tables(ctx context.Context) error {
 		return err
 	}
 	for _, n := range networks {
-		if o.networks != nil && !slices.Contains(o.networks, n.name) {
+		if !o.wants(n) {
 			continue
 		}
 		first := true

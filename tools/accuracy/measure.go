@@ -78,19 +78,11 @@ func (o options) measure(ctx context.Context, runner *ort.Runner, n network, s r
 	if err != nil {
 		return nil, err
 	}
-	calib, err := n.open(o, model, n.calib, "", samples.Options{SubsetLen: o.calib})
+	calib, test, err := n.sets(o, model)
 	if err != nil {
 		return nil, err
 	}
 	defer calib.Close()
-	rest := samples.Options{SubsetLen: o.test}
-	if n.calib == n.test {
-		rest.Skip = o.calib
-	}
-	test, err := n.open(o, model, n.test, n.labels, rest)
-	if err != nil {
-		return nil, err
-	}
 	defer test.Close()
 	if o.profile != "" {
 		f, err := os.Create(o.profile)
@@ -125,6 +117,22 @@ func (o options) measure(ctx context.Context, runner *ort.Runner, n network, s r
 		return nil, err
 	}
 	return m, m.test(ctx, runner, c, test)
+}
+
+// sets opens the samples that calibrate and those that test.
+func (n network) sets(o options, model *narrow.Model) (calib, test *samples.Set, err error) {
+	if calib, err = n.open(o, model, n.calib, "", samples.Options{SubsetLen: o.calib}); err != nil {
+		return nil, nil, err
+	}
+	rest := samples.Options{SubsetLen: o.test}
+	if n.calib == n.test {
+		rest.Skip = o.calib
+	}
+	if test, err = n.open(o, model, n.test, n.labels, rest); err != nil {
+		calib.Close()
+		return nil, nil, err
+	}
+	return calib, test, nil
 }
 
 // open opens samples of a network. Lists that are sorted are shuffled.
