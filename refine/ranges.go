@@ -2,11 +2,13 @@ package refine
 
 import (
 	"math"
+	"slices"
 
 	"narrow/calibrate"
 	"narrow/calibrate/observe"
 	"narrow/diag"
 	"narrow/engine"
+	"narrow/graph"
 	"narrow/internal/kernel"
 	"narrow/plan"
 	"narrow/scheme"
@@ -184,10 +186,22 @@ func (r *ranges) of(t *plan.Tensor) *search {
 	return nil
 }
 
+// plainly is the way that counts all errors alike.
+const plainly = 1
+
 // variants returns c with the ranges that cost least: by the layers that read them,
-// and by the values themselves.
+// by the values themselves, and by that at the network's outputs alone, where it is
+// what counts.
 func (r *ranges) variants(c *calibrate.Calibrated) []*calibrate.Calibrated {
 	var out []*calibrate.Calibrated
+	outputs, differ := c.Clone(), false
+	for _, t := range r.plan.Activations() {
+		if s := r.of(t); s != nil && slices.ContainsFunc(r.plan.Model.Graph.Outputs, func(v *graph.Value) bool { return v.Name == t.Name }) {
+			if e, ok := s.best(plainly, c.Encodings[t]); ok {
+				outputs.Encodings[t], differ = e, true
+			}
+		}
+	}
 	for way := range ways {
 		v, differs := c.Clone(), false
 		for _, t := range r.plan.Activations() {
@@ -203,6 +217,10 @@ func (r *ranges) variants(c *calibrate.Calibrated) []*calibrate.Calibrated {
 			v.Align()
 			out = append(out, v)
 		}
+	}
+	if differ {
+		outputs.Align()
+		out = append(out, outputs)
 	}
 	return out
 }
