@@ -27,6 +27,7 @@ var commandDocs = []string{
 	"docs/from-vai.zh-CN.md",
 	"docs/deploy-dpu.md",
 	"docs/deploy-dpu.zh-CN.md",
+	"docs/results.md",
 	"docs/troubleshooting.md",
 	"docs/troubleshooting.zh-CN.md",
 }
