@@ -95,8 +95,11 @@ func generated(n int) *Document {
 		if at > 0 {
 			l.Inputs = []int{at - 1}
 		}
-		if at%5 == 4 { // around three others
+		switch at % 5 {
+		case 4: // around three others
 			l.Inputs = []int{at - 4, at - 1}
+		case 2: // of several nodes, the last of which reads the next layer
+			l.Inputs = []int{at - 1, at + 1}
 		}
 		switch at {
 		case 1:
@@ -148,6 +151,9 @@ func generated(n int) *Document {
 		}
 		d.Strategy.Rules[0].Layers = append(d.Strategy.Rules[0].Layers, at)
 		d.Layers = append(d.Layers, l)
+	}
+	if last := len(d.Layers) - 1; last > 0 {
+		d.Layers[last].Inputs = []int{last - 1}
 	}
 	limitChannels(d.Tensors)
 	limitHistograms(d.Tensors)

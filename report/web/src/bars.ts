@@ -21,11 +21,7 @@ export interface Metric {
 
 export function metrics(state: State): Metric[] {
   // A bar without end cannot be drawn: exact layers stand a little above the rest.
-  // Few that are much higher than all others, such as images in 8 bits, are cut: the others would vanish.
-  const all = state.layers.map((l) => l.error?.sqnr_db).filter((v) => v != null).sort((a, b) => a - b)
-  const most = all[all.length - 1] ?? 0, usual = all[Math.floor(0.9 * (all.length - 1))] ?? 0
-  const capped = most > 2.5 * usual && usual > 10
-  const top = Math.max(1, capped ? 1.3 * usual : 1.05 * most)
+  const { top, capped } = state.highest()
   return [
     {
       name: 'sqnr',

@@ -36,7 +36,11 @@ export function place(layers: Layer[]): Placed {
   const edges = layers.flatMap((l, to) => (l.inputs ?? []).map((from) => ({ from, to })))
   // over[i] counts the edges that pass by layer i.
   const over = new Array<number>(n + 1).fill(0)
-  for (const { from, to } of edges) if (to - from > 1) { over[from + 1]!++; over[to]!-- }
+  for (const { from, to } of edges) {
+    // A layer of several nodes may read what stands behind its first one.
+    const first = Math.min(from, to), last = Math.max(from, to)
+    if (last - first > 1) { over[first + 1]!++; over[last]!-- }
+  }
   const cuts: number[] = []
   for (let i = 0, passing = 0; i < n; i++) {
     passing += over[i]!
@@ -51,7 +55,7 @@ export function place(layers: Layer[]): Placed {
     g.setGraph({ rankdir: 'TB', nodesep: 24, ranksep: 34, edgesep: 14 })
     g.setDefaultEdgeLabel(() => ({}))
     for (let i = first; i <= last; i++) g.setNode(String(i), { width: boxWidth, height: boxHeight })
-    for (const e of edges) if (e.from >= first && e.to <= last) g.setEdge(String(e.from), String(e.to))
+    for (const e of edges) if (Math.min(e.from, e.to) >= first && Math.max(e.from, e.to) <= last) g.setEdge(String(e.from), String(e.to))
     dagre(g)
     const at = (i: number) => g.node(String(i)) as Box
     const known = out.boxes[first]

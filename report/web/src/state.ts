@@ -54,6 +54,17 @@ export class State {
     return this.layers.map((_, i) => i).filter((i) => this.layers[i]!.error && !this.layers[i]!.error!.exact).sort((a, b) => value(a) - value(b) || a - b)
   }
 
+  /**
+   * highest is the SQNR up to which bars go. Few layers that are much higher than all others, such as images in 8 bits, are cut:
+   * the others would vanish.
+   */
+  highest(): { top: number; capped: boolean } {
+    const all = this.layers.map((l) => l.error?.sqnr_db).filter((v) => v != null).sort((a, b) => a - b)
+    const most = all[all.length - 1] ?? 0, usual = all[Math.floor(0.9 * (all.length - 1))] ?? 0
+    const capped = most > 2.5 * usual && usual > 10
+    return { top: Math.max(1, capped ? 1.3 * usual : 1.05 * most), capped }
+  }
+
   /** fall is by how many dB a layer's SQNR is below the lowest of those it reads; null where either is unknown. */
   fall(layer: number): number | null {
     const l = this.layers[layer]!

@@ -24,7 +24,7 @@ export function longName(name: string): HTMLElement {
 }
 
 export function table(state: State, choose: (layer: number) => void, sort: (order: Order) => void): Table {
-  const top = Math.max(1, ...state.layers.map((l) => l.error?.sqnr_db ?? 0))
+  const { top } = state.highest()
   const rows = h('div', { class: 'rows', role: 'presentation' })
   const body = h('div', { class: 'scroll', role: 'presentation' }, rows)
   const head = h('div', { class: 'row heads', role: 'row' })

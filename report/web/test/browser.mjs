@@ -448,6 +448,9 @@ const steps = {
     })
     console.log(`     ${Object.entries(took).map(([k, v]) => `${k} ${v.toFixed(0)} ms`).join(', ')}`)
     assert.ok(await page.locator('.box').count() < 200, 'boxes out of sight exist')
+    const boxes = await page.locator('.box').evaluateAll((all) => all.map((e) => [e.offsetLeft, e.offsetTop, e.offsetWidth, e.offsetHeight]))
+    assert.ok(boxes.length > 5)
+    for (const [i, a] of boxes.entries()) for (const b of boxes.slice(i + 1)) assert.ok(a[0] + a[2] <= b[0] || b[0] + b[2] <= a[0] || a[1] + a[3] <= b[1] || b[1] + b[3] <= a[1], `${a} and ${b} overlap`)
     // Many times what it takes on a machine at rest.
     assert.ok(took.open < 20_000, `opening took ${took.open} ms`)
     for (const k of ['end', 'up', 'scroll', 'zoom']) assert.ok(took[k] < 3000, `${k} took ${took[k]} ms`)
