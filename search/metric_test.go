@@ -89,7 +89,7 @@ func TestSpare(t *testing.T) {
 			if !strings.Contains(why, "int8 throughout: kept") {
 				t.Errorf("%s: no reason: %s", name, why)
 			}
-			if strings.Contains(why, "layer3 has float32: int8 for it alone leaves the outputs 0.5 dB") {
+			if strings.Contains(why, "layer3: int8 for it alone leaves the outputs 0.5 dB") {
 				named++
 			}
 			// Several at once find the same.

@@ -69,13 +69,18 @@ func (s *search) spare() error {
 		}
 	}
 	if s.spared != nil {
-		s.reasons = append(s.reasons, fmt.Sprintf("int8 throughout: %s; without 8 bits for what costs next to nothing in float32: %s", s.told1(p), s.told1(best)))
+		s.reasons = append(s.reasons, fmt.Sprintf("int8 throughout: %s; without 8 bits for what costs next to nothing in float32: %s", s.scored(p), s.scored(best)))
+		for _, l := range order[:min(len(order), 3)] {
+			if s.spared[l] == wide {
+				s.reasons = append(s.reasons, fmt.Sprintf("%s: int8 for it alone leaves the outputs %.1f dB", s.layers[l].Name, decibels(noise[l])))
+			}
+		}
 	}
 	return nil
 }
 
-// told1 says in a few words what a point scored.
-func (s *search) told1(p *point) string {
+// scored says in a few words what a point scored.
+func (s *search) scored(p *point) string {
 	switch v := p.score.Value; {
 	case p.guess != nil:
 		return ""
@@ -127,7 +132,8 @@ func (s *search) why(p *point) []string {
 	}
 	var list []wider
 	for l, r := range p.candidate.Rungs {
-		if n := s.noise[l][s.space.Base]; r > s.space.Base && n > 0 && !math.IsInf(n, 0) && !s.space.same(s.layers[l], r, s.space.Base) {
+		spared := s.spared != nil && s.spared[l] == r // which reasons name
+		if n := s.noise[l][s.space.Base]; !spared && r > s.space.Base && n > 0 && !math.IsInf(n, 0) && !s.space.same(s.layers[l], r, s.space.Base) {
 			list = append(list, wider{l, n})
 		}
 	}
