@@ -97,6 +97,9 @@ func Calibrate(ctx context.Context, task Task, run engine.Runner, in engine.Batc
 	if err := found.pooled(c); err != nil {
 		return nil, err
 	}
+	if err := holdBiases(c); err != nil {
+		return nil, err
+	}
 	(&refiner{c: c, pool: pool}).holdAll()
 	kept := keep.Kept(max(most, fewest), keptBytes)
 	if !slices.ContainsFunc(task.Plan.Activations(), tied) {

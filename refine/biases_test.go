@@ -1,0 +1,46 @@
+package refine
+
+import (
+	"testing"
+
+	"narrow/calibrate"
+	"narrow/graph/graphtext"
+	"narrow/plan"
+	"narrow/scheme"
+	"narrow/strategy"
+)
+
+// A bias that correction moved beyond its range gets one that holds it; one that
+// stays within keeps its scale.
+func TestHoldBiases(t *testing.T) {
+	m := graphtext.MustParse(`net (float[N, 1, 4, 4] x) => (float[N, 2, 4, 4] y)
+		<float[2, 1, 1, 1] w = {0.5, 1}, float[2] b = {0.25, -0.5}> { y = Conv (x, w, b) }`)
+	s, list := strategy.Parse("s", []byte(`{"target_device": "CPU", "include_cle": false,
+		"overall_quantize_config": {"method": "maxmin", "scale_type": "float", "calib_statistic_method": "max", "round_mode": "half_even"}}`))
+	if err := list.Err(); err != nil {
+		t.Fatal(err)
+	}
+	p, _, err := plan.Build(m, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bias := p.Operations[len(p.Operations)-1].Bias
+	for _, tt := range []struct {
+		corrected []float32
+		want      float32
+	}{
+		{[]float32{0.25, -0.4}, 0.5 / 127},
+		{[]float32{1.5, -0.4}, 1.5 / 127},
+	} {
+		c := &calibrate.Calibrated{
+			Plan: p, Bias: map[*plan.Tensor][]float32{bias: tt.corrected},
+			Encodings: map[*plan.Tensor]scheme.Encoding{bias: {Axis: -1, Scale: []float32{0.5 / 127}, ZeroPoint: []int64{0}, Min: -128, Max: 127}},
+		}
+		if err := holdBiases(c); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Encodings[bias].Scale[0]; got < tt.want*0.999 || got > tt.want*1.001 {
+			t.Errorf("%v: scale %v, want %v", tt.corrected, got, tt.want)
+		}
+	}
+}
