@@ -90,6 +90,9 @@ type Options struct {
 	// Watch, when set, is called in float propagation with the values of some samples,
 	// n from the first of b, of everything that is observed.
 	Watch func(value string, b *engine.Batch, x []float32, shape []int64, n int)
+	// Elsewhere, when set, reports of which tensors the caller finds the encoding, from
+	// what Watch saw: they are observed in the cheapest way.
+	Elsewhere func(*plan.Tensor) bool
 }
 
 func (o Options) threads() int {
@@ -238,6 +241,9 @@ func (c *calibration) observers() error {
 		s := t.Settings.Settings
 		if t.Axis < 0 {
 			s.PerChannel = false // per_channel is for weights alone
+		}
+		if c.opts.Elsewhere != nil && c.opts.Elsewhere(t) {
+			s.Method = scheme.MaxMin
 		}
 		o, err := observe.New(observe.Config{
 			Name: t.Name, Settings: s, Kind: t.Kind, GraphInput: t.NetworkInput, Axis: t.Axis, Target: c.plan.Strategy.Target, Pool: c.pool,

@@ -176,6 +176,12 @@ func (r *ranges) pooled(c *calibrate.Calibrated) error {
 	return nil
 }
 
+// pools reports whether [ranges.pooled] finds the encoding of t.
+func (r *ranges) pools(t *plan.Tensor) bool {
+	s := r.of(t)
+	return s != nil && s.all != nil
+}
+
 // of returns the search for t, or nil.
 func (r *ranges) of(t *plan.Tensor) *search {
 	for _, s := range r.by[t.Name] {

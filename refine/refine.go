@@ -89,7 +89,7 @@ func Calibrate(ctx context.Context, task Task, run engine.Runner, in engine.Batc
 	keep := &calibrate.Keeper{Most: max(most, calibrate.KeptSamples)}
 	found := newRanges(task.Plan, pool, keep)
 	opts.Propagate = calibrate.Float
-	opts.Watch, opts.Keep = found.watch, keep
+	opts.Watch, opts.Elsewhere, opts.Keep = found.watch, found.pools, keep
 	c, err := calibrate.Calibrate(ctx, task.Plan, run, in, opts)
 	if err != nil {
 		return nil, err
@@ -151,7 +151,7 @@ func Calibrate(ctx context.Context, task Task, run engine.Runner, in engine.Batc
 	if gain >= doubt || few != nil && gain >= -doubt {
 		return own()
 	}
-	opts.Watch, opts.Keep, opts.SaveStats, opts.Checkpoint = nil, nil, nil, nil
+	opts.Watch, opts.Elsewhere, opts.Keep, opts.SaveStats, opts.Checkpoint = nil, nil, nil, nil, nil
 	opts.Propagate, opts.Accuracy = calibrate.Progressive, scheme.Guide
 	if guide, err = calibrate.Calibrate(ctx, task.Guide, run, in, opts); err != nil {
 		if ctx.Err() != nil {
