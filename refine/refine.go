@@ -53,10 +53,8 @@ const (
 	// layerJudges is how many of them compare layers, at most; a quarter of those
 	// that choose is enough.
 	layerJudges = 16
-	// guideBatch is how many samples run at once for the guide's calibration, as by
-	// default; batch how many else at most, whatever the batch size, and batchBytes what
-	// their values at one place of the network take.
-	guideBatch = 16
+	// batch is how many samples run at once at most, whatever the batch size, and
+	// batchBytes what their values at one place of the network take.
 	batch      = 8
 	batchBytes = 4 << 20
 	// keptBytes is how much memory the samples that are kept take, at most, and
@@ -71,11 +69,10 @@ const (
 // biases. What was chosen is kept where it is better on samples that did not choose,
 // layer by layer and for the network's worst output, against the guide's result too.
 //
-// The samples go by once, and again where the guide's result is kept. Its findings say
-// where the result is not all of the above.
+// The samples go by once. Its findings say where the result is not all of the above.
 //
-// Which result is taken does not depend on threads or batch size, nor on the order of the
-// samples; but for the guide's, the result does not either.
+// The result does not depend on threads. It does not depend on batch size or the order of
+// the samples either, but that the guide's does, which is compared with and may be kept.
 func Calibrate(ctx context.Context, task Task, run engine.Runner, in engine.Batches, opts calibrate.Options, choice Options) (*calibrate.Calibrated, error) {
 	threads := opts.Threads
 	if threads <= 0 {
@@ -90,7 +87,7 @@ func Calibrate(ctx context.Context, task Task, run engine.Runner, in engine.Batc
 	found := newRanges(task.Plan, pool, keep)
 	opts.Propagate = calibrate.Float
 	opts.Watch, opts.Elsewhere, opts.Keep = found.watch, found.pools, keep
-	c, err := calibrate.Calibrate(ctx, task.Plan, run, in, opts)
+	c, guide, err := task.calibrate(ctx, run, in, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -104,10 +101,6 @@ func Calibrate(ctx context.Context, task Task, run engine.Runner, in engine.Batc
 	kept := keep.Kept(max(most, fewest), keptBytes)
 	if !slices.ContainsFunc(task.Plan.Activations(), tied) {
 		*keep = calibrate.Keeper{} // nothing is to be counted over them
-	}
-	guide, err := task.guide(ctx, run, unitsOf(kept), opts)
-	if err != nil {
-		return nil, err
 	}
 	debug.FreeOSMemory() // what observing left behind
 	j := &jury{run: run, pool: pool, float: task.Float, batch: found.batch()}
@@ -151,14 +144,6 @@ func Calibrate(ctx context.Context, task Task, run engine.Runner, in engine.Batc
 	if gain >= doubt || few != nil && gain >= -doubt {
 		return own()
 	}
-	opts.Watch, opts.Elsewhere, opts.Keep, opts.SaveStats, opts.Checkpoint = nil, nil, nil, nil, nil
-	opts.Propagate, opts.Accuracy = calibrate.Progressive, scheme.Guide
-	if guide, err = calibrate.Calibrate(ctx, task.Guide, run, in, opts); err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return own() // it fails on samples that were not compared
-	}
 	guide.Findings = append(append(guide.Findings, few...), diag.Finding{
 		Severity: diag.Note, Code: "guide-kept",
 		Message: diag.Textf("the result is that of --accuracy guide: on %d samples that chose nothing no other is clearly nearer to the float network", j.samples),
@@ -172,19 +157,26 @@ func tied(t *plan.Tensor) bool {
 	return s.Datatype == scheme.Int && s.RoundMode != scheme.HalfEven
 }
 
-// guide calibrates the guide's plan over some samples, for a comparison; nil where
-// it cannot be.
-func (t Task) guide(ctx context.Context, run engine.Runner, in []*engine.Batch, opts calibrate.Options) (*calibrate.Calibrated, error) {
-	if t.Guide == nil {
-		return nil, nil
+// calibrate calibrates the plan and, as the batches come and in progressive propagation,
+// the guide's, while the samples go by once. There is no guide's where it fails.
+func (t Task) calibrate(ctx context.Context, run engine.Runner, in engine.Batches, opts calibrate.Options) (own, guide *calibrate.Calibrated, err error) {
+	uses := []func(engine.Batches) error{func(in engine.Batches) (err error) {
+		own, err = calibrate.Calibrate(ctx, t.Plan, run, in, opts)
+		return err
+	}}
+	if t.Guide != nil {
+		uses = append(uses, func(in engine.Batches) error {
+			c, err := calibrate.Calibrate(ctx, t.Guide, run, in, calibrate.Options{
+				Source: opts.Source, Accuracy: scheme.Guide, Propagate: calibrate.Progressive, Threads: opts.Threads, SkipInvalid: opts.SkipInvalid,
+			})
+			if err == nil {
+				guide = c
+			}
+			return ctx.Err()
+		})
 	}
-	c, err := calibrate.Calibrate(ctx, t.Guide, run, engine.Rebatch(batches(in), guideBatch), calibrate.Options{
-		Source: opts.Source, Accuracy: scheme.Guide, Propagate: calibrate.Progressive, Threads: opts.Threads, SkipInvalid: opts.SkipInvalid,
-	})
-	if err != nil {
-		return nil, ctx.Err() //nolint:nilerr // what the guide's way cannot calibrate is no rival
-	}
-	return c, nil
+	err = Together(in, uses...)
+	return own, guide, err
 }
 
 // refiner chooses the integers of weights and biases anew, layer by layer from
