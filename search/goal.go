@@ -20,6 +20,9 @@ func (g Goal) Kept(p *Promise) bool {
 	return g.met(p.All) && (p.HeldOut == nil || p.HeldOut.Value != nil || p.HeldOut.Drop()-p.HeldOut.StdErr() <= g.MaxDrop)
 }
 
+// Met reports whether a score keeps to the goal.
+func (g Goal) Met(s Score) bool { return g.met(s) }
+
 func (g Goal) met(s Score) bool {
 	switch {
 	case s.Failed != "":

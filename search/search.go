@@ -63,6 +63,9 @@ type Options struct {
 // Found is a strategy that keeps within the drop on all test samples.
 type Found struct {
 	Strategy *strategy.Strategy
+	// Tried is the hash by which trials name it: Strategy may say the same in fewer
+	// lines.
+	Tried string
 	// Words say what it is, Why the reasons for it.
 	Words string
 	Why   []string
@@ -500,7 +503,7 @@ func (s *search) test(p *point) error {
 	if p.refused {
 		return nil
 	}
-	p.found = &Found{Strategy: p.strategy, Words: words, Cost: p.cost, Promise: *t.Confirm}
+	p.found = &Found{Strategy: p.strategy, Tried: p.sha256, Words: words, Cost: p.cost, Promise: *t.Confirm}
 	if t.guess == nil && s.guesses == nil {
 		p.found.Why = s.why(p)
 		if p.found.Strategy, err = s.compact(p); err != nil {

@@ -161,6 +161,8 @@ type searchJob struct {
 	provenance  search.Provenance
 	known       []search.Trial
 	metric      string // what the metric is called; "" for top-1
+	lower       bool   // a lower metric is better
+	floatValue  *float64
 	trials      int
 }
 
@@ -231,6 +233,7 @@ func (a *app) search(c *cobra.Command, f *searchFlags) error {
 	fmt.Fprintf(a.stderr, "%s: %s calibrate; of %s, %d are searched on and %d held out; the float network's %s\n",
 		f.model, count(p.Calibration.Samples, "sample"), count(p.Test.Samples, "test sample"), p.Searched, p.HeldOut, j.floatText(network))
 	if fl := network.Float(); fl != nil {
+		j.lower, j.floatValue = judge.LowerIsBetter(), fl.Value
 		if j.metric = fl.Name; fl.Value == nil && f.least == nil {
 			return usagef("the float network has no value of %s, so that there is no drop to limit: give --min-metric", fl.Name)
 		}

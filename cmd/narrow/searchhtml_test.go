@@ -22,7 +22,7 @@ func TestSearchPage(t *testing.T) {
 		return &search.Promise{Samples: 300, Float: 1, Quantized: 1 - float64(lost)/300, All: *score(300, lost), HeldOut: score(100, lost)}
 	}
 	out := &search.Outcome{
-		Best: &search.Found{Strategy: st, Promise: *promise(2)},
+		Best: &search.Found{Strategy: st, Tried: sha, Promise: *promise(2)},
 		Trials: []search.Trial{
 			{Number: 1, Phase: search.Wide, StrategySHA256: "other", Score: score(200, 2)},
 			{Number: 2, Phase: search.Mix, StrategySHA256: sha, Score: score(200, 3)},
@@ -34,7 +34,7 @@ func TestSearchPage(t *testing.T) {
 		},
 		Strategies: map[string]*strategy.Strategy{sha: st},
 	}
-	s := searchPage(out, report.Objective{}, 0.01).Search
+	s := searchPage(out, report.Objective{}, search.Goal{MaxDrop: 0.01}).Search
 	want := []struct {
 		state    report.TrialState
 		strategy int
@@ -56,7 +56,32 @@ func TestSearchPage(t *testing.T) {
 	if s.Best != 6 || len(s.Strategies) != 1 || *s.HeldOutDrop != 0.02 {
 		t.Errorf("best %d, %d strategies, held out %v", s.Best, len(s.Strategies), *s.HeldOutDrop)
 	}
-	if none := searchPage(&search.Outcome{Trials: out.Trials[:3]}, report.Objective{}, 0.01).Search; none.Best != -1 || none.HeldOutDrop != nil || none.Complete {
+	if none := searchPage(&search.Outcome{Trials: out.Trials[:3]}, report.Objective{}, search.Goal{MaxDrop: 0.01}).Search; none.Best != -1 || none.HeldOutDrop != nil || none.Complete {
 		t.Errorf("nothing found: %+v", none)
+	}
+}
+
+// TestSearchPageOfMetric: the page of a search without labels has the metric's values,
+// and the drop and standard error only where there are some.
+func TestSearchPageOfMetric(t *testing.T) {
+	least, float := 20.0, 0.5
+	db := &search.Score{Samples: 9, Value: &search.Value{Quantized: 21}}
+	error := &search.Score{Samples: 9, Value: &search.Value{Float: &float, Quantized: 0.7, LowerIsBetter: true}}
+	for _, tt := range []struct {
+		score *search.Score
+		goal  search.Goal
+		state report.TrialState
+	}{
+		{db, search.Goal{Least: &least}, report.TrialWithin},
+		{error, search.Goal{MaxDrop: 0.1}, report.TrialBeyond},
+	} {
+		got := searchPage(&search.Outcome{Trials: []search.Trial{{Number: 1, Phase: search.Spare, Score: tt.score}}}, report.Objective{}, tt.goal).Search.Trials[0]
+		if got.State != tt.state || float64(*got.Value) != tt.score.Value.Quantized || got.StdErr != nil || (got.Drop == nil) != (tt.score.Value.Float == nil) {
+			t.Errorf("%+v", got)
+		}
+	}
+	j := &searchJob{f: &searchFlags{maxDrop: 0.1}, metric: "cer", lower: true, floatValue: &float}
+	if o := j.objective(0); o.Name != "cer" || !o.LowerIsBetter || float64(*o.Limit) != 0.6 {
+		t.Errorf("%+v", o)
 	}
 }
