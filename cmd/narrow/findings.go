@@ -63,6 +63,9 @@ func (a *app) say(lines ...diag.Text) error {
 	return nil
 }
 
+// note prints a line to standard error in the user's language.
+func (a *app) note(t diag.Text) { fmt.Fprintln(a.stderr, a.lang.Sprint(t)) }
+
 const (
 	// snippetWidth is how many columns of a line are shown.
 	snippetWidth = 100

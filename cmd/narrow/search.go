@@ -230,8 +230,8 @@ func (a *app) search(c *cobra.Command, f *searchFlags) error {
 	}
 	p := &j.provenance
 	p.Searched, p.HeldOut = network.Split()
-	fmt.Fprintf(a.stderr, "%s: %s calibrate; of %s, %d are searched on and %d held out; the float network's %s\n",
-		f.model, count(p.Calibration.Samples, "sample"), count(p.Test.Samples, "test sample"), p.Searched, p.HeldOut, j.floatText(network))
+	a.note(diag.Textf("%s: %s calibrate; of %s, %d are searched on and %d held out; the float network's %s",
+		f.model, count(p.Calibration.Samples, "sample"), count(p.Test.Samples, "test sample"), p.Searched, p.HeldOut, j.floatText(network)))
 	if fl := network.Float(); fl != nil {
 		j.lower, j.floatValue = judge.LowerIsBetter(), fl.Value
 		if j.metric = fl.Name; fl.Value == nil && f.least == nil {
@@ -239,10 +239,10 @@ func (a *app) search(c *cobra.Command, f *searchFlags) error {
 		}
 	}
 	if names := network.Nameless(); len(names) > 0 {
-		fmt.Fprintf(a.stderr, "%s cannot be named by a rule and keep what the network has: %s\n", count(len(names), "layer"), printable.Text(strings.Join(names, ", ")))
+		a.note(diag.Textf("%s cannot be named by a rule and keep what the network has: %s", count(len(names), "layer"), printable.Text(strings.Join(names, ", "))))
 	}
 	if n := len(j.known); n > 0 {
-		fmt.Fprintf(a.stderr, "%s: going on with %s\n", f.beside(".search.json"), count(n, "known trial"))
+		a.note(diag.Textf("%s: resuming with %s", f.beside(".search.json"), count(n, "known trial")))
 	}
 	j.trials = len(j.known)
 	budget := f.budget
@@ -260,7 +260,7 @@ func (a *app) search(c *cobra.Command, f *searchFlags) error {
 	})
 	if err != nil {
 		if ctx.Err() != nil {
-			fmt.Fprintf(a.stderr, "%s holds what was tried; the same command goes on from there\n", f.beside(".search.json"))
+			a.note(diag.Textf("%s holds what was tried; the same command resumes from there", f.beside(".search.json")))
 		}
 		return err
 	}
@@ -484,9 +484,9 @@ func (j *searchJob) finish(ctx context.Context, out *search.Outcome) error {
 	if err := j.save(ctx, out.Trials); err != nil {
 		return err
 	}
-	goOn := ""
+	goOn := diag.Verbatim("")
 	if !out.Complete {
-		goOn = "; the budget cut the search off: the same command goes on"
+		goOn = diag.Textf("; the budget ended the search: the same command resumes it")
 	}
 	if out.Best == nil {
 		switch f := j.f; {
@@ -506,100 +506,113 @@ func (j *searchJob) finish(ctx context.Context, out *search.Outcome) error {
 	return j.print(j.a.stdout, goOn)
 }
 
-func noneOf(trials int) string {
+func noneOf(trials int) diag.Text {
 	if trials == 0 {
-		return "no strategy was tried, and none"
+		return diag.Textf("no strategy was tried, and none")
 	}
-	return fmt.Sprintf("none of %v", count(trials, "trial"))
+	return diag.Textf("none of %v", count(trials, "trial"))
 }
 
 // print writes the result for people.
-func (j *searchJob) print(w io.Writer, goOn string) error {
+func (j *searchJob) print(w io.Writer, goOn diag.Text) error {
 	p := &j.provenance
-	fmt.Fprintf(w, "found      %s\n", p.Words)
-	fmt.Fprintf(w, "cost       %.2f %% of float32 (int8 throughout: %.2f %%)\n", 100*p.Cost, 100.0/16)
+	var b strings.Builder
+	line := func(head diag.Text, text string) {
+		h := j.a.lang.Sprint(head)
+		fmt.Fprintf(&b, "%s%s%s\n", h, strings.Repeat(" ", max(1, 11-width(h))), text)
+	}
+	row := func(head, text diag.Text) { line(head, j.a.lang.Sprint(text)) }
+	row(diag.Textf("found"), diag.Textf("%s", p.Words))
+	row(diag.Textf("cost"), diag.Textf("%.2f %% of float32 (int8 throughout: %.2f %%)", 100*p.Cost, 100.0/16))
 	for i, why := range p.Why {
-		head := ""
+		head := diag.Verbatim("")
 		if i == 0 {
-			head = "why"
+			head = diag.Textf("why")
 		}
-		fmt.Fprintf(w, "%-10s %s\n", head, printable.Text(why))
+		row(head, diag.Textf("%s", why))
 	}
 	if v := p.Promise.All.Value; v != nil {
-		fmt.Fprintf(w, "%-10s %s on %s\n", j.metric, valueText(v), count(p.Promise.Samples, "test sample"))
+		row(diag.Verbatim(j.metric), diag.Textf("%s on %s", valueText(v), count(p.Promise.Samples, "test sample")))
 	} else {
-		fmt.Fprintf(w, "top-1      float %s, quantized %s on %s\n", percent(p.Promise.Float), percent(p.Promise.Quantized), count(p.Promise.Samples, "test sample"))
-		fmt.Fprintf(w, "drop       %s\n", dropped(p.Promise.All))
+		row(diag.Verbatim("top-1"), diag.Textf("float %s, quantized %s on %s", percent(p.Promise.Float), percent(p.Promise.Quantized), count(p.Promise.Samples, "test sample")))
+		row(diag.Textf("drop"), diag.Textf("%s", dropped(p.Promise.All)))
 	}
 	if h := p.Promise.HeldOut; h != nil {
 		text := dropped(*h)
 		if h.Value != nil {
 			text = valueText(h.Value)
 		}
-		fmt.Fprintf(w, "held out   %s on the %d samples that were not searched on\n", text, h.Samples)
+		row(diag.Textf("held out"), diag.Textf("%s on the %d samples that were not searched on", text, h.Samples))
 	}
 	if p.Promise.HeldOut == nil {
-		fmt.Fprintf(w, "held out   none: %s make one batch, and were searched on\n", count(p.Promise.Samples, "test sample"))
+		row(diag.Textf("held out"), diag.Textf("none: %s make one batch, and were searched on", count(p.Promise.Samples, "test sample")))
 	}
 	// Where the networks disagree on no sample, one more that they do is the least
 	// that can be told.
 	if e := max(p.Promise.All.StdErr(), 1/float64(max(p.Promise.Samples, 1))); p.Promise.All.Value == nil && j.f.maxDrop > 0 && e > j.f.maxDrop {
-		fmt.Fprintf(w, "           so few samples do not tell %s from none: more would\n", points(j.f.maxDrop))
+		row(diag.Verbatim(""), diag.Textf("so few samples do not tell %s from none: more would", points(j.f.maxDrop)))
 	}
-	fmt.Fprintf(w, "trials     %d%s\n", p.Trials, goOn)
-	fmt.Fprintf(w, "wrote      %s and %s\n", j.f.file, j.f.beside(".provenance.json"))
+	row(diag.Textf("trials"), diag.Textf("%d%s", p.Trials, goOn))
+	row(diag.Textf("wrote"), diag.Textf("%s and %s", j.f.file, j.f.beside(".provenance.json")))
 	if j.f.html != "" {
-		fmt.Fprintf(w, "           %s\n", j.f.html)
+		row(diag.Verbatim(""), diag.Textf("%s", j.f.html))
 	}
-	_, err := fmt.Fprintf(w, "again by   %s\n", p.Command)
+	line(diag.Textf("again by"), p.Command) // whole, however long its words
+	_, err := io.WriteString(w, b.String())
 	return err
 }
 
 // printTrial writes one trial in a line.
 func (j *searchJob) printTrial(w io.Writer, t search.Trial, left time.Duration) {
-	result := ""
+	result := diag.Verbatim("")
 	switch {
 	case t.Confirm != nil && t.Confirm.All.Value != nil:
-		result = fmt.Sprintf("%s %s of %d", j.metric, valueText(t.Confirm.All.Value), t.Confirm.Samples)
+		result = diag.Textf("%s %s of %d", j.metric, valueText(t.Confirm.All.Value), t.Confirm.Samples)
 	case t.Score != nil && t.Score.Value != nil:
-		result = fmt.Sprintf("%s %s", j.metric, valueText(t.Score.Value))
+		result = diag.Textf("%s %s", j.metric, valueText(t.Score.Value))
 	case t.Score != nil && t.Score.Failed != "":
-		result = t.Score.Failed
+		result = diag.Verbatim(t.Score.Failed)
 	case t.Phase == search.Confirm:
-		result = fmt.Sprintf("drop %s of %d", dropped(t.Confirm.All), t.Confirm.Samples)
+		result = diag.Textf("drop %s of %d", dropped(t.Confirm.All), t.Confirm.Samples)
 	case t.Phase != search.Rank:
 		_, q := t.Score.Top1()
-		result = fmt.Sprintf("top-1 %s, drop %s", percent(q), dropped(*t.Score))
+		result = diag.Textf("top-1 %s, drop %s", percent(q), dropped(*t.Score))
 		if t.Score.Stopped {
-			result += fmt.Sprintf(", given up after %d", t.Score.Samples)
+			result = diag.Textf("%s, stopped after %d", result, t.Score.Samples)
 		}
 	}
-	fmt.Fprintf(w, "%3d %-7s cost %6.2f %%  %-46s %s; about %s left\n", t.Number, t.Phase, 100*t.Cost, result, t.Words, left.Round(time.Second))
+	pad := func(s string, n int) string { return s + strings.Repeat(" ", max(0, n-width(s))) }
+	line := j.a.lang.Sprint(diag.Textf("%s cost %s  %s %s; about %s left", fmt.Sprintf("%3d %-7s", t.Number, t.Phase), fmt.Sprintf("%6.2f %%", 100*t.Cost),
+		pad(j.a.lang.Sprint(result), 46), t.Words, shortTime(left)))
+	if n := columns(w); n > 0 {
+		line = shorten(line, n)
+	}
+	fmt.Fprintln(w, line)
 }
 
 // valueText writes a metric's value, and the drop where there is one.
-func valueText(v *search.Value) string {
-	s := metricValue(&v.Quantized)
+func valueText(v *search.Value) diag.Text {
+	t := diag.Verbatim(metricValue(&v.Quantized))
 	if v.Float != nil {
 		drop := *v.Float - v.Quantized
 		if v.LowerIsBetter {
 			drop = -drop
 		}
-		s += fmt.Sprintf(" (float %s, drop %s)", metricValue(v.Float), metricValue(&drop))
+		t = diag.Textf("%s (float %s, drop %s)", t, metricValue(v.Float), metricValue(&drop))
 	}
-	return s
+	return t
 }
 
 // floatText says what the float network's accuracy is.
-func (j *searchJob) floatText(n *search.Network) string {
+func (j *searchJob) floatText(n *search.Network) diag.Text {
 	f := n.Float()
 	switch {
 	case f == nil:
-		return "top-1 is " + percent(n.Top1())
+		return diag.Textf("top-1 is %s", strings.TrimSpace(percent(n.Top1())))
 	case f.Value == nil:
-		return "outputs are what " + f.Name + " compares with"
+		return diag.Textf("outputs are what %s compares with", f.Name)
 	}
-	return f.Name + " is " + metricValue(f.Value)
+	return diag.Textf("%s is %s", f.Name, metricValue(f.Value))
 }
 
 // jobs returns how many trials run at once: those asked for, as far as memory goes.
@@ -620,14 +633,14 @@ func (j *searchJob) jobs() int {
 }
 
 // points writes a share as points of top-1.
-func points(share float64) string {
+func points(share float64) diag.Text {
 	if share == 0.01 {
-		return "1 point"
+		return diag.Textf("1 point")
 	}
-	return fmt.Sprintf("%.4g points", 100*share)
+	return diag.Textf("%.4g points", 100*share)
 }
 
 // dropped writes a drop with its standard error.
-func dropped(s search.Score) string {
-	return fmt.Sprintf("%.2f ± %.2f points", 100*s.Drop(), 100*s.StdErr())
+func dropped(s search.Score) diag.Text {
+	return diag.Textf("%.2f ± %.2f points", 100*s.Drop(), 100*s.StdErr())
 }

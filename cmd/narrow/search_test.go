@@ -16,7 +16,9 @@ import (
 	"testing"
 	"time"
 
+	"narrow/diag"
 	"narrow/evaluate"
+	"narrow/internal/messages"
 	"narrow/internal/ortlib"
 	"narrow/internal/setup"
 	"narrow/search"
@@ -116,7 +118,7 @@ func TestSearch(t *testing.T) {
 
 	// Known trials are not measured again.
 	code, _, stderr = execute(args)
-	if code != 0 || strings.Contains(stderr, "\n  1 wide") || !strings.Contains(stderr, "going on with") {
+	if code != 0 || strings.Contains(stderr, "\n  1 wide") || !strings.Contains(stderr, "resuming with") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 	if again := tree(t, "."); !maps.Equal(again, whole) {
@@ -193,10 +195,10 @@ func TestSearchCaveat(t *testing.T) {
 		{"noise", 0.01, search.Score{Samples: 1000, Lost: 90, Gained: 90}, heldOut, false, true},
 		{"no drop allowed", 0, search.Score{Samples: 1000, Lost: 9, Gained: 9}, heldOut, false, false},
 	} {
-		j := &searchJob{f: &searchFlags{maxDrop: test.drop, file: "s.json"}}
+		j := &searchJob{a: &app{lang: messages.English}, f: &searchFlags{maxDrop: test.drop, file: "s.json"}}
 		j.provenance.Promise = search.Promise{Samples: test.all.Samples, All: test.all, HeldOut: test.heldOut}
 		var b bytes.Buffer
-		if err := j.print(&b, ""); err != nil {
+		if err := j.print(&b, diag.Text{}); err != nil {
 			t.Fatal(err)
 		}
 		if got := strings.Contains(b.String(), "held out   none: 10 test samples make one batch"); got != test.none {
