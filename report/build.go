@@ -237,7 +237,7 @@ func result(r *evaluate.Result) *Result {
 	}
 	out := &Result{
 		Samples: r.Samples, Float: r.Float, Quantized: r.Quantized, Agreement: r.Agreement,
-		SQNR: Number(r.SQNR), Exact: r.Exact, Invalid: r.Invalid, Outputs: r.Outputs,
+		SQNR: Number(r.SQNR), Exact: r.Exact, Invalid: r.Invalid, Outputs: r.Outputs, Metric: MetricOf(r.Metric),
 	}
 	if w := r.Worst(); w != nil && len(r.Outputs) > 1 {
 		out.Worst = w.Name

@@ -73,6 +73,8 @@ type Result struct {
 	// Exact says that nothing differs, and SQNR therefore is no number.
 	Exact   bool `json:"exact,omitempty"`
 	Invalid int  `json:"invalid,omitempty"`
+	// Metric is the user's, nil where there is none.
+	Metric *Metric `json:"metric,omitempty"`
 	// Outputs are the network's.
 	Outputs []evaluate.Output `json:"outputs,omitempty"`
 }
@@ -368,6 +370,8 @@ type CompareRow struct {
 	// Seconds is how long calibration took. A page that holds it is another one
 	// on every run.
 	Seconds *float64 `json:"seconds,omitempty"`
+	// Metric is the user's, nil where there is none.
+	Metric *Metric `json:"metric,omitempty"`
 	// Source is the strategy file's text.
 	Source string `json:"source,omitempty"`
 }

@@ -30,11 +30,12 @@ const served = 6
 // layer without error and one without a number, and names that are hostile.
 func generated(n int) *Document {
 	agreement := 0.9321
+	wer, worse, more, better, best := Number(0.111), Number(0.125), Number(0.014), Number(0.412), Number(0.398)
 	d := &Document{
 		Format: Format, Model: Model{Name: "generated.onnx" + hostile, Path: "models/generated.onnx", SHA256: fmt.Sprintf("%064x", n)},
 		Result: &Result{
 			Samples: 1000, Float: &evaluate.Accuracy{Top1: 0.75, Top5: 0.925}, Quantized: &evaluate.Accuracy{Top1: 0.7321, Top5: 0.9187},
-			Agreement: &agreement, SQNR: 17.25, Worst: hostile,
+			Agreement: &agreement, SQNR: 17.25, Worst: hostile, Metric: &Metric{Name: "wer" + hostile, LowerIsBetter: true, Float: &wer, Quantized: &worse, Drop: &more},
 			Outputs: []evaluate.Output{
 				{Name: hostile, Shape: []int64{1000}, SQNR: 17.25, Cosine: 0.991, MaxError: 12345.6, Classes: 1000, Agreement: &agreement},
 				{Name: "boxes", Shape: []int64{-1, 4}, SQNR: 31, Cosine: 0.9999, MaxError: 0.5},
@@ -69,8 +70,8 @@ func generated(n int) *Document {
 	d.Compare = &Compare{
 		Samples: 1000, Float: &evaluate.Accuracy{Top1: 0.75, Top5: 0.925}, FloatBytes: 14_000_000,
 		Rows: []CompareRow{
-			{Name: "int8.json", Source: "{\n  \"target_device\": \"CPU\"\n}\n", Words: []Text{{diag.Verbatim("the first " + hostile)}}, Quantized: &evaluate.Accuracy{Top1: 0.7321, Top5: 0.9187}, Agreement: &one, SQNR: &half, Bytes: 3_600_000, MACs: []MACs{{"8×8", 1_800_000_000}}, Cost: &one},
-			{Name: "int4.json", Source: "{\n  // " + hostile[:8] + "\n}\n", Words: []Text{{diag.Verbatim("weights 8 to 4 bits")}}, Quantized: &evaluate.Accuracy{Top1: 0.70, Top5: 0.90}, Agreement: &one, SQNR: &half, Bytes: 1_900_000, MACs: []MACs{{"4×8", 1_700_000_000}, {"8×8", 100_000_000}}, Cost: &less},
+			{Name: "int8.json", Source: "{\n  \"target_device\": \"CPU\"\n}\n", Words: []Text{{diag.Verbatim("the first " + hostile)}}, Quantized: &evaluate.Accuracy{Top1: 0.7321, Top5: 0.9187}, Agreement: &one, SQNR: &half, Bytes: 3_600_000, MACs: []MACs{{"8×8", 1_800_000_000}}, Cost: &one, Metric: &Metric{Name: "map50", Float: &better, Quantized: &best}},
+			{Name: "int4.json", Source: "{\n  // " + hostile[:8] + "\n}\n", Words: []Text{{diag.Verbatim("weights 8 to 4 bits")}}, Quantized: &evaluate.Accuracy{Top1: 0.70, Top5: 0.90}, Agreement: &one, SQNR: &half, Bytes: 1_900_000, MACs: []MACs{{"4×8", 1_700_000_000}, {"8×8", 100_000_000}}, Cost: &less, Metric: &Metric{Name: "map50", Float: &better, Quantized: &worse}},
 			{Name: "int2.json", Words: []Text{{diag.Verbatim("weights 8 to 2 bits")}}, Error: Text{diag.Textf("no mistakes")}},
 		},
 	}
@@ -193,6 +194,7 @@ func searched(n, layers int) *Document {
 		case i == 2:
 			t.State, t.Failed, t.Value, t.Drop, t.StdErr = TrialFailed, Text{diag.Verbatim("NaN in " + hostile)}, nil, nil, nil
 		case i == 3:
+			t.Phase = "a phase of tomorrow"
 			t.State, t.Strategy, t.Words = TrialStopped, -1, Text{diag.Verbatim(hostile)}
 		case drop > 0.01:
 			t.State = TrialBeyond

@@ -19,7 +19,7 @@ function measures(c: Compare): Measure[] {
   const rows = c.rows ?? []
   const out: Measure[] = []
   const m = rows.find((r) => r.metric)?.metric
-  if (m) out.push({ name: m.name, unit: m.unit ?? '', lower: m.lower_is_better ?? false, value: (r) => r.metric?.quantized ?? null, float: m.float ?? null })
+  if (m) out.push({ name: m.name, unit: m.unit, lower: m.lower_is_better ?? false, value: (r) => r.metric?.quantized ?? null, float: m.float ?? null })
   if (rows.some((r) => r.quantized)) out.push({ name: t('top1'), unit: '%', lower: false, value: (r) => r.quantized?.top1 ?? null, float: c.float?.top1 ?? null })
   if (rows.some((r) => r.agreement != null)) out.push({ name: t('agreement'), unit: '%', lower: false, value: (r) => r.agreement, float: null })
   if (rows.some((r) => r.sqnr_db != null)) out.push({ name: t('sqnr'), unit: 'dB', lower: false, value: (r) => r.sqnr_db, float: null })

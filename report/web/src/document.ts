@@ -38,6 +38,17 @@ export interface TestResult {
   exact?: boolean
   invalid?: number
   outputs?: Output[]
+  metric?: Metric
+}
+
+/** Metric is what the user's metric tells. */
+export interface Metric {
+  name: string
+  unit: Unit
+  lower_is_better?: boolean
+  float?: number
+  quantized: number | null
+  drop?: number
 }
 
 export interface Output {
@@ -164,7 +175,7 @@ export interface CompareRow {
   macs?: { bits: string; count: number }[]
   cost: number | null
   seconds?: number
-  metric?: { name: string; unit?: Unit; lower_is_better?: boolean; float?: number | null; quantized: number | null }
+  metric?: Metric
   source?: string
 }
 

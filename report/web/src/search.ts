@@ -8,7 +8,7 @@ import type { Chart } from './histogram'
 import { figure, tick } from './objective'
 import { cells } from './sections'
 import { tradeoff, type Mark } from './tradeoff'
-import { say, t, type Word } from './words'
+import { isWord, say, t, type Word } from './words'
 
 /** sourceOf puts a strategy's file together from pieces that strategies share. */
 export function sourceOf(s: Search, trial: Trial): string {
@@ -55,7 +55,7 @@ export function search(doc: Doc): Section | null {
   }
 
   const columns: [string, (x: Trial) => string, ((x: Trial) => boolean)?, string?][] = [
-    [t('phase'), (x) => t(`phase_${x.phase}` as Word)],
+    [t('phase'), (x) => phase(x.phase)],
     [t('colCost'), (x) => percent(x.cost, 2), undefined, t('costHelp')],
     [o.name, (x) => figure(x.value, o.unit)],
     [t('worseBy'), (x) => (x.drop == null ? '–' : difference(x.drop, o.unit, x.std_err))],
@@ -67,7 +67,7 @@ export function search(doc: Doc): Section | null {
     head: [h('span', { class: 'muted' }, `${x.number} `), x.strategy >= 0 ? h('button', { class: 'link', onclick: () => choose(i, true) }, say(x.words)) : say(x.words)],
   }))))
   const element = h('section', { id: 'search' }, h('h2', {}, t('search')), ...result(s),
-    marks.length > 0 ? h('div', { class: 'halves even' }, h('div', { class: 'card' }, chart.element, legend(marks), h('p', { class: 'muted hint' }, t('tradeoffHelp'), ' ', t('tradeoffDrop'))), panel) : null,
+    marks.length > 0 ? h('div', { class: 'halves even' }, h('div', { class: 'card' }, chart.element, legend(marks), h('p', { class: 'muted hint' }, t('tradeoffHelp'), o.float != null ? ` ${t('tradeoffDrop')}` : null)), panel) : null,
     h('h3', {}, t('allTrials', { n: whole(trials.length) })), table)
   choose(chosen, false)
   return { element, charts }
@@ -77,6 +77,12 @@ export function search(doc: Doc): Section | null {
 function difference(x: number, unit: Unit, error?: number): string {
   if (unit === '%') return t('points', { d: (100 * x).toFixed(2) + (error ? ` ± ${(100 * error).toFixed(2)}` : '') })
   return figure(x, unit) + (error ? ` ± ${figure(error, unit)}` : '')
+}
+
+/** phase says why a trial was made; one that the page does not know keeps its name. */
+function phase(name: string): string {
+  const word = `phase_${name}`
+  return isWord(word) ? t(word) : name
 }
 
 /** result says what was found. */

@@ -2,10 +2,11 @@
 
 import { copyButton } from './copy'
 import { colourClass } from './datatypes'
-import type { Accuracy, Cost, Doc, Finding, Output } from './document'
+import type { Accuracy, Cost, Doc, Finding, Metric, Output } from './document'
 import { h } from './dom'
 import { links, message } from './findings'
 import { big, bytes, decibel, percent, share, signed, whole } from './format'
+import { figure } from './objective'
 import type { State } from './state'
 import { longName } from './table'
 import { isWord, say, t, type Word } from './words'
@@ -15,6 +16,7 @@ export function summary(state: State, choose: (layer: number) => void): HTMLElem
   const doc = state.doc, r = doc.result
   const e = h('section', { id: 'summary' }, h('h2', {}, t('summary')))
   const cards = h('div', { class: 'cards' })
+  if (r?.metric) cards.append(metric(r.metric))
   if (r?.float && r.quantized) for (const top of ['top1', 'top5'] as const) cards.append(accuracy(top, r.float, r.quantized))
   if (r && (r.agreement !== null || r.invalid === r.samples)) cards.append(card(t('agreement'), r.agreement === null ? '–' : percent(r.agreement), t('agreementHelp')))
   if (r) cards.append(card(t('outputSqnr'), decibel(r), r.worst ? t('worstOutput', { name: r.worst }) : t('outputSqnrHelp')))
@@ -66,6 +68,16 @@ function worst(state: State, choose: (layer: number) => void): HTMLElement | nul
   return h('div', { class: 'card' }, h('h3', {}, t('worstLayers')), h('table', { id: 'worst-layers', class: 'compare tight' },
     h('thead', {}, h('tr', {}, ...(['colLayer', 'sqnr', 'fall', 'spareShort'] as const).map((w, i) => h('th', { scope: 'col', class: i === 2 ? 'roomy' : undefined, title: i === 2 ? t('fallHelp') : undefined }, t(w))))),
     h('tbody', {}, ...list.map(row))), h('p', { class: 'muted hint' }, t('worstHelp')))
+}
+
+/** metric shows the user's. */
+function metric(m: Metric): HTMLElement {
+  const text = (x: number) => figure(x, m.unit)
+  const d = m.drop
+  return h('div', { class: 'card', id: 'metric' }, h('h3', {}, m.name), h('p', { class: 'big' }, figure(m.quantized, m.unit),
+    d != null ? h('small', { class: 'muted' }, d === 0 ? t('same') : `${t(d > 0 ? 'worseBy' : 'betterBy')} ${figure(Math.abs(d), m.unit)}`) : null),
+  m.float != null && m.quantized !== null && m.float >= 0 && m.quantized >= 0 ? both(m.float, m.quantized, text) : null,
+  h('p', { class: 'muted' }, t(m.lower_is_better ? 'lowerIsBetter' : 'higherIsBetter')))
 }
 
 /** size compares weights and biases, and the files, before and after. */

@@ -172,6 +172,13 @@ const steps = {
     await close(page)
   },
 
+  async 'the user\'s metric'() {
+    const page = await open('generated.html')
+    const text = await page.locator('#metric').textContent()
+    for (const want of ['wer</script>', '0.125', 'worse by 0.014', 'float', '0.111', 'lower is better']) assert.ok(text.includes(want), `${want} in ${text}`)
+    await close(page)
+  },
+
   async 'warnings lead to their layers, and layers show their warnings'() {
     const page = await open('generated.html')
     const { layers, findings } = await data(page)
@@ -597,7 +604,10 @@ const steps = {
     assert.equal(await table.locator('tbody tr').count(), compare.rows.length + 1)
     const text = await table.textContent()
     for (const want of ['int8.json', 'weights 8 to 4 bits', '73.21 %', '3.6 MB', '4×8: 1.70 G']) assert.ok(text.includes(want), want)
-    assert.equal(await table.locator('td.best').count(), 3)
+    assert.equal(await table.locator('td.best').count(), 4)
+    // What the user's metric tells comes first, with its name.
+    assert.equal(await page.locator('#measure option').first().textContent(), 'map50')
+    for (const want of ['map50', '0.412', '0.398', '0.125']) assert.ok(text.includes(want), want)
     // A point for every strategy that has figures, the cheaper one to the left, the better one above.
     const points = page.locator('[data-point]')
     assert.equal(await points.count(), 2)
@@ -652,7 +662,7 @@ const steps = {
     // All trials stand in the table, with those that have no point.
     assert.equal(await page.locator('.trials tbody tr').count(), search.trials.length)
     const rows = await texts(page, '.trials tbody tr')
-    assert.ok(rows[2].includes('NaN in </script>') && rows[1].includes('layers alone') && rows[3].includes('given up early'))
+    assert.ok(rows[2].includes('NaN in </script>') && rows[1].includes('layers alone') && rows[3].includes('given up early') && rows[3].includes('a phase of tomorrow'))
     await page.locator('[data-row="9"] button').click()
     assert.equal(await page.locator('#chosen-strategy pre').textContent(), source(9))
     await browser.grantPermissions(['clipboard-read', 'clipboard-write'])
