@@ -85,7 +85,7 @@ func comparisonPage(c *compare.Comparison) *report.Document {
 
 func comparisonRow(s *compare.Row, c *compare.Comparison) report.CompareRow {
 	row := report.CompareRow{
-		Name: s.Name, Quantized: s.Accuracy, Agreement: s.Agreement, SQNR: &s.SQNR, Exact: s.Exact, Bytes: s.Bytes, Cost: &s.RelativeCost, Seconds: &s.Seconds,
+		Name: s.Name, Quantized: s.Accuracy, Agreement: s.Agreement, SQNR: &s.SQNR, Exact: s.Exact, Bytes: s.Bytes, Cost: &s.RelativeCost, Seconds: &s.Seconds, Metric: report.MetricOf(s.Metric),
 	}
 	if nothingCompared(s.SQNR, c.Invalid, c.Tested) {
 		row.Agreement, row.SQNR = nil, nil
