@@ -26,7 +26,7 @@ func TestCommandsDoc(t *testing.T) {
 			"`narrow COMMAND --help` 的输出。所有选项都可以写成 `--config_file` 或 `--config-file` 的形式。`--json` 在标准输出给出一个 JSON\n" +
 			"文档，各语言下相同；进度和消息写到标准错误。\n", messages.Chinese},
 	} {
-		got := doc.head + commandsDoc(t, doc.lang)
+		got := fillMarkdown(doc.head + commandsDoc(t, doc.lang))
 		file := filepath.Join("../../docs", doc.file)
 		if *update {
 			if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
