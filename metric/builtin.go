@@ -2,14 +2,13 @@ package metric
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"strings"
 	"time"
 
 	"narrow/calibrate/observe"
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/evaluate"
 	"narrow/graph"
@@ -39,10 +38,10 @@ type Builtin struct {
 // such metric.
 func NewBuiltin(name string, outputs []*graph.Value, labels engine.Labels) (*Builtin, error) {
 	if !slices.Contains(Builtins(), name) {
-		return nil, fmt.Errorf("there is no metric %q: it is one of %s", name, strings.Join(Builtins(), ", "))
+		return nil, diag.Errorf("there is no metric %q: it is one of %s", name, strings.Join(Builtins(), ", "))
 	}
 	if (name == "top1" || name == "top5") && labels.Classes == nil {
-		return nil, fmt.Errorf("%s cannot be told without labels", name)
+		return nil, diag.Errorf("%s cannot be told without labels", name)
 	}
 	return &Builtin{name, outputs, labels}, nil
 }
@@ -120,7 +119,7 @@ func (r *builtinRun) End(context.Context) (*Figures, error) {
 	case name == "top1" || name == "top5":
 		l := res.Quantized
 		if l == nil {
-			return nil, fmt.Errorf("%s: the labels fit no output of the network", name)
+			return nil, diag.Errorf("%s: the labels fit no output of the network", name)
 		}
 		add("top1", l.Top1)
 		add("top5", l.Top5)
@@ -143,7 +142,7 @@ func (r *builtinRun) End(context.Context) (*Figures, error) {
 	default:
 		w := res.Worst()
 		if w == nil {
-			return nil, fmt.Errorf("%s: no output holds numbers to compare", name)
+			return nil, diag.Errorf("%s: no output holds numbers to compare", name)
 		}
 		sqnr := float64(res.SQNR)
 		if res.Exact || sqnr > exact {
@@ -161,7 +160,7 @@ func (r *builtinRun) End(context.Context) (*Figures, error) {
 	f := &Figures{Name: name, All: all, Took: r.took}
 	f.Value, _ = all.Find(name)
 	if f.Value == nil && !(r.m.Compares() && r.float) {
-		return nil, fmt.Errorf("%s is no number: the network puts out NaN, or nothing that could be compared", name)
+		return nil, diag.Errorf("%s is no number: the network puts out NaN, or nothing that could be compared", name)
 	}
 	return f, nil
 }
@@ -175,7 +174,7 @@ func (r *builtinRun) addClasses(b *engine.Batch, float, outs []engine.Tensor) er
 	if l.Shape != nil {
 		i := evaluate.Labelled(outs, b.Count, l)
 		if i < 0 {
-			return errors.New("iou: the labels fit no output of the network")
+			return diag.Errorf("iou: the labels fit no output of the network")
 		}
 		axis := 1
 		if !slices.Equal(outs[i].Shape[2:], l.Shape) {
@@ -191,7 +190,7 @@ func (r *builtinRun) addClasses(b *engine.Batch, float, outs []engine.Tensor) er
 		return ok && len(t.Shape) >= 3 && t.Shape[1] >= 2
 	})
 	if i < 0 || !slices.Equal(float[i].Shape, outs[i].Shape) {
-		return errors.New("iou: no output of the network is a segmentation, of the shape [N, classes, ...]")
+		return diag.Errorf("iou: no output of the network is a segmentation, of the shape [N, classes, ...]")
 	}
 	got, classes := classesOf(outs[i], 1)
 	want, _ := classesOf(float[i], 1)
@@ -224,7 +223,7 @@ func (r *builtinRun) count(classes int, got, want []int) {
 // iou is the mean over the classes that there are.
 func (r *builtinRun) iou() (float64, error) {
 	if !r.seen {
-		return 0, errors.New("iou: no label is a class of the output")
+		return 0, diag.Errorf("iou: no label is a class of the output")
 	}
 	sum, n := 0.0, 0
 	for c, e := range r.either {

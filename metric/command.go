@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/mattn/go-shellwords"
 
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/evaluate"
 	"narrow/internal/scratch"
@@ -55,11 +55,11 @@ func Split(command string) ([]string, error) {
 	words, err := p.Parse(command)
 	switch {
 	case err != nil:
-		return nil, errors.New("a quote or a backslash at its end is left open")
+		return nil, diag.Errorf("a quote or a backslash at its end is left open")
 	case p.Position >= 0:
-		return nil, fmt.Errorf("no shell runs it, so that %q means nothing there: put it into a program of your own, or into quotes where it is meant as it stands", command[p.Position:])
+		return nil, diag.Errorf("no shell runs it, so that %q means nothing there: put it into a program of your own, or into quotes where it is meant as it stands", command[p.Position:])
 	case len(words) == 0 || words[0] == "":
-		return nil, errors.New("it names no program")
+		return nil, diag.Errorf("it names no program")
 	}
 	return words, nil
 }
@@ -90,14 +90,14 @@ type Command struct {
 func NewCommand(words []string, opts CommandOptions) (*Command, error) {
 	path, err := exec.LookPath(words[0])
 	if err != nil {
-		return nil, fmt.Errorf("the program %q cannot be run: %w", words[0], cause(err))
+		return nil, diag.Errorf("the program %q cannot be run: %w", words[0], cause(err))
 	}
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, err
 	}
 	dir, err := scratch.New()
 	if err != nil {
-		return nil, fmt.Errorf("a folder for the metric: %w", err)
+		return nil, diag.Errorf("a folder for the metric: %w", err)
 	}
 	return &Command{words: append([]string{path}, words[1:]...), opts: opts, dir: dir, name: opts.Name, float: map[string]string{}}, nil
 }
@@ -127,11 +127,11 @@ func (c *Command) Begin(_ context.Context, set Set, float bool) (Run, error) {
 	c.n++
 	dir := filepath.Join(c.dir.Path, strconv.Itoa(c.n))
 	if err := os.Mkdir(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("a folder for the metric: %w", err)
+		return nil, diag.Errorf("a folder for the metric: %w", err)
 	}
 	f, err := newFolder(dir, set, c.opts.Outputs)
 	if err != nil {
-		return nil, fmt.Errorf("a folder for the metric: %w", err)
+		return nil, diag.Errorf("a folder for the metric: %w", err)
 	}
 	return &commandRun{c: c, folder: f, float: float}, nil
 }
@@ -147,7 +147,7 @@ type commandRun struct {
 func (r *commandRun) Add(b *engine.Batch, _, outs []engine.Tensor) error {
 	r.c.tell(bytes(r.folder.set.Samples, b, outs))
 	if err := r.folder.add(b, outs); err != nil {
-		return fmt.Errorf("writing the outputs for the metric: %w", room(err))
+		return diag.Errorf("writing the outputs for the metric: %w", room(err))
 	}
 	return nil
 }
@@ -168,7 +168,7 @@ func (c *Command) tell(size int64) {
 func room(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) && errors.Is(p.Err, syscall.ENOSPC) {
-		return fmt.Errorf("%w: name a folder with more room by the environment variable TMPDIR, or test on fewer samples", err)
+		return diag.Errorf("%w: name a folder with more room by the environment variable TMPDIR, or test on fewer samples", err)
 	}
 	return err
 }
@@ -177,7 +177,7 @@ func room(err error) error {
 func (r *commandRun) End(ctx context.Context) (*Figures, error) {
 	c, dir := r.c, r.folder.dir
 	if err := r.folder.finish(); err != nil {
-		return nil, fmt.Errorf("writing the outputs for the metric: %w", room(err))
+		return nil, diag.Errorf("writing the outputs for the metric: %w", room(err))
 	}
 	r.ended = true
 	c.mu.Lock()
@@ -188,7 +188,7 @@ func (r *commandRun) End(ctx context.Context) (*Figures, error) {
 	c.mu.Unlock()
 	if !r.float && float != "" {
 		if err := link(float, filepath.Join(dir, "float")); err != nil {
-			return nil, fmt.Errorf("giving the metric the float network's outputs: %w", room(err))
+			return nil, diag.Errorf("giving the metric the float network's outputs: %w", room(err))
 		}
 	}
 	start := time.Now()
@@ -198,7 +198,7 @@ func (r *commandRun) End(ctx context.Context) (*Figures, error) {
 	}
 	f, err := c.parse(out)
 	if err != nil {
-		return nil, fmt.Errorf("the metric %s %w", c.title(), err)
+		return nil, diag.Errorf("the metric %s %w", c.title(), err)
 	}
 	f.Took = time.Since(start)
 	if c.opts.Ended != nil {
@@ -231,18 +231,18 @@ func (c *Command) run(ctx context.Context, dir string) ([]byte, error) {
 	cmd.WaitDelay = 5 * time.Second
 	err := cmd.Run()
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("running the metric: %w", context.Cause(ctx))
+		return nil, diag.Errorf("running the metric: %w", context.Cause(ctx))
 	}
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit) && exit.ExitCode() >= 0:
-		return nil, fmt.Errorf("the metric %s failed with exit code %d", c.title(), exit.ExitCode())
+		return nil, diag.Errorf("the metric %s failed with exit code %d", c.title(), exit.ExitCode())
 	case errors.As(err, &exit):
-		return nil, fmt.Errorf("the metric %s was ended by %v", c.title(), exit.ProcessState)
+		return nil, diag.Errorf("the metric %s was ended by %v", c.title(), exit.ProcessState)
 	case errors.Is(err, errPrinted):
-		return nil, fmt.Errorf("the metric %s prints more than %d bytes: one JSON object of numbers is asked for", c.title(), maxPrinted)
+		return nil, diag.Errorf("the metric %s prints more than %d bytes: one JSON object of numbers is asked for", c.title(), maxPrinted)
 	case err != nil:
-		return nil, fmt.Errorf("the metric %s cannot be run: %w", c.title(), cause(err))
+		return nil, diag.Errorf("the metric %s cannot be run: %w", c.title(), cause(err))
 	}
 	return []byte(out.String()), nil
 }
@@ -250,7 +250,7 @@ func (c *Command) run(ctx context.Context, dir string) ([]byte, error) {
 // maxPrinted is how much a command may print.
 const maxPrinted = 1 << 20
 
-var errPrinted = errors.New("too much is printed")
+var errPrinted = diag.Errorf("too much is printed")
 
 // limited passes on so many bytes.
 type limited struct {
@@ -283,7 +283,7 @@ func (c *Command) parse(out []byte) (*Figures, error) {
 		for _, x := range all {
 			names = append(names, x.Name)
 		}
-		return nil, fmt.Errorf("prints no number %q: it prints %s", c.name, strings.Join(names, ", "))
+		return nil, diag.Errorf("prints no number %q: it prints %s", c.name, strings.Join(names, ", "))
 	}
 	return f, nil
 }
@@ -292,13 +292,13 @@ func (c *Command) parse(out []byte) (*Figures, error) {
 func parseFigures(out []byte) (evaluate.Figures, error) {
 	text := strings.TrimSpace(string(out))
 	if text == "" {
-		return nil, errors.New("prints nothing: a JSON object of numbers is asked for on standard output, such as {\"map50\": 0.41}")
+		return nil, diag.Errorf("prints nothing: a JSON object of numbers is asked for on standard output, such as {\"map50\": 0.41}")
 	}
 	notJSON := func() error {
 		if i := slices.IndexFunc(words(text), func(w string) bool { return w == "NaN" || w == "Infinity" || w == "-Infinity" }); i >= 0 {
-			return fmt.Errorf("prints %s, which is no number: print null for what has no value", words(text)[i])
+			return diag.Errorf("prints %s, which is no number: print null for what has no value", words(text)[i])
 		}
-		return fmt.Errorf("prints no JSON object of numbers but %s", strconv.Quote(short(text)))
+		return diag.Errorf("prints no JSON object of numbers but %s", strconv.Quote(short(text)))
 	}
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()
@@ -317,7 +317,7 @@ func parseFigures(out []byte) (evaluate.Figures, error) {
 		}
 		name, _ := key.(string)
 		if _, twice := all.Find(name); twice {
-			return nil, fmt.Errorf("prints %q twice", name)
+			return nil, diag.Errorf("prints %q twice", name)
 		}
 		f := evaluate.Figure{Name: name}
 		switch v := value.(type) {
@@ -325,12 +325,12 @@ func parseFigures(out []byte) (evaluate.Figures, error) {
 		case json.Number:
 			x, err := v.Float64()
 			if err != nil {
-				return nil, fmt.Errorf("prints %s for %q, which is too large", v, name)
+				return nil, diag.Errorf("prints %s for %q, which is too large", v, name)
 			}
 			f.Value = &x
 		default:
 			data, _ := json.Marshal(value) // it came from JSON
-			return nil, fmt.Errorf("prints %s for %q, which is no number", short(string(data)), name)
+			return nil, diag.Errorf("prints %s for %q, which is no number", short(string(data)), name)
 		}
 		all = append(all, f)
 	}
@@ -341,7 +341,7 @@ func parseFigures(out []byte) (evaluate.Figures, error) {
 		return nil, notJSON()
 	}
 	if len(all) == 0 {
-		return nil, errors.New("prints a JSON object without any number")
+		return nil, diag.Errorf("prints a JSON object without any number")
 	}
 	return all, nil
 }

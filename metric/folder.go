@@ -6,7 +6,6 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/graph"
 	"narrow/samples"
@@ -53,7 +53,7 @@ func (f *folder) add(b *engine.Batch, outs []engine.Tensor) error {
 	}
 	for i, t := range outs {
 		if err := f.files[i].add(b.Count, t); err != nil {
-			return fmt.Errorf("output %q: %w", f.names[i], err)
+			return diag.Errorf("output %q: %w", f.names[i], err)
 		}
 	}
 	for k := range b.Count {
@@ -89,7 +89,7 @@ func (f *folder) finish() error {
 	list := []output{}
 	for i, a := range f.files {
 		if err := a.close(); err != nil {
-			return fmt.Errorf("output %q: %w", f.names[i], err)
+			return diag.Errorf("output %q: %w", f.names[i], err)
 		}
 		o := output{Name: f.names[i], Type: a.typ.String()}
 		if a.file != "" {
@@ -200,7 +200,7 @@ func (a *array) add(count int, t engine.Tensor) error {
 		a.typ, t = graph.Float32, engine.Tensor{Type: graph.Float32, Shape: t.Shape, Floats: x}
 	}
 	if len(t.Shape) == 0 || int(t.Shape[0]) != count {
-		return fmt.Errorf("its shape %v has no axis of %d samples", t.Shape, count)
+		return diag.Errorf("its shape %v has no axis of %d samples", t.Shape, count)
 	}
 	if a.n == 0 {
 		a.shape = slices.Clone(t.Shape)

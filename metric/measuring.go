@@ -3,8 +3,8 @@ package metric
 import (
 	"context"
 	"errors"
-	"fmt"
 
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/evaluate"
 )
@@ -65,7 +65,7 @@ func (r *Measuring) End(ctx context.Context, progress func(done int)) ([]*evalua
 	progress(0)
 	float, err := r.float.End(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("%w, on the float network", err)
+		return nil, diag.Errorf("%w, on the float network", err)
 	}
 	progress(1)
 	var out []*evaluate.Metric
@@ -77,7 +77,7 @@ func (r *Measuring) End(ctx context.Context, progress func(done int)) ([]*evalua
 			out = append(out, m)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w, on the quantized network", err)
+			return nil, diag.Errorf("%w, on the quantized network", err)
 		}
 		progress(i + 2)
 	}

@@ -12,10 +12,10 @@ package metric
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/evaluate"
 )
@@ -70,7 +70,7 @@ type Figures struct {
 // error says that the quantized network has no value.
 func Result(m Metric, float, quantized *Figures) (*evaluate.Metric, error) {
 	if quantized.Value == nil {
-		return nil, fmt.Errorf("the metric tells no value of %q for the quantized network", quantized.Name)
+		return nil, diag.Errorf("the metric tells no value of %q for the quantized network", quantized.Name)
 	}
 	r := &evaluate.Metric{Name: quantized.Name, LowerIsBetter: m.LowerIsBetter(), Quantized: quantized.Value, Seconds: quantized.Took.Seconds()}
 	r.Numbers.Quantized = quantized.All

@@ -2,11 +2,11 @@ package refine
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"runtime"
 
 	"narrow/calibrate"
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/internal/kernel"
 	"narrow/plan"
@@ -233,7 +233,7 @@ func (b *balance) watch(ctx context.Context, run engine.Runner, in engine.Batche
 	}
 	sim, err := watched.Simulation(plan.SimulationOptions{})
 	if err != nil {
-		return fmt.Errorf("building the network to equalize: %w", err)
+		return diag.Errorf("building the network to equalize: %w", err)
 	}
 	s, err := run.Load(ctx, sim.Model, engine.LoadOptions{Threads: threads, Outputs: []string{}})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"narrow/diag"
 	"narrow/scheme"
 	"narrow/strategy"
 )
@@ -146,7 +147,7 @@ func (s *Space) write(c Candidate, most int, groups []group) (*strategy.Strategy
 	}
 	text, err := json.Marshal(file)
 	if err != nil {
-		return nil, fmt.Errorf("writing a strategy: %w", err)
+		return nil, diag.Errorf("writing a strategy: %w", err)
 	}
 	loose, list := strategy.Parse("", text)
 	if list.HasErrors() {

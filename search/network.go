@@ -163,7 +163,7 @@ func (j *judged) value(ctx context.Context, name string) (*Value, error) {
 		return nil, err
 	}
 	if f.Value == nil {
-		return nil, fmt.Errorf("the metric tells no value of %q for a quantized network", f.Name)
+		return nil, diag.Errorf("the metric tells no value of %q for a quantized network", f.Name)
 	}
 	return valueOf(j.n.judge, j.n.figures[name], f), nil
 }
@@ -429,7 +429,7 @@ func (n *Network) Same(a, b *strategy.Strategy) (bool, error) {
 			return false, nil // a pattern that means too much
 		}
 		if err != nil {
-			return false, fmt.Errorf("planning %s: %w", n.model.Path, err)
+			return false, diag.Errorf("planning %s: %w", n.model.Path, err)
 		}
 		plans[i] = p.Plan
 	}

@@ -76,7 +76,7 @@ var house = map[string]struct {
 	"internal/xirtest": {6, []string{"export/xmodel"}},                                                                   // for tests
 	"internal/testnet": {7, []string{".", "strategy", "graph", "graph/onnx", "graph/graphtext", "engine", "engine/ort"}}, // for tests
 
-	"metric": {5, []string{"graph", "engine", "evaluate", "samples", "calibrate/observe", "internal/scratch"}},
+	"metric": {5, []string{"diag", "graph", "engine", "evaluate", "samples", "calibrate/observe", "internal/scratch"}},
 
 	"compare": {7, []string{".", "diag", "scheme", "strategy", "graph", "graph/onnx", "engine", "plan", "calibrate", "evaluate", "cost", "export", "internal/scratch", "metric"}},
 	"inspect": {7, []string{

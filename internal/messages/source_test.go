@@ -171,3 +171,46 @@ func verbs(format string) ([]string, error) {
 	}
 	return out, nil
 }
+
+// told are the packages whose errors users see.
+var told = []string{
+	".", "calibrate", "calibrate/observe", "cmd/narrow", "compare", "cost", "engine", "engine/ort", "evaluate", "export", "export/xmodel",
+	"graph/infer", "graph/onnx", "inspect", "internal/atomicfile", "internal/footprint", "internal/ortlib", "internal/scratch", "metric", "plan",
+	"refine", "report", "rewrite", "samples", "search", "strategy",
+}
+
+// TestErrorsAreTold: errors that users see are made by diag.Errorf, so that they
+// can be told in Chinese.
+func TestErrorsAreTold(t *testing.T) {
+	set := token.NewFileSet()
+	for _, dir := range told {
+		files, err := filepath.Glob(filepath.Join("../..", dir, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %d files, %v", dir, len(files), err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			f, err := parser.ParseFile(set, file, nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(f, func(n ast.Node) bool {
+				call, ok := n.(*ast.CallExpr)
+				if !ok || len(call.Args) == 0 {
+					return true
+				}
+				sel, ok := call.Fun.(*ast.SelectorExpr)
+				if !ok {
+					return true
+				}
+				pkg, ok := sel.X.(*ast.Ident)
+				if _, literal := constant(call.Args[0]); ok && literal && (pkg.Name == "fmt" && sel.Sel.Name == "Errorf" || pkg.Name == "errors" && sel.Sel.Name == "New") {
+					t.Errorf("%s: users see this error: make it by diag.Errorf", set.Position(call.Pos()))
+				}
+				return true
+			})
+		}
+	}
+}
