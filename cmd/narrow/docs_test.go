@@ -27,6 +27,7 @@ var commandDocs = []string{
 	"docs/from-vai.zh-CN.md",
 	"docs/deploy-dpu.md",
 	"docs/deploy-dpu.zh-CN.md",
+	"docs/compare.md",
 	"docs/results.md",
 	"docs/troubleshooting.md",
 	"docs/troubleshooting.zh-CN.md",
@@ -77,7 +78,7 @@ func docEnv(t *testing.T, lib, cache string, chinese bool) docDir {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"models", "examples"} {
+	for _, name := range []string{"models", "examples", "tools"} {
 		link(filepath.Join("../..", name), filepath.Join(dir, name))
 	}
 	link(cache, filepath.Join(home, ".cache/narrow"))
