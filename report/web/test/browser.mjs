@@ -403,7 +403,8 @@ const steps = {
     assert.equal(await chosen(page), layers[0].name)
     let at = 0, y = -Infinity
     while (layers.some((l) => l.inputs?.includes(at))) {
-      const { top, height } = await box(at).evaluate((e) => ({ top: e.offsetTop, height: e.offsetHeight }))
+      await settle(page) // a scroll makes the boxes anew
+      const { top, height } = await page.evaluate((i) => { const e = document.querySelector(`[data-box="${i}"]`); return { top: e.offsetTop, height: e.offsetHeight } }, at)
       assert.ok(top >= y, `${layers[at].name} stands at ${top}, what it reads ends at ${y}`)
       y = top + height
       const sight = await box(at).boundingBox(), window = await page.locator('.graph-scroll').boundingBox()
