@@ -33,6 +33,10 @@ type CalibrateOptions struct {
 	// RefineSamples is over how many samples, at most, [High] chooses weights
 	// and ranges; 0 means its own number.
 	RefineSamples int
+	// Some, when set, yields the samples over which [High] decides on equalization and
+	// functions before it calibrates, such as [samples.Set.Spread] gives; all where it is
+	// nil.
+	Some engine.Batches
 	// Checkpoint, when set, keeps what a calibration knows in a file, to resume
 	// from there. It does not go with SaveStats.
 	Checkpoint *Checkpoint
@@ -47,8 +51,10 @@ type CalibrateOptions struct {
 	FromStats *calibrate.Stats
 	// FromShards, when set, stands for the samples, which may be nil: what shards of
 	// them observed, merged to all samples (see [Planned.Shard]). The result is what
-	// [calibrate.Float] finds on these, bit for bit.
+	// [calibrate.Float] finds on these, bit for bit; where [High] takes the guide's
+	// result, that of batches of BatchSize, 0 meaning 16.
 	FromShards *calibrate.Shard
+	BatchSize  int
 	// Progress, when set, is called after every batch with the number of
 	// samples done; RefineProgress for [High] after that, with how much is done,
 	// of all.
@@ -126,7 +132,7 @@ func (p *Planned) calibrate(ctx context.Context, run engine.Runner, in engine.Ba
 		return &Calibrated{Planned: p, Result: c}, nil
 	}
 	if s := opts.FromShards; s != nil {
-		return p.merged(ctx, run, s, o)
+		return p.merged(ctx, run, s, o, opts)
 	}
 	if opts.SaveStats != nil {
 		info, err := p.statsInfo(opts.SamplesSHA256)
@@ -177,33 +183,53 @@ func (p *Planned) high(ctx context.Context, run engine.Runner, in engine.Batches
 	if err != nil {
 		return nil, err
 	}
-	known, err := p.first(ctx, run, in, o)
+	some := opts.Some
+	if some == nil {
+		some = in
+	}
+	p, gain, err := p.decide(ctx, run, some, o)
 	if err != nil {
 		return nil, err
+	}
+	c, err := refine.Calibrate(ctx, refine.Task{Plan: p.Plan, Guide: guide.Plan, Float: p.Model.Graph}, run, in, o, refineOptions(opts))
+	if err != nil {
+		return nil, err
+	}
+	return p.chosen(c, guide, gain), nil
+}
+
+func refineOptions(opts CalibrateOptions) refine.Options {
+	return refine.Options{Samples: opts.RefineSamples, Batch: opts.BatchSize, Progress: opts.RefineProgress}
+}
+
+// decide is p as equalization and functions are best on samples, and by how many dB
+// joining functions makes it better, 0 where they are not joined.
+func (p *Planned) decide(ctx context.Context, run engine.Runner, some engine.Batches, o calibrate.Options) (*Planned, float64, error) {
+	known, err := p.first(ctx, run, some, o)
+	if err != nil {
+		return nil, 0, err
 	}
 	if p, err = p.equalized(known); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if p, err = p.scaled(ctx, run, known.few, o); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	p, joined, err := p.functions(ctx, run, known.few, o)
-	if err != nil {
-		return nil, err
-	}
-	c, err := refine.Calibrate(ctx, refine.Task{Plan: p.Plan, Guide: guide.Plan, Float: p.Model.Graph}, run, in, o, refine.Options{
-		Samples: opts.RefineSamples, Progress: opts.RefineProgress,
-	})
-	if err != nil {
-		return nil, err
-	}
+	return p.functions(ctx, run, known.few, o)
+}
+
+// chosen is the calibration c, of p's plan or of the guide's.
+func (p *Planned) chosen(c *calibrate.Calibrated, guide *Planned, gain float64) *Calibrated {
 	if c.Plan == guide.Plan {
 		p = guide
-	} else {
-		c.Findings = append(c.Findings, joined...)
+	} else if gain > 0 {
+		c.Findings = append(c.Findings, diag.Finding{
+			Severity: diag.Note, Code: "functions-joined",
+			Message: diag.Textf("functions such as %s are quantized together with the layers before them, which brings %.1f dB; ONNX Runtime computes these layers in float", p.Plan.JoinedFunctions()[0], gain),
+		})
 	}
 	c.Equalization = p.decided.equalization
-	return &Calibrated{Planned: p, Result: c}, nil
+	return &Calibrated{Planned: p, Result: c}
 }
 
 // first is what [High] has to know of the samples before it plans.
@@ -295,11 +321,11 @@ func (p *Planned) scaled(ctx context.Context, run engine.Runner, few []*engine.B
 }
 
 // functions is p with what is best for the functions behind its weighted
-// operators on the samples: see [refine.Functions].
-func (p *Planned) functions(ctx context.Context, run engine.Runner, few []*engine.Batch, o calibrate.Options) (*Planned, diag.List, error) {
+// operators on the samples, and by how many dB: see [refine.Functions].
+func (p *Planned) functions(ctx context.Context, run engine.Runner, few []*engine.Batch, o calibrate.Options) (*Planned, float64, error) {
 	target := p.Plan.Strategy.Target
 	if target == scheme.DPU {
-		return p, nil, nil
+		return p, 0, nil
 	}
 	least, enough := 0.0, math.Inf(1)
 	if target == scheme.CPU {
@@ -318,15 +344,12 @@ func (p *Planned) functions(ctx context.Context, run engine.Runner, few []*engin
 		return other.Plan, nil
 	})
 	if err != nil || chosen == nil {
-		return p, nil, err
+		return p, 0, err
 	}
 	if target != scheme.CPU {
-		return other, nil, nil
+		return other, 0, nil
 	}
-	return other, diag.List{{
-		Severity: diag.Note, Code: "functions-joined",
-		Message: diag.Textf("functions such as %s are quantized together with the layers before them, which brings %.1f dB; ONNX Runtime computes these layers in float", other.Plan.JoinedFunctions()[0], gain),
-	}}, nil
+	return other, gain, nil
 }
 
 // checkpoint reads the file of a checkpoint, if there is one, and returns what

@@ -2,10 +2,13 @@ package narrow
 
 import (
 	"context"
+	"encoding/json"
 
 	"narrow/calibrate"
 	"narrow/diag"
 	"narrow/engine"
+	"narrow/plan"
+	"narrow/refine"
 )
 
 // ShardOptions say what a shard is of.
@@ -59,12 +62,37 @@ func (p *Planned) shard(ctx context.Context, run engine.Runner, opts ShardOption
 	if err != nil {
 		return nil, err
 	}
+	if p.Accuracy == High {
+		if opts.Some == nil {
+			return nil, diag.Errorf("a shard for high accuracy needs the same samples in all shards to decide over")
+		}
+		d := shardDecided{}
+		if p, d.Gain, err = p.decide(ctx, run, opts.Some, o); err != nil {
+			return nil, err
+		}
+		d.Equalization, d.Functions = p.decided.equalization, p.decided.functions
+		text, err := json.Marshal(d)
+		if err != nil {
+			return nil, diag.Errorf("writing a shard: %w", err)
+		}
+		s.Decided = string(text)
+	}
 	network, err := p.networkSHA256()
 	if err != nil {
 		return nil, err
 	}
+	if p.Accuracy == High {
+		return s, refine.Observe(ctx, refine.Task{Plan: p.Plan, Float: p.Model.Graph}, network, run, s, opts.ShardSamples, o)
+	}
 	o.Keep = s.Kept()
 	return s, s.Observe(ctx, []calibrate.ShardPlan{{Plan: p.Plan, Network: network}}, run, opts.ShardSamples, o)
+}
+
+// shardDecided is what a shard keeps of [decided].
+type shardDecided struct {
+	Equalization *calibrate.Equalization `json:"equalization,omitempty"`
+	Functions    plan.Functions          `json:"functions,omitzero"`
+	Gain         float64                 `json:"gain,omitempty"`
 }
 
 // shardOf says what shards of p are of, but for the samples.
@@ -75,7 +103,7 @@ func (p *Planned) shardOf() calibrate.ShardOf {
 }
 
 // merged calibrates by what shards observed.
-func (p *Planned) merged(ctx context.Context, run engine.Runner, s *calibrate.Shard, o calibrate.Options) (*Calibrated, error) {
+func (p *Planned) merged(ctx context.Context, run engine.Runner, s *calibrate.Shard, o calibrate.Options, opts CalibrateOptions) (*Calibrated, error) {
 	own := p.shardOf()
 	for _, d := range []struct {
 		of          string
@@ -94,6 +122,9 @@ func (p *Planned) merged(ctx context.Context, run engine.Runner, s *calibrate.Sh
 	if o.SkipInvalid = s.SkipInvalid; s.Keeps && run == nil {
 		return nil, diag.Errorf("merging shards that keep samples takes an engine")
 	}
+	if p.Accuracy == High {
+		return p.mergedHigh(ctx, run, s, o, opts)
+	}
 	network, err := p.networkSHA256()
 	if err != nil {
 		return nil, err
@@ -103,4 +134,28 @@ func (p *Planned) merged(ctx context.Context, run engine.Runner, s *calibrate.Sh
 		return nil, err
 	}
 	return &Calibrated{Planned: p, Result: c}, nil
+}
+
+// mergedHigh is merged for [High].
+func (p *Planned) mergedHigh(ctx context.Context, run engine.Runner, s *calibrate.Shard, o calibrate.Options, opts CalibrateOptions) (*Calibrated, error) {
+	guide, err := p.Model.Plan(p.Plan.Strategy, PlanOptions{Accuracy: Guide})
+	if err != nil {
+		return nil, err
+	}
+	var d shardDecided
+	if err := json.Unmarshal([]byte(s.Decided), &d); err != nil {
+		return nil, diag.Errorf("%s does not tell what was decided of the network: compute it again", s.Name())
+	}
+	if p, err = p.Model.plan(p.Plan.Strategy, High, decided{d.Equalization, d.Functions}); err != nil {
+		return nil, err
+	}
+	network, err := p.networkSHA256()
+	if err != nil {
+		return nil, err
+	}
+	c, err := refine.Merge(ctx, refine.Task{Plan: p.Plan, Guide: guide.Plan, Float: p.Model.Graph}, network, run, s, o, refineOptions(opts))
+	if err != nil {
+		return nil, err
+	}
+	return p.chosen(c, guide, d.Gain), nil
 }

@@ -17,7 +17,7 @@ const (
 	KeptSamples = 256
 	// keptBytes is how much memory they take at most, as they are stored. Fewer are
 	// kept where they take more, but at least keptLeast.
-	keptBytes = 48 << 20
+	keptBytes = 256 << 20
 	keptLeast = 32
 )
 
@@ -176,9 +176,24 @@ func (k *Keeper) Kept(most, bytes int) []Kept {
 	return out
 }
 
-// Ties are the kept samples over which ties are counted.
-func (k *Keeper) ties() engine.Batches {
-	units := k.units[:min(KeptSamples, len(k.units))]
+// InOrder yields at most [KeptSamples] of what was kept, those of the smallest digests,
+// in the order in which they came.
+func (k *Keeper) InOrder() engine.Batches {
+	units := slices.Clone(k.units[:min(KeptSamples, len(k.units))])
+	slices.SortStableFunc(units, func(a, b unit) int { return a.head.First - b.head.First })
+	return yielding(units)
+}
+
+// InOrderSamples is how many samples [Keeper.InOrder] yields.
+func (k *Keeper) InOrderSamples() (n int) {
+	for _, u := range k.units[:min(KeptSamples, len(k.units))] {
+		n += u.head.Count
+	}
+	return n
+}
+
+// yielding yields units one by one, as batches in memory of their own.
+func yielding(units []unit) engine.Batches {
 	return func(yield func(*engine.Batch, error) bool) {
 		for i := range units {
 			if !yield(units[i].batch(), nil) {
@@ -187,6 +202,24 @@ func (k *Keeper) ties() engine.Batches {
 		}
 	}
 }
+
+// Some yields the first n of what was kept, or all, and tells how many samples they are.
+func (k *Keeper) Some(n int) (engine.Batches, int) {
+	kept, samples := k.Kept(n, 0), 0
+	for _, u := range kept {
+		samples += u.Batch.Count
+	}
+	return func(yield func(*engine.Batch, error) bool) {
+		for _, u := range kept {
+			if !yield(u.Batch, nil) {
+				return
+			}
+		}
+	}, samples
+}
+
+// ties are the kept samples over which ties are counted.
+func (k *Keeper) ties() engine.Batches { return yielding(k.units[:min(KeptSamples, len(k.units))]) }
 
 // digest hashes the inputs of b.
 func (k *Keeper) digest(b *engine.Batch) (d Digest) {

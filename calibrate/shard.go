@@ -33,6 +33,9 @@ type ShardOf struct {
 	SamplesHead string `json:"samples_head"`
 	// Keeps says that samples are kept.
 	Keeps bool `json:"keeps_samples"`
+	// Decided is what was decided over samples before the network was rewritten, for the
+	// caller.
+	Decided string `json:"decided,omitempty"`
 }
 
 // Span is some samples: Count from First on.
@@ -343,6 +346,7 @@ func (s *Shard) fits(o *Shard) error {
 		{"samples", diag.Textf("another number of samples"), s.Samples, o.Samples},
 		{"samples", diag.Textf("other samples, or another preprocessing"), s.SamplesHead, o.SamplesHead},
 		{"calibration", diag.Textf("another choice of keeping samples"), s.Keeps, o.Keeps},
+		{"samples", diag.Textf("other decisions over samples"), s.Decided, o.Decided},
 		{"network", diag.Textf("another network: the model's external data, or its rewriting, differs"), s.networks(), o.networks()},
 	} {
 		if d.own != d.kept {

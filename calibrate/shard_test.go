@@ -15,6 +15,7 @@ import (
 	"narrow"
 	"narrow/calibrate"
 	"narrow/engine"
+	"narrow/internal/bounded"
 	"narrow/internal/testnet"
 )
 
@@ -34,13 +35,14 @@ var shardNets = map[string]string{
  [c] h = Conv <pads = [1, 1]> (x, w, b) [t] y = Tanh (h) }`,
 }
 
-func shardNet(t *testing.T, name string) (*narrow.Model, engine.Batches) {
+// shardNet returns a network and n samples for it.
+func shardNet(t testing.TB, name string, n int) (*narrow.Model, engine.Batches) {
 	if shardNets[name] == "" {
-		return testnet.Bundled(t), pictures(75)
+		return testnet.Bundled(t), pictures(n)
 	}
 	m := testnet.Parse(t, shardNets[name])
 	return m, func(yield func(*engine.Batch, error) bool) {
-		yield(&engine.Batch{Count: 75, Inputs: testnet.Inputs(m.Graph, 75, 3, 2)}, nil)
+		yield(&engine.Batch{Count: n, Inputs: testnet.Inputs(m.Graph, int64(n), 3, 2)}, nil)
 	}
 }
 
@@ -58,15 +60,30 @@ func between(in engine.Batches, first, end int) engine.Batches {
 	}
 }
 
-// shardsOf calibrates on n parts of the 75 samples.
-func shardsOf(t *testing.T, m *narrow.Model, config string, a narrow.Accuracy, in engine.Batches, n int) [][]byte {
+// batchOf is how many samples the first batch of shardNet has.
+func batchOf(net string, n int) int {
+	if shardNets[net] == "" {
+		return 16
+	}
+	return n
+}
+
+// shardsOf calibrates on n parts of 75 samples.
+func shardsOf(t testing.TB, m *narrow.Model, config string, a narrow.Accuracy, in engine.Batches, n int) [][]byte {
+	t.Helper()
+	return partsOf(t, m, config, a, in, 75, n)
+}
+
+// partsOf calibrates on n parts of all samples.
+func partsOf(t testing.TB, m *narrow.Model, config string, a narrow.Accuracy, in engine.Batches, all, n int) [][]byte {
 	t.Helper()
 	var out [][]byte
-	const all, units = 75, 10
+	units := (all + 7) / 8
 	for i := range n {
 		first, end := units*i/n*8, min(units*(i+1)/n*8, all)
 		s, err := testnet.PlanFor(t, m, config, a).Shard(context.Background(), testnet.Runner(t), narrow.ShardOptions{
-			All: all, ShardSamples: calibrate.ShardSamples{Own: between(in, first, end), First: first, Count: end - first, Canary: between(in, 0, 8)},
+			CalibrateOptions: narrow.CalibrateOptions{Some: between(in, 0, 40)},
+			All:              all, ShardSamples: calibrate.ShardSamples{Own: between(in, first, end), First: first, Count: end - first, Canary: between(in, 0, 8)},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -106,7 +123,7 @@ func TestShards(t *testing.T) {
 	for net := range shardNets {
 		for name, settings := range methods {
 			t.Run(net+"/"+name, func(t *testing.T) {
-				m, in := shardNet(t, net)
+				m, in := shardNet(t, net, 75)
 				settings := settings
 				weights := `, "tensor_quantize_config": {"weights": {"method": "maxmin", "per_channel": true}}`
 				if strings.Contains(settings, "datatype") {
@@ -137,12 +154,45 @@ func TestShards(t *testing.T) {
 	}
 }
 
+// TestHighShards: high chooses over the kept samples alone, in one run as after a merge;
+// with more samples than are kept too.
+func TestHighShards(t *testing.T) {
+	configs := map[string]string{
+		"DPU":        "{}",
+		"CPU":        `{"target_device": "CPU", "overall_quantize_config": {"method": "maxmin", "scale_type": "float", "calib_statistic_method": "max"}}`,
+		"percentile": `{"target_device": "GPU", "overall_quantize_config": {"method": "percentile", "percentage": 99.9, "scale_type": "float", "calib_statistic_method": "mean"}}`,
+	}
+	for net := range shardNets {
+		for name, config := range configs {
+			t.Run(net+"/"+name, func(t *testing.T) {
+				all := 75
+				if net == "products" {
+					all = 300
+				}
+				m, in := shardNet(t, net, all)
+				c, err := testnet.PlanFor(t, m, config, narrow.High).Calibrate(context.Background(), testnet.Runner(t), in, narrow.CalibrateOptions{Some: between(in, 0, 40)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				s := merge(t, partsOf(t, m, config, narrow.High, in, all, 4), 9)
+				merged, err := testnet.PlanFor(t, m, config, narrow.High).Calibrate(context.Background(), testnet.Runner(t), nil, narrow.CalibrateOptions{FromShards: s, BatchSize: batchOf(net, all)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !maps.Equal(content(t, c), content(t, merged)) {
+					t.Errorf("shards give another calibration; samples %d and %d", c.Result.Samples, merged.Result.Samples)
+				}
+			})
+		}
+	}
+}
+
 const shardConfig = `{"target_device": "CPU", "overall_quantize_config": {"method": "maxmin", "scale_type": "float", "calib_statistic_method": "mean"}}`
 
 // TestShardRefused: what does not go together is refused, by name, and leaves the other
 // as it was.
 func TestShardRefused(t *testing.T) {
-	m, in := shardNet(t, "products")
+	m, in := shardNet(t, "products", 75)
 	four := shardsOf(t, m, shardConfig, narrow.Guide, in, 4)
 	read := func(data []byte, name string) *calibrate.Shard {
 		t.Helper()
@@ -230,11 +280,22 @@ func larger(in engine.Batches) engine.Batches {
 	}
 }
 
-// FuzzReadShard: whatever is read can be written, and reads the same again.
+// shardBound is what reading a shard may allocate: docs/robustness.md.
+var shardBound = bounded.Bound{Factor: 2048, Constant: 64 << 20}
+
+// FuzzReadShard: whatever is read does not panic nor take memory out of proportion, can be
+// written, and reads the same again.
 func FuzzReadShard(f *testing.F) {
-	f.Add([]byte(`{"format": "narrow.shard/1"}` + "\n"))
+	m, in := shardNet(f, "products", 75)
+	for _, a := range []narrow.Accuracy{narrow.Guide, narrow.High} {
+		data := partsOf(f, m, shardConfig, a, in, 75, 5)[0]
+		f.Add(data[:len(data)-32])
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s, err := calibrate.ReadShard(calibrate.Sealed(data))
+		data = calibrate.Sealed(data)
+		var s *calibrate.Shard
+		var err error
+		shardBound.Run(t, len(data), func() { s, err = calibrate.ReadShard(data) })
 		if err != nil {
 			return
 		}
@@ -249,5 +310,6 @@ func FuzzReadShard(f *testing.F) {
 		if b, err := back.Bytes(); err != nil || string(b) != string(again) {
 			t.Fatalf("reading again changed the shard (%v)", err)
 		}
+		_ = back.Merge(s) // whatever they are, it must not panic
 	})
 }

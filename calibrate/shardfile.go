@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"io"
 	"maps"
 	"math"
 	"os"
@@ -32,14 +33,14 @@ type shardHead struct {
 	Canaries []string `json:"canaries"`
 }
 
-// Bytes returns the shard as its file holds it.
-func (s *Shard) Bytes() ([]byte, error) {
-	var body bytes.Buffer
-	if err := s.body(&body); err != nil {
-		return nil, diag.Errorf("writing a shard: %w", err)
+// pieces returns the shard as its file holds it, in three pieces.
+func (s *Shard) pieces() (pieces [3][]byte, err error) {
+	body, err := s.body()
+	if err != nil {
+		return pieces, diag.Errorf("writing a shard: %w", err)
 	}
 	if len(s.Spans) == 1 && s.Spans[0].Sum == "" {
-		sum := sha256.Sum256(body.Bytes())
+		sum := sha256.Sum256(body)
 		s.Spans[0].Sum = hex.EncodeToString(sum[:])
 	}
 	head := shardHead{Format: ShardFormat, ShardOf: s.ShardOf, Machine: s.Machine, Spans: s.Spans}
@@ -49,24 +50,40 @@ func (s *Shard) Bytes() ([]byte, error) {
 	}
 	line, err := json.Marshal(head)
 	if err != nil {
-		return nil, diag.Errorf("writing a shard: %w", err)
+		return pieces, diag.Errorf("writing a shard: %w", err)
 	}
-	data := append(append(line, '\n'), body.Bytes()...)
-	sum := sha256.Sum256(data)
-	return append(data, sum[:]...), nil
+	line = append(line, '\n')
+	h := sha256.New()
+	h.Write(line)
+	h.Write(body)
+	return [3][]byte{line, body, h.Sum(nil)}, nil
+}
+
+// Bytes returns the shard as its file holds it.
+func (s *Shard) Bytes() ([]byte, error) {
+	pieces, err := s.pieces()
+	return bytes.Join(pieces[:], nil), err
 }
 
 // Write writes the shard to a file, whole or not at all, and returns how many bytes it
 // has.
-func (s *Shard) Write(file string) (int, error) {
-	data, err := s.Bytes()
+func (s *Shard) Write(file string) (n int, err error) {
+	pieces, err := s.pieces()
 	if err != nil {
 		return 0, err
 	}
-	if err := atomicfile.Write(filepath.Dir(file), atomicfile.Bytes(filepath.Base(file), data)); err != nil {
+	if err := atomicfile.Write(filepath.Dir(file), atomicfile.File{Name: filepath.Base(file), Write: func(w io.Writer) error {
+		for _, p := range pieces {
+			k, err := w.Write(p)
+			if n += k; err != nil {
+				return err
+			}
+		}
+		return nil
+	}}); err != nil {
 		return 0, diag.Errorf("writing the shard %s: %w", file, err)
 	}
-	return len(data), nil
+	return n, nil
 }
 
 // OpenShard reads a shard that [Shard.Write] wrote. The error names the file.
@@ -104,9 +121,13 @@ func OpenShards(files []string) (*Shard, error) {
 	return all, all.Complete()
 }
 
-// body appends what was observed.
-func (s *Shard) body(w *bytes.Buffer) error {
-	b := binary.AppendUvarint(nil, uint64(len(s.digests)))
+// body returns what was observed.
+func (s *Shard) body() ([]byte, error) {
+	size := 1 << 20
+	if s.keep != nil {
+		size += s.keep.bytes + s.keep.bytes/16
+	}
+	b := binary.AppendUvarint(make([]byte, 0, size), uint64(len(s.digests)))
 	for _, d := range s.digests {
 		b = binary.AppendUvarint(b, uint64(d.first))
 		b = binary.AppendUvarint(b, uint64(len(d.sums)))
@@ -118,13 +139,13 @@ func (s *Shard) body(w *bytes.Buffer) error {
 	var err error
 	for i := range s.parts {
 		if b, err = s.parts[i].appendBinary(b); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	b = binary.AppendUvarint(b, uint64(len(s.Tallies)))
 	for _, t := range s.Tallies {
 		if b, err = t.AppendBinary(b); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	b = binary.AppendUvarint(b, uint64(s.Largest))
@@ -135,8 +156,7 @@ func (s *Shard) body(w *bytes.Buffer) error {
 	for i := range s.first {
 		b = s.first[i].appendBinary(b)
 	}
-	_, err = w.Write(b)
-	return err
+	return b, nil
 }
 
 func (p *shardPart) appendBinary(b []byte) ([]byte, error) {
@@ -237,7 +257,11 @@ func (s *Shard) take(r *cursor) error {
 		}
 		s.parts = append(s.parts, p)
 	}
-	for n := r.count(); n > 0 && !r.bad; n-- {
+	tallies := r.count()
+	if tallies > 1024+len(r.b)/64 {
+		return errStored // each tally takes 64 KiB, and zeros next to nothing here
+	}
+	for n := tallies; n > 0 && !r.bad; n-- {
 		t, rest, err := observe.DecodeTally(r.b)
 		if err != nil {
 			return err

@@ -32,6 +32,9 @@ type Task struct {
 type Options struct {
 	// Samples is how many samples take part, at most; 0 means [Samples].
 	Samples int
+	// Batch is how many samples are a batch of the guide's way where that runs over kept
+	// samples; 0 means as many as the first batch has.
+	Batch int
 	// Progress, when set, is called while weights are chosen with how much is
 	// done, of all.
 	Progress func(done, all int)
@@ -74,22 +77,47 @@ const (
 // The result does not depend on threads. It does not depend on batch size or the order of
 // the samples either, but that the guide's does, which is compared with and may be kept.
 func Calibrate(ctx context.Context, task Task, run engine.Runner, in engine.Batches, opts calibrate.Options, choice Options) (*calibrate.Calibrated, error) {
+	keep := &calibrate.Keeper{Most: max(choice.most(), calibrate.KeptSamples)}
+	found := newRanges(task.Plan, poolOf(opts), keep)
+	opts.Propagate = calibrate.Float
+	opts.Watch, opts.Elsewhere, opts.Keep = found.watch, found.pools, keep
+	c, guide, batch, err := task.calibrate(ctx, run, in, opts)
+	if err != nil {
+		return nil, err
+	}
+	if choice.Batch == 0 {
+		choice.Batch = batch
+	}
+	return choose(ctx, task, run, c, guide, found, opts, choice)
+}
+
+func (o Options) most() int {
+	if o.Samples == 0 {
+		return Samples
+	}
+	return o.Samples
+}
+
+func poolOf(opts calibrate.Options) *kernel.Pool {
 	threads := opts.Threads
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	pool := kernel.NewPool(threads)
-	most := choice.Samples
-	if most == 0 {
-		most = Samples
-	}
-	keep := &calibrate.Keeper{Most: max(most, calibrate.KeptSamples)}
-	found := newRanges(task.Plan, pool, keep)
-	opts.Propagate = calibrate.Float
-	opts.Watch, opts.Elsewhere, opts.Keep = found.watch, found.pools, keep
-	c, guide, err := task.calibrate(ctx, run, in, opts)
-	if err != nil {
-		return nil, err
+	return kernel.NewPool(threads)
+}
+
+// choose is what [Calibrate] does once the samples have passed: c is the calibration in
+// float propagation, guide the guide's over all samples, nil where that is not at hand, found
+// what was found of ranges. Where not all samples were kept, the guide's is that of the kept
+// ones, in one run as after a merge.
+func choose(ctx context.Context, task Task, run engine.Runner, c, guide *calibrate.Calibrated, found *ranges, opts calibrate.Options, choice Options) (*calibrate.Calibrated, error) {
+	keep, pool := found.keep, found.pool
+	opts.Source = c.Source
+	if guide == nil || keep.InOrderSamples() != c.Samples {
+		var err error
+		if guide, err = task.guide(ctx, run, engine.Rebatch(keep.InOrder(), choice.Batch), opts); err != nil {
+			return nil, err
+		}
 	}
 	if err := found.pooled(c); err != nil {
 		return nil, err
@@ -98,7 +126,7 @@ func Calibrate(ctx context.Context, task Task, run engine.Runner, in engine.Batc
 		return nil, err
 	}
 	(&refiner{c: c, pool: pool}).holdAll()
-	kept := keep.Kept(max(most, fewest), keptBytes)
+	kept := keep.Kept(max(choice.most(), fewest), keptBytes)
 	if !slices.ContainsFunc(task.Plan.Activations(), tied) {
 		*keep = calibrate.Keeper{} // nothing is to be counted over them
 	}
@@ -144,10 +172,11 @@ func Calibrate(ctx context.Context, task Task, run engine.Runner, in engine.Batc
 	if gain >= doubt || few != nil && gain >= -doubt {
 		return own()
 	}
-	guide.Findings = append(append(guide.Findings, few...), diag.Finding{
-		Severity: diag.Note, Code: "guide-kept",
-		Message: diag.Textf("the result is that of --accuracy guide: on %d samples that chose nothing no other is clearly nearer to the float network", j.samples),
-	})
+	text := diag.Textf("the result is that of --accuracy guide: on %d samples that chose nothing no other is clearly nearer to the float network", j.samples)
+	if n := guide.Samples; n < c.Samples {
+		text = diag.Textf("%v; it is calibrated on the %d samples of %d that were kept", text, n, c.Samples)
+	}
+	guide.Findings = append(append(guide.Findings, few...), diag.Finding{Severity: diag.Note, Code: "guide-kept", Message: text})
 	return guide, nil
 }
 
@@ -158,25 +187,54 @@ func tied(t *plan.Tensor) bool {
 }
 
 // calibrate calibrates the plan and, as the batches come and in progressive propagation,
-// the guide's, while the samples go by once. There is no guide's where it fails.
-func (t Task) calibrate(ctx context.Context, run engine.Runner, in engine.Batches, opts calibrate.Options) (own, guide *calibrate.Calibrated, err error) {
+// the guide's, while the samples go by once. There is no guide's where it fails, nor where
+// there are more samples than are kept. Batch is how many samples the first batch has.
+func (t Task) calibrate(ctx context.Context, run engine.Runner, in engine.Batches, opts calibrate.Options) (own, guide *calibrate.Calibrated, batch int, err error) {
 	uses := []func(engine.Batches) error{func(in engine.Batches) (err error) {
-		own, err = calibrate.Calibrate(ctx, t.Plan, run, in, opts)
+		own, err = calibrate.Calibrate(ctx, t.Plan, run, func(yield func(*engine.Batch, error) bool) {
+			for b, err := range in {
+				if batch == 0 && err == nil {
+					batch = b.Count
+				}
+				if !yield(b, err) {
+					return
+				}
+			}
+		}, opts)
 		return err
 	}}
 	if t.Guide != nil {
-		uses = append(uses, func(in engine.Batches) error {
-			c, err := calibrate.Calibrate(ctx, t.Guide, run, in, calibrate.Options{
-				Source: opts.Source, Accuracy: scheme.Guide, Propagate: calibrate.Progressive, Threads: opts.Threads, SkipInvalid: opts.SkipInvalid,
-			})
-			if err == nil {
-				guide = c
+		uses = append(uses, func(in engine.Batches) (err error) {
+			over := false
+			guide, err = t.guide(ctx, run, func(yield func(*engine.Batch, error) bool) {
+				for b, err := range in {
+					if over = err == nil && b.First+b.Count > calibrate.KeptSamples; over || !yield(b, err) {
+						return
+					}
+				}
+			}, opts)
+			if over {
+				guide = nil
 			}
-			return ctx.Err()
+			return err
 		})
 	}
 	err = Together(in, uses...)
-	return own, guide, err
+	return own, guide, batch, err
+}
+
+// guide calibrates the guide's plan over samples; nil where it cannot be.
+func (t Task) guide(ctx context.Context, run engine.Runner, in engine.Batches, opts calibrate.Options) (*calibrate.Calibrated, error) {
+	if t.Guide == nil {
+		return nil, nil
+	}
+	c, err := calibrate.Calibrate(ctx, t.Guide, run, in, calibrate.Options{
+		Source: opts.Source, Accuracy: scheme.Guide, Propagate: calibrate.Progressive, Threads: opts.Threads, SkipInvalid: opts.SkipInvalid,
+	})
+	if err != nil {
+		return nil, ctx.Err() //nolint:nilerr // what the guide's way cannot calibrate is no rival
+	}
+	return c, nil
 }
 
 // refiner chooses the integers of weights and biases anew, layer by layer from

@@ -13,7 +13,9 @@ import (
 	"narrow"
 	"narrow/calibrate"
 	"narrow/diag"
+	"narrow/engine"
 	"narrow/export"
+	"narrow/inspect"
 	"narrow/plan"
 	"narrow/samples"
 	"narrow/strategy"
@@ -88,7 +90,13 @@ as one run over all samples: see docs/clusters.md.`,
 			if err != nil {
 				return err
 			}
-			if f.stats.from == "" && len(f.shards.from) == 0 {
+			switch {
+			case job.kept != nil:
+				in, n := job.kept.Some(inspect.WarningSamples)
+				if err := a.lossesOver(c.Context(), &f.inputFlags, done, job.engine, in, n); err != nil {
+					return err
+				}
+			case f.stats.from == "" && len(f.shards.from) == 0:
 				if err := a.lookForLosses(c.Context(), &f.inputFlags, done); err != nil {
 					return err
 				}
@@ -123,6 +131,8 @@ type calibJob struct {
 	set     *samples.Set
 	engine  *watchedEngine
 	seconds float64
+	// kept are samples that came with shards.
+	kept *calibrate.Keeper
 }
 
 // prepare checks everything that can be checked before the long work: flags,
@@ -140,7 +150,7 @@ func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
 	}
 	if err := f.accuracy.check(a, c, &f.propagate,
 		guideOnly{f.stats.from != "", "--from-stats", diag.Textf("which runs samples through the network")},
-		guideOnly{f.shards.shard != "" || len(f.shards.from) > 0, "--shard", diag.Textf("which chooses over all samples")},
+		guideOnly{f.shards.noKeep, "--no-keep-samples", diag.Textf("which chooses over them")},
 		guideOnly{f.checkpoint.file != "", "--checkpoint", diag.Textf("which looks at all samples in one run")},
 		guideOnly{f.memory.text != "", "--max-memory", diag.Textf("which holds the network's values for many samples")},
 	); err != nil {
@@ -236,6 +246,7 @@ func (j *calibJob) calibrate(ctx context.Context) (*narrow.Calibrated, error) {
 	opts := narrow.CalibrateOptions{
 		Propagate: j.how, Threads: j.f.cores(), SkipInvalid: j.f.skipInvalid, Progress: set, SamplesSHA256: hash,
 		RefineSamples: j.f.accuracy.samples, Checkpoint: j.checkpoint(ctx),
+		Some: j.some(ctx),
 	}
 	var refining func(done, all int) // the second bar begins when the first is done
 	opts.RefineProgress = func(n, all int) {
@@ -260,6 +271,11 @@ func (j *calibJob) calibrate(ctx context.Context) (*narrow.Calibrated, error) {
 	j.a.printFindings(j.a.stderr, c.Result.Findings, nil)
 	j.planned = c.Planned
 	return c, nil
+}
+
+// some are the samples over which high decides on the network, in shards as in one run.
+func (j *calibJob) some(ctx context.Context) engine.Batches {
+	return j.set.Spread(ctx, j.f.batch, calibrate.KeptSamples)
 }
 
 // usageOfMismatch makes a mistake of the command line of an error that says that two

@@ -164,6 +164,11 @@ func (f *shardFlags) check(c *cobra.Command, args []string, propagate *string) e
 	if err != nil {
 		return err
 	}
+	if len(f.from) > 0 && c.Flags().Changed("refine-samples") {
+		if n, err := c.Flags().GetInt("refine-samples"); err == nil && n > calibrate.KeptSamples {
+			return usagef("--refine-samples is %d: shards keep %d samples to choose over", n, calibrate.KeptSamples)
+		}
+	}
 	if how == calibrate.Progressive && c.Flags().Changed("propagate") {
 		return usagef("%s goes with --propagate float: progressive propagation cannot be cut, since every layer sees its inputs quantized by all samples before", flag)
 	}
@@ -202,7 +207,7 @@ func (j *calibJob) shard(ctx context.Context) error {
 		whole += size
 	}
 	s, err := j.planned.Shard(ctx, j.engine, narrow.ShardOptions{
-		CalibrateOptions: narrow.CalibrateOptions{Propagate: j.how, Threads: j.f.cores(), SkipInvalid: j.f.skipInvalid, Progress: progress},
+		CalibrateOptions: narrow.CalibrateOptions{Propagate: j.how, Threads: j.f.cores(), SkipInvalid: j.f.skipInvalid, Progress: progress, Some: j.some(ctx)},
 		ShardSamples: calibrate.ShardSamples{
 			Own: j.set.BatchesOf(ctx, size, first, first+n), First: first, Count: n,
 			Canary: j.set.BatchesOf(ctx, size, 0, min(whole, j.set.Len())), Digests: digests,
@@ -239,11 +244,11 @@ func (j *calibJob) fromShards(ctx context.Context) (*narrow.Calibrated, error) {
 		return nil, usageOfMismatch(err)
 	}
 	start := time.Now()
-	c, err := j.planned.Calibrate(ctx, j.engine, nil, narrow.CalibrateOptions{FromShards: s, Threads: j.f.cores(), RefineSamples: j.f.accuracy.samples})
+	c, err := j.planned.Calibrate(ctx, j.engine, nil, narrow.CalibrateOptions{FromShards: s, BatchSize: j.f.batch, Threads: j.f.cores(), RefineSamples: j.f.accuracy.samples})
 	if err != nil {
 		return nil, usageOfMismatch(err)
 	}
-	j.seconds = time.Since(start).Seconds()
+	j.seconds, j.kept = time.Since(start).Seconds(), s.Kept()
 	j.a.printFindings(j.a.stderr, c.Result.Findings, nil)
 	j.planned = c.Planned
 	return c, nil

@@ -44,6 +44,11 @@ func (a *app) lookForLosses(ctx context.Context, f *inputFlags, c *narrow.Calibr
 	if err != nil {
 		return err
 	}
+	return a.lossesOver(ctx, f, c, runner, in, n)
+}
+
+// lossesOver is lookForLosses over n samples.
+func (a *app) lossesOver(ctx context.Context, f *inputFlags, c *narrow.Calibrated, runner engine.Runner, in engine.Batches, n int) error {
 	bar, progress := a.bar(diag.Textf("looking for losses"), n)
 	defer bar.Done()
 	list, err := inspect.Warnings(ctx, c, runner, in, inspect.Options{Threads: f.cores(), Progress: progress})

@@ -868,10 +868,12 @@ var zh = map[string]string{
 	"--shard is empty: give a part such as 2/4, the second of four":                     "--shard 为空：请给出一个部分，例如 2/4 表示四份中的第二份",
 	"--shard needs %s: name the file to keep the part in":                               "--shard 需要 %s：请指定保存该部分的文件",
 	"calibrated on samples %d to %d of %d (%.1f s)":                                     "已用第 %d 到 %d 个样本校准，共 %d 个样本（%.1f 秒）",
-	"which chooses over all samples":                                                    "它要在全部样本上做选择",
+	"%v; it is calibrated on the %d samples of %d that were kept":                       "%v；它只在保留的 %d 个样本（共 %d 个）上校准",
+	"--refine-samples is %d: shards keep %d samples to choose over":                     "--refine-samples 为 %d：各部分只保留 %d 个样本供选择",
+	"which chooses over them":                                                           "它要在这些样本上做选择",
 	"tested on samples %d to %d of %d (%.1f s)":                                         "已在第 %d 到 %d 个样本上测试，共 %d 个样本（%.1f 秒）",
-	"wrote %s (%d bytes)":                                                               "已写入 %s（%d 字节）",
-	"%s of the quantized network (it took %v)":                                          "量化网络为 %s（用时 %v）",
+	"wrote %s (%d bytes)":                      "已写入 %s（%d 字节）",
+	"%s of the quantized network (it took %v)": "量化网络为 %s（用时 %v）",
 	"--accuracy is of the calibration, which is read from a folder here: leave it out, or calibrate by --config-file alone": "--accuracy 属于校准的设置，而此处从文件夹读取已有的校准结果：请去掉该参数，或仅用 --config-file 重新校准",
 	"--metric %q: %v": "--metric %q：%v",
 	"--metric %s tells one number, and which way is better: leave --metric-name and --lower-is-better out (a program of that name is ./%s)": "--metric %s 只给出一个数值，其优劣方向也已确定：请去掉 --metric-name 和 --lower-is-better（若要运行同名程序，请写作 ./%s）",
@@ -887,4 +889,12 @@ var zh = map[string]string{
 	"float %s, quantized %s, drop %s (it took %v)":                                                             "浮点 %s，量化 %s，下降 %s（用时 %v）",
 	"the outputs for --metric take %.1f GB in %s while it runs":                                                "--metric 运行期间，输出数据将占用 %.1f GB，位于 %s",
 	"where that is too much, name another folder by the environment variable TMPDIR, or test on fewer samples": "如果空间不足，请用环境变量 TMPDIR 指定其他文件夹，或减少测试样本",
+
+	// Shards of high accuracy.
+	"%s does not tell what was decided of the network: compute it again":                                              "%s 没有说明对网络所做的决定：请重新计算",
+	"a shard for high accuracy needs the same samples in all shards to decide over":                                   "high 精度的分片需要所有分片共用的样本来做决定",
+	"other decisions over samples":                                                                                    "根据样本做出的不同决定",
+	"shards keep no more than 256 samples to choose over":                                                             "各分片至多保留 256 个样本供选择",
+	"shards without samples are of use to the guide's way only":                                                       "不含样本的分片只能用于 guide 方式",
+	"the shards keep no samples to choose weights over: compute them with samples, or merge them for the guide's way": "这些分片没有保留供选择权重的样本：请带样本重新计算，或以 guide 方式合并",
 }
