@@ -155,6 +155,16 @@ func wrapProse(text string, columns int) []string {
 	return lines
 }
 
+// TestReadmeIsShort: a README is read from top to bottom.
+func TestReadmeIsShort(t *testing.T) {
+	for _, name := range []string{"README.md", "README.zh-CN.md"} {
+		src, err := os.ReadFile(filepath.Join("../..", name))
+		if n := strings.Count(string(src), "\n"); err != nil || n >= 150 {
+			t.Errorf("%s has %d lines, 149 at most: put what is more into docs (%v)", name, n, err)
+		}
+	}
+}
+
 func TestFillMarkdown(t *testing.T) {
 	long := strings.Repeat("word ", 30)
 	tests := []struct{ src, want string }{
