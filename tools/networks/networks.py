@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Trained networks of other people, quantized by narrow: docs/tasks.md's table.
+"""Trained networks of other people, quantized by narrow: docs/networks.md's table.
 
     networks.py --narrow bin/narrow --images DIR --cache DIR [--files DIR] [--only NAME,...] [--accuracy guide,high]
 
