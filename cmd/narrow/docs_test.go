@@ -28,7 +28,9 @@ var commandDocs = []string{
 	"docs/deploy-dpu.md",
 	"docs/deploy-dpu.zh-CN.md",
 	"docs/compare.md",
+	"docs/compare.zh-CN.md",
 	"docs/results.md",
+	"docs/results.zh-CN.md",
 	"docs/troubleshooting.md",
 	"docs/troubleshooting.zh-CN.md",
 }
