@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -85,11 +84,7 @@ func (c *CheckpointFile) Read(file string) error {
 	if sum := sha256.Sum256(data[:max(end, 0)]); len(state) < sha256.Size || !bytes.Equal(data[end:], sum[:]) || was.Samples < 1 {
 		return diag.Errorf("the checkpoint %s is damaged: remove it to start anew", file)
 	}
-	for _, d := range []struct {
-		of        string
-		what      diag.Text
-		own, kept any
-	}{
+	if of, what, differs := mismatch([]pairing{
 		{"calibration", diag.Textf("another version of narrow"), c.Version, was.Version},
 		{"calibration", diag.Textf("another engine"), c.Engine, was.Engine},
 		{"model", diag.Textf("another model"), c.ModelSHA256, was.ModelSHA256},
@@ -100,14 +95,8 @@ func (c *CheckpointFile) Read(file string) error {
 		{"calibration", diag.Textf("another batch size"), c.BatchSize, was.BatchSize},
 		{"calibration", diag.Textf("another propagation"), c.Propagate, was.Propagate},
 		{"calibration", diag.Textf("another choice of skipping invalid values"), c.SkipInvalid, was.SkipInvalid},
-	} {
-		if d.own != d.kept {
-			what := d.what
-			if len(fmt.Sprint(d.own)) < 40 {
-				what = diag.Textf("%s (%v, not %v)", what, d.kept, d.own)
-			}
-			return &MismatchError{Of: d.of, Message: diag.Textf("the checkpoint %s is of a calibration with %s: repeat what it was made with, or remove it to start anew", file, what)}
-		}
+	}); differs {
+		return &MismatchError{Of: of, Message: diag.Textf("the checkpoint %s is of a calibration with %s: repeat what it was made with, or remove it to start anew", file, what)}
 	}
 	c.Samples, c.State = was.Samples, state[:len(state)-sha256.Size]
 	return nil

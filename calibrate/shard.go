@@ -332,11 +332,7 @@ func (s *Shard) Name() diag.Text {
 
 // fits says whether o is of the same calibration as s, computed alike.
 func (s *Shard) fits(o *Shard) error {
-	for _, d := range []struct {
-		of        string
-		what      diag.Text
-		own, kept any
-	}{
+	if of, what, differs := mismatch([]pairing{
 		{"calibration", diag.Textf("another version of narrow"), s.Version, o.Version},
 		{"calibration", diag.Textf("another engine"), s.Engine, o.Engine},
 		{"model", diag.Textf("another model"), s.ModelSHA256, o.ModelSHA256},
@@ -348,14 +344,8 @@ func (s *Shard) fits(o *Shard) error {
 		{"calibration", diag.Textf("another choice of keeping samples"), s.Keeps, o.Keeps},
 		{"samples", diag.Textf("other decisions over samples"), s.Decided, o.Decided},
 		{"network", diag.Textf("another network: the model's external data, or its rewriting, differs"), s.networks(), o.networks()},
-	} {
-		if d.own != d.kept {
-			what := d.what
-			if len(fmt.Sprint(d.own)) < 40 {
-				what = diag.Textf("%s (%v, not %v)", what, d.kept, d.own)
-			}
-			return &MismatchError{Of: d.of, Message: diag.Textf("%s is of a calibration with %s than %s: give shards of one calibration", o.Name(), what, s.Name())}
-		}
+	}); differs {
+		return &MismatchError{Of: of, Message: diag.Textf("%s is of a calibration with %s than %s: give shards of one calibration", o.Name(), what, s.Name())}
 	}
 	for i := range s.parts {
 		if s.parts[i].canary != o.parts[i].canary {

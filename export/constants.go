@@ -129,16 +129,24 @@ func (q *qdq) half(name, out string, dims []int64, typ graph.DataType, values []
 
 // weightEncoding returns the encoding of the constant that u reads.
 func (q *qdq) weightEncoding(u plan.Use) (scheme.Encoding, bool) {
-	for _, t := range q.in.Plan.Tensors {
-		if t.Constant != nil && slices.Contains(t.Uses, u) {
-			e, ok := q.in.Encodings[t]
-			if s := q.weightScales[t]; s != nil {
-				e.Scale = s
-			}
-			return e, ok && t.Settings.Settings.Datatype == scheme.Int
-		}
+	t := q.constantAt(u)
+	if t == nil {
+		return scheme.Encoding{}, false
 	}
-	return scheme.Encoding{}, false
+	e, ok := q.in.Encodings[t]
+	if s := q.weightScales[t]; s != nil {
+		e.Scale = s
+	}
+	return e, ok && t.Settings.Settings.Datatype == scheme.Int
+}
+
+// constantAt returns the constant of the plan that u reads, or nil.
+func (q *qdq) constantAt(u plan.Use) *plan.Tensor {
+	i := slices.IndexFunc(q.in.Plan.Tensors, func(t *plan.Tensor) bool { return t.Constant != nil && slices.Contains(t.Uses, u) })
+	if i < 0 {
+		return nil
+	}
+	return q.in.Plan.Tensors[i]
 }
 
 // storedScales returns the scales to store with a constant's integers: those

@@ -43,6 +43,9 @@ func newLinks(g *graph.Graph) *links {
 	return l
 }
 
+// producedBy returns the node that puts out value, or nil.
+func (l *links) producedBy(value string) *graph.Node { return l.producer[value] }
+
 // inner returns the node that puts out value when one node alone reads it.
 func (l *links) inner(value string) *graph.Node {
 	if l.readers[value] != 1 || l.outputs[value] {
@@ -148,12 +151,18 @@ func (l *links) covers(clip *graph.Node, e scheme.Encoding, st storage) bool {
 // so that ONNX Runtime does that on integers.
 func (q *qdq) fuseResize(l *links, t *plan.Tensor, e scheme.Encoding, st storage, resize *graph.Node) {
 	x := resize.Inputs[0]
-	in, ok := q.inputEncoding(func(v string) *graph.Node { return l.producer[v] }, x)
+	in, ok := q.inputEncoding(l.producedBy, x)
 	if ok && in.Scale[0] == e.Scale[0] && in.ZeroPoint[0] == e.ZeroPoint[0] || q.requantized(l, x, e.Scale[0]) {
 		return
 	}
+	q.extra = append(q.extra, extraPair{t: t, e: e, st: st, value: x, from: x, reader: resize, apart: q.readOnceTap(l, x)})
+}
+
+// readOnceTap reports whether x is what a tap puts out for one reader: a pair in
+// front of that reader then comes directly behind the tap's own.
+func (q *qdq) readOnceTap(l *links, x string) bool {
 	p := l.producer[x]
-	q.extra = append(q.extra, extraPair{t: t, e: e, st: st, value: x, from: x, reader: resize, apart: p != nil && q.tensor[p] != nil && l.readers[x] == 1})
+	return p != nil && q.tensor[p] != nil && l.readers[x] == 1
 }
 
 // copiesNearest reports whether n resizes by copying values, which ONNX Runtime
@@ -230,7 +239,7 @@ func (q *qdq) computesFloat(l *links, n *graph.Node) bool {
 	}
 	quantized := func(v string) bool {
 		p := l.producer[v]
-		return p == nil || q.tensor[p] != nil || p.Is("DequantizeLinear") || q.source(func(v string) *graph.Node { return l.producer[v] }, v) != nil
+		return p == nil || q.tensor[p] != nil || p.Is("DequantizeLinear") || q.source(l.producedBy, v) != nil
 	}
 	for _, in := range n.Inputs {
 		if in != "" && l.constant[in] == nil && !quantized(in) {

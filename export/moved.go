@@ -16,10 +16,9 @@ func (q *qdq) afterMove(l *links, n *graph.Node) []*graph.Node {
 	if n.Domain != "" || q.opts.ExactRounding || !(q.form.everywhere && q.movesOnly(l, n) || q.form.fuse && carries(n, q.opset)) {
 		return nil
 	}
-	producer := func(v string) *graph.Node { return l.producer[v] }
 	t := q.carried[n.Input(0)]
 	if t == nil {
-		t = q.source(producer, n.Input(0))
+		t = q.source(l.producedBy, n.Input(0))
 	}
 	p, ok := q.pairs[t]
 	if !ok || p.st.typ.Bits() != 8 {

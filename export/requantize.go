@@ -1,10 +1,6 @@
 package export
 
-import (
-	"math"
-
-	"narrow/graph"
-)
+import "math"
 
 // requantized reports whether ONNX Runtime would make integers of float constants
 // of the operator that value comes from, through Relu and Clip: it does so (its
@@ -21,8 +17,7 @@ func (q *qdq) requantized(l *links, value string, step float32) bool {
 	if n == nil || !n.Is("Conv", "ConvTranspose", "Gemm") {
 		return false
 	}
-	producer := func(v string) *graph.Node { return l.producer[v] }
-	in, ok := q.inputEncoding(producer, n.Input(0))
+	in, ok := q.inputEncoding(l.producedBy, n.Input(0))
 	if !ok {
 		return false
 	}

@@ -127,7 +127,7 @@ func (q *qdq) moved(l *links, e scheme.Encoding, from string) bool {
 	if n == nil || !n.Is("MaxPool", "GlobalMaxPool", "Pad") {
 		return false
 	}
-	in, ok := q.inputEncoding(func(v string) *graph.Node { return l.producer[v] }, n.Input(0))
+	in, ok := q.inputEncoding(l.producedBy, n.Input(0))
 	return ok && in.Scale[0] == e.Scale[0]
 }
 

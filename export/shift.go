@@ -126,10 +126,9 @@ func (q *qdq) quantizeOperands(l *links, t *plan.Tensor, e scheme.Encoding, st s
 		if slices.Contains(concat.Inputs[:i], x) {
 			continue
 		}
-		p := l.producer[x]
 		q.extra = append(q.extra, extraPair{
 			t: t, e: e, st: st, value: x, from: x, reader: concat, steps: q.shiftSteps(l, t, e, x),
-			apart: p != nil && q.tensor[p] != nil && l.readers[x] == 1 || q.requantized(l, x, e.Scale[0]),
+			apart: q.readOnceTap(l, x) || q.requantized(l, x, e.Scale[0]),
 		})
 	}
 }

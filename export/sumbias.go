@@ -12,9 +12,10 @@ import (
 // storedBias is a bias as int32 in units of the products that one or several
 // operators add it to.
 type storedBias struct {
-	uses   []plan.Use
-	ints   []int64
-	scales []float32
+	uses []plan.Use
+	// rounded are the values in units of scales, ints the same with the shift.
+	rounded, ints []int64
+	scales        []float32
 }
 
 // sumBias stores a bias as int32 in units of the products that it is added to,
@@ -28,23 +29,22 @@ func (q *qdq) sumBias(t *plan.Tensor, values []float32, out string) (nodes []*gr
 		if d := t.Constant.Dims; !ok || len(scales) > 1 && (len(d) == 0 || d[len(d)-1] != int64(len(scales))) { // a Gemm may read [N, 1], one for each sample
 			return nil, false
 		}
-		ints, ok := inSums(values, scales)
+		rounded, ok := inSums(values, scales)
 		if !ok {
 			return nil, false
 		}
+		ints := slices.Clone(rounded)
 		q.shiftInts(q.nodes[u.Node], ints, scales)
 		i := slices.IndexFunc(stored, func(b storedBias) bool { return slices.Equal(b.scales, scales) && slices.Equal(b.ints, ints) })
 		if i < 0 {
-			i, stored = len(stored), append(stored, storedBias{nil, ints, scales})
+			i, stored = len(stored), append(stored, storedBias{nil, rounded, ints, scales})
 		}
 		stored[i].uses = append(stored[i].uses, u)
 	}
 	for i, b := range stored {
-		if rounded, ok := inSums(values, b.scales); ok {
-			q.auditBias(t, values, rounded, b.scales)
-			if q.stored != nil && len(stored) == 1 {
-				q.stored[t] = dequantized(rounded, b.scales)
-			}
+		q.auditBias(t, values, b.rounded, b.scales)
+		if q.stored != nil && len(stored) == 1 {
+			q.stored[t] = dequantized(b.rounded, b.scales)
 		}
 		name := out
 		if i > 0 {
@@ -130,16 +130,15 @@ func (q *qdq) shiftsAlone() []*graph.Node {
 // channels returns how many channels a Conv, ConvTranspose or Gemm with quantized
 // weights puts out, 0 where that is not known.
 func (q *qdq) channels(n *graph.Node) int {
-	for _, t := range q.in.Plan.Tensors {
-		if t.Constant != nil && slices.Contains(t.Uses, plan.Use{Node: n, Input: 1}) {
-			c := t.Constant.Dims[op.WeightAxis(n, 1, len(t.Constant.Dims))]
-			if n.OpType == "ConvTranspose" {
-				c *= n.Int("group", 1)
-			}
-			return int(c)
-		}
+	t := q.constantAt(plan.Use{Node: n, Input: 1})
+	if t == nil {
+		return 0
 	}
-	return 0
+	c := t.Constant.Dims[op.WeightAxis(n, 1, len(t.Constant.Dims))]
+	if n.OpType == "ConvTranspose" {
+		c *= n.Int("group", 1)
+	}
+	return int(c)
 }
 
 // productScales returns the scales of the products that the bias of n elements

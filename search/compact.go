@@ -1,12 +1,10 @@
 package search
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 
-	"narrow/diag"
 	"narrow/scheme"
 	"narrow/strategy"
 )
@@ -142,17 +140,6 @@ func (s *Space) write(c Candidate, most int, groups []group) (*strategy.Strategy
 		}
 		rules = append(rules, s.rule(c, g.rung, name, g.kinds))
 	}
-	if rules != nil {
-		file["layer_quantize_config"] = rules
-	}
-	text, err := json.Marshal(file)
-	if err != nil {
-		return nil, diag.Errorf("writing a strategy: %w", err)
-	}
-	loose, list := strategy.Parse("", text)
-	if list.HasErrors() {
-		return nil, nil
-	}
-	st, list := strategy.Parse("", loose.Format())
-	return st, list.Err()
+	st, _, err := withRules(file, rules)
+	return st, err
 }

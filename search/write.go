@@ -26,19 +26,29 @@ func (s *Space) Strategy(layers []Layer, c Candidate) (*strategy.Strategy, error
 			rules = append(rules, s.rule(c, r, l.Name, l.kinds()))
 		}
 	}
+	st, list, err := withRules(file, rules)
+	if mistakes := list.Err(); mistakes != nil {
+		return nil, diag.Errorf("the search wrote a strategy with mistakes (%s): %w", s.words(layers, c), mistakes)
+	}
+	return st, err
+}
+
+// withRules returns the strategy of a file with rules, or, in list, the mistakes
+// of both.
+func withRules(file object, rules []object) (st *strategy.Strategy, list diag.List, err error) {
 	if rules != nil {
 		file["layer_quantize_config"] = rules
 	}
 	text, err := json.Marshal(file)
 	if err != nil {
-		return nil, diag.Errorf("writing a strategy: %w", err)
+		return nil, nil, diag.Errorf("writing a strategy: %w", err)
 	}
 	loose, list := strategy.Parse("", text)
-	if err := list.Err(); err != nil {
-		return nil, diag.Errorf("the search wrote a strategy with mistakes (%s): %w", s.words(layers, c), err)
+	if list.HasErrors() {
+		return nil, list, nil
 	}
-	st, list := strategy.Parse("", loose.Format())
-	return st, list.Err()
+	st, again := strategy.Parse("", loose.Format())
+	return st, nil, again.Err()
 }
 
 // file returns a strategy without rules.
