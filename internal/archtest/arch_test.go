@@ -104,6 +104,7 @@ var outside = map[string][]string{
 	"github.com/schollz/progressbar":    {"internal/progress"},
 	"github.com/mattn/go-shellwords":    {"metric", "cmd"},
 	"go.yaml.in/yaml/v3":                {"cmd"},
+	"mvdan.cc/sh/v3":                    {"cmd"},
 	"github.com/rogpeppe/go-internal":   {"cmd"},
 	"github.com/mmcloughlin/avo":        nil,
 	"github.com/CycloneDX/cyclonedx-go": {"tools/release"},
