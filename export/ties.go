@@ -112,6 +112,9 @@ func (q *qdq) tellBias() {
 		return
 	}
 	msg := diag.Textf("%d biases are rounded to the int32 sums that integer kernels add them to", q.bias.rounded)
+	if q.bias.rounded == 1 {
+		msg = diag.Textf("one bias is rounded to the int32 sums that integer kernels add it to")
+	}
 	if q.bias.layer != "" {
 		msg = diag.Textf("%s, by at most %.2g quantization steps of the result (layer %q)", msg, q.bias.worst, q.bias.layer)
 	}

@@ -40,20 +40,34 @@ var commandDocs = []string{
 // for any lines; times may differ, and figures a little, since other processors
 // sum in another order. go test -run TestDocs -update writes anew what differs.
 func TestDocs(t *testing.T) {
-	lib := library(t)
-	cache, err := ortlib.CacheRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(filepath.Join(cache, "fashion-mnist")); err != nil {
-		t.Fatalf("%v: run go run ./tools/setup", err)
-	}
+	lib, cache := library(t), cacheRoot(t)
 	for _, doc := range commandDocs {
 		t.Run(filepath.Base(filepath.Dir(doc))+"_"+filepath.Base(doc), func(t *testing.T) {
 			t.Parallel()
 			checkDoc(t, filepath.Join("../..", doc), docEnv(t, lib, cache, strings.Contains(doc, "zh-CN")))
 		})
 	}
+}
+
+// cacheRoot is the folder that make setup fills.
+func cacheRoot(t *testing.T) string {
+	t.Helper()
+	cache, err := ortlib.CacheRoot()
+	if err == nil {
+		_, err = os.Stat(filepath.Join(cache, "fashion-mnist"))
+	}
+	if err != nil {
+		t.Fatalf("%v: run go run ./tools/setup", err)
+	}
+	return cache
+}
+
+// shellCommand runs a script in a document's folder.
+func shellCommand(t *testing.T, at docDir, script string) *exec.Cmd {
+	t.Helper()
+	sh := exec.CommandContext(t.Context(), "bash")
+	sh.Dir, sh.Env, sh.Stdin = at.dir, at.env, strings.NewReader(script)
+	return sh
 }
 
 // docDir is a folder in which the documents' commands run, with the environment
@@ -148,8 +162,7 @@ func checkDoc(t *testing.T, file string, at docDir) {
 	for _, c := range commands {
 		fmt.Fprintf(&script, "%s\necho '%s'\n", c.command, mark)
 	}
-	sh := exec.CommandContext(t.Context(), "sh")
-	sh.Dir, sh.Env, sh.Stdin = at.dir, at.env, strings.NewReader(script.String())
+	sh := shellCommand(t, at, script.String())
 	var out bytes.Buffer
 	sh.Stdout, sh.Stderr = &out, &out
 	if err := sh.Run(); err != nil {

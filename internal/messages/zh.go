@@ -585,6 +585,7 @@ var zh = map[string]string{
 	"%s (%d tensors were not counted)":                                                                       "%s（%d 个张量未统计）",
 	"%s, first in %q":                                                                                        "%s，首先出现在 %q",
 	"--exact-rounding expresses the mode in standard operators, at a cost in speed":                          "--exact-rounding 用标准算子表达该舍入方式，代价是速度变慢",
+	"one bias is rounded to the int32 sums that integer kernels add it to":                                   "有 1 个偏差被舍入到整数内核累加用的 int32 单位",
 	"%d biases are rounded to the int32 sums that integer kernels add them to":                               "%d 个偏差被舍入到整数内核累加用的 int32 单位",
 	"%s, by at most %.2g quantization steps of the result (layer %q)":                                        "%s，对输出的影响至多 %.2g 个量化步长（层 %q）",
 	"--keep-bias stores them as they were calibrated; runtimes then compute those layers in float":           "--keep-bias 按校准时的值保存；这些层在运行时将以浮点计算",
