@@ -31,6 +31,10 @@ var commandDocs = []string{
 	"docs/compare.zh-CN.md",
 	"docs/results.md",
 	"docs/results.zh-CN.md",
+	"docs/ci.md",
+	"docs/ci.zh-CN.md",
+	"docs/interruptions.md",
+	"docs/interruptions.zh-CN.md",
 	"docs/troubleshooting.md",
 	"docs/troubleshooting.zh-CN.md",
 }

@@ -1,6 +1,6 @@
 package footprint
 
-// What a process takes, by the network's footprint: see docs/interruptions.md
+// What a process takes, by the network's footprint: see docs/robustness.md
 // for the measurements. It is estimated for calib and test alike, so that one
 // limit means one batch size.
 const (
