@@ -66,7 +66,7 @@ const (
 type Trial struct {
 	Number int   `json:"number"`
 	Phase  Phase `json:"phase"`
-	// Words say what was tried.
+	// Words say what was tried, in English; Tried says it in any language.
 	Words string `json:"words"`
 	// StrategySHA256 is the strategy's hash, Cost what the network costs with it
 	// next to float32.
@@ -77,8 +77,18 @@ type Trial struct {
 	Noise   []float64 `json:"noise,omitempty"`   // of each layer alone, as in Score.Noise
 	Confirm *Promise  `json:"confirm,omitempty"` // on all test samples
 
+	// tried is what Words say; the zero value for a trial that only a log knows.
+	tried diag.Text
 	// guess is in their place in a search that is run on guesses: see ahead.go.
 	guess *bool
+}
+
+// Tried says what was tried.
+func (t *Trial) Tried() diag.Text {
+	if t.tried.IsZero() {
+		return diag.Verbatim(t.Words)
+	}
+	return t.tried
 }
 
 // Promise is what a strategy does on all test samples: what a run of it prints.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/graph"
 	"narrow/scheme"
@@ -85,7 +86,7 @@ func TestSpare(t *testing.T) {
 			if out.Best.Cost >= 0.25 {
 				t.Errorf("%s: the cost is %v, that of 16 bits throughout", name, out.Best.Cost)
 			}
-			why := strings.Join(out.Best.Why, "\n")
+			why := strings.Join(texts(out.Best.Why), "\n")
 			if !strings.Contains(why, "int8 throughout: kept") {
 				t.Errorf("%s: no reason: %s", name, why)
 			}
@@ -197,4 +198,12 @@ func TestCompact(t *testing.T) {
 	if err != nil || len(st.Rules) != 2 || !strings.Contains(string(st.Format()), "/head/a/**") {
 		t.Errorf("%s, %v", st.Format(), err)
 	}
+}
+
+func texts(list []diag.Text) []string {
+	var out []string
+	for _, t := range list {
+		out = append(out, t.String())
+	}
+	return out
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"reflect"
@@ -468,7 +467,7 @@ func (n *Network) Search(ctx context.Context, s *strategy.Strategy, giveUp func(
 	c, err := n.calibrate(ctx, s)
 	var bad *calibrate.NotFiniteError
 	if errors.As(err, &bad) {
-		return Score{Samples: n.split.samples, Float: n.split.right, Lost: n.split.right, Noise: MaxNoise, Metric: n.lost(), Failed: fmt.Sprintf("layer %s: tensor %q holds %v", bad.Layer, bad.Tensor, bad.Value)}, nil
+		return Score{Samples: n.split.samples, Float: n.split.right, Lost: n.split.right, Noise: MaxNoise, Metric: n.lost(), Failed: failure(bad.Layer, bad.Tensor, bad.Value).String()}, nil
 	}
 	if err != nil {
 		return Score{}, err

@@ -84,11 +84,11 @@ func TestWords(t *testing.T) {
 	layers := []Layer{{Name: "a", Weighted: true}, {Name: "b", Weighted: true}, {Name: "pool"}, {Name: "c", Weighted: true}}
 	c := space.candidate(layers, space.Base)
 	c.Rungs[0], c.Rungs[1], c.Rungs[3] = 0, 0, 4
-	if got, want := space.words(layers, c.with(0, 1)), "3 int4 x int8, 1 bfloat16, per_channel of weights false"; got != want {
+	if got, want := space.words(layers, c.with(0, 1)).String(), "3 int4 x int8, 1 bfloat16, per_channel of weights false"; got != want {
 		t.Errorf("%q, not %q", got, want)
 	}
 	c.Rungs[3] = 0
-	if got, want := space.words(layers, c), "int4 x int8 throughout"; got != want {
+	if got, want := space.words(layers, c).String(), "int4 x int8 throughout"; got != want {
 		t.Errorf("%q, not %q", got, want)
 	}
 }

@@ -1,6 +1,12 @@
 package search
 
-import "math"
+import (
+	"math"
+	"regexp"
+	"strconv"
+
+	"narrow/diag"
+)
 
 // Score is what a strategy does on some samples next to the float network, by
 // top-1.
@@ -27,8 +33,27 @@ type Score struct {
 	// Stopped says that the trial was given up: there are more samples.
 	Stopped bool `json:"stopped,omitempty"`
 	// Failed says why the network could not be calibrated: a tensor that a
-	// datatype makes NaN or infinite. All samples count as lost then.
+	// datatype makes NaN or infinite. All samples count as lost then. It is in English;
+	// Failure says it in any language.
 	Failed string `json:"failed,omitempty"`
+}
+
+// failed are the words of a failure.
+var failed = regexp.MustCompile(`^layer (.*): tensor ("(?:[^"\\]|\\.)*") holds (\S+)$`)
+
+// failure says that a tensor holds NaN or an infinity.
+func failure(layer, tensor string, value any) diag.Text {
+	return diag.Textf("layer %s: tensor %q holds %v", layer, tensor, value)
+}
+
+// Failure says why the network could not be calibrated.
+func (s Score) Failure() diag.Text {
+	if m := failed.FindStringSubmatch(s.Failed); m != nil {
+		if tensor, err := strconv.Unquote(m[2]); err == nil {
+			return failure(m[1], tensor, m[3])
+		}
+	}
+	return diag.Verbatim(s.Failed)
 }
 
 // Metric holds sums of the samples' scores.

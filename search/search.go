@@ -67,8 +67,8 @@ type Found struct {
 	// lines.
 	Tried string
 	// Words say what it is, Why the reasons for it.
-	Words string
-	Why   []string
+	Words diag.Text
+	Why   []diag.Text
 	// Cost is what the network costs with it next to float32.
 	Cost    float64
 	Promise Promise
@@ -171,7 +171,7 @@ type search struct {
 
 	base         *point // the recipe on the base rung
 	spared       []int  // the layers' rungs with those spared; nil where none is
-	reasons      []string
+	reasons      []diag.Text
 	from         *point      // what polishing came to; nil where it changed nothing
 	extra, noise [][]float64 // by layer and rung: see front
 
@@ -265,7 +265,7 @@ func (s *search) try(phase Phase, c Candidate) (*point, error) {
 		return nil, err
 	}
 	p := &point{candidate: c, strategy: l.strategy, sha256: l.sha256, cost: l.cost}
-	want := Trial{Phase: phase, Words: s.space.words(s.layers, c), StrategySHA256: p.sha256, Cost: p.cost}
+	want := p.trial(phase, s.space.words(s.layers, c))
 	if whole := (Trial{StrategySHA256: p.sha256}).id(); s.seen[whole] {
 		t, _ := s.result(whole)
 		p.take(t) // which is in the points already
@@ -280,6 +280,11 @@ func (s *search) try(phase Phase, c Candidate) (*point, error) {
 		s.points = append(s.points, *p)
 	}
 	return p, nil
+}
+
+// trial is a trial of a point that was not measured yet.
+func (p *point) trial(phase Phase, tried diag.Text) Trial {
+	return Trial{Phase: phase, Words: tried.String(), tried: tried, StrategySHA256: p.sha256, Cost: p.cost}
 }
 
 // take notes what a trial came to.
@@ -386,6 +391,7 @@ func (s *search) trial(t Trial, p *point) (Trial, error) {
 		known = t
 		s.known[id] = t
 	}
+	known.tried = t.tried // which no log holds
 	if s.seen[id] {
 		return known, nil
 	}
@@ -490,7 +496,7 @@ func (s *search) confirm() error {
 // far, or they refuse it.
 func (s *search) test(p *point) error {
 	words := s.space.words(s.layers, p.candidate)
-	t, err := s.trial(Trial{Phase: Confirm, Words: words, StrategySHA256: p.sha256, Cost: p.cost}, p)
+	t, err := s.trial(p.trial(Confirm, words), p)
 	if err != nil {
 		return err
 	}
@@ -632,8 +638,8 @@ func (s *search) noiseOf(c Candidate) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	want := Trial{Phase: Rank, Words: "each layer alone, " + s.space.words(s.layers, c), StrategySHA256: l.sha256, Cost: l.cost}
-	t, err := s.trial(want, &point{candidate: c, strategy: l.strategy, sha256: l.sha256, cost: l.cost})
+	p := &point{candidate: c, strategy: l.strategy, sha256: l.sha256, cost: l.cost}
+	t, err := s.trial(p.trial(Rank, diag.Textf("each layer alone, %s", s.space.words(s.layers, c))), p)
 	if err == nil && len(t.Noise) != len(s.layers) {
 		err = diag.Errorf("the noise of %d layers is known, but there are %d", len(t.Noise), len(s.layers))
 	}

@@ -131,7 +131,7 @@ func TestNothingKeeps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out.Best == nil || out.Best.Words != "float32 throughout" || out.Best.Cost != 1 {
+	if out.Best == nil || out.Best.Words.String() != "float32 throughout" || out.Best.Cost != 1 {
 		t.Errorf("%+v", out.Best)
 	}
 }

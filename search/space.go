@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"narrow/diag"
 	"narrow/scheme"
 )
 
@@ -57,6 +58,17 @@ func (f Format) String() string {
 		return "int" + strconv.Itoa(f.Bits)
 	}
 	return f.Datatype.String()
+}
+
+// words say that a choice has an option.
+func (c Choice) words(option int) diag.Text {
+	if key, ok := strings.CutSuffix(c.Name, " of weights"); ok {
+		return diag.Textf("%s of weights %s", key, c.Options[option])
+	}
+	if key, ok := strings.CutSuffix(c.Name, " of activations"); ok {
+		return diag.Textf("%s of activations %s", key, c.Options[option])
+	}
+	return diag.Verbatim(c.Name + " " + c.Options[option])
 }
 
 // String returns int8, or int4 x int8 where weights and activations differ.
@@ -219,7 +231,7 @@ func (s *Space) allowed(c Candidate) bool {
 
 // words says in a line what c is: how many layers are on which rung, and the
 // options that are not a device's first ones.
-func (s *Space) words(layers []Layer, c Candidate) string {
+func (s *Space) words(layers []Layer, c Candidate) diag.Text {
 	count := make([]int, len(s.Rungs))
 	most := s.most(layers, c)
 	for i, l := range layers {
@@ -229,19 +241,19 @@ func (s *Space) words(layers []Layer, c Candidate) string {
 		}
 		count[r]++
 	}
-	var parts []string
+	var parts []diag.Text
 	for i, n := range count {
 		switch {
 		case n == len(layers):
-			parts = append(parts, s.Rungs[i].String()+" throughout")
+			parts = append(parts, diag.Textf("%v throughout", s.Rungs[i]))
 		case n > 0:
-			parts = append(parts, fmt.Sprintf("%d %v", n, s.Rungs[i]))
+			parts = append(parts, diag.Verbatim(fmt.Sprintf("%d %v", n, s.Rungs[i])))
 		}
 	}
 	for i, o := range c.Options {
 		if o != 0 {
-			parts = append(parts, s.Choices[i].Name+" "+s.Choices[i].Options[o])
+			parts = append(parts, s.Choices[i].words(o))
 		}
 	}
-	return strings.Join(parts, ", ")
+	return diag.Commas(parts)
 }

@@ -2,9 +2,10 @@ package search
 
 import (
 	"cmp"
-	"fmt"
 	"math"
 	"slices"
+
+	"narrow/diag"
 )
 
 const (
@@ -69,10 +70,10 @@ func (s *search) spare() error {
 		}
 	}
 	if s.spared != nil {
-		s.reasons = append(s.reasons, fmt.Sprintf("int8 throughout: %s; without 8 bits for what costs next to nothing in float32: %s", s.scored(p), s.scored(best)))
+		s.reasons = append(s.reasons, diag.Textf("int8 throughout: %s; without 8 bits for what costs next to nothing in float32: %s", s.scored(p), s.scored(best)))
 		for _, l := range order[:min(len(order), 3)] {
 			if s.spared[l] == wide {
-				s.reasons = append(s.reasons, fmt.Sprintf("%s: int8 for it alone leaves the outputs %.1f dB", s.layers[l].Name, decibels(noise[l])))
+				s.reasons = append(s.reasons, diag.Textf("%s: int8 for it alone leaves the outputs %.1f dB", s.layers[l].Name, decibels(noise[l])))
 			}
 		}
 	}
@@ -80,17 +81,21 @@ func (s *search) spare() error {
 }
 
 // scored says in a few words what a point scored.
-func (s *search) scored(p *point) string {
+func (s *search) scored(p *point) diag.Text {
 	switch v := p.score.Value; {
 	case p.guess != nil:
-		return ""
+		return diag.Verbatim("")
 	case p.score.Failed != "":
-		return p.score.Failed
+		return p.score.Failure()
 	case v != nil:
-		return fmt.Sprintf("%s %.4g", cmp.Or(s.opts.Metric, "metric"), v.Quantized)
+		name := diag.Textf("metric")
+		if s.opts.Metric != "" {
+			name = diag.Verbatim(s.opts.Metric)
+		}
+		return diag.Textf("%s %.4g", name, v.Quantized)
 	}
 	_, q := p.score.Top1()
-	return fmt.Sprintf("score %.4g", q)
+	return diag.Textf("score %.4g", q)
 }
 
 // rankSpared fits the tables of rank to layers that are spared: one keeps its rung to
@@ -121,7 +126,7 @@ func (s *search) rankSpared() {
 
 // why gives reasons for a point: what was found on the way, and what 8 bits do to
 // the layers that have more.
-func (s *search) why(p *point) []string {
+func (s *search) why(p *point) []diag.Text {
 	out := slices.Clone(s.reasons)
 	if s.noise == nil {
 		return out
@@ -140,10 +145,10 @@ func (s *search) why(p *point) []string {
 	slices.SortStableFunc(list, func(a, b wider) int { return cmp.Compare(b.noise, a.noise) })
 	for i, w := range list {
 		if i == 5 {
-			out = append(out, fmt.Sprintf("and %d layers more that have more than 8 bits", len(list)-i))
+			out = append(out, diag.Textf("and %d layers more that have more than 8 bits", len(list)-i))
 			break
 		}
-		out = append(out, fmt.Sprintf("%s has %v: int8 for it alone leaves the outputs %.1f dB", s.layers[w.layer].Name, s.space.Rungs[p.candidate.Rungs[w.layer]], decibels(w.noise)))
+		out = append(out, diag.Textf("%s has %v: int8 for it alone leaves the outputs %.1f dB", s.layers[w.layer].Name, s.space.Rungs[p.candidate.Rungs[w.layer]], decibels(w.noise)))
 	}
 	return out
 }

@@ -142,7 +142,7 @@ func searchFor(ctx context.Context, c *call) (any, []Array, error) {
 		Trials   []search.Trial  `json:"trials"`
 	}{Float: network.Top1(), Searched: searched, HeldOut: held, Complete: out.Complete, Trials: out.Trials}
 	if b := out.Best; b != nil {
-		res.Found, res.Strategy, res.Words, res.Cost, res.Promise = true, string(b.Strategy.Format()), b.Words, b.Cost, &b.Promise
+		res.Found, res.Strategy, res.Words, res.Cost, res.Promise = true, string(b.Strategy.Format()), b.Words.String(), b.Cost, &b.Promise
 	}
 	return res, nil, nil
 }

@@ -461,8 +461,11 @@ func (j *searchJob) save(ctx context.Context, trials []search.Trial) error {
 func (j *searchJob) write(ctx context.Context, found *search.Found, trials int, complete bool) error {
 	text := found.Strategy.Format()
 	p := &j.provenance
-	p.Why = found.Why
-	p.StrategySHA256, p.Words, p.Cost, p.Promise = search.FileSHA256(text), found.Words, found.Cost, found.Promise
+	p.Why = nil
+	for _, why := range found.Why {
+		p.Why = append(p.Why, why.String())
+	}
+	p.StrategySHA256, p.Words, p.Cost, p.Promise = search.FileSHA256(text), found.Words.String(), found.Cost, found.Promise
 	p.Trials, p.Complete = trials, complete
 	data, err := p.Encode()
 	if err != nil {
@@ -503,7 +506,7 @@ func (j *searchJob) finish(ctx context.Context, out *search.Outcome) error {
 	if j.f.asJSON {
 		return j.a.printJSON(&j.provenance)
 	}
-	return j.print(j.a.stdout, goOn)
+	return j.print(j.a.stdout, out.Best, goOn)
 }
 
 func noneOf(trials int) diag.Text {
@@ -514,7 +517,7 @@ func noneOf(trials int) diag.Text {
 }
 
 // print writes the result for people.
-func (j *searchJob) print(w io.Writer, goOn diag.Text) error {
+func (j *searchJob) print(w io.Writer, found *search.Found, goOn diag.Text) error {
 	p := &j.provenance
 	var b strings.Builder
 	line := func(head diag.Text, text string) {
@@ -522,14 +525,14 @@ func (j *searchJob) print(w io.Writer, goOn diag.Text) error {
 		fmt.Fprintf(&b, "%s%s%s\n", h, strings.Repeat(" ", max(1, 11-width(h))), text)
 	}
 	row := func(head, text diag.Text) { line(head, j.a.lang.Sprint(text)) }
-	row(diag.Textf("found"), diag.Textf("%s", p.Words))
+	row(diag.Textf("found"), found.Words)
 	row(diag.Textf("cost"), diag.Textf("%.2f %% of float32 (int8 throughout: %.2f %%)", 100*p.Cost, 100.0/16))
-	for i, why := range p.Why {
+	for i, why := range found.Why {
 		head := diag.Verbatim("")
 		if i == 0 {
 			head = diag.Textf("why")
 		}
-		row(head, diag.Textf("%s", why))
+		row(head, why)
 	}
 	if v := p.Promise.All.Value; v != nil {
 		row(diag.Verbatim(j.metric), diag.Textf("%s on %s", valueText(v), count(p.Promise.Samples, "test sample")))
@@ -571,7 +574,7 @@ func (j *searchJob) printTrial(w io.Writer, t search.Trial, left time.Duration) 
 	case t.Score != nil && t.Score.Value != nil:
 		result = diag.Textf("%s %s", j.metric, valueText(t.Score.Value))
 	case t.Score != nil && t.Score.Failed != "":
-		result = diag.Verbatim(t.Score.Failed)
+		result = t.Score.Failure()
 	case t.Phase == search.Confirm:
 		result = diag.Textf("drop %s of %d", dropped(t.Confirm.All), t.Confirm.Samples)
 	case t.Phase != search.Rank:
@@ -583,7 +586,7 @@ func (j *searchJob) printTrial(w io.Writer, t search.Trial, left time.Duration) 
 	}
 	pad := func(s string, n int) string { return s + strings.Repeat(" ", max(0, n-width(s))) }
 	line := j.a.lang.Sprint(diag.Textf("%s cost %s  %s %s; about %s left", fmt.Sprintf("%3d %-7s", t.Number, t.Phase), fmt.Sprintf("%6.2f %%", 100*t.Cost),
-		pad(j.a.lang.Sprint(result), 46), t.Words, shortTime(left)))
+		pad(j.a.lang.Sprint(result), 46), t.Tried(), shortTime(left)))
 	if n := columns(w); n > 0 {
 		line = shorten(line, n)
 	}

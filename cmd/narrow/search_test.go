@@ -198,7 +198,7 @@ func TestSearchCaveat(t *testing.T) {
 		j := &searchJob{a: &app{lang: messages.English}, f: &searchFlags{maxDrop: test.drop, file: "s.json"}}
 		j.provenance.Promise = search.Promise{Samples: test.all.Samples, All: test.all, HeldOut: test.heldOut}
 		var b bytes.Buffer
-		if err := j.print(&b, diag.Text{}); err != nil {
+		if err := j.print(&b, &search.Found{}, diag.Text{}); err != nil {
 			t.Fatal(err)
 		}
 		if got := strings.Contains(b.String(), "held out   none: 10 test samples make one batch"); got != test.none {

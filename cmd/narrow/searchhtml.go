@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"narrow/diag"
 	"narrow/report"
 	"narrow/search"
 )
@@ -86,7 +85,7 @@ func searchPage(out *search.Outcome, o report.Objective, goal search.Goal) *repo
 
 // trialOf returns a trial, without its strategy.
 func trialOf(t *search.Trial, goal search.Goal) report.Trial {
-	r := report.Trial{Number: t.Number, Phase: string(t.Phase), Words: report.Text{Text: diag.Verbatim(t.Words)}, Cost: report.Number(t.Cost), State: report.TrialRanked, Strategy: -1}
+	r := report.Trial{Number: t.Number, Phase: string(t.Phase), Words: report.Text{Text: t.Tried()}, Cost: report.Number(t.Cost), State: report.TrialRanked, Strategy: -1}
 	score := t.Score
 	if t.Confirm != nil {
 		score = &t.Confirm.All
@@ -96,7 +95,7 @@ func trialOf(t *search.Trial, goal search.Goal) report.Trial {
 	}
 	r.Samples = score.Samples
 	if score.Failed != "" {
-		r.State, r.Failed = report.TrialFailed, report.Text{Text: diag.Verbatim(score.Failed)}
+		r.State, r.Failed = report.TrialFailed, report.Text{Text: score.Failure()}
 		return r
 	}
 	_, value := score.Top1()

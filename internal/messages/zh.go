@@ -39,6 +39,18 @@ var zh = map[string]string{
 	"does not start: %s":       "无法启动：%s",
 
 	// What a search says.
+	"%v throughout":                "全部 %v",
+	"each layer alone, %s":         "逐层单独量化，%s",
+	"%s of weights %s":             "权重的 %s 为 %s",
+	"%s of activations %s":         "激活的 %s 为 %s",
+	"layer %s: tensor %q holds %v": "层 %s：张量 %q 含有 %v",
+	"int8 throughout: %s; without 8 bits for what costs next to nothing in float32: %s": "全部 int8：%s；把以 float32 计算几乎不增加代价的层改为 float32 后：%s",
+	"%s: int8 for it alone leaves the outputs %.1f dB":                                  "%s：仅将它量化为 int8，输出就只有 %.1f dB",
+	"%s has %v: int8 for it alone leaves the outputs %.1f dB":                           "%s 采用 %v：仅将它量化为 int8，输出就只有 %.1f dB",
+	"and %d layers more that have more than 8 bits":                                     "另有 %d 层的位宽大于 8 位",
+	"%s %.4g":    "%s %.4g",
+	"metric":     "指标",
+	"score %.4g": "得分 %.4g",
 	"%s: %s calibrate; of %s, %d are searched on and %d held out; the float network's %s": "%s：%s用于校准；%s中 %d 个用于搜索，%d 个留作验证；浮点网络的 %s",
 	"%s cannot be named by a rule and keep what the network has: %s":                      "%s无法用规则命名，保持网络的设置：%s",
 	"%s: resuming with %s": "%s：继续，%s",
