@@ -90,7 +90,10 @@ func (f *partFlags) check(c *cobra.Command, args []string, alone, merging []stri
 func (f *partFlags) expand(args []string) error {
 	var files []string
 	for _, name := range append(f.from, args...) {
-		if _, err := os.Stat(name); err == nil {
+		if st, err := os.Stat(name); err == nil {
+			if st.IsDir() {
+				return usagef("%s %s: is a folder: name the files in it, such as '%s/*'", f.fromAs, name, filepath.Clean(name))
+			}
 			files = append(files, name)
 			continue
 		}

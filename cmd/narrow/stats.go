@@ -83,6 +83,9 @@ func (f *statsFlags) saveError(err error) error {
 
 // fromStats calibrates from the statistics that were named.
 func (j *calibJob) fromStats(samplesSHA256 string) (*narrow.Calibrated, error) {
+	if st, err := os.Stat(j.f.stats.from); err == nil && st.IsDir() {
+		return nil, usagef("--from-stats %s: is a folder: name a file in it", j.f.stats.from)
+	}
 	s, err := calibrate.OpenStats(j.f.stats.from)
 	if err != nil {
 		return nil, err

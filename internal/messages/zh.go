@@ -48,7 +48,7 @@ var zh = map[string]string{
 	"%s: int8 for it alone leaves the outputs %.1f dB":                                  "%s：仅将它量化为 int8，输出就只有 %.1f dB",
 	"%s has %v: int8 for it alone leaves the outputs %.1f dB":                           "%s 采用 %v：仅将它量化为 int8，输出就只有 %.1f dB",
 	"and %d layers more that have more than 8 bits":                                     "另有 %d 层的位宽大于 8 位",
-	"%s %.4g":    "%s %.4g",
+	"%s %.4g":    "%s 为 %.4g",
 	"metric":     "指标",
 	"score %.4g": "得分 %.4g",
 	"%s: %s calibrate; of %s, %d are searched on and %d held out; the float network's %s": "%s：%s用于校准；%s中 %d 个用于搜索，%d 个留作验证；浮点网络的 %s",

@@ -639,6 +639,8 @@ var zhErrors = map[string]string{
 
 	// Shards.
 	"%s %s: cannot be written: %s: %v: name another file":                                           "%s %s：无法写入：%s：%v：请指定其他文件",
+	"%s %s: is a folder: name the files in it, such as '%s/*'":                                      "%s %s：这是文件夹：请指定其中的文件，例如 '%s/*'",
+	"--from-stats %s: is a folder: name a file in it":                                               "--from-stats %s：这是文件夹：请指定其中的文件",
 	"%s %s: is a folder: name a file in it":                                                         "%s %s：这是文件夹：请指定其中的文件",
 	"%s and %s are both of the samples %v, and differ: compute them again":                          "%s 和 %s 都属于样本 %v，却不相同：请重新计算",
 	"%s and %s overlap: one is of the samples %v, the other of %v; cut all shards alike":            "%s 和 %s 有重叠：前者属于样本 %v，后者属于 %v；所有分片的切分方式必须一致",
