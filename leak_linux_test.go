@@ -133,7 +133,7 @@ func calibrateAndTest(r *ort.Runner, work string, i int) (err error) {
 	short, cancel := context.WithCancel(ctx)
 	_, err = resolved.Calibrate(short, r, set.Batches(short, 4), narrow.CalibrateOptions{Progress: func(int) { cancel() }})
 	if cancel(); !errors.Is(err, context.Canceled) {
-		return errors.Join(errors.New("a cancelled calibration goes on"), err)
+		return errors.Join(errors.New("a cancelled calibration continues"), err)
 	}
 	c, err := resolved.Calibrate(ctx, r, set.Batches(ctx, 4), narrow.CalibrateOptions{Propagate: 1 + calibrate.Propagation(i/2%2)})
 	if err != nil {

@@ -28,7 +28,7 @@ func (c *Calibrated) align() {
 		}
 		switch op.Op {
 		case "HardSigmoid":
-			c.atLeast(op.Output, 7, "HardSigmoid on the DPU puts out at least 7 fractional bits")
+			c.atLeast(op.Output, 7, "HardSigmoid on the DPU outputs at least 7 fractional bits")
 			c.inputsAtLeast(op, 0)
 		case "HardSwish":
 			c.inputsAtLeast(op, 0)

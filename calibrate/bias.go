@@ -135,7 +135,7 @@ func productOf(o *plan.Operation) (op.Product, bool) {
 	return op.Product{}, false
 }
 
-// active returns the operations whose correction goes on.
+// active returns the operations whose correction continues.
 func (k *corrector) active() []*plan.Operation {
 	var ops []*plan.Operation
 	for _, l := range k.layers {

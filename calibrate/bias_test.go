@@ -27,7 +27,7 @@ func TestSettle(t *testing.T) {
 		t.Errorf("after two: rate %v, stop %v, %v, %v", rate, stop, l.efficiency, l.deviation)
 	}
 	if _, stop := l.settle(0, 10); !stop {
-		t.Error("goes on without noise")
+		t.Error("continues without noise")
 	}
 	good := &correction{efficiency: 4.1, deviation: 1}
 	if rate, stop := good.settle(1, math.Pow(10, 4.2/1.25)); rate != 0.025 || stop {
@@ -35,11 +35,11 @@ func TestSettle(t *testing.T) {
 	}
 	best := &correction{efficiency: 4.4, deviation: 1}
 	if _, stop := best.settle(1, math.Pow(10, 4.5/1.25)); !stop {
-		t.Error("goes on above 4.3")
+		t.Error("continues above 4.3")
 	}
 	settled := &correction{efficiency: 3, deviation: 0.1}
 	if _, stop := settled.settle(1, math.Pow(10, 3.1/1.25)); !stop {
-		t.Error("goes on when nothing changes")
+		t.Error("continues when nothing changes")
 	}
 }
 

@@ -46,7 +46,7 @@ type Options struct {
 	Set    metric.Set
 	// Export says how to export.
 	Export export.Options
-	// Progress, when set, is called as work goes on.
+	// Progress, when set, is called as work proceeds.
 	Progress func(Step)
 }
 

@@ -39,13 +39,13 @@ func (r *Result) Findings() diag.List {
 	}
 	if r.Invalid > 0 {
 		warn("not-finite",
-			diag.Textf("for %d of %d samples the float network puts out NaN or Inf: they are left out of SQNR and agreement", r.Invalid, r.Samples),
+			diag.Textf("for %d of %d samples the float network outputs NaN or Inf: they are left out of SQNR and agreement", r.Invalid, r.Samples),
 			diag.Textf("repair the samples or the model"))
 	}
 	for _, o := range r.Outputs {
 		if o.Unlike > 0 {
 			warn("unlike-outputs",
-				diag.Textf("for %d of %d samples the two networks put out different numbers of values at output %q: nothing is compared there", o.Unlike, r.Samples, o.Name),
+				diag.Textf("for %d of %d samples the two networks output different numbers of values at output %q: nothing is compared there", o.Unlike, r.Samples, o.Name),
 				diag.Textf("compare an output before values are chosen"))
 		}
 	}

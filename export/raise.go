@@ -152,7 +152,7 @@ func steps() []step {
 		{13, []string{"Squeeze", "Unsqueeze", "ReduceSum"}, func(r *raiser, n *graph.Node) { r.intsToInput(n, 1, n.Attr("axes"), "axes") }},
 		{13, []string{"Split"}, func(r *raiser, n *graph.Node) { r.intsToInput(n, 1, n.Attr("split"), "split") }},
 		{14, []string{"BatchNormalization"}, func(r *raiser, n *graph.Node) {
-			r.unusedOutputs(n, "it puts out training statistics, whose order changed in version 14")
+			r.unusedOutputs(n, "it outputs training statistics, whose order changed in version 14")
 		}},
 		{16, []string{"RoiAlign"}, func(r *raiser, n *graph.Node) {
 			if n.Attr("coordinate_transformation_mode") == nil {

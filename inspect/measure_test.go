@@ -230,9 +230,9 @@ func TestEqualized(t *testing.T) {
 	}
 }
 
-// TestPartner: where equalization cannot pass the ReLU6 as it is written, the
+// TestReference: where equalization cannot pass the ReLU6 as it is written, the
 // network that was calibrated serves.
-func TestPartner(t *testing.T) {
+func TestReference(t *testing.T) {
 	m := testnet.Parse(t, smallText(split))
 	c := calibrated(t, m, int16, 10)
 	if c.Rewrites.Count("equalize") != 1 {

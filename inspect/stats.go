@@ -193,7 +193,7 @@ func clipped(x, stored []float32, grid *Grid) int64 {
 func zeroed(x, stored []float32) int64 {
 	n := uint64(0)
 	for i, v := range stored {
-		n += isZero(v) &^ isZero(x[i]) // without a jump: which of them are 0 is hard to foretell
+		n += isZero(v) &^ isZero(x[i]) // without a jump: which of them are 0 is hard to predict
 	}
 	return int64(n)
 }

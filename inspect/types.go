@@ -18,7 +18,7 @@ type Result struct {
 	// Samples is how many samples were looked at.
 	Samples int `json:"samples"`
 	// Reference says which float network the values were compared with.
-	Reference Reference `json:"partner"`
+	Reference Reference `json:"reference"`
 	// Layers are the plan's layers, in network order: Layers[i] is of
 	// Plan.Layers[i].
 	Layers []Layer `json:"layers"`

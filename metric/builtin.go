@@ -160,7 +160,7 @@ func (r *builtinRun) End(context.Context) (*Figures, error) {
 	f := &Figures{Name: name, All: all, Took: r.took}
 	f.Value, _ = all.Find(name)
 	if f.Value == nil && !(r.m.Compares() && r.float) {
-		return nil, diag.Errorf("%s is no number: the network puts out NaN, or nothing that could be compared", name)
+		return nil, diag.Errorf("%s is no number: the network outputs NaN, or nothing that could be compared", name)
 	}
 	return f, nil
 }

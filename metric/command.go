@@ -265,7 +265,7 @@ func (l *limited) Write(p []byte) (int, error) {
 	return l.w.Write(p)
 }
 
-// parse reads what a command printed. Errors go on from "the metric ...".
+// parse reads what a command printed. Errors continue "the metric ...".
 func (c *Command) parse(out []byte) (*Figures, error) {
 	all, err := parseFigures(out)
 	if err != nil {
@@ -346,7 +346,7 @@ func parseFigures(out []byte) (evaluate.Figures, error) {
 	return all, nil
 }
 
-// words cuts what was printed where no word of JSON goes on.
+// words cuts what was printed where no word of JSON continues.
 func words(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" \t\r\n,:{}[]", r) })
 }

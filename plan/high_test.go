@@ -120,7 +120,7 @@ func TestWrittenOut(t *testing.T) {
 				found = found || l.Op == op && l.Output == "y"
 			}
 			if !found {
-				t.Errorf("%s: no layer %s puts out y", name, op)
+				t.Errorf("%s: no layer %s outputs y", name, op)
 			}
 		}
 	}

@@ -124,7 +124,7 @@ func (p *Plan) Simulation(o SimulationOptions) (*Simulation, error) {
 			raw := fresh(t.Name + ".float")
 			producer := ix.Producer[t.Name]
 			if producer == nil {
-				return nil, diag.Errorf("no node puts out %q", t.Name)
+				return nil, diag.Errorf("no node outputs %q", t.Name)
 			}
 			producer.Outputs[slices.Index(producer.Outputs, t.Name)] = raw
 			after[producer] = append(after[producer], tap(t, raw, t.Name))

@@ -56,7 +56,7 @@ type Model struct {
 type Measured struct {
 	Samples int `json:"samples"`
 	// Reference is which float network the values were compared with.
-	Reference inspect.Reference `json:"partner"`
+	Reference inspect.Reference `json:"reference"`
 }
 
 // Result compares the networks' outputs: see [evaluate.Result].

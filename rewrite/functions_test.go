@@ -50,7 +50,7 @@ func TestEqualizeFunctions(t *testing.T) {
 	ix := graph.NewIndex(out.Graph)
 	mul := ix.Producer["y"]
 	if mul == nil || !mul.Is("Mul") || mul.Rule != "equalize-functions" {
-		t.Fatalf("y is put out by %v", mul)
+		t.Fatalf("y is output by %v", mul)
 	}
 	floats := func(name string) []float32 {
 		v, err := ix.Constant[name].Floats()

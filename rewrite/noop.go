@@ -10,7 +10,7 @@ import (
 func RemoveIdentity() Rule {
 	return Rule{
 		Name: "remove-identity", Exact: true,
-		Doc: "Removes Identity, and Concat of a single operand: both put out what they are given.",
+		Doc: "Removes Identity, and Concat of a single operand: both output what they are given.",
 		find: func(w *work, n *graph.Node) *site {
 			if !n.Is("Identity") && !(n.Is("Concat") && len(n.Inputs) == 1) {
 				return nil

@@ -145,7 +145,7 @@ func TestJobsAreFaster(t *testing.T) {
 }
 
 // TestJobsInterrupted: a search of several jobs that is broken off ends by the
-// trials in order, and another one goes on from there.
+// trials in order, and another one resumes there.
 func TestJobsInterrupted(t *testing.T) {
 	space := SpaceFor(scheme.CPU)
 	net := random(4, 3)

@@ -107,7 +107,7 @@ func TestNetwork(t *testing.T) {
 	ctx, cancel := context.WithCancel(ctx)
 	cancel()
 	if _, err := net.Confirm(ctx, int8); err == nil {
-		t.Error("a search that is over goes on")
+		t.Error("a search that is over continues")
 	}
 }
 

@@ -211,7 +211,7 @@ func (t *tally) addNoise(f, q []float32) {
 // score returns the Score of what was added.
 func (t *tally) score() Score {
 	s := t.Score
-	if s.Metric != nil { // which goes on counting
+	if s.Metric != nil { // which keeps counting
 		m := *s.Metric
 		s.Metric = &m
 	}

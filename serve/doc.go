@@ -6,7 +6,7 @@
 // specification, and [Protocol] its version.
 //
 // Rule of the house: what comes in is never believed. A request that cannot be
-// served is answered by an error frame, and the conversation goes on; only when
+// served is answered by an error frame, and the conversation continues; only when
 // nobody can tell where the next frame begins does it end. Numbers are those of
 // the command: this package calls the same functions.
 package serve

@@ -58,7 +58,7 @@ func connect(t testing.TB, cfg Config) *client {
 		select {
 		case <-c.done:
 		case <-time.After(20 * time.Second):
-			t.Error("the server goes on after its input was closed")
+			t.Error("the server runs on after its input was closed")
 		}
 	})
 	return c
@@ -301,7 +301,7 @@ func TestRefusals(t *testing.T) {
 	c.done <- nil
 }
 
-// Cancelling ends a request soon, and the conversation goes on.
+// Cancelling ends a request soon, and the conversation continues.
 func TestCancel(t *testing.T) {
 	c := connect(t, Config{})
 	m, _ := c.must("open", map[string]any{"path": bundledPath(t)})

@@ -67,7 +67,7 @@ type member struct {
 // levels; the limit keeps hostile files from exhausting the stack.
 const maxDepth = 64
 
-// reader reads JSON with comments and trailing commas. It goes on behind the
+// reader reads JSON with comments and trailing commas. It continues behind the
 // mistakes that people make by hand (a missing comma, single quotes, True for
 // true), so that one of these does not hide what else is wrong.
 type reader struct {

@@ -509,7 +509,7 @@ var kindTable = []field{
 	{name: scheme.Input.String(), typ: settingsValue, doc: "Settings for what enters the network."},
 	{name: scheme.Weights.String(), typ: settingsValue, doc: "Settings for weights."},
 	{name: scheme.Bias.String(), typ: settingsValue, doc: "Settings for biases."},
-	{name: scheme.Activation.String(), typ: settingsValue, doc: "Settings for what layers put out."},
+	{name: scheme.Activation.String(), typ: settingsValue, doc: "Settings for what layers output."},
 }
 
 // tensors reads tensor_quantize_config; text is what messages call the object

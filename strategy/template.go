@@ -91,7 +91,7 @@ func Template(target scheme.Target, datatype scheme.Datatype) []byte {
 		line("  %q: {", keyTensor)
 		line("    // One scale per output channel keeps depthwise networks accurate.")
 		line("    \"weights\": { %q: true },", KeyPerChannel)
-		line("    // What layers put out lies on one side of zero more often than not.")
+		line("    // What layers output lies on one side of zero more often than not.")
 		line("    \"input\": { %q: false },", KeySymmetry)
 		line("    \"activation\": { %q: false },", KeySymmetry)
 		line("    // Exports store biases in 32 bits anyway.")

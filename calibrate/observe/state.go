@@ -297,7 +297,7 @@ func (o *Observer) UnmarshalBinary(b []byte) error {
 	return o.Restore(&s)
 }
 
-// State returns what the observer saw, which goes on to see more.
+// State returns what the observer saw so far.
 func (o *Observer) State() *State { return &o.state }
 
 // Restore replaces what the observer saw by what another one with the same

@@ -63,7 +63,7 @@ func TestCheckpointAfterKills(t *testing.T) {
 			var done int
 			if _, scan := fmt.Sscanf(stderr.String(), "resuming after %d of", &done); scan == nil {
 				if resumed++; done < most {
-					t.Errorf("goes on after %d samples where %d were done before", done, most)
+					t.Errorf("resumes after %d samples where %d were done before", done, most)
 				}
 				most = done
 			}
@@ -78,7 +78,7 @@ func TestCheckpointAfterKills(t *testing.T) {
 			}
 		}
 		if resumed < 3 || most == 0 {
-			t.Errorf("calib %s went on %d times, the last time after %d samples: too few to tell", flags, resumed, most)
+			t.Errorf("calib %s resumed %d times, the last time after %d samples: too few to tell", flags, resumed, most)
 		}
 		got := visible(t, "out")
 		for name := range got { // the listing and the rest; nothing tells of the kills

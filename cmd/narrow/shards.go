@@ -35,7 +35,7 @@ func (f *partFlags) add(c *cobra.Command, what, saveAs, fromAs string) {
 	f.saveAs, f.fromAs = saveAs, fromAs
 	c.Flags().StringVar(&f.shard, "shard", "", "work on a part of the samples, such as 2/4 for the second of four, and keep what it gives in the file of "+saveAs)
 	c.Flags().StringVar(&f.save, saveAs[2:], "", "file of the part that --shard names")
-	c.Flags().StringArrayVar(&f.from, fromAs[2:], nil, "take "+what+" in these files in the place of samples: of all parts, in any order; a name, names or a pattern")
+	c.Flags().StringArrayVar(&f.from, fromAs[2:], nil, "take "+what+" in these files instead of samples: of all parts, in any order; a name, names or a pattern")
 	_ = c.MarkFlagFilename(saveAs[2:])
 	_ = c.MarkFlagFilename(fromAs[2:])
 }

@@ -48,7 +48,7 @@ func (a *app) supervised(args []string) (code int, handled bool) {
 		return 0, false
 	}
 	if end.Done {
-		if end.Said != "" { // native code that had something to say, and went on
+		if end.Said != "" { // native code that had something to say, and continued
 			fmt.Fprint(a.stderr, printable.Text(end.Said))
 		}
 		return end.Code, true

@@ -52,8 +52,8 @@ runs the float and the quantized network over the samples, and prints the
 accuracy of both where there are labels, how far they agree, and the signal to
 quantization noise ratio (SQNR) of the outputs.
 
-With --exported, ONNX Runtime runs the exported model of the output folder in the
-place of the quantized network.
+With --exported, ONNX Runtime runs the exported model of the output folder
+instead of the quantized network.
 
 With --shard i/n it tests on the i-th of n parts of the samples and writes the
 file of --save-result; test --from-results then tells what one test of all
@@ -421,7 +421,7 @@ func percent(x float64) string { return fmt.Sprintf("%5.2f %%", 100*x) }
 
 func decibel(d evaluate.Decibel) diag.Text {
 	if math.IsNaN(float64(d)) {
-		return diag.Textf("undefined (the quantized network puts out NaN)")
+		return diag.Textf("undefined (the quantized network outputs NaN)")
 	}
 	if math.IsInf(float64(d), 1) {
 		return diag.Textf("exact (no difference)")

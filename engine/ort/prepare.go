@@ -153,7 +153,7 @@ func (p *prepared) setOutputs(wanted []string) error {
 		case p.model.Graph.Initializer(name) != nil:
 			p.constants[name] = g.Initializer(name)
 		case p.inputs[name] == nil:
-			return diag.Errorf("there is no value %q to put out", name)
+			return diag.Errorf("there is no value %q to output", name)
 		}
 		p.wanted = append(p.wanted, name)
 	}

@@ -55,7 +55,7 @@ func Check(m *graph.Model) error {
 	}
 	for _, v := range m.Graph.Outputs {
 		if t := f.typeOf(v.Name); v.Type != graph.Undefined && t != graph.Undefined && t != v.Type {
-			return diag.Errorf("the graph's output %q is said to hold %v, and what is put out holds %v", v.Name, v.Type, t)
+			return diag.Errorf("the graph's output %q is said to hold %v, but holds %v", v.Name, v.Type, t)
 		}
 	}
 	return nil
@@ -127,7 +127,7 @@ func (f *frame) check(n *graph.Node) {
 }
 
 func tooMany(name string, shape []graph.Dim) error {
-	return diag.Errorf("it would put out %q of shape %v: no machine holds that many elements", name, shape)
+	return diag.Errorf("it would output %q of shape %v: no machine holds that many elements", name, shape)
 }
 
 // checkConstant adds up what n puts out where it depends on no input: narrow
@@ -148,7 +148,7 @@ func (f *frame) checkConstant(n *graph.Node) {
 			continue
 		}
 		if f.found.room -= int64(size); f.found.room < 0 {
-			f.report(n, diag.Errorf("it would put out %q of shape %v: what does not depend on the network's inputs would take far more memory than the file", o, f.shapes[o]))
+			f.report(n, diag.Errorf("it would output %q of shape %v: what does not depend on the network's inputs would take far more memory than the file", o, f.shapes[o]))
 		}
 	}
 }

@@ -123,7 +123,7 @@ func checkGraph(g *graph.Graph, outer *scope) error {
 				continue
 			}
 			if by, ok := s.made[o]; ok {
-				return diag.Errorf("node %q puts out %q, which is already the name of %s", n.Label(), o, by)
+				return diag.Errorf("node %q outputs %q, which is already the name of %s", n.Label(), o, by)
 			}
 			s.made[o] = maker{node: n}
 		}
@@ -131,7 +131,7 @@ func checkGraph(g *graph.Graph, outer *scope) error {
 	for _, n := range g.Nodes {
 		for _, in := range n.Inputs {
 			if in != "" && !s.knows(in) {
-				return diag.Errorf("node %q (%s) reads %q, which nothing puts out: no input, initializer or node has that name", n.Label(), n.OpType, in)
+				return diag.Errorf("node %q (%s) reads %q, which nothing outputs: no input, initializer or node has that name", n.Label(), n.OpType, in)
 			}
 		}
 		if err := checkAttrs(n, s); err != nil {
@@ -143,7 +143,7 @@ func checkGraph(g *graph.Graph, outer *scope) error {
 			return diag.Errorf("an output of the graph has no name")
 		}
 		if !s.knows(v.Name) {
-			return diag.Errorf("the graph's output %q is put out by nothing: no input, initializer or node has that name", v.Name)
+			return diag.Errorf("the graph's output %q is made by nothing: no input, initializer or node has that name", v.Name)
 		}
 	}
 	return nil

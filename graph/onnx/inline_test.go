@@ -212,7 +212,7 @@ func TestInlineBounds(t *testing.T) {
 		{"itself", withFunctions([]*pb.NodeProto{nd("", ".f", "x", "y")}, fn("f", "a", "z", nd("", ".g", "a", "z")), fn("g", "a", "z", nd("", ".f", "a", "z"))), `"loc.f" calls itself`},
 		{"twice", withFunctions([]*pb.NodeProto{nd("", ".f", "x", "y")}, fn("f", "a", "z", nd("", "Neg", "a", "z")), fn("f", "a", "z", nd("", "Neg", "a", "z"))), `two functions are called "loc.f"`},
 		{"a broken function", withFunctions([]*pb.NodeProto{nd("", ".f", "x", "y")}, fn("f", "a", "z", nd("n", "Neg", "nope", "z"))), `function "loc.f": node "n" (Neg) reads "nope"`},
-		{"a result that is never made", withFunctions([]*pb.NodeProto{nd("", ".f", "x", "y")}, fn("f", "a", "z", nd("n", "Neg", "a", "u"))), `output "z" is put out by nothing`},
+		{"a result that is never made", withFunctions([]*pb.NodeProto{nd("", ".f", "x", "y")}, fn("f", "a", "z", nd("n", "Neg", "a", "u"))), `output "z" is made by nothing`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m, err := loadProto(t, c.model)

@@ -161,7 +161,7 @@ func gone(pid int) bool {
 	return false
 }
 
-// TestParentDies: nothing goes on behind a parent that was killed.
+// TestParentDies: nothing runs on behind a parent that was killed.
 func TestParentDies(t *testing.T) {
 	c, pid, _ := waiting(t)
 	if err := c.Process.Kill(); err != nil {
@@ -206,7 +206,7 @@ func TestSignals(t *testing.T) {
 }
 
 // TestStop: a parent that is stopped stops its child, and takes it along when it
-// goes on.
+// runs again.
 func TestStop(t *testing.T) {
 	c, pid, _ := waiting(t)
 	defer c.Wait()         //nolint:errcheck // it was killed
@@ -230,11 +230,11 @@ func TestStop(t *testing.T) {
 	}
 	_ = c.Process.Signal(syscall.SIGTSTP)
 	if !reaches(pid, true) {
-		t.Error("the child goes on while its parent is stopped")
+		t.Error("the child runs while its parent is stopped")
 	}
 	_ = c.Process.Signal(syscall.SIGCONT)
 	if !reaches(pid, false) || !reaches(c.Process.Pid, false) {
-		t.Error("the two do not go on")
+		t.Error("the two do not run again")
 	}
 }
 

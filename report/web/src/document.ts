@@ -4,7 +4,7 @@ export interface Doc {
   format: string
   model: { name: string; path: string; sha256: string }
   result: TestResult | null
-  measured: { samples: number; partner: string } | null
+  measured: { samples: number; reference: string } | null
   cost?: Cost
   layers: Layer[] | null
   tensors: Tensor[] | null

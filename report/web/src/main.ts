@@ -89,7 +89,7 @@ function layers(): HTMLElement {
   shown = detail(state, actions)
   const e = h('section', { id: 'layers' }, h('h2', {}, t('layers')),
     h('p', { class: 'muted' }, doc.measured ? t('layersHelp', { n: whole(doc.measured.samples) }) : t('noErrors'),
-      doc.measured?.partner === 'rewritten' ? ` ${t('partnerRewritten')}` : null),
+      doc.measured?.reference === 'rewritten' ? ` ${t('referenceRewritten')}` : null),
     h('div', { class: 'tools' },
       h('label', {}, t('order'), orderBox),
       doc.measured ? h('button', { id: 'worst', onclick: () => sort('sqnr') }, t('worstFirst')) : null,

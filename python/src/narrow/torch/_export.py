@@ -76,7 +76,7 @@ def examine(module: torch.nn.Module, input_args: Any, input_kwargs: Any) -> Sign
             raise ExportError(f"{type(module).__name__} cannot run on input_args: {e}{at.where()}") from e
     outputs = _tree.flatten(out, results)
     if not results:
-        raise ExportError(f"{type(module).__name__} puts out no tensor, but {type(out).__name__}")
+        raise ExportError(f"{type(module).__name__} outputs no tensor, but {type(out).__name__}")
     names = _unique([_identifier(n) for n in _tree.paths(spec)], set())
     if len(results) == 1:
         output_names = _unique(["output"], set(names))
