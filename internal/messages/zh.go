@@ -496,9 +496,9 @@ var zh = map[string]string{
 	"the values of %q that enter the %s %q (%.3g to %.3g) lie within about one step of its scale (%.3g): they become %s":                                     "进入 %[2]s %[3]q 的 %[1]q 的值（%.3[4]g 到 %.3[5]g）都在其量化步长（%.3[6]g）的大约一步之内：它们变成 %[7]s",
 	"what the strategy rewrites leaves %s by itself, before anything is quantized":                                                                           "仅策略的改写就只剩 %s，此时还没有任何量化",
 	"agreement": "一致率",
-	"undefined (no sample could be compared)":        "未定义（没有可比较的样本）",
+	"undefined (no sample could be compared)":       "未定义（没有可比较的样本）",
 	"undefined (the quantized network outputs NaN)": "未定义（量化网络输出 NaN）",
-	"exact (no difference)":                          "完全相同（没有差别）",
+	"exact (no difference)":                         "完全相同（没有差别）",
 
 	"calibrate on samples like those that the network will see, with the same preprocessing":                            "请用与网络实际输入相似的样本校准，并使用相同的预处理",
 	"%.1f %% of the values that enter input %q lie far beyond the range that was calibrated (up to %.3g, against %.3g)": "进入输入 %[2]q 的值有 %.1[1]f %% 远远超出校准的范围（最大 %.3[3]g，校准范围为 %.3[4]g）",
