@@ -84,7 +84,7 @@ func (v *Method) UnmarshalText(b []byte) error {
 	return err
 }
 
-// RoundMode is how ties are rounded; see the spec's section 4. The zero value is invalid.
+// RoundMode is how ties are rounded; docs/numbers.md has each. The zero value is invalid.
 type RoundMode int
 
 // The values of RoundMode, in the order of the strategy file's documentation.

@@ -70,7 +70,7 @@ func (f fact) String() string {
 	return fmt.Sprintf("%s %s", f.key, f.value)
 }
 
-// conflicts reports the settings that do not go together: spec section 3.
+// conflicts reports the settings that do not go together.
 func (c *checker) conflicts() {
 	c.byCause = map[cause]*clash{}
 	c.context(nil)

@@ -41,7 +41,7 @@ type refCase struct {
 	} `json:"reference"`
 }
 
-// deviation is a case where the spec decides otherwise than the reference.
+// deviation is a case where narrow decides otherwise than the reference.
 type deviation struct {
 	section, why string
 }

@@ -62,25 +62,25 @@ var reasons = map[run]struct {
 	// share is the least share of output elements within one step.
 	share float64
 }{
-	{"tinyresnet", "dpu_maxmin"}: {"spec section 1: the method is honoured; the reference ignores it on the DPU and searches as for diffs (its dpu_maxmin and dpu_diffs are the same bytes)", 5, 0.4},
+	{"tinyresnet", "dpu_maxmin"}: {"the method is honoured; the reference ignores it on the DPU and searches as for diffs (its dpu_maxmin and dpu_diffs are the same bytes)", 5, 0.4},
 	{"tinyresnet", "int16"}:      {"the output's step is 2^-15 of its range: sums in another order move some values by more than a step", 1, 0.6},
 	{"tinyresnet", "int4w8a"}:    {"the reference gives its first convolution an input quantizer of its own by a shared variable, which changes nothing but the last bit", 1, 0.999},
 
-	{"tinymobile", "int8_asym"}:     {"spec section 4: an asymmetric range contains 0; the reference's does not, its zero point lies outside of the integers", 2, 0},
+	{"tinymobile", "int8_asym"}:     {"an asymmetric range contains 0; the reference's does not, its zero point lies outside of the integers", 2, 0},
 	{"tinyunet", "int8_perchannel"}: {"the reference computes the transposed convolution with its float weights when they are per channel (checked: with float weights its numbers come out)", 2, 0.999},
 
 	{"tinymlp", "bfloat16"}:    {roundedWeights, 0, 0.8},
 	{"tinymobile", "bfloat16"}: {roundedWeights, 0, 0.2},
 	{"tinyresnet", "bfloat16"}: {roundedWeights, 0, 0.6},
 	{"tinymlp", "mix"}:         {roundedWeights + "; on the command line narrow refuses this file, since its rule by type Conv2d matches nothing", 0, 0.8},
-	{"tinymobile", "mix"}:      {oneQuantizer + "; spec section 2: Conv2d means depthwise too", 30, 0},
+	{"tinymobile", "mix"}:      {oneQuantizer + "; Conv2d means depthwise too", 30, 0},
 	{"tinyresnet", "mix"}:      {oneQuantizer, 22, 0},
 	{"tinyunet", "mix"}:        {oneQuantizer, 10, 0.9},
 }
 
 const (
-	roundedWeights = "spec section 4: weights are rounded; the reference rounds them and drops the result (TestFloatWeights holds the rest equal)"
-	oneQuantizer   = "spec section 2: one quantizer behind the activation function; the reference has none of these groups where datatypes are mixed"
+	roundedWeights = "weights are rounded; the reference rounds them and drops the result (TestFloatWeights holds the rest equal)"
+	oneQuantizer   = "one quantizer behind the activation function; the reference has none of these groups where datatypes are mixed"
 )
 
 var update = flag.Bool("update", false, "write docs/parity.md anew")
