@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sort"
 	"strings"
+
+	"narrow/diag"
 )
 
 // Sort puts g's nodes, and those of the graphs inside them, into topological
@@ -21,7 +23,7 @@ func (g *Graph) Sort() error {
 	for _, n := range g.Nodes {
 		for _, sub := range n.Subgraphs() {
 			if err := sub.Sort(); err != nil {
-				return fmt.Errorf("node %q: %w", n.Label(), err)
+				return diag.Errorf("node %q: %w", n.Label(), err)
 			}
 		}
 	}
@@ -114,7 +116,7 @@ func (g *Graph) cycleError(waits []int, sources [][]int) error {
 		}
 		names = append(names, fmt.Sprintf("%q", g.Nodes[i].Label()))
 	}
-	return fmt.Errorf("the nodes %s form a cycle", strings.Join(append(names, names[0]), " -> "))
+	return diag.Errorf("the nodes %s form a cycle", strings.Join(append(names, names[0]), " -> "))
 }
 
 // intHeap is a min-heap of node positions, for container/heap.

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+
+	"narrow/diag"
 )
 
 // DataType is the type of a tensor's elements, numbered as ONNX numbers it.
@@ -113,7 +115,7 @@ func (t *Tensor) Len() int {
 func (t DataType) ByteSize(n int) (int, error) {
 	bits := t.Bits()
 	if bits == 0 {
-		return 0, fmt.Errorf("elements of type %v have no fixed size", t)
+		return 0, diag.Errorf("elements of type %v have no fixed size", t)
 	}
 	if bits >= 8 {
 		return n * (bits / 8), nil
@@ -144,10 +146,10 @@ func NewInts(name string, dims []int64, values []int64) *Tensor {
 // that names the tensor and its type.
 func (t *Tensor) Floats() ([]float32, error) {
 	if t.Type != Float32 {
-		return nil, fmt.Errorf("tensor %q holds %v, not float32", t.Name, t.Type)
+		return nil, diag.Errorf("tensor %q holds %v, not float32", t.Name, t.Type)
 	}
 	if len(t.Raw) != 4*t.Len() {
-		return nil, fmt.Errorf("tensor %q of shape %v has %d bytes, not %d", t.Name, t.Dims, len(t.Raw), 4*t.Len())
+		return nil, diag.Errorf("tensor %q of shape %v has %d bytes, not %d", t.Name, t.Dims, len(t.Raw), 4*t.Len())
 	}
 	out := make([]float32, t.Len())
 	for i := range out {
@@ -160,7 +162,7 @@ func (t *Tensor) Floats() ([]float32, error) {
 func (t *Tensor) Int64s() ([]int64, error) {
 	size := t.Type.Bits() / 8
 	if size == 0 || len(t.Raw) != size*t.Len() {
-		return nil, fmt.Errorf("tensor %q of type %v and shape %v has %d bytes", t.Name, t.Type, t.Dims, len(t.Raw))
+		return nil, diag.Errorf("tensor %q of type %v and shape %v has %d bytes", t.Name, t.Type, t.Dims, len(t.Raw))
 	}
 	out := make([]int64, t.Len())
 	for i := range out {
@@ -181,7 +183,7 @@ func (t *Tensor) Int64s() ([]int64, error) {
 		case Uint8, Bool:
 			out[i] = int64(b[0])
 		default:
-			return nil, fmt.Errorf("tensor %q holds %v, not integers", t.Name, t.Type)
+			return nil, diag.Errorf("tensor %q holds %v, not integers", t.Name, t.Type)
 		}
 	}
 	return out, nil

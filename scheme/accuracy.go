@@ -1,6 +1,10 @@
 package scheme
 
-import "fmt"
+import (
+	"fmt"
+
+	"narrow/diag"
+)
 
 // Accuracy says which of the two ways to quantize is taken: what the strategy
 // language leaves open (where quantizers may stand, which arithmetic is
@@ -34,5 +38,5 @@ func ParseAccuracy(s string) (Accuracy, error) {
 	case "high":
 		return High, nil
 	}
-	return 0, fmt.Errorf("accuracy is %q: it must be guide or high", s)
+	return 0, diag.Errorf("accuracy is %q: it must be guide or high", s)
 }

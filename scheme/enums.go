@@ -1,6 +1,10 @@
 package scheme
 
-import "fmt"
+import (
+	"fmt"
+
+	"narrow/diag"
+)
 
 // Kind is a sort of tensor that a strategy can set. The zero value is invalid.
 type Kind int
@@ -202,5 +206,5 @@ func enumValue(typ, s string, names []string) (int, error) {
 			return i + 1, nil
 		}
 	}
-	return 0, fmt.Errorf("%q is no %s: it is one of %q", s, typ, names)
+	return 0, diag.Errorf("%q is no %s: it is one of %q", s, typ, names)
 }

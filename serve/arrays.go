@@ -1,10 +1,10 @@
 package serve
 
 import (
-	"fmt"
 	"unsafe"
 
 	"narrow"
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/graph"
 	"narrow/samples"
@@ -63,7 +63,7 @@ func fromTensor(name string, t engine.Tensor) (Array, error) {
 		a.Data = unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(t.Floats))), 4*len(t.Floats))
 	}
 	if _, ok := elementSizes()[a.Type]; !ok {
-		return a, fmt.Errorf("output %q has elements of %v, which cannot be sent", name, t.Type)
+		return a, diag.Errorf("output %q has elements of %v, which cannot be sent", name, t.Type)
 	}
 	return a, nil
 }
@@ -79,7 +79,7 @@ func fromConstant(name string, t *graph.Tensor) (Array, error) {
 		return a, err
 	}
 	if n != uint64(len(a.Data)) {
-		return a, fmt.Errorf("constant %q has %d bytes, not %d", name, len(a.Data), n)
+		return a, diag.Errorf("constant %q has %d bytes, not %d", name, len(a.Data), n)
 	}
 	return a, nil
 }

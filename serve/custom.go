@@ -2,7 +2,6 @@ package serve
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -31,7 +30,7 @@ func keepFloat(m *model, st *strategy.Strategy, modules []string) (*strategy.Str
 	}
 	var doc map[string]any
 	if err := json.Unmarshal(st.Format(), &doc); err != nil {
-		return nil, nil, fmt.Errorf("adding rules for custom operators: %w", err)
+		return nil, nil, diag.Errorf("adding rules for custom operators: %w", err)
 	}
 	rules, _ := doc["layer_quantize_config"].([]any)
 	doc["layer_quantize_config"] = append(rules, map[string]any{
@@ -41,7 +40,7 @@ func keepFloat(m *model, st *strategy.Strategy, modules []string) (*strategy.Str
 	})
 	text, err := json.MarshalIndent(doc, "", "  ")
 	if err != nil {
-		return nil, nil, fmt.Errorf("adding rules for custom operators: %w", err)
+		return nil, nil, diag.Errorf("adding rules for custom operators: %w", err)
 	}
 	own, list := strategy.Parse(st.File, text)
 	return own, list, nil

@@ -3,7 +3,6 @@ package serve
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -88,7 +87,7 @@ func exportTo(ctx context.Context, c *call) (any, []Array, error) {
 	}
 	st, err := os.Stat(p.File)
 	if err != nil {
-		return nil, nil, fmt.Errorf("after writing %s: %w", p.File, err)
+		return nil, nil, diag.Errorf("after writing %s: %w", p.File, err)
 	}
 	return struct {
 		File  string `json:"file"`
@@ -137,7 +136,7 @@ func (c *call) exportXModel(ctx context.Context, cal *calibration, file, class, 
 		return nil, &Error{Kind: KindExport, Message: c.s.text(list, nil), Findings: list}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("exporting %s: %w", cal.Model.Path, err)
+		return nil, diag.Errorf("exporting %s: %w", cal.Model.Path, err)
 	}
 	write := func(w io.Writer) error {
 		_, err := x.WriteTo(w)

@@ -2,7 +2,6 @@ package serve
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -87,7 +86,7 @@ func open(ctx context.Context, c *call) (any, []Array, error) {
 		nameModules(m, p.Modules)
 		forgetSource(m)
 		if err := onnx.Save(m, p.Save); err != nil {
-			return nil, nil, fmt.Errorf("writing the model with its modules' names: %w", err)
+			return nil, nil, diag.Errorf("writing the model with its modules' names: %w", err)
 		}
 		p.Path = p.Save
 	}
@@ -293,7 +292,7 @@ func (p strategyParams) read() (*strategy.Strategy, diag.List, error) {
 	}
 	text, err := os.ReadFile(p.File)
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading the strategy: %w", err)
+		return nil, nil, diag.Errorf("reading the strategy: %w", err)
 	}
 	st, list := strategy.Parse(filepath.Clean(p.File), text)
 	return st, list, nil

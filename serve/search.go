@@ -10,6 +10,7 @@ import (
 
 	"narrow"
 	"narrow/calibrate"
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/inspect"
 	"narrow/metric"
@@ -199,7 +200,7 @@ func (c *call) metric(m *model) func(ctx context.Context, first, count int, outs
 		}
 		answer, err := c.ask(ctx, "metric", map[string]int{"first": first, "count": count}, arrays)
 		if err != nil {
-			return nil, fmt.Errorf("the metric failed on the samples from %d on: %w", first, err)
+			return nil, diag.Errorf("the metric failed on the samples from %d on: %w", first, err)
 		}
 		var scores []float64
 		if json.Unmarshal(answer, &scores) == nil {
@@ -207,7 +208,7 @@ func (c *call) metric(m *model) func(ctx context.Context, first, count int, outs
 		}
 		var one float64
 		if err := json.Unmarshal(answer, &one); err != nil {
-			return nil, fmt.Errorf("the metric returned %.60s for the samples from %d on: it must be a number, or one for each sample", answer, first)
+			return nil, diag.Errorf("the metric returned %.60s for the samples from %d on: it must be a number, or one for each sample", answer, first)
 		}
 		return slices.Repeat([]float64{one}, count), nil
 	}

@@ -30,6 +30,8 @@ type Config struct {
 	// text of the strategy file that they are about, nil where there is none. Nil
 	// means a line each.
 	Text func(list diag.List, source []byte) string
+	// Say writes a message in the language of the user; nil means English.
+	Say func(diag.Text) string
 	// Command runs a command of narrow's and returns its exit code; nil where the
 	// program has none.
 	Command func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int
@@ -153,6 +155,9 @@ type Error struct {
 	Message string `json:"message"`
 	// Findings are the findings behind it, if it is of that kind.
 	Findings diag.List `json:"findings,omitempty"`
+
+	// text is the message, where it is told in the language of the program.
+	text diag.Text
 }
 
 func (e *Error) Error() string { return e.Message }
@@ -169,7 +174,8 @@ const (
 )
 
 func usagef(format string, args ...any) error {
-	return &Error{Kind: KindUsage, Message: fmt.Sprintf(format, args...)}
+	t := diag.Textf(format, args...)
+	return &Error{Kind: KindUsage, Message: t.String(), text: t}
 }
 
 // Serve answers requests until the client closes its end, which is no error,
@@ -385,6 +391,11 @@ func (s *Server) dispatch(ctx context.Context, c *call) (result any, arrays []Ar
 func (s *Server) describe(ctx context.Context, err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {
+		if !e.text.IsZero() {
+			told := *e
+			told.Message = s.say(e.text)
+			return &told
+		}
 		return e
 	}
 	if list, ok := diag.AsFindings(err); ok {
@@ -395,9 +406,17 @@ func (s *Server) describe(ctx context.Context, err error) *Error {
 	}
 	var other *narrow.MismatchError
 	if errors.As(err, &other) && other.Of == "strategy" {
-		return &Error{Kind: KindUsage, Message: err.Error()}
+		return &Error{Kind: KindUsage, Message: s.say(diag.ErrorText(err))}
 	}
-	return &Error{Kind: KindFailure, Message: err.Error()}
+	return &Error{Kind: KindFailure, Message: s.say(diag.ErrorText(err))}
+}
+
+// say writes a message for people.
+func (s *Server) say(t diag.Text) string {
+	if s.cfg.Say != nil {
+		return s.cfg.Say(t)
+	}
+	return t.String()
 }
 
 // text writes findings for people.

@@ -17,6 +17,7 @@ import (
 	"unsafe"
 
 	"narrow"
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/export"
 	"narrow/graph"
@@ -377,5 +378,20 @@ func TestFlatMemory(t *testing.T) {
 	}
 	if after := heap(); after > before+(1<<20) {
 		t.Errorf("the heap grows from %d to %d bytes", before, after)
+	}
+}
+
+// TestSay: what a user did wrong is told in the language of the program, what the
+// client did wrong in English.
+func TestSay(t *testing.T) {
+	c := connect(t, Config{Say: func(t diag.Text) string { return "说：" + t.String() }})
+	m, _ := c.must("open", map[string]any{"path": bundledPath(t)})
+	s, _ := c.must("samples", map[string]any{"model": m})
+	p, _ := c.must("resolve", map[string]any{"model": m})
+	c.refused(KindUsage, "说：there are no samples", "calibrate", map[string]any{"plan": p, "samples": s})
+	c.refused(KindFailure, "说：model missing.onnx", "open", map[string]any{"path": "missing.onnx"})
+	a, _ := c.ask("fly", nil)
+	if a.Error == nil || strings.Contains(a.Error.Message, "说") {
+		t.Errorf("%+v", a.Error)
 	}
 }

@@ -3,9 +3,9 @@ package serve
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 
 	"narrow"
+	"narrow/diag"
 	"narrow/internal/machine"
 	"narrow/search"
 	"narrow/strategy"
@@ -56,17 +56,17 @@ func (e *elsewhere) measure(ctx context.Context, t trial) (*result, error) {
 	}
 	var r result
 	if err := json.Unmarshal(answer, &r); err != nil {
-		return nil, fmt.Errorf("the client's answer to a trial is not what the method measure gives: %w", err)
+		return nil, diag.Errorf("the client's answer to a trial is not what the method measure gives: %w", err)
 	}
 	if v := narrow.Version(); r.Version != v {
-		return nil, fmt.Errorf("a trial was measured by narrow %s on %s, and this is narrow %s: install one version everywhere", r.Version, r.Machine, v)
+		return nil, diag.Errorf("a trial was measured by narrow %s on %s, and this is narrow %s: install one version everywhere", r.Version, r.Machine, v)
 	}
 	if r.Canary != e.canary {
-		return nil, fmt.Errorf("the float network gives other values on %s than here, on %s: processors of unlike kinds differ in last bits, which decide a search; take machines of one kind", r.Machine, machine.Name())
+		return nil, diag.Errorf("the float network gives other values on %s than here, on %s: processors of unlike kinds differ in last bits, which decide a search; take machines of one kind", r.Machine, machine.Name())
 	}
 	whole := map[string]bool{"score": r.Score != nil, "noise": len(r.Noise) == len(e.Layers()), "confirm": r.Confirm != nil}
 	if !whole[t.Kind] {
-		return nil, fmt.Errorf("the client's answer to a trial of the kind %q holds none", t.Kind)
+		return nil, diag.Errorf("the client's answer to a trial of the kind %q holds none", t.Kind)
 	}
 	return &r, nil
 }

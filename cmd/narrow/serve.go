@@ -35,6 +35,7 @@ docs/protocol.md.`,
 			return serve.New(a.stdin, a.stdout, serve.Config{
 				Engine:  func() (engine.Runner, error) { return in.engine(a) },
 				Text:    a.findingsText,
+				Say:     a.lang.Sprint,
 				Command: run,
 				Threads: in.threads,
 				// Work that is between two points where it could stop ends with the

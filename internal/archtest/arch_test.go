@@ -23,8 +23,8 @@ var house = map[string]struct {
 	level int
 	may   []string // packages of lower levels
 }{
-	"diag":                {0, nil},
-	"scheme":              {0, nil},
+	"diag":                {-1, nil},
+	"scheme":              {0, []string{"diag"}},
 	"internal/kernel":     {0, nil},
 	"internal/ortlib":     {1, []string{"diag"}},
 	"internal/atomicfile": {1, []string{"diag"}},
@@ -39,7 +39,7 @@ var house = map[string]struct {
 	"strategy":          {1, []string{"diag", "scheme"}},
 	"internal/messages": {1, []string{"diag", "internal/printable"}},
 	"internal/scratch":  {2, []string{"internal/atomicfile"}},
-	"graph":             {0, nil},
+	"graph":             {0, []string{"diag"}},
 	"calibrate/observe": {1, []string{"diag", "internal/exact", "internal/kernel", "scheme"}},
 	"internal/setup":    {2, []string{"internal/ortlib"}},
 

@@ -2,6 +2,26 @@ package messages
 
 // zhErrors holds errors in Chinese, as zh holds findings.
 var zhErrors = map[string]string{
+	// Of the graph, the settings and serve.
+	"%q is no %s: it is one of %q": "%q 不是 %s：应为 %q 之一",
+	"a trial was measured by narrow %s on %s, and this is narrow %s: install one version everywhere": "%[2]s 上的一次试验由 narrow %[1]s 测量，而此处是 narrow %[3]s：请在各处安装同一版本",
+	"accuracy is %q: it must be guide or high":                                                       "accuracy 为 %q：应为 guide 或 high",
+	"adding rules for custom operators: %v":                                                          "为自定义算子添加规则：%v",
+	"constant %q has %d bytes, not %d":                                                               "常量 %q 有 %d 字节，应为 %d 字节",
+	"elements of type %v have no fixed size":                                                         "类型 %v 的元素没有固定大小",
+	"node %q: %v":                                                                                    "节点 %q：%v",
+	"output %q has elements of %v, which cannot be sent":                                             "输出 %q 的元素类型为 %v，无法发送",
+	"tensor %q holds %v, not float32":                                                                "张量 %q 的类型是 %v，不是 float32",
+	"tensor %q holds %v, not integers":                                                               "张量 %q 的类型是 %v，不是整数",
+	"tensor %q of shape %v has %d bytes, not %d":                                                     "张量 %q（形状 %v）有 %d 字节，应为 %d 字节",
+	"tensor %q of type %v and shape %v has %d bytes":                                                 "张量 %q（类型 %v，形状 %v）有 %d 字节，大小不符",
+	"the client's answer to a trial is not what the method measure gives: %v":                        "客户端对一次试验的应答不是 measure 方法给出的内容：%v",
+	"the client's answer to a trial of the kind %q holds none":                                       "客户端对 %q 类试验的应答中没有结果",
+	"the float network gives other values on %s than here, on %s: processors of unlike kinds differ in last bits, which decide a search; take machines of one kind": "浮点网络在 %s 上的结果与此处（%s）不同：不同型号的处理器有末位差异，而这会影响搜索结果；请使用同型号的机器",
+	"the metric failed on the samples from %d on: %v":                                                   "指标在从 %d 起的样本上失败：%v",
+	"the metric returned %.60s for the samples from %d on: it must be a number, or one for each sample": "指标对从 %[2]d 起的样本返回了 %.60[1]s：应为一个数，或每个样本一个数",
+	"the nodes %s form a cycle":                     "节点 %s 构成环",
+	"writing the model with its modules' names: %v": "写入带有模块名称的模型：%v",
 	// The command's files and flags.
 	"%s %s: %v":           "%s %s：%v",
 	"%s: %v":              "%s：%v",
