@@ -4,6 +4,7 @@
 // calibration took.
 //
 //	go run ./tools/accuracy -models DIR -data DIR [-networks mobilenet,vit] [-rows dpu,dpu-high] [-arrays DIR]
+//	go run ./tools/accuracy -models DIR -data DIR -cost 5 compares what both ways take of the processor and of memory
 //	go run ./tools/accuracy -never-worse DIR [-counts 32,200] compares both ways on other networks
 //
 // Networks and data are not part of the project: see networks.go for the files
@@ -37,6 +38,9 @@ func main() {
 	worse := flag.String("never-worse", "", "instead, compare both ways on the networks of this folder, NAME.onnx with samples in NAME.npy or NAME.npz")
 	counts := flag.String("counts", "32,64,128,200,512", "with -never-worse: how many samples calibrate")
 	arrays := flag.String("arrays", "", "write what the networks are measured on into this folder, for tools/peers/accuracy.py, and measure nothing")
+	costs := flag.Int("cost", 0, "instead, compare what both ways take of the processor and of memory, so many times in turn")
+	flag.StringVar(&o.way, "only-calibrate", "", "with -alone: calibrate this way, and test nothing")
+	flag.IntVar(&o.repeat, "repeat", 1, "with -alone: calibrate so many times, for a profile")
 	alone := flag.Bool("alone", false, "measure one row in this process, and print it as JSON: what the program calls itself with")
 	flag.Parse()
 	calibs, err := numbers(*counts)
@@ -52,6 +56,8 @@ func main() {
 		run = func(ctx context.Context) error { return o.neverWorse(ctx, *worse, calibs) }
 	}
 	switch {
+	case *costs > 0:
+		run = func(ctx context.Context) error { return o.costs(ctx, *costs) }
 	case *alone:
 		run = o.alone
 	case *arrays != "":
@@ -79,7 +85,8 @@ type options struct {
 	networks, rows    []string
 	seed              uint64
 	calib, test       int
-	profile           string
+	profile, way      string
+	repeat            int
 }
 
 func (o options) wants(n network) bool {

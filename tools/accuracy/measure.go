@@ -98,9 +98,17 @@ func (o options) measure(ctx context.Context, runner *ort.Runner, n network, s r
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.calibrate(ctx, runner, model, calib)
-	if err != nil {
-		return nil, err
+	switch o.way {
+	case narrow.Guide.String():
+		s.accuracy = narrow.Guide
+	case narrow.High.String():
+		s.accuracy = narrow.High
+	}
+	var c *narrow.Calibrated
+	for range o.repeat {
+		if c, err = s.calibrate(ctx, runner, model, calib); err != nil {
+			return nil, err
+		}
 	}
 	after, err := usage()
 	if err != nil {
@@ -111,7 +119,10 @@ func (o options) measure(ctx context.Context, runner *ort.Runner, n network, s r
 	}
 	m := &measured{
 		Calibrated: calib.Len(), Tested: test.Len(),
-		Seconds: (after.cpu - before.cpu).Seconds(), Megabytes: float64(after.memory) / 1e6,
+		Seconds: (after.cpu - before.cpu).Seconds() / float64(o.repeat), Megabytes: float64(after.memory) / 1e6,
+	}
+	if o.way != "" {
+		return m, nil
 	}
 	if m.Integers, m.Weighted, err = inIntegers(ctx, runner, c); err != nil {
 		return nil, err
