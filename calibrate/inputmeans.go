@@ -170,10 +170,10 @@ func (p *inputMeans) window(x []float32, shape []int64) []float64 {
 	}
 	places := 1.0
 	windows := p.Windows()
-	meets := make([][][]int, len(windows))
+	axes := make([]axis, len(windows))
 	for d, w := range windows {
-		var out int
-		meets[d], out = p.meets(w, int(shape[2+d]))
+		indices, out := p.meets(w, int(shape[2+d]))
+		axes[d] = newAxis(int(shape[2+d]), indices)
 		places *= float64(out)
 	}
 	channels, rows := int(shape[1]), int(shape[0])
@@ -182,10 +182,11 @@ func (p *inputMeans) window(x []float32, shape []int64) []float64 {
 	}
 	plane := len(x) / (channels * rows)
 	sum := make([]float64, channels*p.Kernel)
+	var room [2][]float64
 	for r := range rows {
 		for c := range channels {
 			at := (r*channels + c) * plane
-			for i, v := range reduce(x[at:at+plane], shape[2:], meets) {
+			for i, v := range reduce(x[at:at+plane], axes, &room) {
 				sum[c*p.Kernel+i] += v
 			}
 		}
@@ -194,6 +195,39 @@ func (p *inputMeans) window(x []float32, shape []int64) []float64 {
 		sum[i] /= places * float64(rows)
 	}
 	return sum
+}
+
+// axis tells which indices of an axis each place of the kernel meets: those that all
+// places do, in common, and others. whole says that all meet all.
+type axis struct {
+	size   int
+	common []int
+	others [][]int
+	whole  bool
+}
+
+func newAxis(size int, indices [][]int) axis {
+	a := axis{size: size, others: make([][]int, len(indices))}
+	met := make([]int, size)
+	for _, idx := range indices {
+		for _, i := range idx {
+			met[i]++
+		}
+	}
+	for i, n := range met {
+		if n == len(indices) {
+			a.common = append(a.common, i)
+		}
+	}
+	for j, idx := range indices {
+		for _, i := range idx {
+			if met[i] < len(indices) {
+				a.others[j] = append(a.others[j], i)
+			}
+		}
+	}
+	a.whole = len(a.common) == size
+	return a
 }
 
 // meets returns, for each place of the window w over a dimension of that
@@ -226,42 +260,65 @@ func (p *inputMeans) meets(w op.Window, size int) (indices [][]int, out int) {
 }
 
 // reduce sums a channel over the elements that each place of the kernel meets:
-// the last axis first, then those before it.
-func reduce(x []float32, shape []int64, meets [][][]int) []float64 {
-	last := len(shape) - 1
-	size := int(shape[last])
-	rows := len(x) / size
-	k := len(meets[last])
-	cur := make([]float64, rows*k)
-	for r := range rows {
-		row := x[r*size : (r+1)*size]
-		for j, idx := range meets[last] {
-			cur[r*k+j] = sumAt(row, idx)
+// the last axis first, then those before it. What it returns lies in room.
+func reduce(x []float32, axes []axis, room *[2][]float64) []float64 {
+	grow := func(i, n int) []float64 {
+		if cap(room[i]) < n {
+			room[i] = make([]float64, n)
+		}
+		return room[i][:n]
+	}
+	last := len(axes) - 1
+	if !slices.ContainsFunc(axes, func(a axis) bool { return !a.whole || len(a.others) > 1 }) {
+		out := grow(0, 1)
+		out[0] = sumOf(x)
+		return out
+	}
+	a := &axes[last]
+	k := len(a.others)
+	cur := grow(0, len(x)/a.size*k)
+	for r := range len(x) / a.size {
+		row := x[r*a.size : (r+1)*a.size]
+		common := sumAt(row, a.common)
+		for j, idx := range a.others {
+			v := common
+			for _, i := range idx {
+				v += float64(row[i])
+			}
+			cur[r*k+j] = v
 		}
 	}
 	inner := k
 	for d := last - 1; d >= 0; d-- {
-		size := int(shape[d])
-		outer := len(cur) / (size * inner)
-		next := make([]float64, 0, outer*len(meets[d])*inner)
+		a := &axes[d]
+		k := len(a.others)
+		outer := len(cur) / (a.size * inner)
+		next := grow((last-d)%2, outer*k*inner)
 		for o := range outer {
-			for _, idx := range meets[d] {
-				at := len(next)
-				next = append(next, make([]float64, inner)...)
-				for _, i := range idx {
-					for j, v := range cur[(o*size+i)*inner : (o*size+i+1)*inner] {
-						next[at+j] += v
+			from, to := cur[o*a.size*inner:], next[o*k*inner:][:k*inner]
+			common := to[:inner] // the first place's, which is completed last
+			clear(common)
+			for _, i := range a.common {
+				for j, v := range from[i*inner:][:inner] {
+					common[j] += v
+				}
+			}
+			for p := k - 1; p >= 0; p-- {
+				sum := to[p*inner:][:inner]
+				copy(sum, common)
+				for _, i := range a.others[p] {
+					for j, v := range from[i*inner:][:inner] {
+						sum[j] += v
 					}
 				}
 			}
 		}
-		cur, inner = next, inner*len(meets[d])
+		cur, inner = next, inner*k
 	}
 	return cur
 }
 
-// sumAt sums row over ascending indices; a run without gaps in four partial
-// sums, which do not wait for one another.
+// sumAt sums row over ascending indices.
 func sumAt(row []float32, idx []int) float64 {
 	n := len(idx)
 	if n == 0 {
@@ -274,15 +331,19 @@ func sumAt(row []float32, idx []int) float64 {
 		}
 		return s
 	}
-	row = row[idx[0] : idx[0]+n]
+	return sumOf(row[idx[0] : idx[0]+n])
+}
+
+// sumOf sums x in four partial sums, which do not wait for one another.
+func sumOf(x []float32) float64 {
 	var a, b, c, d float64
-	for ; len(row) >= 4; row = row[4:] {
-		a += float64(row[0])
-		b += float64(row[1])
-		c += float64(row[2])
-		d += float64(row[3])
+	for ; len(x) >= 4; x = x[4:] {
+		a += float64(x[0])
+		b += float64(x[1])
+		c += float64(x[2])
+		d += float64(x[3])
 	}
-	for _, v := range row {
+	for _, v := range x {
 		a += float64(v)
 	}
 	return (a + b) + (c + d)

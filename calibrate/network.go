@@ -6,6 +6,7 @@ import (
 	"narrow/diag"
 	"narrow/engine"
 	"narrow/graph"
+	"narrow/internal/footprint"
 	"narrow/plan"
 )
 
@@ -66,7 +67,11 @@ func (c *calibration) network(rows int, again bool) (*network, error) {
 
 // load readies the network.
 func (n *network) load(ctx context.Context, r engine.Runner) (engine.Session, error) {
-	s, err := r.Load(ctx, n.model, engine.LoadOptions{Threads: n.c.opts.Threads, Outputs: []string{}, AnyOrder: n.anyOrder, InBlocks: n.inBlocks})
+	threads := n.c.opts.Threads
+	if n.c.float != nil {
+		threads = footprint.Threads(n.c.plan.Model, threads)
+	}
+	s, err := r.Load(ctx, n.model, engine.LoadOptions{Threads: threads, Outputs: []string{}, AnyOrder: n.anyOrder, InBlocks: n.inBlocks})
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"narrow/calibrate/observe"
 	"narrow/diag"
 	"narrow/engine"
+	"narrow/internal/footprint"
 	"narrow/internal/kernel"
 	"narrow/plan"
 	"narrow/scheme"
@@ -64,7 +65,7 @@ func CountTies(ctx context.Context, run engine.Runner, k *Keeper, threads int, c
 	if err != nil {
 		return diag.Errorf("building the network to count ties: %w", err)
 	}
-	s, err := run.Load(ctx, sim.Model, engine.LoadOptions{Threads: threads, Outputs: []string{}})
+	s, err := run.Load(ctx, sim.Model, engine.LoadOptions{Threads: footprint.Threads(watched.Model, threads), Outputs: []string{}})
 	if err != nil {
 		return err
 	}

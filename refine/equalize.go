@@ -7,6 +7,7 @@ import (
 	"narrow/calibrate/observe"
 	"narrow/diag"
 	"narrow/engine"
+	"narrow/internal/footprint"
 	"narrow/internal/kernel"
 	"narrow/plan"
 	"narrow/scheme"
@@ -25,7 +26,7 @@ func Largest(ctx context.Context, run engine.Runner, p *plan.Plan, values []stri
 	if err != nil {
 		return nil, diag.Errorf("building the network to equalize: %w", err)
 	}
-	s, err := run.Load(ctx, sim.Model, engine.LoadOptions{Threads: threads, Outputs: []string{}})
+	s, err := run.Load(ctx, sim.Model, engine.LoadOptions{Threads: footprint.Threads(p.Model, threads), Outputs: []string{}})
 	if err != nil {
 		return nil, err
 	}

@@ -58,7 +58,8 @@ func Functions(ctx context.Context, task Task, least, enough float64, run engine
 		return nil, 0, err
 	}
 	pool := kernel.NewPool(max(opts.Threads, 1))
-	j := &jury{run: run, pool: pool, float: task.Float, in: some, batch: batch}
+	j := &jury{run: run, pool: pool, float: task.Float, in: some, batch: batch, anyOrder: true}
+	defer j.close() //nolint:errcheck // nothing of it is needed any more
 	var scores [2]float64
 	for i, p := range []*plan.Plan{task.Plan, other} {
 		if i > 0 && scores[0] >= enough {

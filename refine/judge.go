@@ -2,14 +2,17 @@ package refine
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"math"
 
 	"narrow/calibrate"
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/graph"
 	"narrow/graph/infer"
 	"narrow/internal/kernel"
+	"narrow/plan"
 )
 
 // jury compares whole networks with the float one, on samples that chose nothing.
@@ -23,7 +26,23 @@ type jury struct {
 	cut     []*engine.Batch   // as they run
 	want    [][]engine.Tensor // the float network's outputs, by batch
 	known   map[*calibrate.Calibrated][]errorsOf
+	// anyOrder is [engine.Network.AnyOrder] of what runs; loaded ran last.
+	anyOrder bool
+	loaded   loaded
 }
+
+// loaded is a quantized network that stays loaded, for calibrations whose constants
+// are the same.
+type loaded struct {
+	plan      *plan.Plan
+	constants [sha256.Size]byte // their digest
+	taps      []plan.Tap
+	session   engine.Session
+}
+
+// blocksFrom is how many elements the largest value of a sample has where loading a
+// network for channels in blocks, which takes twice as long, pays over so few samples.
+const blocksFrom = 1 << 18
 
 // errorsOf are the errors of one batch, by output.
 type errorsOf [][]squares
@@ -99,11 +118,11 @@ func (j *jury) errors(ctx context.Context, c *calibrate.Calibrated, samples int)
 		n += j.cut[upto].Count
 	}
 	if from := len(j.known[c]); from < upto {
-		n, err := c.Network(1, nil)
+		hook, err := j.load(ctx, c)
 		if err != nil {
 			return nil, err
 		}
-		got, err := j.outputs(ctx, n, from, upto)
+		got, err := j.outputs(ctx, j.loaded.session, hook, from, upto)
 		if err != nil {
 			return nil, err
 		}
@@ -138,22 +157,63 @@ func (j *jury) prepare(ctx context.Context) error {
 	}
 	j.in = nil
 	j.known = map[*calibrate.Calibrated][]errorsOf{}
-	var err error
-	j.want, err = j.outputs(ctx, engine.Network{Model: j.float}, 0, len(j.cut))
+	s, err := engine.Network{Model: j.float}.Load(ctx, j.run, 1, nil)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	j.want, err = j.outputs(ctx, s, nil, 0, len(j.cut))
 	return err
 }
 
-// outputs runs a network over some batches, each on one thread.
-func (j *jury) outputs(ctx context.Context, n engine.Network, from, upto int) ([][]engine.Tensor, error) {
-	s, err := n.Load(ctx, j.run, 1, nil)
+// load loads the quantized network of c, where it is not there already, and returns what
+// its taps do.
+func (j *jury) load(ctx context.Context, c *calibrate.Calibrated) (engine.Hook, error) {
+	constants, err := c.QuantizedConstants(j.pool)
 	if err != nil {
 		return nil, err
 	}
-	defer s.Close()
+	digest := sha256.New()
+	for _, t := range c.Plan.Tensors {
+		if x := constants[t]; x != nil {
+			digest.Write(x.Raw)
+		}
+	}
+	var sum [sha256.Size]byte
+	digest.Sum(sum[:0])
+	if l := &j.loaded; l.session == nil || l.plan != c.Plan || l.constants != sum {
+		if err := j.close(); err != nil {
+			return nil, err
+		}
+		sim, err := c.Plan.Simulation(plan.SimulationOptions{Replace: constants})
+		if err != nil {
+			return nil, diag.Errorf("building the quantized network: %w", err)
+		}
+		s, err := engine.Network{Model: sim.Model, AnyOrder: j.anyOrder}.Load(ctx, j.run, 1, nil)
+		if err != nil {
+			return nil, err
+		}
+		j.loaded = loaded{c.Plan, sum, sim.Taps, s}
+	}
+	return c.Quantizer(&plan.Simulation{Taps: j.loaded.taps}, nil), nil
+}
+
+// close unloads what stayed loaded.
+func (j *jury) close() error {
+	s := j.loaded.session
+	j.loaded = loaded{}
+	if s == nil {
+		return nil
+	}
+	return s.Close()
+}
+
+// outputs runs a network over some batches, each on one thread.
+func (j *jury) outputs(ctx context.Context, s engine.Session, hook engine.Hook, from, upto int) ([][]engine.Tensor, error) {
 	axes := infer.Batches(j.float).Outputs
 	out, errs := make([][]engine.Tensor, upto-from), make([]error, upto-from)
 	j.pool.Run(len(out), func(i int) {
-		out[i], errs[i] = engine.Outputs(ctx, s, j.cut[from+i], n.Hook, j.float.Graph.Outputs, axes)
+		out[i], errs[i] = engine.Outputs(ctx, s, j.cut[from+i], hook, j.float.Graph.Outputs, axes)
 	})
 	return out, errors.Join(errs...)
 }

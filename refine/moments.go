@@ -107,45 +107,56 @@ func (f *weighted) reader(shape []int64, rows int) (reader, bool) {
 	return r, r.places > 0 && r.chans*size == f.groups*f.cols
 }
 
-// column writes the column of group g at a place to dst.
-func (r *reader) column(dst []float64, x []float32, p place, g int) {
+// columns writes the columns of all groups at a place to dst, each gap elements behind
+// the one before.
+func (r *reader) columns(dst []float64, gap int, x []float32, p place) {
 	if r.f.windows == nil {
 		widen(dst, x[(p.sample*r.places+p.at)*r.f.cols:][:r.f.cols])
 		return
 	}
-	ws := r.f.windows
-	sample, at := p.sample*r.per+p.at/r.spatial, p.at%r.spatial
+	var room [64]met
+	window := r.window(room[:0], p)
+	plane, per := r.in[0]*r.in[1]*r.in[2], r.chans/r.f.groups
+	size := r.f.cols / per
+	x = x[(p.sample*r.per+p.at/r.spatial)*r.chans*plane:][:r.chans*plane]
+	for g := range r.f.groups {
+		column := dst[g*gap:][:r.f.cols]
+		if len(window) < size {
+			clear(column)
+		}
+		for ; len(column) > 0; column, x = column[size:], x[plane:] {
+			for _, m := range window {
+				column[m.k] = float64(x[m.at])
+			}
+		}
+	}
+}
+
+// met is a place of a window, and the element of a channel that it meets.
+type met struct{ k, at int }
+
+// window appends to out what the window at a place meets within the input.
+func (r *reader) window(out []met, p place) []met {
+	ws, at := r.f.windows, p.at%r.spatial
 	first := [3]int{at / (r.out[1] * r.out[2]), at / r.out[2] % r.out[1], at % r.out[2]}
 	for i := range first {
 		first[i] = first[i]*int(ws[i].Stride) - r.pad[i]
 	}
-	plane := r.in[0] * r.in[1] * r.in[2]
-	per := r.chans / r.f.groups
-	width, step := int(ws[2].Kernel), int(ws[2].Dilation)
-	// The places of a row of the window that lie within the input.
-	lo := min(max(0, (-first[2]+step-1)/step), width)
-	hi := max(min(width, (r.in[2]-first[2]+step-1)/step), lo)
-	for ch := g * per; ch < (g+1)*per; ch++ {
-		data := x[(sample*r.chans+ch)*plane:][:plane]
-		for a := range int(ws[0].Kernel) {
-			p := first[0] + a*int(ws[0].Dilation)
-			for b := range int(ws[1].Kernel) {
-				q := first[1] + b*int(ws[1].Dilation)
-				row := dst[:width]
-				dst = dst[width:]
-				if p < 0 || p >= r.in[0] || q < 0 || q >= r.in[1] || lo == hi {
-					clear(row)
-					continue
+	k := 0
+	for a := range int(ws[0].Kernel) {
+		p := first[0] + a*int(ws[0].Dilation)
+		for b := range int(ws[1].Kernel) {
+			q := first[1] + b*int(ws[1].Dilation)
+			for c := range int(ws[2].Kernel) {
+				o := first[2] + c*int(ws[2].Dilation)
+				if p >= 0 && p < r.in[0] && q >= 0 && q < r.in[1] && o >= 0 && o < r.in[2] {
+					out = append(out, met{k, (p*r.in[1]+q)*r.in[2] + o})
 				}
-				clear(row[:lo])
-				clear(row[hi:])
-				from := data[(p*r.in[1]+q)*r.in[2]+first[2]+lo*step:]
-				for i := range row[lo:hi] {
-					row[lo+i] = float64(from[i*step])
-				}
+				k++
 			}
 		}
 	}
+	return out
 }
 
 // widen writes x to dst.
@@ -218,17 +229,17 @@ func (f *weighted) measure(ctx context.Context, pool *kernel.Pool, entered []eng
 	type one struct{ batch, at int } // one of those drawn
 	var block, kept []one
 	readers := make([]reader, len(entered))
-	read := func(x, y []float64, o one, g int) {
-		r, d := &readers[o.batch], &put[o.batch]
-		r.column(x, entered[o.batch].Floats, d.places[o.at], g)
-		widen(y, d.y[(o.at*f.groups+g)*f.rows:][:f.rows])
+	// read writes what all groups have of o, each so many elements behind the one before.
+	read := func(x, y []float64, gapX, gapY int, o one) {
+		d := &put[o.batch]
+		readers[o.batch].columns(x, gapX, entered[o.batch].Floats, d.places[o.at])
+		for g := range f.groups {
+			widen(y[g*gapY:], d.y[(o.at*f.groups+g)*f.rows:][:f.rows])
+		}
 	}
 	flush := func() {
 		pool.Run(len(block), func(i int) {
-			for g := range f.groups {
-				at := (g*momentBlock + i) * ld
-				read(a[at:], b[at:], block[i], g)
-			}
+			read(a[i*ld:], b[i*ld:], momentBlock*ld, momentBlock*ld, block[i])
 		})
 		stripes := (across + momentStripe - 1) / momentStripe
 		pool.Run(f.groups*stripes, func(k int) {
@@ -274,14 +285,16 @@ func (f *weighted) measure(ctx context.Context, pool *kernel.Pool, entered []eng
 				m.own[g][j*n+i] = m.own[g][i*n+j]
 			}
 		}
-		m.held[g] = held{make([]float64, len(kept)*n), make([]float64, len(kept)*f.rows)}
 	}
-	pool.Run(len(kept), func(i int) {
-		for g := range f.groups {
+	gapX, gapY := len(kept)*n, len(kept)*f.rows
+	x, y := make([]float64, f.groups*gapX), make([]float64, f.groups*gapY)
+	pool.Run(len(kept), func(i int) { read(x[i*n:], y[i*f.rows:], gapX, gapY, kept[i]) })
+	for g := range f.groups {
+		m.held[g] = held{x[g*gapX:][:gapX], y[g*gapY:][:gapY]}
+		for i := range kept {
 			m.held[g].x[i*n+n-1] = 1
-			read(m.held[g].x[i*n:][:n-1], m.held[g].y[i*f.rows:], kept[i], g)
 		}
-	})
+	}
 	return m
 }
 

@@ -131,7 +131,8 @@ func choose(ctx context.Context, task Task, run engine.Runner, c, guide *calibra
 		*keep = calibrate.Keeper{} // nothing is to be counted over them
 	}
 	debug.FreeOSMemory() // what observing left behind
-	j := &jury{run: run, pool: pool, float: task.Float, batch: found.batch()}
+	j := &jury{run: run, pool: pool, float: task.Float, batch: found.batch(), anyOrder: found.largest >= blocksFrom}
+	defer j.close() //nolint:errcheck // nothing of it is needed any more
 	best := c
 	var few diag.List
 	if c.Samples < fewest {

@@ -8,6 +8,7 @@ import (
 	"narrow/calibrate"
 	"narrow/diag"
 	"narrow/engine"
+	"narrow/internal/footprint"
 	"narrow/internal/kernel"
 	"narrow/plan"
 	"narrow/rewrite"
@@ -64,7 +65,8 @@ func Scales(ctx context.Context, task Task, run engine.Runner, some []*engine.Ba
 	if err != nil {
 		return nil, err
 	}
-	j := &jury{run: run, pool: kernel.NewPool(threads), float: task.Float, in: some, batch: batch}
+	j := &jury{run: run, pool: kernel.NewPool(threads), float: task.Float, in: some, batch: batch, anyOrder: b.largest >= blocksFrom}
+	defer j.close() //nolint:errcheck // nothing of it is needed any more
 	var scores [2]float64
 	for i, p := range []*plan.Plan{task.Plan, other} {
 		c, err := calibrate.Calibrate(ctx, p, run, batches(some), calibrate.Options{Propagate: calibrate.Float, Threads: opts.Threads, SkipInvalid: opts.SkipInvalid, Accuracy: opts.Accuracy, Keep: &calibrate.Keeper{}})
@@ -91,8 +93,10 @@ type balance struct {
 	fixed []bool       // by class: it keeps its scale
 	noise [2][]float64 // what noise on a channel of a class counts, and on one of inverse scale
 	stats map[string]*spread
-	acts  []*rangeTerm
-	rows  []*weightTerm
+	// largest is the most elements that one sample has at one place.
+	largest int
+	acts    []*rangeTerm
+	rows    []*weightTerm
 	// of lists the terms that a class is in.
 	actsOf [][]*rangeTerm
 	rowsOf [][]cell
@@ -235,7 +239,7 @@ func (b *balance) watch(ctx context.Context, run engine.Runner, in engine.Batche
 	if err != nil {
 		return diag.Errorf("building the network to equalize: %w", err)
 	}
-	s, err := run.Load(ctx, sim.Model, engine.LoadOptions{Threads: threads, Outputs: []string{}})
+	s, err := run.Load(ctx, sim.Model, engine.LoadOptions{Threads: footprint.Threads(b.plan.Model, threads), Outputs: []string{}})
 	if err != nil {
 		return err
 	}
@@ -249,6 +253,7 @@ func (b *balance) watch(ctx context.Context, run engine.Runner, in engine.Batche
 				copy(dst, src)
 			}
 			if x, shape, _ := some.Samples(src, shape); len(x) > 0 {
+				b.largest = max(b.largest, len(x)/some.Count)
 				b.stats[sim.Taps[tap].Tensor.Name].add(x, shape)
 			}
 			return nil

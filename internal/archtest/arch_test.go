@@ -60,12 +60,12 @@ var house = map[string]struct {
 	"plan": {3, []string{"diag", "scheme", "strategy", "graph", "graph/op", "graph/infer", "graph/names"}},
 
 	"rewrite":       {4, []string{"diag", "graph", "graph/op", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme"}},
-	"calibrate":     {4, []string{"internal/atomicfile", "diag", "graph", "graph/op", "graph/infer", "engine", "plan", "calibrate/observe", "internal/exact", "internal/kernel", "scheme"}},
+	"calibrate":     {4, []string{"internal/atomicfile", "diag", "graph", "graph/op", "graph/infer", "engine", "plan", "calibrate/observe", "internal/exact", "internal/footprint", "internal/kernel", "scheme"}},
 	"evaluate":      {4, []string{"diag", "graph", "graph/infer", "engine", "calibrate/observe", "internal/kernel"}},
 	"cost":          {4, []string{"graph", "graph/op", "graph/infer", "plan", "scheme"}},
 	"export":        {5, []string{"calibrate", "diag", "graph", "graph/onnx", "graph/op", "graph/infer", "graph/names", "plan", "internal/kernel", "scheme", "strategy"}},
 	"export/xmodel": {5, []string{"calibrate", "calibrate/observe", "diag", "engine", "graph", "graph/op", "graph/infer", "internal/kernel", "plan", "scheme"}},
-	"refine":        {5, []string{"diag", "calibrate", "calibrate/observe", "engine", "graph", "graph/op", "graph/infer", "internal/kernel", "plan", "rewrite", "scheme"}},
+	"refine":        {5, []string{"diag", "calibrate", "calibrate/observe", "engine", "graph", "graph/op", "graph/infer", "internal/footprint", "internal/kernel", "plan", "rewrite", "scheme"}},
 
 	// The root strings all together but the engine: importing it brings no cgo.
 	".": {6, []string{

@@ -8,10 +8,10 @@ import (
 
 // productTile adds the products of 2 columns of x with some of y (two vectors
 // of float64 in AVX-512, one in AVX2) to c, over rows: four sums for each,
-// of every fourth row, and what is left over to the first. ld is how many
+// of every fourth row, and what is left over to the first. ld, xs and ys are how many
 // elements a row of c, x and y has.
 func productTile(v isa) {
-	TEXT("productTile"+v.name, NOSPLIT, "func(c, x, y *float64, ld, rows int)")
+	TEXT("productTile"+v.name, NOSPLIT, "func(c, x, y *float64, ld, xs, ys, rows int)")
 	Pragma("noescape")
 	width, wide := 32, 1 // bytes of a vector, and how many a tile has
 	if v.w == 16 {
@@ -19,8 +19,10 @@ func productTile(v isa) {
 	}
 	const high, phases = 2, 4
 	c, x, y := ptr("c"), ptr("x"), ptr("y")
-	ld, rows := ptr("ld"), ptr("rows")
-	SHLQ(U8(3), ld)
+	ld, xs, ys, rows := ptr("ld"), ptr("xs"), ptr("ys"), ptr("rows")
+	for _, stride := range []reg.Register{ld, xs, ys} {
+		SHLQ(U8(3), stride)
+	}
 	var acc [phases][high][2]reg.VecVirtual
 	for p := range phases {
 		for h := range high {
@@ -33,22 +35,20 @@ func productTile(v isa) {
 	}
 	// row adds one row to the sums of phase p.
 	row := func(p int) {
-		var ys [2]reg.VecVirtual
+		var cols [2]reg.VecVirtual
 		for w := range wide {
-			ys[w] = v.vec()
-			VMOVUPD(Mem{Base: y, Disp: width * w}, ys[w])
+			cols[w] = v.vec()
+			VMOVUPD(Mem{Base: y, Disp: width * w}, cols[w])
 		}
 		for h := range high {
 			b := v.vec()
 			VBROADCASTSD(Mem{Base: x, Disp: 8 * h}, b)
 			for w := range wide {
-				t := v.vec()
-				VMULPD(ys[w], b, t)
-				VADDPD(t, acc[p][h][w], acc[p][h][w])
+				VFMADD231PD(cols[w], b, acc[p][h][w])
 			}
 		}
-		ADDQ(ld, x)
-		ADDQ(ld, y)
+		ADDQ(xs, x)
+		ADDQ(ys, y)
 	}
 	Label("four")
 	CMPQ(rows, U8(phases))

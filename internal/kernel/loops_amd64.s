@@ -929,15 +929,19 @@ done:
 	VZEROUPPER
 	RET
 
-// func productTileAVX2(c *float64, x *float64, y *float64, ld int, rows int)
-// Requires: AVX, AVX2
-TEXT ·productTileAVX2(SB), NOSPLIT, $0-40
+// func productTileAVX2(c *float64, x *float64, y *float64, ld int, xs int, ys int, rows int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·productTileAVX2(SB), NOSPLIT, $0-56
 	MOVQ  c+0(FP), AX
 	MOVQ  x+8(FP), CX
 	MOVQ  y+16(FP), DX
 	MOVQ  ld+24(FP), BX
-	MOVQ  rows+32(FP), SI
+	MOVQ  xs+32(FP), SI
+	MOVQ  ys+40(FP), DI
+	MOVQ  rows+48(FP), R8
 	SHLQ  $0x03, BX
+	SHLQ  $0x03, SI
+	SHLQ  $0x03, DI
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
 	VPXOR Y2, Y2, Y2
@@ -948,60 +952,50 @@ TEXT ·productTileAVX2(SB), NOSPLIT, $0-40
 	VPXOR Y7, Y7, Y7
 
 four:
-	CMPQ         SI, $0x04
+	CMPQ         R8, $0x04
 	JL           one
 	VMOVUPD      (DX), Y8
 	VBROADCASTSD (CX), Y9
-	VMULPD       Y8, Y9, Y9
-	VADDPD       Y9, Y0, Y0
+	VFMADD231PD  Y8, Y9, Y0
 	VBROADCASTSD 8(CX), Y9
-	VMULPD       Y8, Y9, Y8
-	VADDPD       Y8, Y1, Y1
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	VFMADD231PD  Y8, Y9, Y1
+	ADDQ         SI, CX
+	ADDQ         DI, DX
 	VMOVUPD      (DX), Y8
 	VBROADCASTSD (CX), Y9
-	VMULPD       Y8, Y9, Y9
-	VADDPD       Y9, Y2, Y2
+	VFMADD231PD  Y8, Y9, Y2
 	VBROADCASTSD 8(CX), Y9
-	VMULPD       Y8, Y9, Y8
-	VADDPD       Y8, Y3, Y3
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	VFMADD231PD  Y8, Y9, Y3
+	ADDQ         SI, CX
+	ADDQ         DI, DX
 	VMOVUPD      (DX), Y8
 	VBROADCASTSD (CX), Y9
-	VMULPD       Y8, Y9, Y9
-	VADDPD       Y9, Y4, Y4
+	VFMADD231PD  Y8, Y9, Y4
 	VBROADCASTSD 8(CX), Y9
-	VMULPD       Y8, Y9, Y8
-	VADDPD       Y8, Y5, Y5
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	VFMADD231PD  Y8, Y9, Y5
+	ADDQ         SI, CX
+	ADDQ         DI, DX
 	VMOVUPD      (DX), Y8
 	VBROADCASTSD (CX), Y9
-	VMULPD       Y8, Y9, Y9
-	VADDPD       Y9, Y6, Y6
+	VFMADD231PD  Y8, Y9, Y6
 	VBROADCASTSD 8(CX), Y9
-	VMULPD       Y8, Y9, Y8
-	VADDPD       Y8, Y7, Y7
-	ADDQ         BX, CX
-	ADDQ         BX, DX
-	SUBQ         $0x04, SI
+	VFMADD231PD  Y8, Y9, Y7
+	ADDQ         SI, CX
+	ADDQ         DI, DX
+	SUBQ         $0x04, R8
 	JMP          four
 
 one:
-	CMPQ         SI, $0x01
+	CMPQ         R8, $0x01
 	JL           done
 	VMOVUPD      (DX), Y8
 	VBROADCASTSD (CX), Y9
-	VMULPD       Y8, Y9, Y9
-	VADDPD       Y9, Y0, Y0
+	VFMADD231PD  Y8, Y9, Y0
 	VBROADCASTSD 8(CX), Y9
-	VMULPD       Y8, Y9, Y8
-	VADDPD       Y8, Y1, Y1
-	ADDQ         BX, CX
-	ADDQ         BX, DX
-	SUBQ         $0x01, SI
+	VFMADD231PD  Y8, Y9, Y1
+	ADDQ         SI, CX
+	ADDQ         DI, DX
+	SUBQ         $0x01, R8
 	JMP          one
 
 done:
@@ -2160,15 +2154,19 @@ done:
 	VZEROUPPER
 	RET
 
-// func productTileAVX512(c *float64, x *float64, y *float64, ld int, rows int)
+// func productTileAVX512(c *float64, x *float64, y *float64, ld int, xs int, ys int, rows int)
 // Requires: AVX, AVX512F
-TEXT ·productTileAVX512(SB), NOSPLIT, $0-40
+TEXT ·productTileAVX512(SB), NOSPLIT, $0-56
 	MOVQ   c+0(FP), AX
 	MOVQ   x+8(FP), CX
 	MOVQ   y+16(FP), DX
 	MOVQ   ld+24(FP), BX
-	MOVQ   rows+32(FP), SI
+	MOVQ   xs+32(FP), SI
+	MOVQ   ys+40(FP), DI
+	MOVQ   rows+48(FP), R8
 	SHLQ   $0x03, BX
+	SHLQ   $0x03, SI
+	SHLQ   $0x03, DI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -2187,85 +2185,65 @@ TEXT ·productTileAVX512(SB), NOSPLIT, $0-40
 	VPXORD Z15, Z15, Z15
 
 four:
-	CMPQ         SI, $0x04
+	CMPQ         R8, $0x04
 	JL           one
 	VMOVUPD      (DX), Z16
 	VMOVUPD      64(DX), Z17
 	VBROADCASTSD (CX), Z18
-	VMULPD       Z16, Z18, Z19
-	VADDPD       Z19, Z0, Z0
-	VMULPD       Z17, Z18, Z18
-	VADDPD       Z18, Z1, Z1
+	VFMADD231PD  Z16, Z18, Z0
+	VFMADD231PD  Z17, Z18, Z1
 	VBROADCASTSD 8(CX), Z18
-	VMULPD       Z16, Z18, Z16
-	VADDPD       Z16, Z2, Z2
-	VMULPD       Z17, Z18, Z16
-	VADDPD       Z16, Z3, Z3
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	VFMADD231PD  Z16, Z18, Z2
+	VFMADD231PD  Z17, Z18, Z3
+	ADDQ         SI, CX
+	ADDQ         DI, DX
 	VMOVUPD      (DX), Z16
 	VMOVUPD      64(DX), Z17
 	VBROADCASTSD (CX), Z18
-	VMULPD       Z16, Z18, Z19
-	VADDPD       Z19, Z4, Z4
-	VMULPD       Z17, Z18, Z18
-	VADDPD       Z18, Z5, Z5
+	VFMADD231PD  Z16, Z18, Z4
+	VFMADD231PD  Z17, Z18, Z5
 	VBROADCASTSD 8(CX), Z18
-	VMULPD       Z16, Z18, Z16
-	VADDPD       Z16, Z6, Z6
-	VMULPD       Z17, Z18, Z16
-	VADDPD       Z16, Z7, Z7
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	VFMADD231PD  Z16, Z18, Z6
+	VFMADD231PD  Z17, Z18, Z7
+	ADDQ         SI, CX
+	ADDQ         DI, DX
 	VMOVUPD      (DX), Z16
 	VMOVUPD      64(DX), Z17
 	VBROADCASTSD (CX), Z18
-	VMULPD       Z16, Z18, Z19
-	VADDPD       Z19, Z8, Z8
-	VMULPD       Z17, Z18, Z18
-	VADDPD       Z18, Z9, Z9
+	VFMADD231PD  Z16, Z18, Z8
+	VFMADD231PD  Z17, Z18, Z9
 	VBROADCASTSD 8(CX), Z18
-	VMULPD       Z16, Z18, Z16
-	VADDPD       Z16, Z10, Z10
-	VMULPD       Z17, Z18, Z16
-	VADDPD       Z16, Z11, Z11
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	VFMADD231PD  Z16, Z18, Z10
+	VFMADD231PD  Z17, Z18, Z11
+	ADDQ         SI, CX
+	ADDQ         DI, DX
 	VMOVUPD      (DX), Z16
 	VMOVUPD      64(DX), Z17
 	VBROADCASTSD (CX), Z18
-	VMULPD       Z16, Z18, Z19
-	VADDPD       Z19, Z12, Z12
-	VMULPD       Z17, Z18, Z18
-	VADDPD       Z18, Z13, Z13
+	VFMADD231PD  Z16, Z18, Z12
+	VFMADD231PD  Z17, Z18, Z13
 	VBROADCASTSD 8(CX), Z18
-	VMULPD       Z16, Z18, Z16
-	VADDPD       Z16, Z14, Z14
-	VMULPD       Z17, Z18, Z16
-	VADDPD       Z16, Z15, Z15
-	ADDQ         BX, CX
-	ADDQ         BX, DX
-	SUBQ         $0x04, SI
+	VFMADD231PD  Z16, Z18, Z14
+	VFMADD231PD  Z17, Z18, Z15
+	ADDQ         SI, CX
+	ADDQ         DI, DX
+	SUBQ         $0x04, R8
 	JMP          four
 
 one:
-	CMPQ         SI, $0x01
+	CMPQ         R8, $0x01
 	JL           done
 	VMOVUPD      (DX), Z16
 	VMOVUPD      64(DX), Z17
 	VBROADCASTSD (CX), Z18
-	VMULPD       Z16, Z18, Z19
-	VADDPD       Z19, Z0, Z0
-	VMULPD       Z17, Z18, Z18
-	VADDPD       Z18, Z1, Z1
+	VFMADD231PD  Z16, Z18, Z0
+	VFMADD231PD  Z17, Z18, Z1
 	VBROADCASTSD 8(CX), Z18
-	VMULPD       Z16, Z18, Z16
-	VADDPD       Z16, Z2, Z2
-	VMULPD       Z17, Z18, Z16
-	VADDPD       Z16, Z3, Z3
-	ADDQ         BX, CX
-	ADDQ         BX, DX
-	SUBQ         $0x01, SI
+	VFMADD231PD  Z16, Z18, Z2
+	VFMADD231PD  Z17, Z18, Z3
+	ADDQ         SI, CX
+	ADDQ         DI, DX
+	SUBQ         $0x01, R8
 	JMP          one
 
 done:

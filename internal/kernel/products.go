@@ -1,5 +1,7 @@
 package kernel
 
+import "math"
+
 // ProductLanes is what the number of columns that [Products] takes is a
 // multiple of.
 const ProductLanes = 16
@@ -7,7 +9,7 @@ const ProductLanes = 16
 // Products adds to c the products of columns: c[i*ld+j] += sum over r of
 // x[r*ld+i] * y[r*ld+j], for i in lo..hi-1 and j in 0..cols-1, over rows rows.
 // Each sum is taken in four parts, of every fourth row, and what is left over
-// goes to the first; no product is fused with its sum. lo and hi must be even,
+// goes to the first; every product is fused with its sum. lo and hi must be even,
 // cols a multiple of [ProductLanes], and both at most ld.
 func Products(c, x, y []float64, ld, rows, lo, hi, cols int) {
 	if lo < 0 || lo%2 != 0 || hi%2 != 0 || cols%ProductLanes != 0 || hi > ld || cols > ld {
@@ -45,14 +47,14 @@ func addProducts(s [8]float64, x, y []float64, i, j, from, to, step int) [8]floa
 	s0, s1, s2, s3, s4, s5, s6, s7 := s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]
 	for at := from; at < to; at += step {
 		v, w := x[at+i], y[at+j:][:8]
-		s0 += float64(v * w[0])
-		s1 += float64(v * w[1])
-		s2 += float64(v * w[2])
-		s3 += float64(v * w[3])
-		s4 += float64(v * w[4])
-		s5 += float64(v * w[5])
-		s6 += float64(v * w[6])
-		s7 += float64(v * w[7])
+		s0 = math.FMA(v, w[0], s0)
+		s1 = math.FMA(v, w[1], s1)
+		s2 = math.FMA(v, w[2], s2)
+		s3 = math.FMA(v, w[3], s3)
+		s4 = math.FMA(v, w[4], s4)
+		s5 = math.FMA(v, w[5], s5)
+		s6 = math.FMA(v, w[6], s6)
+		s7 = math.FMA(v, w[7], s7)
 	}
 	return [8]float64{s0, s1, s2, s3, s4, s5, s6, s7}
 }

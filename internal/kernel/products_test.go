@@ -52,8 +52,8 @@ func TestProductsByHand(t *testing.T) {
 	c := make([]float64, ld*ld)
 	c[3*ld+5] = 0.25
 	Products(c, x, y, ld, rows, 2, 6, ProductLanes)
-	at := func(r int) float64 { return float64(x[r*ld+3] * y[r*ld+5]) }
-	s0, s1, s2, s3 := at(0)+at(4)+at(5)+at(6), at(1), at(2), at(3)
+	at := func(s float64, r int) float64 { return math.FMA(x[r*ld+3], y[r*ld+5], s) }
+	s0, s1, s2, s3 := at(at(at(at(0, 0), 4), 5), 6), at(0, 1), at(0, 2), at(0, 3)
 	if got, want := c[3*ld+5], 0.25+(s0+s1+(s2+s3)); got != want {
 		t.Errorf("element 3, 5 is %v, want %v", got, want)
 	}
