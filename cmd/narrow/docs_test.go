@@ -33,6 +33,8 @@ var commandDocs = []string{
 	"docs/results.zh-CN.md",
 	"docs/ci.md",
 	"docs/ci.zh-CN.md",
+	"docs/metrics.md",
+	"docs/metrics.zh-CN.md",
 	"docs/search.md",
 	"docs/search.zh-CN.md",
 	"docs/interruptions.md",
