@@ -332,12 +332,12 @@ func (p *Planned) functions(ctx context.Context, run engine.Runner, few []*engin
 		least, enough = refine.JoinGain, refine.JoinBelow
 	}
 	var other *Planned
-	chosen, gain, err := refine.Functions(ctx, refine.Task{Plan: p.Plan, Float: p.Model.Graph}, least, enough, run, few, o, func(peaks map[string][]float32) (*plan.Plan, error) {
-		steps, err := rewrite.FunctionSteps(p.Plan.Model, peaks)
+	chosen, gain, err := refine.Functions(ctx, refine.Task{Plan: p.Plan, Float: p.Model.Graph}, least, enough, run, few, o, func(ranges map[string]rewrite.ChannelRange) (*plan.Plan, error) {
+		scales, err := rewrite.ChooseFunctionScales(p.Plan.Model, ranges)
 		if err != nil {
 			return nil, err
 		}
-		d := decided{p.decided.equalization, plan.Functions{Join: target == scheme.CPU, Steps: steps}}
+		d := decided{p.decided.equalization, plan.Functions{Join: target == scheme.CPU, Steps: scales.Steps, Negated: scales.Negated}}
 		if other, err = p.Model.plan(p.Plan.Strategy, High, d); err != nil {
 			return nil, err
 		}

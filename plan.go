@@ -148,8 +148,8 @@ func (m *Model) rewrites(s *strategy.Strategy, a Accuracy, d decided) rewrite.Op
 		DeviceArithmetic: true,
 		EqualPads:        a != High,
 
-		Steps:  d.functions.Steps,
-		Values: m.values,
+		Functions: rewrite.FunctionScales{Steps: d.functions.Steps, Negated: d.functions.Negated},
+		Values:    m.values,
 	}
 	if a == High {
 		o.ConvertRelu6 = s.ConvertReLU6

@@ -115,6 +115,8 @@ type Functions struct {
 	// value, so that all use the range of one scale: the rewrite
 	// equalize-functions does that.
 	Steps map[string][]int `json:"steps,omitempty"`
+	// Negated are the channels that change their sign besides, by value.
+	Negated map[string][]int `json:"negated,omitempty"`
 }
 
 // Build plans the quantization of m by s, as vai_q_pytorch does. Findings are

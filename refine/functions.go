@@ -2,7 +2,6 @@ package refine
 
 import (
 	"context"
-	"math"
 
 	"narrow/calibrate"
 	"narrow/diag"
@@ -10,6 +9,7 @@ import (
 	"narrow/graph"
 	"narrow/internal/kernel"
 	"narrow/plan"
+	"narrow/rewrite"
 )
 
 const (
@@ -35,14 +35,14 @@ func Few(in engine.Batches) ([]*engine.Batch, error) {
 
 // Functions decides, over samples of [Few], whether the functions behind
 // weighted operators of task.Plan are better quantized as another plan has it:
-// with makes that plan of the largest magnitudes of each channel that functions
-// put out, by value, or returns nil. The other plan is taken where the network's
+// with makes that plan of what samples tell of the values that functions put out,
+// or returns nil. The other plan is taken where the network's
 // worst output gains more than least dB and is below enough dB without; the result
 // is nil where it is not.
 //
 // The result does not depend on threads or batch size, nor on the order of the
 // samples.
-func Functions(ctx context.Context, task Task, least, enough float64, run engine.Runner, some []*engine.Batch, opts calibrate.Options, with func(peaks map[string][]float32) (*plan.Plan, error)) (other *plan.Plan, gain float64, err error) {
+func Functions(ctx context.Context, task Task, least, enough float64, run engine.Runner, some []*engine.Batch, opts calibrate.Options, with func(ranges map[string]rewrite.ChannelRange) (*plan.Plan, error)) (other *plan.Plan, gain float64, err error) {
 	values := task.Plan.JoinedFunctions()
 	if len(values) == 0 {
 		return nil, 0, nil
@@ -50,11 +50,11 @@ func Functions(ctx context.Context, task Task, least, enough float64, run engine
 	if len(some) == 0 {
 		return nil, 0, nil
 	}
-	peaks, err := peaks(ctx, task.Plan.Model, values, run, batches(some), opts.Threads)
+	ranges, err := channelRanges(ctx, task.Plan, values, run, batches(some), opts.Threads)
 	if err != nil {
 		return nil, 0, err
 	}
-	if other, err = with(peaks); err != nil || other == nil {
+	if other, err = with(ranges); err != nil || other == nil {
 		return nil, 0, err
 	}
 	pool := kernel.NewPool(max(opts.Threads, 1))
@@ -79,9 +79,9 @@ func Functions(ctx context.Context, task Task, least, enough float64, run engine
 	return other, gain, nil
 }
 
-// peaks returns the largest magnitude of each channel (axis 1) of values.
-func peaks(ctx context.Context, m *graph.Model, values []string, run engine.Runner, in engine.Batches, threads int) (map[string][]float32, error) {
-	s, err := run.Load(ctx, m, engine.LoadOptions{Threads: threads, Outputs: values})
+// channelRanges returns what samples tell of values, by channel (axis 1).
+func channelRanges(ctx context.Context, p *plan.Plan, values []string, run engine.Runner, in engine.Batches, threads int) (map[string]rewrite.ChannelRange, error) {
+	s, err := run.Load(ctx, p.Model, engine.LoadOptions{Threads: threads, Outputs: values})
 	if err != nil {
 		return nil, diag.Errorf("building the float network: %w", err)
 	}
@@ -90,8 +90,8 @@ func peaks(ctx context.Context, m *graph.Model, values []string, run engine.Runn
 	for i, v := range values {
 		outputs[i] = &graph.Value{Name: v}
 	}
-	out := map[string][]float32{}
-	for b, err := range engine.Fit(in, m, batch) {
+	found := map[string]*spread{}
+	for b, err := range engine.Fit(in, p.Model, batch) {
 		if err != nil {
 			return nil, err
 		}
@@ -103,28 +103,28 @@ func peaks(ctx context.Context, m *graph.Model, values []string, run engine.Runn
 			if len(x.Shape) < 3 || len(x.Floats) == 0 {
 				continue
 			}
-			c := int(x.Shape[1])
-			p := out[values[i]]
-			if p == nil {
-				p = make([]float32, c)
-				out[values[i]] = p
+			s := found[values[i]]
+			if s == nil {
+				n := int(x.Shape[1])
+				s = &spread{of: rewrite.Layout{Axes: []int{1}}, lo: make([]float64, n), hi: make([]float64, n), power: make([]float64, n)}
+				found[values[i]] = s
 			}
-			if len(p) != c {
-				continue
-			}
-			inner := 1
-			for _, d := range x.Shape[2:] {
-				inner *= int(d)
-			}
-			for at := 0; at+inner <= len(x.Floats); at += inner {
-				k := at / inner % c
-				for _, v := range x.Floats[at : at+inner] {
-					if a := float32(math.Abs(float64(v))); a > p[k] && !math.IsInf(float64(a), 0) {
-						p[k] = a
-					}
-				}
+			if len(s.lo) == int(x.Shape[1]) {
+				s.add(x.Floats, x.Shape)
 			}
 		}
+	}
+	symmetric := map[string]bool{}
+	for _, t := range p.Activations() {
+		symmetric[t.Name] = t.Settings.Settings.Symmetry
+	}
+	out := map[string]rewrite.ChannelRange{}
+	for v, s := range found {
+		r := rewrite.ChannelRange{Low: s.lo, High: s.hi, Symmetric: symmetric[v]}
+		for c := range s.power {
+			r.Power = append(r.Power, s.mean(c))
+		}
+		out[v] = r
 	}
 	return out, nil
 }

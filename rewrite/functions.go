@@ -2,7 +2,6 @@ package rewrite
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"narrow/graph"
@@ -12,59 +11,56 @@ const (
 	// octave is how many steps of [EqualizeFunctions] double a channel.
 	octave = 4
 	// mostSteps is how many a channel takes at most.
-	mostSteps = 8 * octave
+	mostSteps = 12 * octave
 )
 
-// FunctionSteps returns by how many steps each channel of the values should be
-// multiplied by [EqualizeFunctions], by value. peaks hold the largest magnitude of each
-// channel (axis 1) over samples. A value is left out where it cannot be scaled,
-// or need not be. Where a depthwise convolution alone reads it, all channels
-// come to one range; else the range is shared out between value and weights by
-// the square root, as SmoothQuant does (Xiao et al. 2022, arXiv:2211.10438).
-func FunctionSteps(m *graph.Model, peaks map[string][]float32) (map[string][]int, error) {
+// ChannelRange is what samples tell of a value, by channel (axis 1).
+type ChannelRange struct {
+	// Low and High are the smallest and the largest element; 0 lies between.
+	Low, High []float64
+	// Power is the mean square.
+	Power []float64
+	// Symmetric says that the value's scale reaches as far below 0 as above.
+	Symmetric bool
+}
+
+// FunctionScales are what [EqualizeFunctions] multiplies channels by.
+type FunctionScales struct {
+	// Steps are by value and channel.
+	Steps map[string][]int
+	// Negated are the channels that change their sign besides, by value.
+	Negated map[string][]int
+}
+
+// ChooseFunctionScales returns what each channel of the values should be multiplied
+// by. A value is left out where it cannot be scaled, or nothing is gained.
+//
+// The scales make the estimated noise behind the convolutions that read the value
+// least: that of the value's own rounding, whose step follows from the widest channel,
+// and that of the rounding of weights, which take back what a channel is multiplied by.
+// Where depthwise convolutions alone read it, weights cost nothing, and all channels
+// fill the range. (SmoothQuant shares the range out by a square root: Xiao et al. 2022,
+// arXiv:2211.10438.) A channel that lies below 0 for the most part is negated: SiLU puts
+// out no less than -0.28, and a range that reaches as far below 0 as above has half the
+// steps for the others.
+func ChooseFunctionScales(m *graph.Model, ranges map[string]ChannelRange) (FunctionScales, error) {
 	w, err := newWork(m.Clone())
 	if err != nil {
-		return nil, err
+		return FunctionScales{}, err
 	}
-	out := map[string][]int{}
-	for value, peak := range peaks {
-		convs := w.scaledReaders(value, len(peak))
-		if len(convs) == 0 || len(peak) < 2 {
+	out := FunctionScales{Steps: map[string][]int{}, Negated: map[string][]int{}}
+	for value, r := range ranges {
+		convs := w.scaledReaders(value, len(r.Low))
+		if len(convs) == 0 || len(r.Low) < 2 {
 			continue
 		}
-		// reach is how much of its row's range a channel's weights take.
-		reach := make([]float64, len(peak))
-		for _, c := range convs {
-			if c.Groups == c.In {
-				continue // each channel has a row of its own
-			}
-			most := make([]float32, c.Out)
-			for i, x := range c.w {
-				most[c.OutOf(i)] = max(most[c.OutOf(i)], abs(x))
-			}
-			for i, x := range c.w {
-				if m := most[c.OutOf(i)]; m > 0 {
-					reach[c.InOf(i)] = max(reach[c.InOf(i)], float64(abs(x)/m))
-				}
-			}
+		f := newFill(r, convs)
+		if f.choose(); slices.Max(f.steps) == 0 && len(f.negated) == 0 {
+			continue
 		}
-		dense := slices.ContainsFunc(convs, func(c convWeights) bool { return c.Groups != c.In })
-		size := make([]float64, len(peak))
-		for c, p := range peak {
-			size[c] = float64(p)
-			if dense {
-				size[c] = math.Sqrt(float64(p) / max(reach[c], 1e-4))
-			}
-		}
-		top := slices.Max(size)
-		steps := make([]int, len(peak))
-		for c, s := range size {
-			if s > 0 && !math.IsInf(top/s, 0) {
-				steps[c] = min(int(math.Floor(octave*math.Log2(top/s)+0.5)), mostSteps)
-			}
-		}
-		if slices.Max(steps) > 0 {
-			out[value] = steps
+		out.Steps[value] = f.steps
+		if len(f.negated) > 0 {
+			out.Negated[value] = f.negated
 		}
 	}
 	return out, nil
@@ -93,8 +89,8 @@ func (w *work) scaledReaders(value string, channels int) []convWeights {
 // EqualizeFunctions multiplies channels behind functions that do not scale with
 // their input (SiLU and the like), and divides the weights that read them, so that
 // all channels use the range of one scale. A step is a factor of the fourth root
-// of 2; steps are by value and channel, see [FunctionSteps].
-func EqualizeFunctions(steps map[string][]int) Rule {
+// of 2; see [ChooseFunctionScales].
+func EqualizeFunctions(scales FunctionScales) Rule {
 	return Rule{
 		Name: "equalize-functions", Exact: true,
 		Doc: "Multiplies channels behind a function such as SiLU to one range, and divides the weights of the convolutions that read them.",
@@ -103,15 +99,18 @@ func EqualizeFunctions(steps map[string][]int) Rule {
 				return nil
 			}
 			value := n.Outputs[0]
-			times := steps[value]
+			times := scales.Steps[value]
 			convs := w.scaledReaders(value, len(times))
-			if len(times) == 0 || len(convs) == 0 {
+			if len(times) == 0 || len(convs) == 0 || slices.ContainsFunc(scales.Negated[value], func(c int) bool { return c < 0 || c >= len(times) }) {
 				return nil
 			}
 			return &site{apply: func() string {
 				factor := make([]float32, len(times))
 				for c, k := range times {
-					factor[c] = float32(math.Exp2(float64(k) / octave))
+					factor[c] = float32(stepFactor(k))
+				}
+				for _, c := range scales.Negated[value] {
+					factor[c] = -factor[c]
 				}
 				for i, reader := range slices.Clone(w.ix.Consumers[value]) {
 					c := convs[i]
@@ -130,7 +129,7 @@ func EqualizeFunctions(steps map[string][]int) Rule {
 				w.insertAfter(n, &graph.Node{
 					Name: w.fresh(n.Label() + "/steps"), OpType: "Mul", Inputs: []string{raw, scale}, Outputs: []string{value}, Metadata: n.Metadata,
 				})
-				return fmt.Sprintf("channels of %s are multiplied by up to %.3g", value, slices.Max(factor))
+				return fmt.Sprintf("channels of %s are multiplied by up to %.3g", value, stepFactor(slices.Max(times)))
 			}}
 		},
 	}

@@ -24,8 +24,8 @@ type Options struct {
 	// Values are constants that nodes make, as an engine computed them, see
 	// [FoldConstants].
 	Values map[string]*graph.Tensor
-	// Steps equalize behind functions: see [EqualizeFunctions].
-	Steps map[string][]int
+	// Functions equalize behind functions: see [EqualizeFunctions].
+	Functions FunctionScales
 	// Scales scale the channels of activations: see [MoveScales].
 	Scales map[string][]int
 	// Rounds is how often equalization goes through the network at most; 0 means
@@ -71,8 +71,8 @@ func Before(o Options) []Rule {
 		rules = append(rules, Equalize(Equalizing{Relu6: way, Largest: o.Largest, Rounds: max(o.Rounds, 1), WeightsOnly: o.WeightsOnly}))
 	}
 	rules = append(rules, FoldPad(o.EqualPads))
-	if len(o.Steps) > 0 {
-		rules = append(rules, EqualizeFunctions(o.Steps))
+	if len(o.Functions.Steps) > 0 {
+		rules = append(rules, EqualizeFunctions(o.Functions))
 	}
 	if len(o.Scales) > 0 {
 		rules = append(rules, MoveScales(o.Scales))
