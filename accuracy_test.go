@@ -162,13 +162,18 @@ func TestRefinedIntegersDamaged(t *testing.T) {
 }
 
 func TestParseAccuracy(t *testing.T) {
-	for text, want := range map[string]narrow.Accuracy{"": narrow.Guide, "guide": narrow.Guide, "high": narrow.High} {
+	for text, want := range map[string]narrow.Accuracy{"guide": narrow.Guide, "high": narrow.High} {
 		if got, err := scheme.ParseAccuracy(text); got != want || err != nil {
 			t.Errorf("%q is %v, %v", text, got, err)
 		}
 	}
-	if _, err := scheme.ParseAccuracy("best"); err == nil {
-		t.Error("best was accepted")
+	for _, text := range []string{"", "best"} {
+		if _, err := scheme.ParseAccuracy(text); err == nil {
+			t.Errorf("%q was accepted", text)
+		}
+	}
+	if a := (narrow.PlanOptions{}).Accuracy; a != narrow.High {
+		t.Errorf("the default is %v", a)
 	}
 }
 

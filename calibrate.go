@@ -41,7 +41,8 @@ type CalibrateOptions struct {
 	// from there. It does not go with SaveStats.
 	Checkpoint *Checkpoint
 	// SaveStats, when set, gets the statistics of every value that a strategy
-	// could quantize, for FromStats; for [calibrate.Float] only.
+	// could quantize, for FromStats; for [calibrate.Float] only. Those of [High] are of
+	// what [Guide] makes of the network.
 	SaveStats io.Writer
 	// FromStats, when set, stands for runner and samples, which may be nil: the
 	// network does not run. The result is what [calibrate.Float] finds on the
@@ -134,21 +135,17 @@ func (p *Planned) calibrate(ctx context.Context, run engine.Runner, in engine.Ba
 	if s := opts.FromShards; s != nil {
 		return p.merged(ctx, run, s, o, opts)
 	}
-	if opts.SaveStats != nil {
-		info, err := p.statsInfo(opts.SamplesSHA256)
-		if err != nil {
-			return nil, err
-		}
-		o.SaveStats = &calibrate.SaveStats{W: opts.SaveStats, Info: info}
+	if p.Accuracy == High {
+		return p.high(ctx, run, in, o, opts)
+	}
+	if o.SaveStats, err = p.saveStats(opts); err != nil {
+		return nil, err
 	}
 	rest := in
 	if opts.Checkpoint != nil {
 		if o.Checkpoint, rest, err = p.checkpoint(opts.Checkpoint, in, o); err != nil {
 			return nil, err
 		}
-	}
-	if p.Accuracy == High {
-		return p.high(ctx, run, in, o, opts)
 	}
 	c, err := calibrate.Calibrate(ctx, p.Plan, run, rest, o)
 	if err != nil {
@@ -161,11 +158,13 @@ func (p *Planned) calibrate(ctx context.Context, run engine.Runner, in engine.Ba
 func (p *Planned) options(opts CalibrateOptions) (calibrate.Options, error) {
 	o := calibrate.Options{
 		Source:   calibrate.Source{ModelPath: p.Model.Path, ModelSHA256: p.Model.SHA256, SamplesSHA256: opts.SamplesSHA256, Version: Version()},
-		Accuracy: p.Accuracy, Propagate: opts.Propagate, Threads: opts.Threads, SkipInvalid: opts.SkipInvalid, Progress: opts.Progress,
+		Propagate: opts.Propagate, Threads: opts.Threads, SkipInvalid: opts.SkipInvalid, Progress: opts.Progress,
 	}
 	switch {
 	case p.Accuracy == High && o.Propagate == calibrate.Progressive:
 		return o, diag.Errorf("progressive propagation is a part of the guide's way: propagate float, or plan for that")
+	case p.Accuracy == High && opts.Checkpoint != nil:
+		return o, diag.Errorf("high accuracy keeps no checkpoint: leave it out, or plan for the guide's way")
 	case p.Accuracy == High && opts.FromStats != nil:
 		return o, diag.Errorf("statistics hold no samples to choose weights over: calibrate on samples, or plan for the guide's way")
 	case opts.FromShards != nil && o.Propagate == calibrate.Progressive:
@@ -191,11 +190,38 @@ func (p *Planned) high(ctx context.Context, run engine.Runner, in engine.Batches
 	if err != nil {
 		return nil, err
 	}
-	c, err := refine.Calibrate(ctx, refine.Task{Plan: p.Plan, Guide: guide.Plan, Float: p.Model.Graph}, run, in, o, refineOptions(opts))
-	if err != nil {
+	var c *calibrate.Calibrated
+	uses := []func(engine.Batches) error{func(in engine.Batches) (err error) {
+		c, err = refine.Calibrate(ctx, refine.Task{Plan: p.Plan, Guide: guide.Plan, Float: p.Model.Graph}, run, in, o, refineOptions(opts))
+		return err
+	}}
+	if opts.SaveStats != nil { // which serve the guide's way
+		of := o
+		if of.SaveStats, err = guide.saveStats(opts); err != nil {
+			return nil, err
+		}
+		of.Progress = nil
+		uses = append(uses, func(in engine.Batches) error {
+			_, err := calibrate.Calibrate(ctx, guide.Plan, run, in, of)
+			return err
+		})
+	}
+	if err := refine.Together(in, uses...); err != nil {
 		return nil, err
 	}
 	return p.chosen(c, guide, gain), nil
+}
+
+// saveStats is what keeps statistics of p's network, nil where none are asked for.
+func (p *Planned) saveStats(opts CalibrateOptions) (*calibrate.SaveStats, error) {
+	if opts.SaveStats == nil {
+		return nil, nil
+	}
+	info, err := p.statsInfo(opts.SamplesSHA256)
+	if err != nil {
+		return nil, err
+	}
+	return &calibrate.SaveStats{W: opts.SaveStats, Info: info}, nil
 }
 
 func refineOptions(opts CalibrateOptions) refine.Options {

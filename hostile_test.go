@@ -44,7 +44,7 @@ func planAll(t *testing.T, m *narrow.Model) {
 		if list.HasErrors() {
 			t.Fatal(list.Err())
 		}
-		r, err := m.Plan(s, narrow.PlanOptions{Accuracy: narrow.Accuracy(1 + i%2)})
+		r, err := m.Plan(s, narrow.PlanOptions{Accuracy: narrow.Accuracy(i % 2)})
 		oneLine(t, err, m.Path)
 		if err == nil {
 			_, err = r.Plan.Simulation(plan.SimulationOptions{})

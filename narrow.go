@@ -45,18 +45,15 @@ import (
 	"narrow/scheme"
 )
 
-// Accuracy says which of the two ways to quantize is taken: see [scheme.Accuracy].
+// Accuracy says which of the two ways to quantize is taken: see [scheme.Accuracy]. The
+// zero value is [High].
 type Accuracy = scheme.Accuracy
 
 // The two ways.
 const (
-	Guide = scheme.Guide
 	High  = scheme.High
+	Guide = scheme.Guide
 )
-
-// defaultAccuracy is what the zero Accuracy stands for, everywhere in this
-// package.
-const defaultAccuracy = Guide
 
 // Version returns the version of narrow that is running, "devel" where it was
 // built from a working tree.

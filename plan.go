@@ -21,15 +21,8 @@ import (
 
 // PlanOptions say how to lay a strategy over a model.
 type PlanOptions struct {
-	// Accuracy is the way to quantize; the zero value stands for [Guide].
+	// Accuracy is the way to quantize; the zero value is [High].
 	Accuracy Accuracy
-}
-
-func (o PlanOptions) accuracy() Accuracy {
-	if o.Accuracy == 0 {
-		return defaultAccuracy
-	}
-	return o.Accuracy
 }
 
 // Planned is a model with a strategy laid over it: which tensors are quantized,
@@ -66,7 +59,7 @@ func (m *Model) Plan(s *strategy.Strategy, opts PlanOptions) (*Planned, error) {
 	if err := s.Findings.Err(); err != nil {
 		return nil, err
 	}
-	return m.plan(s, opts.accuracy(), decided{})
+	return m.plan(s, opts.Accuracy, decided{})
 }
 
 func (m *Model) plan(s *strategy.Strategy, a Accuracy, d decided) (*Planned, error) {
@@ -85,7 +78,7 @@ func (m *Model) plan(s *strategy.Strategy, a Accuracy, d decided) (*Planned, err
 // mistakes next to the model: to look into, not to calibrate. The findings are
 // those of laying the strategy over the model, mistakes among them.
 func (m *Model) Draft(s *strategy.Strategy, opts PlanOptions) (*plan.Plan, diag.List, error) {
-	p, _, list, err := m.draft(s, opts.accuracy(), decided{})
+	p, _, list, err := m.draft(s, opts.Accuracy, decided{})
 	return p, list, err
 }
 

@@ -220,7 +220,7 @@ func Load(dir string, m *Model, s *strategy.Strategy) (*Calibrated, error) {
 		return nil, err
 	}
 	saved.Findings = nil // they were told when it calibrated
-	accuracy, err := scheme.ParseAccuracy(q.Accuracy)
+	accuracy, err := q.Way()
 	if err != nil {
 		return nil, diag.Errorf("%s: %w", file, err)
 	}

@@ -67,8 +67,6 @@ type Source struct {
 // Options say how to calibrate.
 type Options struct {
 	Source Source
-	// Accuracy is the way to quantize that the plan was made for.
-	Accuracy scheme.Accuracy
 	// Propagate is Progressive unless set.
 	Propagate Propagation
 	// Threads is how many threads share the work; 0 means one per core.
@@ -106,8 +104,7 @@ func (o Options) threads() int {
 // [Calibrate] makes it, and package export reads a saved one.
 type Calibrated struct {
 	Source
-	Accuracy scheme.Accuracy
-	Plan     *plan.Plan
+	Plan *plan.Plan
 	// Encodings has one entry per tensor of the plan.
 	Encodings map[*plan.Tensor]scheme.Encoding
 	// Bias holds the corrected float values of the biases that bias correction
@@ -207,7 +204,7 @@ func newCalibration(p *plan.Plan, opts Options) (*calibration, error) {
 	c := &calibration{
 		plan: p, opts: opts, pool: kernel.NewPool(opts.threads()),
 		out: &Calibrated{
-			Source: opts.Source, Accuracy: opts.Accuracy, Plan: p, Propagate: opts.Propagate,
+			Source: opts.Source, Plan: p, Propagate: opts.Propagate,
 			Encodings: map[*plan.Tensor]scheme.Encoding{}, Bias: map[*plan.Tensor][]float32{}, Aligned: map[*plan.Tensor]string{},
 			Weights: map[*plan.Tensor][]float32{}, Ties: map[*plan.Tensor]Ties{},
 		},

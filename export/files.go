@@ -75,9 +75,6 @@ func (q *QuantInfo) restore(c *calibrate.Calibrated, corr map[string][]float32) 
 	if c.Propagate, err = calibrate.ParsePropagation(q.Propagate); err != nil {
 		return err
 	}
-	if c.Accuracy, err = scheme.ParseAccuracy(q.Accuracy); err != nil {
-		return err
-	}
 	infos, err := q.match(c.Plan)
 	if err != nil {
 		return err

@@ -30,7 +30,7 @@ type QuantInfo struct {
 	Samples        SampleInfo      `json:"samples"`
 	// Propagate is "progressive" or "float".
 	Propagate string `json:"propagate"`
-	// Accuracy is "high" where more than the guide's way was asked for, else "".
+	// Accuracy is "high", or "" for the guide's way: see [QuantInfo.Way].
 	Accuracy string `json:"accuracy,omitempty"`
 	// Equalization is what was decided of it over samples; nil where nothing was.
 	Equalization *calibrate.Equalization `json:"equalization,omitempty"`
@@ -39,6 +39,15 @@ type QuantInfo struct {
 	Functions plan.Functions `json:"functions,omitzero"`
 	// Tensors are the quantized tensors in the network's topological order.
 	Tensors []TensorInfo `json:"tensors"`
+}
+
+// Way returns the way to quantize that q is of: a file that tells none is of
+// [scheme.Guide].
+func (q *QuantInfo) Way() (scheme.Accuracy, error) {
+	if q.Accuracy == "" {
+		return scheme.Guide, nil
+	}
+	return scheme.ParseAccuracy(q.Accuracy)
 }
 
 // ModelInfo names a model file.
@@ -116,8 +125,8 @@ func NewQuantInfo(in *calibrate.Calibrated) (*QuantInfo, error) {
 		Samples:   SampleInfo{in.Samples, in.Batches, in.SamplesSHA256},
 		Propagate: in.Propagate.String(), Equalization: in.Equalization, Functions: in.Plan.Options.Functions, Tensors: []TensorInfo{},
 	}
-	if in.Accuracy == scheme.High {
-		q.Accuracy = in.Accuracy.String()
+	if a := in.Plan.Options.Accuracy; a == scheme.High {
+		q.Accuracy = a.String()
 	}
 	for _, t := range in.Plan.Tensors {
 		ti := newTensorInfo(t)

@@ -97,7 +97,7 @@ type Options struct {
 	// Original is the model before it was rewritten: layer rules may also name
 	// what layers were called there. Nil for none.
 	Original *graph.Model
-	// Accuracy says where quantizers may stand. Zero means [scheme.Guide].
+	// Accuracy says where quantizers may stand.
 	Accuracy scheme.Accuracy
 	// Functions says what was chosen for functions behind weighted operators.
 	Functions Functions
@@ -123,10 +123,10 @@ type Functions struct {
 // the layer rules that match nothing or too much (errors) and settings that a
 // tensor cannot hold (warnings).
 func Build(m *graph.Model, s *strategy.Strategy) (*Plan, diag.List, error) {
-	return BuildWith(m, s, Options{})
+	return BuildWith(m, s, Options{Accuracy: scheme.Guide})
 }
 
-// BuildWith is [Build] with options.
+// BuildWith is [Build] with options, whose zero value is [scheme.High].
 func BuildWith(m *graph.Model, s *strategy.Strategy, o Options) (*Plan, diag.List, error) {
 	b := &builder{
 		names:  names.New(m),

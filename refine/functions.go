@@ -65,7 +65,7 @@ func Functions(ctx context.Context, task Task, least, enough float64, run engine
 		if i > 0 && scores[0] >= enough {
 			return nil, 0, nil
 		}
-		c, err := calibrate.Calibrate(ctx, p, run, batches(some), calibrate.Options{Propagate: calibrate.Float, Threads: opts.Threads, SkipInvalid: opts.SkipInvalid, Accuracy: opts.Accuracy, Keep: &calibrate.Keeper{}})
+		c, err := calibrate.Calibrate(ctx, p, run, batches(some), calibrate.Options{Propagate: calibrate.Float, Threads: opts.Threads, SkipInvalid: opts.SkipInvalid, Keep: &calibrate.Keeper{}})
 		if err != nil {
 			return nil, 0, err
 		}

@@ -31,8 +31,8 @@ func TestGuideIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Plan != guide.Plan || got.Propagate != calibrate.Progressive || got.Accuracy != narrow.Guide {
-		t.Fatalf("accuracy %v, propagation %v", got.Accuracy, got.Propagate)
+	if got.Plan != guide.Plan || got.Propagate != calibrate.Progressive || got.Plan.Options.Accuracy != narrow.Guide {
+		t.Fatalf("accuracy %v, propagation %v", got.Plan.Options.Accuracy, got.Propagate)
 	}
 	if !reflect.DeepEqual(got.Encodings, want.Encodings) || !reflect.DeepEqual(got.Bias, want.Bias) {
 		t.Error("the result is not the guide's")

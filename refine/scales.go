@@ -69,7 +69,7 @@ func Scales(ctx context.Context, task Task, run engine.Runner, some []*engine.Ba
 	defer j.close() //nolint:errcheck // nothing of it is needed any more
 	var scores [2]float64
 	for i, p := range []*plan.Plan{task.Plan, other} {
-		c, err := calibrate.Calibrate(ctx, p, run, batches(some), calibrate.Options{Propagate: calibrate.Float, Threads: opts.Threads, SkipInvalid: opts.SkipInvalid, Accuracy: opts.Accuracy, Keep: &calibrate.Keeper{}})
+		c, err := calibrate.Calibrate(ctx, p, run, batches(some), calibrate.Options{Propagate: calibrate.Float, Threads: opts.Threads, SkipInvalid: opts.SkipInvalid, Keep: &calibrate.Keeper{}})
 		if err != nil {
 			return nil, err
 		}

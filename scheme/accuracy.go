@@ -9,14 +9,14 @@ import (
 // Accuracy says which of the two ways to quantize is taken: what the strategy
 // language leaves open (where quantizers may stand, which arithmetic is
 // simulated, how constants and ranges are chosen) is decided by it. The zero
-// value is invalid.
+// value is [High].
 type Accuracy int
 
 const (
-	// Guide does what vai_q_pytorch does.
-	Guide Accuracy = iota + 1
 	// High does what is best for the target, within every setting of the strategy.
-	High
+	High Accuracy = iota
+	// Guide does what vai_q_pytorch does.
+	Guide
 )
 
 // String returns "guide" or "high".
@@ -30,10 +30,10 @@ func (a Accuracy) String() string {
 	return fmt.Sprintf("Accuracy(%d)", int(a))
 }
 
-// ParseAccuracy reads "guide" (also "") or "high".
+// ParseAccuracy reads "guide" or "high".
 func ParseAccuracy(s string) (Accuracy, error) {
 	switch s {
-	case "", "guide":
+	case "guide":
 		return Guide, nil
 	case "high":
 		return High, nil

@@ -52,13 +52,18 @@ func TestEnums(t *testing.T) {
 	check(t, ScaleTypeNames(), func(v ScaleType) enum { return v }, func(v *ScaleType, b []byte) error { return v.UnmarshalText(b) })
 	check(t, StatisticNames(), func(v Statistic) enum { return v }, func(v *Statistic, b []byte) error { return v.UnmarshalText(b) })
 	check(t, TargetNames(), func(v Target) enum { return v }, func(v *Target, b []byte) error { return v.UnmarshalText(b) })
-	for s, want := range map[string]Accuracy{"": Guide, "guide": Guide, "high": High} {
-		if got, err := ParseAccuracy(s); err != nil || got != want || s != "" && got.String() != s {
+	for s, want := range map[string]Accuracy{"guide": Guide, "high": High} {
+		if got, err := ParseAccuracy(s); err != nil || got != want || got.String() != s {
 			t.Errorf("%q is %v, %v", s, got, err)
 		}
 	}
-	if a, err := ParseAccuracy("higher"); err == nil || a != 0 || a.String() != "Accuracy(0)" {
-		t.Errorf("%v, %v", a, err)
+	for _, s := range []string{"", "higher"} {
+		if a, err := ParseAccuracy(s); err == nil {
+			t.Errorf("%q is %v", s, a)
+		}
+	}
+	if a := Accuracy(2); a.String() != "Accuracy(2)" {
+		t.Error(a)
 	}
 }
 

@@ -44,7 +44,7 @@ type Samples struct {
 	// Judge, when set, tells a figure of all samples together in the place of top-1
 	// and of Metric.
 	Judge metric.Metric
-	// Accuracy is the way to quantize; the zero value stands for [narrow.Guide].
+	// Accuracy is the way to quantize.
 	Accuracy narrow.Accuracy
 	// SearchSamples is how many test samples the search split has at most; 0 means
 	// [SearchSamples].
@@ -184,7 +184,7 @@ func NewNetwork(ctx context.Context, m *narrow.Model, run engine.Runner, in Samp
 	if in.Judge == nil && in.Metric == nil && (len(in.Labels.Classes) == 0 || in.Labels.Shape != nil) {
 		return nil, diag.Errorf("the test samples have no labels, one each: top-1 cannot be told without")
 	}
-	n := &Network{model: m, runner: run, opts: opts, labels: in.Labels.Classes, metric: in.Metric, judge: in.Judge, accuracy: cmp.Or(in.Accuracy, narrow.Guide), classes: in.Labels, figures: map[string]*metric.Figures{}}
+	n := &Network{model: m, runner: run, opts: opts, labels: in.Labels.Classes, metric: in.Metric, judge: in.Judge, accuracy: in.Accuracy, classes: in.Labels, figures: map[string]*metric.Figures{}}
 	var err error
 	if n.layers, n.nameless, err = layersOf(m, space, n.accuracy); err != nil {
 		return nil, err
@@ -316,8 +316,8 @@ func layersOf(m *narrow.Model, space Space, accuracy narrow.Accuracy) (named []L
 	if err != nil {
 		return nil, nil, err
 	}
-	guide := narrow.PlanOptions{Accuracy: accuracy}
-	p, err := m.Plan(st, guide)
+	how := narrow.PlanOptions{Accuracy: accuracy}
+	p, err := m.Plan(st, how)
 	if err != nil {
 		return nil, nil, diag.Errorf("planning %s: %w", m.Path, err)
 	}
@@ -341,7 +341,7 @@ func layersOf(m *narrow.Model, space Space, accuracy narrow.Accuracy) (named []L
 	if st, err = space.Strategy(bare, space.candidate(layers, space.half())); err != nil {
 		return nil, nil, err
 	}
-	_, list, err := m.Draft(st, guide)
+	_, list, err := m.Draft(st, how)
 	if err != nil {
 		return nil, nil, diag.Errorf("planning %s: %w", m.Path, err)
 	}

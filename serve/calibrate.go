@@ -152,7 +152,7 @@ func calibrateOn(ctx context.Context, c *call) (any, []Array, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return c.s.calibrated(done, found{}), nil, nil
+	return c.s.calibrated(done, c.s.found(done.Result.Findings, nil)), nil, nil
 }
 
 // calibrated keeps a calibration and tells of it.

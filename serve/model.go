@@ -227,7 +227,7 @@ func resolve(_ context.Context, c *call) (any, []Array, error) {
 	var p struct {
 		Model int `json:"model"`
 		strategyParams
-		// Accuracy is "guide" or "high"; "" for the command's default.
+		// Accuracy is "high" or "guide"; "" for high.
 		Accuracy string `json:"accuracy"`
 		// Float are modules, by the last part of their path, whose nodes stay in float:
 		// a rule by name for each is laid behind those of the strategy.
@@ -240,11 +240,9 @@ func resolve(_ context.Context, c *call) (any, []Array, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	var how narrow.Accuracy // the zero value stands for the default, which is not ours to choose
-	if p.Accuracy != "" {
-		if how, err = scheme.ParseAccuracy(p.Accuracy); err != nil {
-			return nil, nil, usagef("accuracy: %v", err)
-		}
+	how, err := accuracyOf(p.Accuracy)
+	if err != nil {
+		return nil, nil, err
 	}
 	st, list, err := p.read()
 	if err != nil {
@@ -273,6 +271,19 @@ func resolve(_ context.Context, c *call) (any, []Array, error) {
 		Tensors  int    `json:"tensors"`
 		SHA256   string `json:"strategy_sha256"`
 	}{c.s.put(&planned{plan}), c.s.found(plan.Findings, st.Source), plan.Accuracy.String(), len(plan.Plan.Tensors), st.SHA256()}, nil, nil
+}
+
+// accuracyOf reads the way to quantize, "" for the default.
+func accuracyOf(name string) (narrow.Accuracy, error) {
+	var how narrow.Accuracy
+	if name == "" {
+		return how, nil
+	}
+	how, err := scheme.ParseAccuracy(name)
+	if err != nil {
+		return how, usagef("accuracy: %v", err)
+	}
+	return how, nil
 }
 
 // strategyError is the error of findings, worded as the command prints them.

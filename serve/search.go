@@ -31,6 +31,8 @@ type networkParams struct {
 	SearchSamples int    `json:"search_samples"`
 	Seed          uint64 `json:"seed"`
 	Propagate     string `json:"propagate"`
+	// Accuracy is "high" or "guide"; "" for high.
+	Accuracy string `json:"accuracy"`
 }
 
 // network runs the float network over the test samples and returns what measures
@@ -63,11 +65,18 @@ func (p *networkParams) network(ctx context.Context, s *Server, now func() *call
 	if p.SearchSamples < 0 {
 		return nil, space, usagef("search_samples is %d: give 0 or more", p.SearchSamples)
 	}
+	how, err := accuracyOf(p.Accuracy)
+	if err != nil {
+		return nil, space, err
+	}
 	opts := narrow.CalibrateOptions{Threads: s.cfg.Threads}
 	if p.Propagate != "" {
 		if opts.Propagate, err = calibrate.ParsePropagation(p.Propagate); err != nil {
 			return nil, space, usagef("%v", err)
 		}
+	}
+	if how == narrow.High && opts.Propagate == calibrate.Progressive {
+		return nil, space, usagef("progressive propagation is a part of the accuracy guide and does not go with high: leave one of them out")
 	}
 	run, err := s.runner()
 	if err != nil {
@@ -78,7 +87,7 @@ func (p *networkParams) network(ctx context.Context, s *Server, now func() *call
 		return func(yield func(*engine.Batch, error) bool) { sp.batches(now().ctx)(yield) }
 	}
 	in := search.Samples{
-		Calibration: batches(calib), Test: batches(test), Labels: engine.Labels{Classes: p.Labels}, SearchSamples: p.SearchSamples, Seed: p.Seed,
+		Calibration: batches(calib), Test: batches(test), Labels: engine.Labels{Classes: p.Labels}, Accuracy: how, SearchSamples: p.SearchSamples, Seed: p.Seed,
 	}
 	if len(p.Labels) == 0 {
 		in.Metric = func(ctx context.Context, first, count int, outs []engine.Tensor) ([]float64, error) {

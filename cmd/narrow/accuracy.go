@@ -13,19 +13,50 @@ import (
 	"narrow/scheme"
 )
 
-// accuracyFlags ask for more accuracy than the guide's way gives.
-type accuracyFlags struct {
-	level   string
-	samples int
-	chosen  narrow.Accuracy
+// accuracyFlag says which of the two ways to quantize is taken.
+type accuracyFlag struct {
+	level  string
+	chosen narrow.Accuracy
 }
 
 // accuracyEnv names the environment variable that sets the default of --accuracy.
 const accuracyEnv = "NARROW_ACCURACY"
 
+func (f *accuracyFlag) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.level, "accuracy", "", "high: weights, ranges and equalization chosen over the samples for the target, kept where they are better than guide's on other samples; guide: what vai_q_pytorch does (default: "+accuracyEnv+", else high)")
+}
+
+// read chooses: the flag, else the environment, else high.
+func (f *accuracyFlag) read() error {
+	level, from := f.level, "--accuracy"
+	if level == "" {
+		level, from = os.Getenv(accuracyEnv), accuracyEnv
+	}
+	if level == "" {
+		return nil
+	}
+	var err error
+	if f.chosen, err = scheme.ParseAccuracy(level); err != nil {
+		return usagef("%s: %w", from, err)
+	}
+	return nil
+}
+
+// accuracyFlags are those of commands that calibrate.
+type accuracyFlags struct {
+	accuracyFlag
+	samples int
+}
+
 func (f *accuracyFlags) add(c *cobra.Command) {
-	c.Flags().StringVar(&f.level, "accuracy", "", "guide: what vai_q_pytorch does; high: weights, ranges and equalization chosen over the samples for the target, kept where they are better than guide's on other samples (default: "+accuracyEnv+", else guide)")
+	f.accuracyFlag.add(c)
 	c.Flags().IntVar(&f.samples, "refine-samples", refine.Samples, "with --accuracy high: choose over at most this many samples")
+}
+
+// addPropagate adds --propagate, whose default is what the accuracy asks for: see
+// [accuracyFlags.check].
+func addPropagate(c *cobra.Command, propagate *string) {
+	c.Flags().StringVar(propagate, "propagate", "", "what a layer sees while calibrating: progressive (inputs already quantized) or float (default: float, which --accuracy high takes alone; progressive with guide)")
 }
 
 // guideOnly is what only [narrow.Guide] goes with, and why.
@@ -35,44 +66,36 @@ type guideOnly struct {
 	reason diag.Text
 }
 
-// check reads the flags and turns --propagate to float where High asks for it.
+// check reads the flags, and says in propagate what they ask for where nothing did.
 // Where something else that is set goes with the guide's way only, that is taken, and
 // told in one line.
 func (f *accuracyFlags) check(a *app, c *cobra.Command, propagate *string, only ...guideOnly) error {
-	var err error
-	level := f.level
-	if level == "" {
-		level = os.Getenv(accuracyEnv)
-	}
-	if f.chosen, err = scheme.ParseAccuracy(level); err != nil {
-		if f.level == "" {
-			return usagef("NARROW_ACCURACY: %w", err)
-		}
-		return usagef("--accuracy: %w", err)
+	if err := f.read(); err != nil {
+		return err
 	}
 	if f.samples < 1 {
 		return usagef("--refine-samples is %d: give 1 or more", f.samples)
-	}
-	if f.chosen != narrow.High {
-		return nil
 	}
 	take := func(why diag.Text) {
 		f.chosen = narrow.Guide
 		fmt.Fprintln(a.stderr, a.lang.Sprint(diag.Textf("quantizing by --accuracy guide: %v", why)))
 	}
-	if c.Flags().Changed("propagate") && *propagate == calibrate.Progressive.String() {
+	if f.chosen == narrow.High && *propagate == calibrate.Progressive.String() {
 		if f.level != "" {
 			return usagef("--propagate progressive is a part of --accuracy guide and does not go with --accuracy high: leave one of them out")
 		}
 		take(diag.Textf("--propagate progressive is a part of it"))
-		return nil
 	}
 	for _, o := range only {
-		if o.set {
+		if f.chosen == narrow.High && o.set {
 			take(diag.Textf("%s does not go with high, %v", o.flag, o.reason))
-			return nil
 		}
 	}
-	*propagate = calibrate.Float.String()
+	switch {
+	case f.chosen == narrow.High:
+		*propagate = calibrate.Float.String()
+	case *propagate == "":
+		*propagate = calibrate.Progressive.String()
+	}
 	return nil
 }

@@ -40,7 +40,7 @@ func (f *calibFlags) add(c *cobra.Command) {
 	f.addSamples(c)
 	f.addOut(c)
 	f.addEngine(c)
-	c.Flags().StringVar(&f.propagate, "propagate", "progressive", "what a layer sees while calibrating: progressive (inputs already quantized) or float")
+	addPropagate(c, &f.propagate)
 	c.Flags().BoolVar(&f.skipInvalid, "skip-invalid", false, "skip tensors that hold NaN or Inf, and count them")
 	f.accuracy.add(c)
 	f.stats.add(c)

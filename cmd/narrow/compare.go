@@ -63,7 +63,7 @@ together in one run of the network.`,
 	f.addEngine(c)
 	f.accuracy.add(c)
 	f.metric.add(c)
-	c.Flags().StringVar(&f.propagate, "propagate", "progressive", "what a layer sees while calibrating: progressive (inputs already quantized) or float")
+	addPropagate(c, &f.propagate)
 	c.Flags().BoolVar(&f.skipInvalid, "skip-invalid", false, "skip tensors that hold NaN or Inf, and count them")
 	c.Flags().StringVar(&f.html, "html", "", "write the comparison as one self-contained HTML file too")
 	_ = c.MarkFlagFilename("html", "html")

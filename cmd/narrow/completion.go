@@ -57,7 +57,7 @@ the shell looks for it.`,
 // choices are the values of flags that take one of a few, for the shells.
 func choices() map[string][]string {
 	return map[string][]string{
-		"accuracy":   {"guide", "high"},
+		"accuracy":   {"high", "guide"},
 		"color":      {string(colorAuto), string(colorAlways), string(colorNever)},
 		"by":         {"sqnr", "top-1"},
 		"datatype":   scheme.DatatypeNames(),

@@ -101,6 +101,7 @@ func explainSetting(b strategy.Reason, applies bool) explainedSetting {
 func newExplainCommand(a *app) *cobra.Command {
 	var file, model, layer, format string
 	var asJSON bool
+	var accuracy accuracyFlag
 	c := &cobra.Command{
 		Use:   "explain [--config-file F] --model M [--layer L]",
 		Short: "Show each tensor's settings and where they come from",
@@ -116,6 +117,9 @@ the operators that each layer becomes in an .xmodel, or why it cannot be written
 			if format != "" && format != formatXModel {
 				return usagef("--format is %q: it must be xmodel", format)
 			}
+			if err := accuracy.read(); err != nil {
+				return err
+			}
 			m, err := openModel(c.Context(), model)
 			if err != nil {
 				return err
@@ -128,7 +132,7 @@ the operators that each layer becomes in an .xmodel, or why it cannot be written
 				a.printFindings(a.stderr, list, s.Source)
 				return a.verdict(list)
 			}
-			p, more, err := m.Draft(s, narrow.PlanOptions{Accuracy: narrow.Guide})
+			p, more, err := m.Draft(s, narrow.PlanOptions{Accuracy: accuracy.chosen})
 			if err != nil {
 				return err
 			}
@@ -156,6 +160,7 @@ the operators that each layer becomes in an .xmodel, or why it cannot be written
 	}
 	configFlag(c, &file)
 	modelFlag(c, &model)
+	accuracy.add(c)
 	c.Flags().StringVar(&layer, "layer", "", "only this layer: a node name, module path or vai name")
 	c.Flags().StringVar(&format, "format", "", "`xmodel`: what each layer becomes in an .xmodel")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")

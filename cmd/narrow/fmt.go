@@ -18,6 +18,7 @@ import (
 func newFmtCommand(a *app) *cobra.Command {
 	var file, model string
 	var write, check, expand bool
+	var accuracy accuracyFlag
 	c := &cobra.Command{
 		Use:   "fmt [--config-file F | F] [--write | --check] [--expand --model M]",
 		Short: "Write a strategy file in canonical form",
@@ -52,6 +53,9 @@ listing gives them. vai_q_pytorch takes no others; the last part of its names
 			return nil
 		},
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := accuracy.read(); err != nil {
+				return err
+			}
 			s, list, err := a.readConfig(file)
 			if err != nil {
 				return err
@@ -62,7 +66,7 @@ listing gives them. vai_q_pytorch takes no others; the last part of its names
 				return a.verdict(list)
 			}
 			if expand {
-				if s, err = a.expand(c.Context(), s, model); err != nil {
+				if s, err = a.expand(c.Context(), s, model, accuracy.chosen); err != nil {
 					return err
 				}
 			}
@@ -88,16 +92,17 @@ listing gives them. vai_q_pytorch takes no others; the last part of its names
 	c.Flags().BoolVar(&expand, "expand", false, "write rules for many layers as rules for single layers of --model")
 	c.Flags().StringVar(&model, "model", "", "the ONNX model that the rules are for")
 	_ = c.MarkFlagFilename("model", "onnx")
+	accuracy.add(c)
 	return c
 }
 
 // expand writes the rules for many layers of a model as rules for single ones.
-func (a *app) expand(ctx context.Context, s *strategy.Strategy, model string) (*strategy.Strategy, error) {
+func (a *app) expand(ctx context.Context, s *strategy.Strategy, model string, how narrow.Accuracy) (*strategy.Strategy, error) {
 	m, err := narrow.Open(ctx, model)
 	if err != nil {
 		return nil, err
 	}
-	p, list, err := m.Draft(s, narrow.PlanOptions{Accuracy: narrow.Guide})
+	p, list, err := m.Draft(s, narrow.PlanOptions{Accuracy: how})
 	if err != nil {
 		return nil, err
 	}

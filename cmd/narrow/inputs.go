@@ -239,6 +239,9 @@ func (f *inputFlags) cores() int {
 
 // propagation reads --propagate.
 func propagation(s string) (calibrate.Propagation, error) {
+	if s == "" {
+		return 0, nil
+	}
 	p, err := calibrate.ParsePropagation(s)
 	if err != nil {
 		return 0, usagef("--propagate: %w", err)

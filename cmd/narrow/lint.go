@@ -9,6 +9,7 @@ import (
 func newLintCommand(a *app) *cobra.Command {
 	var file, model string
 	var asJSON bool
+	var accuracy accuracyFlag
 	c := &cobra.Command{
 		Use:   "lint [--config-file F | F] [--model M]",
 		Short: "Report every mistake of a strategy file",
@@ -29,12 +30,15 @@ layer or too many.`,
 			return nil
 		},
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := accuracy.read(); err != nil {
+				return err
+			}
 			s, list, err := a.readConfig(file)
 			if err != nil {
 				return err
 			}
 			if model != "" {
-				more, err := lintModel(c.Context(), model, s, list)
+				more, err := lintModel(c.Context(), model, s, accuracy.chosen, list)
 				if err != nil {
 					return err
 				}
@@ -65,6 +69,7 @@ layer or too many.`,
 	configFlag(c, &file)
 	c.Flags().StringVar(&model, "model", "", "the ONNX model that the rules are for")
 	_ = c.MarkFlagFilename("model", "onnx")
+	accuracy.add(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	return c
 }

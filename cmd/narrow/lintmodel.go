@@ -11,12 +11,12 @@ import (
 )
 
 // lintModel returns what a strategy's rules do wrong in a model.
-func lintModel(ctx context.Context, path string, s *strategy.Strategy, known diag.List) (diag.List, error) {
+func lintModel(ctx context.Context, path string, s *strategy.Strategy, how narrow.Accuracy, known diag.List) (diag.List, error) {
 	m, err := narrow.Open(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	p, list, err := m.Draft(s, narrow.PlanOptions{Accuracy: narrow.Guide})
+	p, list, err := m.Draft(s, narrow.PlanOptions{Accuracy: how})
 	if err != nil {
 		return nil, err
 	}

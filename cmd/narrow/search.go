@@ -90,7 +90,7 @@ if it had never stopped.`,
 	fl.IntVar(&f.jobs, "jobs", 1, "trials that run at once, where memory allows; the result does not depend on it")
 	f.accuracy.add(c)
 	fl.DurationVar(&f.budget, "budget", 0, "start no trial after this time, such as 10m (default: none)")
-	fl.StringVar(&f.propagate, "propagate", "progressive", "what a layer sees while calibrating: progressive (inputs already quantized) or float")
+	addPropagate(c, &f.propagate)
 	fl.IntVar(&f.searchSamples, "search-samples", search.SearchSamples, "compare strategies on at most this many test samples")
 	fl.StringVarP(&f.file, "output", "o", "strategy.json", "strategy file to write")
 	fl.BoolVar(&f.restart, "restart", false, "start anew, instead of resuming an earlier search")

@@ -217,7 +217,7 @@ func compare(t *testing.T, r engine.Runner, x run, change func(string) string) o
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, err := calibrate.Calibrate(ctx, p, r, set.Batches(ctx, 4), calibrate.Options{Accuracy: narrow.Guide})
+	found, err := calibrate.Calibrate(ctx, p, r, set.Batches(ctx, 4), calibrate.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -94,10 +94,10 @@ def calibrate(
         data: samples: an array whose first axis is the sample, a dict of arrays by input, an iterable of batches (a
             DataLoader is one; of a tuple the inputs come first), or a file or folder as the command takes it.
         config: the strategy file, or its text; default: vai_q_pytorch's defaults for the DPU.
-        accuracy: "guide" or "high"; default: NARROW_ACCURACY, else the command's default.
+        accuracy: "high" (the best for the target) or "guide" (what vai_q_pytorch does); default: NARROW_ACCURACY, else "high".
         output_dir: folder of the results, made where it is missing.
         batch_size: samples that run at once, where data does not say (batches of an iterable stay as they are).
-        propagate: "progressive" or "float"; default: what accuracy asks for.
+        propagate: "progressive", which is a part of "guide", or "float"; default: what accuracy asks for.
         skip_invalid: skip tensors that hold NaN or infinity, and count them.
         progress: show a bar; default: on a terminal or in a notebook.
         options: further flags of ``narrow calib``, where data is a file or folder, such as preprocess="imagenet".
@@ -107,7 +107,6 @@ def calibrate(
         UsageError: samples that do not fit the network.
 
     """
-    accuracy = accuracy or os.environ.get("NARROW_ACCURACY") or None
     folder = os.fspath(output_dir)
     with _model_file(model, folder) as path:
         if _data.is_path(data):
@@ -118,6 +117,7 @@ def calibrate(
             return Calibration(folder, path, done["samples"], done["batches"], done["tensors"], done["propagate"])
         if options:
             raise TypeError(f"calibrate takes no {', '.join(options)} where data holds the samples themselves")
+        accuracy = _accuracy(accuracy, propagate)
         client = Client()
         try:
             opened, _ = client.request("open", {"path": path})
@@ -130,6 +130,7 @@ def calibrate(
             with Bar(progress) as bar:
                 request = {"plan": plan["handle"], "samples": samples, "skip_invalid": skip_invalid, "propagate": propagate or ""}
                 done, _ = client.request("calibrate", request, progress=bar)
+            _warn(done)
             os.makedirs(folder, exist_ok=True)
             client.request("save", {"calibration": done["handle"], "dir": folder})
         finally:
@@ -271,6 +272,7 @@ def search(
     search_samples: int = 0,
     seed: int = 0,
     batch_size: int = 16,
+    accuracy: str | None = None,
     propagate: str | None = None,
     output: Path | None = None,
     progress: bool | None = None,
@@ -289,7 +291,7 @@ def search(
         search_samples: search on at most this many test samples; 0 for 2000.
         seed: of which batches are searched on.
         batch_size: samples that run at once, where data and test_data are arrays.
-        propagate: as for calibrate.
+        accuracy, propagate: as for calibrate; each trial takes its time.
         output: where to write the strategy file.
         progress: show trials; default: on a terminal or in a notebook.
 
@@ -298,7 +300,7 @@ def search(
 
     """
     _check_search(data, test_data, metric, labels)
-    measured_by = {"target": target, "search_samples": search_samples, "seed": seed, "propagate": propagate or "", **_labels(labels)}
+    measured_by = _measured_by(target, search_samples, seed, accuracy, propagate, labels)
     with _model_file(model, None) as path:
         client = Client()
         try:
@@ -321,6 +323,14 @@ def _check_search(data: Data, test_data: Data, metric: Metric | None, labels: Se
         raise TypeError("search takes a metric or labels: give one of them")
     if _data.is_path(data) or _data.is_path(test_data):
         raise TypeError("search takes samples, not their path: load them, or use the command narrow search")
+
+
+def _measured_by(
+    target: str, search_samples: int, seed: int, accuracy: str | None, propagate: str | None, labels: Sequence[int] | None
+) -> dict[str, Any]:
+    """Return what strategies are measured by, but for the samples."""
+    how = {"accuracy": _accuracy(accuracy, propagate) or "", "propagate": propagate or ""}
+    return {"target": target, "search_samples": search_samples, "seed": seed, **how, **_labels(labels)}
 
 
 def _labels(labels: Sequence[int] | None) -> dict[str, Any]:
@@ -548,6 +558,18 @@ def _spool(client: Client, opened: dict[str, Any], data: Any, batch_size: int) -
 def _warn(result: dict[str, Any]) -> None:
     if result.get("text"):
         sys.stderr.write(result["text"].rstrip() + "\n")
+
+
+def _accuracy(accuracy: str | None, propagate: str | None = None) -> str | None:
+    """Return the way to quantize: the argument, else the environment's; None for the default."""
+    if accuracy == "high" and propagate == "progressive":
+        raise UsageError("progressive propagation is a part of accuracy='guide' and does not go with 'high': leave one of them out")
+    if accuracy:
+        return accuracy
+    if propagate == "progressive" and os.environ.get("NARROW_ACCURACY") != "guide":
+        sys.stderr.write("quantizing by accuracy='guide': progressive propagation is a part of it\n")
+        return "guide"
+    return os.environ.get("NARROW_ACCURACY") or None
 
 
 def _strategy(config: Path | None) -> dict[str, Any]:

@@ -72,8 +72,7 @@ def calibrate(
         config: the strategy file, or its text; default: vai_q_pytorch's defaults for the DPU.
         shards: into how many parts the samples are cut; default: one for each num_cpus of the cluster's processors.
             More shards than workers cost little, and lose less where a worker dies.
-        accuracy: "guide" or "high"; default: NARROW_ACCURACY, else the command's default. "high" chooses weights after the
-            merge, on the driver.
+        accuracy: "high" or "guide"; default: NARROW_ACCURACY, else "high", which chooses weights after the merge, on the driver.
         output_dir: folder of the results on the driver, made where it is missing.
         batch_size: samples that run at once.
         skip_invalid: skip tensors that hold NaN or infinity, and count them.
@@ -88,7 +87,7 @@ def calibrate(
         ChildError: a task's worker died more than max_retries times.
 
     """
-    accuracy = accuracy or os.environ.get("NARROW_ACCURACY") or None
+    accuracy = _api._accuracy(accuracy)
     folder = os.fspath(output_dir)
     _start()
     with contextlib.ExitStack() as stack:
@@ -249,6 +248,7 @@ def search(
     search_samples: int = 0,
     seed: int = 0,
     batch_size: int = 16,
+    accuracy: str | None = None,
     propagate: str | None = None,
     output: Path | None = None,
     workers: int | None = None,
@@ -275,7 +275,7 @@ def search(
         search_samples: search on at most this many test samples; 0 for 2000.
         seed: of which batches are searched on.
         batch_size: samples that run at once, where data and test_data are arrays.
-        propagate: as for ``narrow.calibrate``.
+        accuracy, propagate: as for ``narrow.calibrate``.
         output: where to write the strategy file.
         workers: trials at once; default: one for each num_cpus of the cluster's processors.
         num_cpus: processors, and threads of narrow, for each trial.
@@ -288,7 +288,7 @@ def search(
 
     """
     _api._check_search(data, test_data, metric, labels)
-    measured_by = {"target": target, "search_samples": search_samples, "seed": seed, "propagate": propagate or "", **_api._labels(labels)}
+    measured_by = _api._measured_by(target, search_samples, seed, accuracy, propagate, labels)
     _start()
     workers = _count(workers, num_cpus)
     with _api._model_file(model, None) as path:

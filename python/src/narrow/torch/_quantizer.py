@@ -49,7 +49,7 @@ class torch_quantizer:  # noqa: N801 (the name is the guide's)
         device: where outputs are put; default: where the inputs are. narrow itself computes on the CPU.
         quant_config_file: the strategy file; default: vai_q_pytorch's defaults for the DPU.
         dynamo: export with torch's newer exporter instead of by tracing.
-        accuracy: "guide" (what vai_q_pytorch does) or "high"; default: NARROW_ACCURACY, else the command's default.
+        accuracy: "high" (the best for the target) or "guide" (what vai_q_pytorch does); default: NARROW_ACCURACY, else "high".
         app_deploy, target, custom_quant_ops: accepted for vai_q_pytorch's sake.
 
     Raises:
@@ -86,7 +86,7 @@ class torch_quantizer:  # noqa: N801 (the name is the guide's)
                 "lstm=True: narrow has no quantizer of its own for LSTMs; leave it out, and their operators stay in float"
             )
         if qat_proc:
-            raise NotImplementedError("qat_proc=True: narrow quantizes after training and does not train; see accuracy='high'")
+            raise NotImplementedError("qat_proc=True: narrow quantizes after training and does not train; see accuracy='high', the default")
         if mix_bit:
             raise NotImplementedError("mix_bit=True: narrow takes bit widths from the strategy file; narrow.search finds mixed ones")
         if isinstance(module, (list, tuple)):

@@ -12,7 +12,7 @@ from . import install
 _USAGE = """usage: python -m narrow.vai SCRIPT [ARGS...]
 
 Runs a script that was written for vai_q_pytorch, unchanged, with narrow behind its calls.
-NARROW_ACCURACY=high or guide chooses how to quantize.
+NARROW_ACCURACY=guide computes what vai_q_pytorch does; the default, high, what is best for the target.
 """
 
 
