@@ -157,7 +157,7 @@ func (p *Planned) calibrate(ctx context.Context, run engine.Runner, in engine.Ba
 // options are opts for package calibrate, without what a file keeps.
 func (p *Planned) options(opts CalibrateOptions) (calibrate.Options, error) {
 	o := calibrate.Options{
-		Source:   calibrate.Source{ModelPath: p.Model.Path, ModelSHA256: p.Model.SHA256, SamplesSHA256: opts.SamplesSHA256, Version: Version()},
+		Source:    calibrate.Source{ModelPath: p.Model.Path, ModelSHA256: p.Model.SHA256, SamplesSHA256: opts.SamplesSHA256, Version: Version()},
 		Propagate: opts.Propagate, Threads: opts.Threads, SkipInvalid: opts.SkipInvalid, Progress: opts.Progress,
 	}
 	switch {

@@ -100,6 +100,15 @@ func (o Options) threads() int {
 	return runtime.GOMAXPROCS(0)
 }
 
+// GuideKept is the code of the finding that says that high accuracy was asked for, and
+// that the guide's result, which this is, is as good.
+const GuideKept = "guide-kept"
+
+// KeptGuide reports whether a finding of c has that code. A file does not keep it.
+func (c *Calibrated) KeptGuide() bool {
+	return slices.ContainsFunc(c.Findings, func(f diag.Finding) bool { return f.Code == GuideKept })
+}
+
 // Calibrated is a plan with an encoding for every tensor: what exporters take.
 // [Calibrate] makes it, and package export reads a saved one.
 type Calibrated struct {

@@ -107,6 +107,9 @@ func TestEqualsEachAlone(t *testing.T) {
 			if got.Calibrated != 24 || got.Tested != 40 || got.Classes != 10 {
 				t.Errorf("%d samples calibrated, %d tested, %d classes", got.Calibrated, got.Tested, got.Classes)
 			}
+			if tt.accuracy == narrow.High && got.Notes()[1].String() != "Each strategy was calibrated on 24 samples by a run of its own: high accuracy chooses for each." {
+				t.Error(got.Notes())
+			}
 			if st, err := os.Stat(es[0].Planned.Model.Path); err != nil || got.Float.Bytes != st.Size() {
 				t.Errorf("the float network has %d bytes, %v", got.Float.Bytes, err)
 			}

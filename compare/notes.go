@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"narrow"
 	"narrow/calibrate"
 	"narrow/cost"
 	"narrow/diag"
@@ -39,9 +40,12 @@ func (r *Row) MACs(p cost.Pair) int64 {
 // is not in the numbers.
 func (c *Comparison) Notes() []diag.Text {
 	notes := []diag.Text{diag.Textf("Tested on %d samples; the float network ran once for all.", c.Tested)}
-	if c.Propagate == calibrate.Progressive.String() {
+	switch {
+	case c.Accuracy == narrow.High.String():
+		notes = append(notes, diag.Textf("Each strategy was calibrated on %d samples by a run of its own: high accuracy chooses for each.", c.Calibrated))
+	case c.Propagate == calibrate.Progressive.String():
 		notes = append(notes, diag.Textf("Each strategy was calibrated on %d samples by a run of its own: in progressive propagation nothing can be shared.", c.Calibrated))
-	} else {
+	default:
 		notes = append(notes, diag.Textf("Calibrated on %d samples in float propagation.", c.Calibrated))
 		notes = append(notes, c.sharing()...)
 	}

@@ -49,7 +49,7 @@ func Advise(ctx context.Context, c *narrow.Calibrated, run engine.Runner, in eng
 	if err != nil {
 		return nil, err
 	}
-	a := &Advice{Samples: r.Samples, High: c.Accuracy != narrow.High}
+	a := &Advice{Samples: r.Samples, High: MayGain(c)}
 	for _, l := range r.Layers[:min(advisedLayers, len(r.Layers))] {
 		a.Layers = append(a.Layers, Advised{l, Spare(c.Plan, c.Plan.Layers[l.Index])})
 	}
@@ -71,6 +71,10 @@ func Advise(ctx context.Context, c *narrow.Calibrated, run engine.Runner, in eng
 	}
 	return a, nil
 }
+
+// MayGain reports whether [narrow.High] may make c better: c is not of it, nor what it
+// kept.
+func MayGain(c *narrow.Calibrated) bool { return c.Accuracy != narrow.High && !c.Result.KeptGuide() }
 
 // many reports whether weights have several output channels.
 func many(t *plan.Tensor) bool { return len(t.Constant.Dims) > 1 }

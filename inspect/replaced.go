@@ -87,8 +87,16 @@ func (m *measurement) replaced(ctx context.Context, run engine.Runner, in engine
 		Severity: diag.Warning, Code: "relu6-replaced",
 		Message: diag.Textf("ReLU6 became ReLU in %d places, as in vai_q_pytorch, where the samples clip %.2g %% of the values (most at %q: %.2g %%)",
 			len(labels), 100*float64(clipped)/float64(total), at, 100*float64(beyond[worst])/float64(all[worst])),
-		Fix: diag.Textf("set include_cle and convert_relu6_to_relu to false, or choose the accuracy high, which keeps ReLU6"),
+		Fix: keepRelu6(MayGain(m.c)),
 	}), nil
+}
+
+// keepRelu6 says how to keep ReLU6, where accuracy high is a way.
+func keepRelu6(high bool) diag.Text {
+	if !high {
+		return diag.Textf("set include_cle and convert_relu6_to_relu to false")
+	}
+	return diag.Textf("set include_cle and convert_relu6_to_relu to false, or choose the accuracy high, which keeps ReLU6")
 }
 
 // deviceArithmetic warns where a function has the DPU's constants for a target
@@ -122,9 +130,13 @@ func (m *measurement) deviceArithmetic() diag.List {
 	for _, k := range slices.Sorted(maps.Keys(count)) {
 		told = append(told, fmt.Sprintf("%d %s (%s)", count[k], k, first[k]))
 	}
+	var fix diag.Text
+	if MayGain(m.c) {
+		fix = diag.Textf("choose the accuracy high, which keeps the network's own functions there")
+	}
 	return diag.List{{
 		Severity: diag.Warning, Code: "device-arithmetic",
 		Message: diag.Textf("functions have the DPU's constants although the target is %v, as vai_q_pytorch simulates every target: %s", target, strings.Join(told, ", ")),
-		Fix:     diag.Textf("choose the accuracy high, which keeps the network's own functions there"),
+		Fix:     fix,
 	}}
 }

@@ -14,8 +14,14 @@ func TestUnclip(t *testing.T) {
 		"symmetry true":          {Method: scheme.MaxMin},
 		"is taken there already": {Method: scheme.MaxMin, Symmetry: true},
 	} {
-		if got := unclip(s).String(); !strings.Contains(got, want) {
-			t.Errorf("%+v: %q, want %q", s, got, want)
+		for _, high := range []bool{true, false} {
+			got := unclip(s, high).String()
+			if !strings.Contains(got, want) {
+				t.Errorf("%+v: %q, want %q", s, got, want)
+			}
+			if strings.Contains(got, "accuracy high") != (high && !s.Symmetry) {
+				t.Errorf("%+v, high %v: %q", s, high, got)
+			}
 		}
 	}
 }

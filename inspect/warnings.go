@@ -306,7 +306,7 @@ func (w *warner) clipped() {
 		if st.Method == scheme.Percentile {
 			limit = max(limit, 2*(1-st.Percentage/100))
 		}
-		if s.elements == 0 || w.told[t.Name] {
+		if s.elements == 0 || w.told[t.Name] || w.m.c.Result.Weights[t] != nil { // what was chosen over samples clips where that is better
 			continue
 		}
 		share := float64(s.clipped) / float64(s.elements)
@@ -326,7 +326,7 @@ func (w *warner) clipped() {
 		w.warn("clipped",
 			diag.Textf("%.1f %% of the values of the %v %q of layer %s (%.3g to %.3g) are clipped to its range (%.3g to %.3g)",
 				100*c.share, c.t.Kind, c.t.Name, c.t.Layer.Name, c.s.min, c.s.max, c.low, c.high),
-			unclip(c.t.Settings.Settings))
+			unclip(c.t.Settings.Settings, MayGain(w.m.c)))
 	}
 }
 
@@ -350,10 +350,12 @@ func (w *warner) masked(t *plan.Tensor) bool {
 
 // unclip says what keeps a tensor of the settings s from being clipped. With maxmin
 // no batch's own range clips it: what the batches are joined by does.
-func unclip(s scheme.Settings) diag.Text {
+func unclip(s scheme.Settings, high bool) diag.Text {
 	switch {
 	case s.Method != scheme.MaxMin:
 		return diag.Textf("take the method maxmin there, more bits, or samples that reach as far")
+	case !s.Symmetry && !high:
+		return diag.Textf("the guide takes the scale of one batch and the commonest zero point of all: symmetry true there")
 	case !s.Symmetry:
 		return diag.Textf("the guide takes the scale of one batch and the commonest zero point of all: symmetry true there, or accuracy high, whose range covers all samples")
 	}

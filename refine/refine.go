@@ -177,7 +177,7 @@ func choose(ctx context.Context, task Task, run engine.Runner, c, guide *calibra
 	if n := guide.Samples; n < c.Samples {
 		text = diag.Textf("%v; it is calibrated on the %d samples of %d that were kept", text, n, c.Samples)
 	}
-	guide.Findings = append(append(guide.Findings, few...), diag.Finding{Severity: diag.Note, Code: "guide-kept", Message: text})
+	guide.Findings = append(append(guide.Findings, few...), diag.Finding{Severity: diag.Note, Code: calibrate.GuideKept, Message: text})
 	return guide, nil
 }
 

@@ -76,19 +76,18 @@ func (f *accuracyFlags) check(a *app, c *cobra.Command, propagate *string, only 
 	if f.samples < 1 {
 		return usagef("--refine-samples is %d: give 1 or more", f.samples)
 	}
-	take := func(why diag.Text) {
-		f.chosen = narrow.Guide
-		fmt.Fprintln(a.stderr, a.lang.Sprint(diag.Textf("quantizing by --accuracy guide: %v", why)))
+	if _, err := propagation(*propagate); err != nil {
+		return err
 	}
 	if f.chosen == narrow.High && *propagate == calibrate.Progressive.String() {
 		if f.level != "" {
 			return usagef("--propagate progressive is a part of --accuracy guide and does not go with --accuracy high: leave one of them out")
 		}
-		take(diag.Textf("--propagate progressive is a part of it"))
+		f.takeGuide(a, diag.Textf("--propagate progressive is a part of it"))
 	}
 	for _, o := range only {
 		if f.chosen == narrow.High && o.set {
-			take(diag.Textf("%s does not go with high, %v", o.flag, o.reason))
+			f.takeGuide(a, diag.Textf("%s does not go with high, %v", o.flag, o.reason))
 		}
 	}
 	switch {
@@ -98,4 +97,10 @@ func (f *accuracyFlags) check(a *app, c *cobra.Command, propagate *string, only 
 		*propagate = calibrate.Progressive.String()
 	}
 	return nil
+}
+
+// takeGuide takes the guide's way, and tells why.
+func (f *accuracyFlags) takeGuide(a *app, why diag.Text) {
+	f.chosen = narrow.Guide
+	fmt.Fprintln(a.stderr, a.lang.Sprint(diag.Textf("quantizing by --accuracy guide: %v", why)))
 }

@@ -131,8 +131,9 @@ type calibJob struct {
 	set     *samples.Set
 	engine  *watchedEngine
 	seconds float64
-	// kept are samples that came with shards.
-	kept *calibrate.Keeper
+	// shards are what --from-shards names, kept the samples that came with them.
+	shards *calibrate.Shard
+	kept   *calibrate.Keeper
 }
 
 // prepare checks everything that can be checked before the long work: flags,
@@ -168,6 +169,9 @@ func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
 	job := &calibJob{a: a, f: f}
 	var err error
 	if job.how, err = propagation(f.propagate); err != nil {
+		return nil, err
+	}
+	if err := job.openShards(); err != nil {
 		return nil, err
 	}
 	f.memory.float = job.how == calibrate.Float
@@ -231,7 +235,7 @@ func (j *calibJob) calibrate(ctx context.Context) (*narrow.Calibrated, error) {
 			return nil, err
 		}
 	}
-	if len(j.f.shards.from) > 0 {
+	if j.shards != nil {
 		return j.fromShards(ctx)
 	}
 	if j.f.stats.from != "" {

@@ -189,8 +189,13 @@ func (a *app) printRanking(r *inspect.Ranking, c *narrow.Calibrated) error {
 		say(diag.Textf("rewrites alone       %s", costText(r.Rewrites, none, r.MetricName)))
 		if n := c.Rewrites.Count("convert-relu6-to-relu"); n > 0 && r.Rewrites.SQNR < 30 {
 			b.WriteByte('\n')
-			say(diag.Textf("ReLU6 became ReLU in %s, which no datatype gives back: set include_cle and\n"+
-				"convert_relu6_to_relu to false, or calibrate with --accuracy high, which equalizes through ReLU6.", count(n, "place")))
+			if inspect.MayGain(c) {
+				say(diag.Textf("ReLU6 became ReLU in %s, which no datatype gives back: set include_cle and\n"+
+					"convert_relu6_to_relu to false, or calibrate with --accuracy high, which equalizes through ReLU6.", count(n, "place")))
+			} else {
+				say(diag.Textf("ReLU6 became ReLU in %s, which no datatype gives back: set include_cle and\n"+
+					"convert_relu6_to_relu to false.", count(n, "place")))
+			}
 		}
 	}
 	if len(r.Layers) > 0 && !none {

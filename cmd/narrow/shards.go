@@ -17,6 +17,7 @@ import (
 	"narrow/internal/atomicfile"
 	"narrow/internal/machine"
 	"narrow/samples"
+	"narrow/scheme"
 )
 
 // partFlags say which part of the samples a command works on, and which files hold
@@ -240,13 +241,28 @@ func (j *calibJob) shard(ctx context.Context) error {
 // cut.
 const canaries = 8
 
+// openShards reads the shards that were named. Where --accuracy says nothing, they
+// say how they are to be merged.
+func (j *calibJob) openShards() (err error) {
+	f := j.f
+	if len(f.shards.from) == 0 {
+		return nil
+	}
+	if j.shards, err = calibrate.OpenShards(f.shards.from); err != nil {
+		return usageOfMismatch(err)
+	}
+	if of := j.shards.Accuracy; f.accuracy.level == "" && of != f.accuracy.chosen.String() {
+		if f.accuracy.chosen, err = scheme.ParseAccuracy(of); err == nil && f.accuracy.chosen == narrow.Guide {
+			f.accuracy.takeGuide(j.a, diag.Textf("the shards are of it"))
+		}
+	}
+	return err
+}
+
 // fromShards calibrates from the shards that were named.
 func (j *calibJob) fromShards(ctx context.Context) (*narrow.Calibrated, error) {
-	s, err := calibrate.OpenShards(j.f.shards.from)
-	if err != nil {
-		return nil, usageOfMismatch(err)
-	}
 	start := time.Now()
+	s := j.shards
 	c, err := j.planned.Calibrate(ctx, j.engine, nil, narrow.CalibrateOptions{FromShards: s, BatchSize: j.f.batch, Threads: j.f.cores(), RefineSamples: j.f.accuracy.samples})
 	if err != nil {
 		return nil, usageOfMismatch(err)

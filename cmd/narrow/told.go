@@ -106,10 +106,14 @@ func collapse(r *evaluate.Result, advice *inspect.Advice) diag.List {
 	}
 	list := diag.List{{Severity: diag.Warning, Code: "collapse", Message: message, Fix: diag.Commas(ways)}}
 	if w := advice.Rewrites; w != nil {
+		fix := diag.Textf("set include_cle, convert_relu6_to_relu and convert_silu_to_hswish to false")
+		if advice.High {
+			fix = diag.Textf("%v, or calibrate with --accuracy high", fix)
+		}
 		list = append(list, diag.Finding{
 			Severity: diag.Note, Code: "costly-rewrites",
 			Message: diag.Textf("what the strategy rewrites leaves %s by itself, before anything is quantized", shortDecibel(w.SQNR)),
-			Fix:     diag.Textf("set include_cle, convert_relu6_to_relu and convert_silu_to_hswish to false, or calibrate with --accuracy high"),
+			Fix:     fix,
 		})
 	}
 	for i, l := range advice.Layers {
