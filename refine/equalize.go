@@ -2,6 +2,7 @@ package refine
 
 import (
 	"context"
+	"errors"
 	"math"
 
 	"narrow/calibrate/observe"
@@ -97,6 +98,10 @@ func WeightError(p *plan.Plan) (float64, error) {
 			set.PerChannel = false
 		}
 		e, err := encode(observe.Config{Name: t.Name, Settings: set, Kind: t.Kind, Axis: t.Axis, Target: p.Strategy.Target}, x, t.Constant.Dims)
+		var bad *observe.InvalidError
+		if errors.As(err, &bad) {
+			continue // calibration tells of it
+		}
 		if err != nil {
 			return 0, diag.Errorf("layer %s: %w", t.Layer.Name, err)
 		}

@@ -156,7 +156,7 @@ func (d *demo) quantize(ctx context.Context, name, file, out string) (row, error
 	if err != nil {
 		return row{}, err
 	}
-	planned, err := d.model.Plan(s, narrow.PlanOptions{Accuracy: narrow.Guide})
+	planned, err := d.model.Plan(s, narrow.PlanOptions{})
 	if err != nil {
 		return row{}, err
 	}
