@@ -26,7 +26,7 @@ func TestCheckpointAfterKills(t *testing.T) {
 	if err := mkFile(strings.Fields("npy many.npy float32 600,1,28,28 abs")); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("NARROW_ACCURACY", "guide")
+	t.Setenv(accuracyEnv, "guide")
 	draw := rand.New(rand.NewPCG(4, 0))
 	for _, flags := range []string{"", "--propagate float", "--config-file other.json --shuffle"} {
 		calib := "calib --data many.npy --batch-size 6 --model " + model + " " + flags

@@ -42,6 +42,24 @@ def test_calibrate_is_what_the_command_does(pictures, accuracy):
     assert np.array_equal(got, np.load("y.npy"))
 
 
+def test_high_is_the_default_and_progressive_propagation_means_guide(pictures, monkeypatch, capfd):
+    narrow.calibrate(MODEL, pictures, output_dir="default")
+    assert info("default")["accuracy"] == "high"
+    narrow.calibrate(MODEL, pictures, accuracy="guide", output_dir="guide")
+    capfd.readouterr()
+    np.save("x.npy", pictures)
+    for name, data, said in (("samples", pictures, "accuracy='guide'"), ("file", "x.npy", "--accuracy guide")):
+        done = narrow.calibrate(MODEL, data, propagate="progressive", output_dir=name)
+        assert done.propagate == "progressive"
+        assert info(name) == info("guide")
+        assert f"quantizing by {said}: " in capfd.readouterr().err
+        with pytest.raises(narrow.UsageError, match="progressive"):
+            narrow.calibrate(MODEL, data, accuracy="high", propagate="progressive")
+    monkeypatch.setenv("NARROW_ACCURACY", "guide")
+    narrow.calibrate(MODEL, pictures, output_dir="env")
+    assert info("env") == info("guide")
+
+
 def test_without_ray_narrow_says_how_to_get_it():
     done = python(["-c", "import sys; sys.modules['ray'] = None; import narrow.ray"], check=False)
     assert done.returncode == 1

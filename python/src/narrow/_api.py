@@ -107,6 +107,7 @@ def calibrate(
         UsageError: samples that do not fit the network.
 
     """
+    _check_accuracy(accuracy, propagate)
     folder = os.fspath(output_dir)
     with _model_file(model, folder) as path:
         if _data.is_path(data):
@@ -562,14 +563,18 @@ def _warn(result: dict[str, Any]) -> None:
 
 def _accuracy(accuracy: str | None, propagate: str | None = None) -> str | None:
     """Return the way to quantize: the argument, else the environment's; None for the default."""
-    if accuracy == "high" and propagate == "progressive":
-        raise UsageError("progressive propagation is a part of accuracy='guide' and does not go with 'high': leave one of them out")
+    _check_accuracy(accuracy, propagate)
     if accuracy:
         return accuracy
     if propagate == "progressive" and os.environ.get("NARROW_ACCURACY") != "guide":
         sys.stderr.write("quantizing by accuracy='guide': progressive propagation is a part of it\n")
         return "guide"
     return os.environ.get("NARROW_ACCURACY") or None
+
+
+def _check_accuracy(accuracy: str | None, propagate: str | None) -> None:
+    if accuracy == "high" and propagate == "progressive":
+        raise UsageError("progressive propagation is a part of accuracy='guide' and does not go with 'high': leave one of them out")
 
 
 def _strategy(config: Path | None) -> dict[str, Any]:
