@@ -77,7 +77,7 @@ func TestInterrupt(t *testing.T) {
 		{"calib --data many.idx -o new", 500 * time.Millisecond, syscall.SIGHUP}, // the terminal is gone
 		{"calib --data many.idx --batch-size 500", 500 * time.Millisecond, os.Interrupt},
 		{"test --data many.idx --save-output y.npy", 500 * time.Millisecond, os.Interrupt},
-		{"run --data many.idx --subset-len 16 --test-len 10000000", 500 * time.Millisecond, os.Interrupt}, // tests
+		{"run --data many.idx --accuracy guide --subset-len 16 --test-len 10000000", 500 * time.Millisecond, os.Interrupt}, // tests
 	} {
 		c, stderr := narrowCommand(tt.args + " --model " + model)
 		if err := c.Start(); err != nil {
