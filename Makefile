@@ -70,7 +70,7 @@ bench: setup
 ## photographs, FILES one of the three that no registry has; takes Python 3.10 with numpy, Pillow, onnxruntime, pip, npm and espeak-ng
 .PHONY: networks
 networks: build setup
-	NARROW_ORT_LIB="$$($(GO) run ./tools/setup ort)" $(PYTHON) tools/networks/networks.py --narrow bin/narrow --images "$(IMAGES)" --cache bin/networks $(if $(FILES),--files "$(FILES)")
+	NARROW_ORT_LIB="$$($(GO) run ./tools/setup ort)" $(PYTHON) tools/networks/networks.py --narrow bin/narrow --images "$(IMAGES)" --cache bin/networks $(if $(FILES),--files "$(FILES)") $(if $(JOBS),--jobs $(JOBS))
 
 ## bench-kernels: Go benchmarks; BENCH is a regular expression; compare runs with benchstat
 bench-kernels: setup

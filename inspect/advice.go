@@ -30,12 +30,12 @@ type Advised struct {
 	Rule string
 }
 
-// advisedLayers is how many layers an advice names, lossyRewrites the SQNR in dB
-// below which rewrites alone spoil a network, advisedOf among how many
-// layers the costliest are looked for: those whose own results are worst.
+// advisedLayers is how many layers an advice names, advisedOf how many of many are
+// ranked one by one, lossyRewrites the SQNR in dB below which rewrites alone spoil a
+// network.
 const (
 	advisedLayers = 3
-	advisedOf     = 48
+	advisedOf     = 6
 	lossyRewrites = 15
 )
 

@@ -25,8 +25,8 @@ type SensitivityOptions struct {
 	Threads int
 	// Labels are the samples' classes.
 	Labels engine.Labels
-	// Most, when set, ranks only so many layers: those whose own results are worst
-	// when they alone are quantized, which one run tells of all.
+	// Most, when set, ranks only so many layers where there are many: the costliest,
+	// found by halves in a bounded number of runs.
 	Most int
 	// Metric, when set, tells a figure of each network besides, by which the layers
 	// are ranked then.
@@ -110,7 +110,6 @@ func (r *ranker) rank() error {
 		return err
 	}
 	r.step()
-	chosen := r.choose(own)
 	read, err := r.plain(r.c.Model.Graph)
 	if err != nil {
 		return err
@@ -146,6 +145,10 @@ func (r *ranker) rank() error {
 		return err
 	}
 
+	chosen, err := r.costliest(float)
+	if err != nil {
+		return err
+	}
 	light, err := r.lightLayers()
 	if err != nil {
 		return err
@@ -212,32 +215,6 @@ func (r *ranker) cost(res *evaluate.Result, reference, outs [][]engine.Tensor) (
 	}
 	c.Metric = f.Value
 	return c, nil
-}
-
-// choose returns the layers to rank where not all are, by index.
-func (r *ranker) choose(own *alone) map[int]bool {
-	var worst []int
-	for i, l := range r.c.Plan.Layers {
-		if len(r.tensors[l]) > 0 {
-			worst = append(worst, i)
-		}
-	}
-	if r.opts.Most == 0 || len(worst) <= r.opts.Most {
-		return nil
-	}
-	sqnr := func(i int) float64 {
-		if e := own.errors[i].error(); e != nil {
-			return float64(e.SQNR)
-		}
-		return math.Inf(1)
-	}
-	slices.SortStableFunc(worst, func(a, b int) int { return cmp.Compare(sqnr(a), sqnr(b)) })
-	chosen := map[int]bool{}
-	for _, i := range worst[:r.opts.Most] {
-		chosen[i] = true
-	}
-	r.all -= len(worst) - r.opts.Most
-	return chosen
 }
 
 // ByTop1 puts the layers into the order of the accuracy that they cost, most

