@@ -519,7 +519,7 @@ func (c *calibration) ties(ctx context.Context, run engine.Runner) error {
 	for _, j := range c.joined {
 		all = append(all, j.out)
 	}
-	return CountTies(ctx, run, c.keep, c.opts.Threads, all...)
+	return CountTies(ctx, run, c.keep, KeptSamples, c.opts.Threads, all...)
 }
 
 // BiasCorrection returns, by layer name, what bias correction takes from each

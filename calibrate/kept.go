@@ -218,8 +218,8 @@ func (k *Keeper) Some(n int) (engine.Batches, int) {
 	}, samples
 }
 
-// ties are the kept samples over which ties are counted.
-func (k *Keeper) ties() engine.Batches { return yielding(k.units[:min(KeptSamples, len(k.units))]) }
+// first yields the first n of what was kept, by ascending digest.
+func (k *Keeper) first(n int) engine.Batches { return yielding(k.units[:min(n, len(k.units))]) }
 
 // digest hashes the inputs of b.
 func (k *Keeper) digest(b *engine.Batch) (d Digest) {

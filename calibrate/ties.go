@@ -16,7 +16,8 @@ import (
 // Ties counts, over samples, the elements of a tensor, and those that its round mode
 // quantizes to another integer than half_even does. In progressive propagation these
 // are all samples, a batch being counted with the scale that held when it had been
-// observed; in float propagation the kept ones (see [Keeper]) with the final scales.
+// observed; in float propagation the kept ones (see [Keeper]) with the final scales, of
+// which package refine takes fewer.
 type Ties struct{ Elements, Differing int64 }
 
 // Plus returns the sum of both.
@@ -38,9 +39,10 @@ func (c *calibration) count(t *plan.Tensor, elements int, differing int64) {
 	c.out.Ties[t] = c.out.Ties[t].Plus(Ties{int64(elements), differing})
 }
 
-// CountTies counts the ties of calibrations whose plans have one network, over what k
-// kept, with their scales as they are: the float network runs over these samples.
-func CountTies(ctx context.Context, run engine.Runner, k *Keeper, threads int, cs ...*Calibrated) error {
+// CountTies counts the ties of calibrations whose plans have one network, over the first
+// of what k kept, by ascending digest, with their scales as they are: the float network
+// runs over these samples.
+func CountTies(ctx context.Context, run engine.Runner, k *Keeper, samples, threads int, cs ...*Calibrated) error {
 	audited := map[string][]*Calibrated{}
 	watched := *cs[0].Plan
 	watched.Tensors = nil
@@ -71,7 +73,7 @@ func CountTies(ctx context.Context, run engine.Runner, k *Keeper, threads int, c
 	}
 	defer s.Close()
 	pool := kernel.NewPool(Options{Threads: threads}.threads())
-	for b, err := range engine.Fit(k.ties(), watched.Model, floatChunk) {
+	for b, err := range engine.Fit(k.first(samples), watched.Model, floatChunk) {
 		if err != nil {
 			return err
 		}

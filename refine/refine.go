@@ -53,6 +53,8 @@ const (
 	rangeJudges = 24
 	// choosers is how many samples choose, at most.
 	choosers = 64
+	// tieSamples is over how many samples ties are counted.
+	tieSamples = 64
 	// layerJudges is how many of them compare layers, at most; a quarter of those
 	// that choose is enough.
 	layerJudges = 16
@@ -130,7 +132,7 @@ func choose(ctx context.Context, task Task, run engine.Runner, c, guide *calibra
 	if !slices.ContainsFunc(task.Plan.Activations(), tied) {
 		*keep = calibrate.Keeper{} // nothing is to be counted over them
 	}
-	debug.FreeOSMemory() // what observing left behind
+	freeMemory() // what observing left behind
 	j := &jury{run: run, pool: pool, float: task.Float, batch: found.batch(), anyOrder: found.largest >= blocksFrom}
 	defer j.close() //nolint:errcheck // nothing of it is needed any more
 	best := c
@@ -160,7 +162,7 @@ func choose(ctx context.Context, task Task, run engine.Runner, c, guide *calibra
 		}
 	}
 	own := func() (*calibrate.Calibrated, error) {
-		return best, calibrate.CountTies(ctx, run, keep, opts.Threads, best)
+		return best, calibrate.CountTies(ctx, run, keep, tieSamples, opts.Threads, best)
 	}
 	if guide == nil {
 		return own()
@@ -180,6 +182,18 @@ func choose(ctx context.Context, task Task, run engine.Runner, c, guide *calibra
 	guide.Findings = append(append(guide.Findings, few...), diag.Finding{Severity: diag.Note, Code: calibrate.GuideKept, Message: text})
 	return guide, nil
 }
+
+// freeMemory gives memory back where the heap has much of it.
+func freeMemory() {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	if m.HeapSys-m.HeapReleased > freeFrom {
+		debug.FreeOSMemory()
+	}
+}
+
+// freeFrom is how many bytes the heap has where that pays: it takes some milliseconds.
+const freeFrom = 64 << 20
 
 // tied reports whether ties of t are rounded otherwise than to even.
 func tied(t *plan.Tensor) bool {

@@ -4,10 +4,6 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#if defined(__GLIBC__)
-#include <malloc.h>
-#endif
-
 #include "_cgo_export.h"
 
 #if defined(_MSC_VER)
@@ -357,10 +353,6 @@ void nw_release_status(nw_env* e, OrtStatus* s) { e->api->ReleaseStatus(s); }
 void nw_release_value(nw_env* e, OrtValue* v) { e->api->ReleaseValue(v); }
 void nw_release_session(nw_env* e, OrtSession* s) {
   e->api->ReleaseSession(s);
-#if defined(__GLIBC__)
-  // glibc keeps what was freed, tens of megabytes for one network, and cannot
-  // always use it for the next.
-  malloc_trim(0);
-#endif
+  nw_trim();
 }
 void nw_release_run_options(nw_env* e, OrtRunOptions* o) { e->api->ReleaseRunOptions(o); }

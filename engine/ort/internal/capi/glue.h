@@ -71,6 +71,8 @@ int nw_code(nw_env* e, OrtStatus* s);
 void nw_release_status(nw_env* e, OrtStatus* s);
 void nw_release_value(nw_env* e, OrtValue* v);
 void nw_release_session(nw_env* e, OrtSession* s);
+// nw_trim gives freed memory back to the system, where there is much of it.
+void nw_trim(void);
 void nw_release_run_options(nw_env* e, OrtRunOptions* o);
 
 #endif

@@ -30,6 +30,8 @@ const OrtApiBase* nw_load(const char* path, char** err) {
   return get();
 }
 
+void nw_trim(void) {}
+
 OrtStatus* nw_set_optimized(nw_env* e, OrtSessionOptions* o, const char* path) {
   wchar_t* w = wide(path);
   if (w == NULL) return e->api->CreateStatus(ORT_FAIL, "out of memory");
