@@ -108,25 +108,27 @@ func (f *weighted) reader(shape []int64, rows int) (reader, bool) {
 }
 
 // columns writes the columns of all groups at a place to dst, each gap elements behind
-// the one before.
-func (r *reader) columns(dst []float64, gap int, x []float32, p place) {
+// the one before, in panels with room for so many rows (see [kernel.PanelProducts]).
+func (r *reader) columns(dst []float64, gap, room int, x []float32, p place) {
 	if r.f.windows == nil {
-		widen(dst, x[(p.sample*r.places+p.at)*r.f.cols:][:r.f.cols])
+		widen(dst, room, x[(p.sample*r.places+p.at)*r.f.cols:][:r.f.cols])
 		return
 	}
-	var room [64]met
-	window := r.window(room[:0], p)
+	var some [64]met
+	window := r.window(some[:0], p)
 	plane, per := r.in[0]*r.in[1]*r.in[2], r.chans/r.f.groups
 	size := r.f.cols / per
 	x = x[(p.sample*r.per+p.at/r.spatial)*r.chans*plane:][:r.chans*plane]
 	for g := range r.f.groups {
-		column := dst[g*gap:][:r.f.cols]
+		column := dst[g*gap:]
 		if len(window) < size {
-			clear(column)
+			for i := range r.f.cols {
+				column[kernel.InPanels(i, room)] = 0
+			}
 		}
-		for ; len(column) > 0; column, x = column[size:], x[plane:] {
+		for at := 0; at < r.f.cols; at, x = at+size, x[plane:] {
 			for _, m := range window {
-				column[m.k] = float64(x[m.at])
+				column[kernel.InPanels(at+m.k, room)] = float64(x[m.at])
 			}
 		}
 	}
@@ -159,10 +161,10 @@ func (r *reader) window(out []met, p place) []met {
 	return out
 }
 
-// widen writes x to dst.
-func widen(dst []float64, x []float32) {
+// widen writes x to dst, which is the first row of panels with room for so many.
+func widen(dst []float64, room int, x []float32) {
 	for i, v := range x {
-		dst[i] = float64(v)
+		dst[kernel.InPanels(i, room)] = float64(v)
 	}
 }
 
@@ -215,40 +217,43 @@ func lanes(n int) int {
 // where the input does not fit, or ctx is done.
 func (f *weighted) measure(ctx context.Context, pool *kernel.Pool, entered []engine.Tensor, put []drawn, spans []span) *moments {
 	n := f.cols + 1
-	across := lanes(n)
-	ld := max(across, lanes(f.rows))
+	ld, rows := lanes(n), lanes(f.rows)
 	m := &moments{n: n, rows: f.rows, own: make([][]float64, f.groups), target: make([][]float64, f.groups), held: make([]held, f.groups)}
 	for g := range f.groups {
-		m.own[g], m.target[g] = make([]float64, across*ld), make([]float64, across*ld)
+		m.own[g], m.target[g] = make([]float64, ld*ld), make([]float64, ld*rows)
 	}
 	// A block of columns is a row each, with the 1 and zeros behind, group by group.
-	a, b := make([]float64, f.groups*momentBlock*ld), make([]float64, f.groups*momentBlock*ld)
-	for k := range f.groups * momentBlock {
-		a[k*ld+n-1] = 1
+	a, b := make([]float64, f.groups*momentBlock*ld), make([]float64, f.groups*momentBlock*rows)
+	for g := range f.groups {
+		for k := range momentBlock {
+			a[g*momentBlock*ld+kernel.InPanels(n-1, momentBlock)+k*kernel.ProductLanes] = 1
+		}
 	}
 	type one struct{ batch, at int } // one of those drawn
 	var block, kept []one
 	readers := make([]reader, len(entered))
-	// read writes what all groups have of o, each so many elements behind the one before.
-	read := func(x, y []float64, gapX, gapY int, o one) {
+	// read writes what all groups have of o, each so many elements behind the one before, in
+	// panels.
+	read := func(x, y []float64, gapX, gapY, room int, o one) {
 		d := &put[o.batch]
-		readers[o.batch].columns(x, gapX, entered[o.batch].Floats, d.places[o.at])
+		readers[o.batch].columns(x, gapX, room, entered[o.batch].Floats, d.places[o.at])
 		for g := range f.groups {
-			widen(y[g*gapY:], d.y[(o.at*f.groups+g)*f.rows:][:f.rows])
+			widen(y[g*gapY:], room, d.y[(o.at*f.groups+g)*f.rows:][:f.rows])
 		}
 	}
 	flush := func() {
 		pool.Run(len(block), func(i int) {
-			read(a[i*ld:], b[i*ld:], momentBlock*ld, momentBlock*ld, block[i])
+			at := i * kernel.ProductLanes
+			read(a[at:], b[at:], momentBlock*ld, momentBlock*rows, momentBlock, block[i])
 		})
-		stripes := (across + momentStripe - 1) / momentStripe
+		stripes := (ld + momentStripe - 1) / momentStripe
 		pool.Run(f.groups*stripes, func(k int) {
 			g, lo := k/stripes, k%stripes*momentStripe
-			hi := min(lo+momentStripe, across)
-			at := g * momentBlock * ld
+			hi := min(lo+momentStripe, ld)
+			x, y := a[g*momentBlock*ld:], b[g*momentBlock*rows:]
 			// Own is symmetric: what is right of the diagonal's tile is left out.
-			kernel.Products(m.own[g], a[at:], a[at:], ld, len(block), lo, hi, hi)
-			kernel.Products(m.target[g], a[at:], b[at:], ld, len(block), lo, hi, lanes(f.rows))
+			kernel.PanelProducts(m.own[g], x, x, ld, momentBlock, len(block), lo, hi, hi)
+			kernel.PanelProducts(m.target[g], x, y, rows, momentBlock, len(block), lo, hi, rows)
 		})
 		m.count += len(block)
 		block = block[:0]
@@ -279,7 +284,7 @@ func (f *weighted) measure(ctx context.Context, pool *kernel.Pool, entered []eng
 		return nil
 	}
 	for g := range f.groups {
-		m.own[g], m.target[g] = m.packed(m.own[g], ld, n), m.packed(m.target[g], ld, f.rows)
+		m.own[g], m.target[g] = m.packed(m.own[g], ld, n), m.packed(m.target[g], rows, f.rows)
 		for i := range n {
 			for j := range i {
 				m.own[g][j*n+i] = m.own[g][i*n+j]
@@ -288,7 +293,7 @@ func (f *weighted) measure(ctx context.Context, pool *kernel.Pool, entered []eng
 	}
 	gapX, gapY := len(kept)*n, len(kept)*f.rows
 	x, y := make([]float64, f.groups*gapX), make([]float64, f.groups*gapY)
-	pool.Run(len(kept), func(i int) { read(x[i*n:], y[i*f.rows:], gapX, gapY, kept[i]) })
+	pool.Run(len(kept), func(i int) { read(x[i*n:], y[i*f.rows:], gapX, gapY, 1, kept[i]) })
 	for g := range f.groups {
 		m.held[g] = held{x[g*gapX:][:gapX], y[g*gapY:][:gapY]}
 		for i := range kept {

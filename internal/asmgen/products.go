@@ -8,10 +8,10 @@ import (
 
 // productTile adds the products of 2 columns of x with some of y (two vectors
 // of float64 in AVX-512, one in AVX2) to c, over rows: four sums for each,
-// of every fourth row, and what is left over to the first. ld, xs and ys are how many
-// elements a row of c, x and y has.
+// of every fourth row, and what is left over to the first. ld is how many elements
+// a row of c has, stride how many one of x and y.
 func productTile(v isa) {
-	TEXT("productTile"+v.name, NOSPLIT, "func(c, x, y *float64, ld, xs, ys, rows int)")
+	TEXT("productTile"+v.name, NOSPLIT, "func(c, x, y *float64, ld, stride, rows int)")
 	Pragma("noescape")
 	width, wide := 32, 1 // bytes of a vector, and how many a tile has
 	if v.w == 16 {
@@ -19,10 +19,9 @@ func productTile(v isa) {
 	}
 	const high, phases = 2, 4
 	c, x, y := ptr("c"), ptr("x"), ptr("y")
-	ld, xs, ys, rows := ptr("ld"), ptr("xs"), ptr("ys"), ptr("rows")
-	for _, stride := range []reg.Register{ld, xs, ys} {
-		SHLQ(U8(3), stride)
-	}
+	ld, stride, rows := ptr("ld"), ptr("stride"), ptr("rows")
+	SHLQ(U8(3), ld)
+	SHLQ(U8(3), stride)
 	var acc [phases][high][2]reg.VecVirtual
 	for p := range phases {
 		for h := range high {
@@ -47,8 +46,8 @@ func productTile(v isa) {
 				VFMADD231PD(cols[w], b, acc[p][h][w])
 			}
 		}
-		ADDQ(xs, x)
-		ADDQ(ys, y)
+		ADDQ(stride, x)
+		ADDQ(stride, y)
 	}
 	Label("four")
 	CMPQ(rows, U8(phases))

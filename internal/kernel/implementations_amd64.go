@@ -4,7 +4,6 @@ package kernel
 
 import (
 	"math"
-	"sync"
 
 	"golang.org/x/sys/cpu"
 )
@@ -67,7 +66,7 @@ type vectors struct {
 	roundBFloat16    func(dst, src *float32, n int)
 	roundFloat16     func(dst, src *float32, n int)
 	// productTile takes two columns of x and tileColumns of y.
-	productTile func(c, x, y *float64, ld, xs, ys, rows int)
+	productTile func(c, x, y *float64, ld, stride, rows int)
 	tileColumns int
 	dot         func(x, y *float64, n int, sums *[16]float64)
 }
@@ -173,43 +172,14 @@ func (v vectors) halfAll(fast func(dst, src *float32, n int), rest func(dst, src
 }
 
 // productsAll goes through a stripe of y's columns with all of x's: the stripe
-// stays in the first-level cache. Where rows are long, what a tile reads is copied side
-// by side first: places of one column so far apart share few lines of the cache.
-func (v vectors) productsAll(c, x, y []float64, ld, rows, lo, hi, cols int) {
-	wide := v.tileColumns
-	if ld < 64 || hi-lo < 8 {
-		for j := 0; j < cols; j += wide {
-			for i := lo; i < hi; i += 2 {
-				v.productTile(&c[i*ld+j], &x[i], &y[j], ld, ld, ld, rows)
-			}
-		}
-		return
-	}
-	room := packs.Get().(*[]float64)
-	defer packs.Put(room)
-	if need := rows * (hi - lo + wide); cap(*room) < need {
-		*room = make([]float64, need)
-	}
-	xs, ys := (*room)[:rows*(hi-lo)], (*room)[rows*(hi-lo):][:rows*wide]
-	for r := range rows {
-		row := x[r*ld+lo : r*ld+hi]
-		for i := 0; i < len(row); i += 2 {
-			at := i*rows + 2*r
-			xs[at], xs[at+1] = row[i], row[i+1]
-		}
-	}
-	for j := 0; j < cols; j += wide {
-		for r := range rows {
-			copy(ys[r*wide:(r+1)*wide], y[r*ld+j:])
-		}
+// stays in the first-level cache.
+func (v vectors) productsAll(c, x, y []float64, ld, panel, stride, rows, lo, hi, cols int) {
+	for j := 0; j < cols; j += v.tileColumns {
 		for i := lo; i < hi; i += 2 {
-			v.productTile(&c[i*ld+j], &xs[(i-lo)*rows], &ys[0], ld, 2, wide, rows)
+			v.productTile(&c[i*ld+j], &x[inPanels(i, panel)], &y[inPanels(j, panel)], ld, stride, rows)
 		}
 	}
 }
-
-// packs spares an allocation per call; its contents never matter.
-var packs = sync.Pool{New: func() any { return new([]float64) }}
 
 func (v vectors) dotAll(x, y []float64, sums *[16]float64) { v.dot(&x[0], &y[0], len(x), sums) }
 

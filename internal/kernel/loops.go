@@ -17,7 +17,7 @@ type loops struct {
 	roundBFloat16    func(dst, src []float32)
 	roundFloat16     func(dst, src []float32)
 	// products is [Products] without its checks.
-	products func(c, x, y []float64, ld, rows, lo, hi, cols int)
+	products func(c, x, y []float64, ld, panel, stride, rows, lo, hi, cols int)
 	// dot is the part of [Dot] over a multiple of 16 elements, of which there are some.
 	dot func(x, y []float64, sums *[16]float64)
 }

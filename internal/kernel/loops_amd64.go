@@ -43,7 +43,7 @@ func roundBFloat16AVX2(dst *float32, src *float32, n int)
 func roundFloat16AVX2(dst *float32, src *float32, n int)
 
 //go:noescape
-func productTileAVX2(c *float64, x *float64, y *float64, ld int, xs int, ys int, rows int)
+func productTileAVX2(c *float64, x *float64, y *float64, ld int, stride int, rows int)
 
 //go:noescape
 func dotAVX2(x *float64, y *float64, n int, sums *[16]float64)
@@ -87,7 +87,7 @@ func roundBFloat16AVX512(dst *float32, src *float32, n int)
 func roundFloat16AVX512(dst *float32, src *float32, n int)
 
 //go:noescape
-func productTileAVX512(c *float64, x *float64, y *float64, ld int, xs int, ys int, rows int)
+func productTileAVX512(c *float64, x *float64, y *float64, ld int, stride int, rows int)
 
 //go:noescape
 func dotAVX512(x *float64, y *float64, n int, sums *[16]float64)

@@ -929,19 +929,17 @@ done:
 	VZEROUPPER
 	RET
 
-// func productTileAVX2(c *float64, x *float64, y *float64, ld int, xs int, ys int, rows int)
+// func productTileAVX2(c *float64, x *float64, y *float64, ld int, stride int, rows int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·productTileAVX2(SB), NOSPLIT, $0-56
+TEXT ·productTileAVX2(SB), NOSPLIT, $0-48
 	MOVQ  c+0(FP), AX
 	MOVQ  x+8(FP), CX
 	MOVQ  y+16(FP), DX
 	MOVQ  ld+24(FP), BX
-	MOVQ  xs+32(FP), SI
-	MOVQ  ys+40(FP), DI
-	MOVQ  rows+48(FP), R8
+	MOVQ  stride+32(FP), SI
+	MOVQ  rows+40(FP), DI
 	SHLQ  $0x03, BX
 	SHLQ  $0x03, SI
-	SHLQ  $0x03, DI
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
 	VPXOR Y2, Y2, Y2
@@ -952,7 +950,7 @@ TEXT ·productTileAVX2(SB), NOSPLIT, $0-56
 	VPXOR Y7, Y7, Y7
 
 four:
-	CMPQ         R8, $0x04
+	CMPQ         DI, $0x04
 	JL           one
 	VMOVUPD      (DX), Y8
 	VBROADCASTSD (CX), Y9
@@ -960,33 +958,33 @@ four:
 	VBROADCASTSD 8(CX), Y9
 	VFMADD231PD  Y8, Y9, Y1
 	ADDQ         SI, CX
-	ADDQ         DI, DX
+	ADDQ         SI, DX
 	VMOVUPD      (DX), Y8
 	VBROADCASTSD (CX), Y9
 	VFMADD231PD  Y8, Y9, Y2
 	VBROADCASTSD 8(CX), Y9
 	VFMADD231PD  Y8, Y9, Y3
 	ADDQ         SI, CX
-	ADDQ         DI, DX
+	ADDQ         SI, DX
 	VMOVUPD      (DX), Y8
 	VBROADCASTSD (CX), Y9
 	VFMADD231PD  Y8, Y9, Y4
 	VBROADCASTSD 8(CX), Y9
 	VFMADD231PD  Y8, Y9, Y5
 	ADDQ         SI, CX
-	ADDQ         DI, DX
+	ADDQ         SI, DX
 	VMOVUPD      (DX), Y8
 	VBROADCASTSD (CX), Y9
 	VFMADD231PD  Y8, Y9, Y6
 	VBROADCASTSD 8(CX), Y9
 	VFMADD231PD  Y8, Y9, Y7
 	ADDQ         SI, CX
-	ADDQ         DI, DX
-	SUBQ         $0x04, R8
+	ADDQ         SI, DX
+	SUBQ         $0x04, DI
 	JMP          four
 
 one:
-	CMPQ         R8, $0x01
+	CMPQ         DI, $0x01
 	JL           done
 	VMOVUPD      (DX), Y8
 	VBROADCASTSD (CX), Y9
@@ -994,8 +992,8 @@ one:
 	VBROADCASTSD 8(CX), Y9
 	VFMADD231PD  Y8, Y9, Y1
 	ADDQ         SI, CX
-	ADDQ         DI, DX
-	SUBQ         $0x01, R8
+	ADDQ         SI, DX
+	SUBQ         $0x01, DI
 	JMP          one
 
 done:
@@ -2154,19 +2152,17 @@ done:
 	VZEROUPPER
 	RET
 
-// func productTileAVX512(c *float64, x *float64, y *float64, ld int, xs int, ys int, rows int)
+// func productTileAVX512(c *float64, x *float64, y *float64, ld int, stride int, rows int)
 // Requires: AVX, AVX512F
-TEXT ·productTileAVX512(SB), NOSPLIT, $0-56
+TEXT ·productTileAVX512(SB), NOSPLIT, $0-48
 	MOVQ   c+0(FP), AX
 	MOVQ   x+8(FP), CX
 	MOVQ   y+16(FP), DX
 	MOVQ   ld+24(FP), BX
-	MOVQ   xs+32(FP), SI
-	MOVQ   ys+40(FP), DI
-	MOVQ   rows+48(FP), R8
+	MOVQ   stride+32(FP), SI
+	MOVQ   rows+40(FP), DI
 	SHLQ   $0x03, BX
 	SHLQ   $0x03, SI
-	SHLQ   $0x03, DI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -2185,7 +2181,7 @@ TEXT ·productTileAVX512(SB), NOSPLIT, $0-56
 	VPXORD Z15, Z15, Z15
 
 four:
-	CMPQ         R8, $0x04
+	CMPQ         DI, $0x04
 	JL           one
 	VMOVUPD      (DX), Z16
 	VMOVUPD      64(DX), Z17
@@ -2196,7 +2192,7 @@ four:
 	VFMADD231PD  Z16, Z18, Z2
 	VFMADD231PD  Z17, Z18, Z3
 	ADDQ         SI, CX
-	ADDQ         DI, DX
+	ADDQ         SI, DX
 	VMOVUPD      (DX), Z16
 	VMOVUPD      64(DX), Z17
 	VBROADCASTSD (CX), Z18
@@ -2206,7 +2202,7 @@ four:
 	VFMADD231PD  Z16, Z18, Z6
 	VFMADD231PD  Z17, Z18, Z7
 	ADDQ         SI, CX
-	ADDQ         DI, DX
+	ADDQ         SI, DX
 	VMOVUPD      (DX), Z16
 	VMOVUPD      64(DX), Z17
 	VBROADCASTSD (CX), Z18
@@ -2216,7 +2212,7 @@ four:
 	VFMADD231PD  Z16, Z18, Z10
 	VFMADD231PD  Z17, Z18, Z11
 	ADDQ         SI, CX
-	ADDQ         DI, DX
+	ADDQ         SI, DX
 	VMOVUPD      (DX), Z16
 	VMOVUPD      64(DX), Z17
 	VBROADCASTSD (CX), Z18
@@ -2226,12 +2222,12 @@ four:
 	VFMADD231PD  Z16, Z18, Z14
 	VFMADD231PD  Z17, Z18, Z15
 	ADDQ         SI, CX
-	ADDQ         DI, DX
-	SUBQ         $0x04, R8
+	ADDQ         SI, DX
+	SUBQ         $0x04, DI
 	JMP          four
 
 one:
-	CMPQ         R8, $0x01
+	CMPQ         DI, $0x01
 	JL           done
 	VMOVUPD      (DX), Z16
 	VMOVUPD      64(DX), Z17
@@ -2242,8 +2238,8 @@ one:
 	VFMADD231PD  Z16, Z18, Z2
 	VFMADD231PD  Z17, Z18, Z3
 	ADDQ         SI, CX
-	ADDQ         DI, DX
-	SUBQ         $0x01, R8
+	ADDQ         SI, DX
+	SUBQ         $0x01, DI
 	JMP          one
 
 done:

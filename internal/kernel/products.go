@@ -20,18 +20,43 @@ func Products(c, x, y []float64, ld, rows, lo, hi, cols int) {
 	}
 	// Whoever calls with too little memory learns of it here, not in assembly.
 	_, _, _ = x[rows*ld-1], y[rows*ld-1], c[hi*ld-1]
-	active.products(c, x, y, ld, rows, lo, hi, cols)
+	active.products(c, x, y, ld, ProductLanes, ld, rows, lo, hi, cols)
 }
 
-func productsGo(c, x, y []float64, ld, rows, lo, hi, cols int) {
-	four := rows &^ 3 * ld
+// PanelProducts is [Products] of x and y in panels of [ProductLanes] columns, each with
+// room for so many rows: column i of row r is element [InPanels](i, room)+r*ProductLanes.
+// What is multiplied lies together then.
+func PanelProducts(c, x, y []float64, ld, room, rows, lo, hi, cols int) {
+	if lo < 0 || lo%2 != 0 || hi%2 != 0 || cols%ProductLanes != 0 || cols > ld || rows > room {
+		panic("kernel: products of parts of tiles")
+	}
+	if lo >= hi || cols <= 0 || rows <= 0 {
+		return
+	}
+	last := (rows - 1) * ProductLanes
+	_, _, _ = x[InPanels(hi-1, room)+last], y[InPanels(cols-1, room)+last], c[hi*ld-1]
+	active.products(c, x, y, ld, room*ProductLanes, ProductLanes, rows, lo, hi, cols)
+}
+
+// InPanels returns where column i of the first row lies in panels with room for so many
+// rows.
+func InPanels(i, room int) int { return inPanels(i, room*ProductLanes) }
+
+// inPanels is InPanels for panels that are so many elements long.
+func inPanels(i, panel int) int { return i/ProductLanes*panel + i%ProductLanes }
+
+// productsGo takes x and y in panels that are so many elements long, with rows that are
+// stride elements apart: 16 and ld for rows in one piece.
+func productsGo(c, x, y []float64, ld, panel, stride, rows, lo, hi, cols int) {
+	four := rows &^ 3 * stride
 	for j := 0; j < cols; j += 8 { // a cache line of y
 		for i := lo; i < hi; i++ {
+			from, with := inPanels(i, panel), inPanels(j, panel)
 			var s [4][8]float64
 			for r := range s {
-				s[r] = addProducts(s[r], x, y, i, j, r*ld, four, 4*ld)
+				s[r] = addProducts(s[r], x, y, from, with, r*stride, four, 4*stride)
 			}
-			s[0] = addProducts(s[0], x, y, i, j, four, rows*ld, ld)
+			s[0] = addProducts(s[0], x, y, from, with, four, rows*stride, stride)
 			out := c[i*ld+j:][:8]
 			for k := range out {
 				out[k] += s[0][k] + s[1][k] + (s[2][k] + s[3][k])

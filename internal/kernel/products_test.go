@@ -31,9 +31,9 @@ func TestProductsEqualsPlain(t *testing.T) {
 			finite := rows%3 != 0
 			x, y, c := matrix(r, rows, ld, finite), matrix(r, rows, ld, finite), matrix(r, ld, ld, finite)
 			want := append([]float64(nil), c...)
-			productsGo(want, x, y, ld, rows, lo, hi, cols)
+			productsGo(want, x, y, ld, ProductLanes, ld, rows, lo, hi, cols)
 			if lo < hi {
-				l.products(c, x, y, ld, rows, lo, hi, cols)
+				l.products(c, x, y, ld, ProductLanes, ld, rows, lo, hi, cols)
 			}
 			for i := range c {
 				if !same64(c[i], want[i]) {
@@ -42,6 +42,38 @@ func TestProductsEqualsPlain(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestPanelProducts holds that how rows lie changes no bit.
+func TestPanelProducts(t *testing.T) {
+	eachImplementation(t, func(t *testing.T, l loops) {
+		r := rand.New(rand.NewPCG(7, 8))
+		for rows := 1; rows <= 70; rows++ {
+			ld, room := ProductLanes*(1+rows%5), rows+rows%3
+			x, y, want := matrix(r, rows, ld, true), matrix(r, rows, ld, true), matrix(r, ld, ld, true)
+			c := append([]float64(nil), want...)
+			productsGo(want, x, y, ld, ProductLanes, ld, rows, 0, ld, ld)
+			panels := func(x []float64) []float64 {
+				out := make([]float64, room*ld)
+				for i := range x {
+					out[InPanels(i%ld, room)+i/ld*ProductLanes] = x[i]
+				}
+				return out
+			}
+			l.products(c, panels(x), panels(y), ld, room*ProductLanes, ProductLanes, rows, 0, ld, ld)
+			for i := range c {
+				if !same64(c[i], want[i]) {
+					t.Fatalf("%d rows of %d: element %d is %v, want %v", rows, ld, i, c[i], want[i])
+				}
+			}
+		}
+	})
+	defer func() {
+		if recover() == nil {
+			t.Error("more rows than there is room for were taken")
+		}
+	}()
+	PanelProducts(make([]float64, 256), make([]float64, 64), make([]float64, 64), 16, 3, 4, 0, 16, 16)
 }
 
 // TestProductsByHand holds the definition to the sums that it is said to take.
@@ -82,7 +114,7 @@ func BenchmarkProducts(b *testing.B) {
 		b.Run(fmt.Sprintf("impl=%s/n=%d", l.name, ld), func(b *testing.B) {
 			for b.Loop() {
 				for i := 0; i < ld; i += 32 {
-					l.products(c, x, y, ld, rows, i, i+32, ld)
+					l.products(c, x, y, ld, rows*ProductLanes, ProductLanes, rows, i, i+32, ld)
 				}
 			}
 			b.ReportMetric(float64(b.N)*ld*ld*rows/b.Elapsed().Seconds()/1e9, "GMAC/s")
