@@ -32,10 +32,6 @@ type loadedNetwork struct {
 // still being corrected running twice. rows is how many samples a batch has.
 // With again it is the one of c.loaded, biases and all.
 func (c *calibration) network(rows int, again bool) (*network, error) {
-	quantized, err := c.out.QuantizedConstants(c.pool)
-	if err != nil {
-		return nil, err
-	}
 	if !again {
 		c.loaded = loadedNetwork{rows, c.bias.active()}
 		c.bias.bake()
@@ -43,7 +39,10 @@ func (c *calibration) network(rows int, again bool) (*network, error) {
 	o := plan.SimulationOptions{Compare: c.loaded.twice}
 	switch c.opts.Propagate {
 	case Progressive:
-		o.Replace = quantized
+		var err error
+		if o.Replace, err = c.out.QuantizedConstants(c.pool); err != nil {
+			return nil, err
+		}
 		o.CompareSamples = compareSamples(rows)
 		c.bias.baked(o.Replace)
 	case Float:
@@ -51,7 +50,11 @@ func (c *calibration) network(rows int, again bool) (*network, error) {
 		// only layers whose input means are of no known form.
 		o.Other = map[*plan.Tensor]*graph.Tensor{}
 		for _, op := range o.Compare {
-			o.Other[op.Weights] = quantized[op.Weights]
+			x, err := c.out.QuantizedConstant(c.pool, op.Weights)
+			if err != nil {
+				return nil, err
+			}
+			o.Other[op.Weights] = graph.NewFloats(op.Weights.Name, op.Weights.Constant.Dims, x)
 		}
 	}
 	p := c.plan
@@ -67,11 +70,11 @@ func (c *calibration) network(rows int, again bool) (*network, error) {
 
 // load readies the network.
 func (n *network) load(ctx context.Context, r engine.Runner) (engine.Session, error) {
-	threads := n.c.opts.Threads
-	if n.c.float != nil {
-		threads = footprint.Threads(n.c.plan.Model, threads)
+	o := engine.LoadOptions{Threads: n.c.opts.Threads, Outputs: []string{}, AnyOrder: n.anyOrder, InBlocks: n.inBlocks}
+	if m := n.c.plan.Model; n.c.float != nil {
+		o.Threads, o.Unoptimized = footprint.Threads(m, o.Threads), footprint.Unoptimized(m)
 	}
-	s, err := r.Load(ctx, n.model, engine.LoadOptions{Threads: threads, Outputs: []string{}, AnyOrder: n.anyOrder, InBlocks: n.inBlocks})
+	s, err := r.Load(ctx, n.model, o)
 	if err != nil {
 		return nil, err
 	}

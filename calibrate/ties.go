@@ -67,7 +67,7 @@ func CountTies(ctx context.Context, run engine.Runner, k *Keeper, samples, threa
 	if err != nil {
 		return diag.Errorf("building the network to count ties: %w", err)
 	}
-	s, err := run.Load(ctx, sim.Model, engine.LoadOptions{Threads: footprint.Threads(watched.Model, threads), Outputs: []string{}})
+	s, err := run.Load(ctx, sim.Model, engine.LoadOptions{Threads: footprint.Threads(watched.Model, threads), Outputs: []string{}, Unoptimized: footprint.Unoptimized(watched.Model)})
 	if err != nil {
 		return err
 	}

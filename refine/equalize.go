@@ -27,7 +27,7 @@ func Largest(ctx context.Context, run engine.Runner, p *plan.Plan, values []stri
 	if err != nil {
 		return nil, diag.Errorf("building the network to equalize: %w", err)
 	}
-	s, err := run.Load(ctx, sim.Model, engine.LoadOptions{Threads: footprint.Threads(p.Model, threads), Outputs: []string{}})
+	s, err := run.Load(ctx, sim.Model, engine.LoadOptions{Threads: footprint.Threads(p.Model, threads), Outputs: []string{}, Unoptimized: footprint.Unoptimized(p.Model)})
 	if err != nil {
 		return nil, err
 	}

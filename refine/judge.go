@@ -11,6 +11,7 @@ import (
 	"narrow/engine"
 	"narrow/graph"
 	"narrow/graph/infer"
+	"narrow/internal/footprint"
 	"narrow/internal/kernel"
 	"narrow/plan"
 )
@@ -26,7 +27,7 @@ type jury struct {
 	cut     []*engine.Batch   // as they run
 	want    [][]engine.Tensor // the float network's outputs, by batch
 	known   map[*calibrate.Calibrated][]errorsOf
-	// anyOrder is [engine.Network.AnyOrder] of what runs; loaded ran last.
+	// anyOrder says that taps may see blocks of channels; loaded ran last.
 	anyOrder bool
 	loaded   loaded
 }
@@ -157,7 +158,7 @@ func (j *jury) prepare(ctx context.Context) error {
 	}
 	j.in = nil
 	j.known = map[*calibrate.Calibrated][]errorsOf{}
-	s, err := engine.Network{Model: j.float}.Load(ctx, j.run, 1, nil)
+	s, err := j.run.Load(ctx, j.float, engine.LoadOptions{Threads: 1, Unoptimized: footprint.Unoptimized(j.float)})
 	if err != nil {
 		return err
 	}
@@ -189,7 +190,11 @@ func (j *jury) load(ctx context.Context, c *calibrate.Calibrated) (engine.Hook, 
 		if err != nil {
 			return nil, diag.Errorf("building the quantized network: %w", err)
 		}
-		s, err := engine.Network{Model: sim.Model, AnyOrder: j.anyOrder}.Load(ctx, j.run, 1, nil)
+		o := engine.LoadOptions{Threads: 1, Unoptimized: footprint.Unoptimized(c.Plan.Model)}
+		if j.anyOrder {
+			o.AnyOrder = func(int) bool { return true }
+		}
+		s, err := j.run.Load(ctx, sim.Model, o)
 		if err != nil {
 			return nil, err
 		}

@@ -167,7 +167,10 @@ func (y *relay) runPiece(ctx context.Context, l *lane, nodes []*graph.Node, taps
 		// A session of one thread for batches side by side: small pieces gain nothing by
 		// sharing one batch's work.
 		o := engine.LoadOptions{Threads: 1, Outputs: keep}
-		if l.watch == nil && convolutions(nodes) > 1 {
+		switch n := convolutions(nodes); {
+		case n == 0:
+			o.Unoptimized = true
+		case l.watch == nil && n > 1:
 			o.AnyOrder = func(int) bool { return true }
 		}
 		s, err := y.runner.Load(ctx, m, o)

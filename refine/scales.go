@@ -239,7 +239,7 @@ func (b *balance) watch(ctx context.Context, run engine.Runner, in engine.Batche
 	if err != nil {
 		return diag.Errorf("building the network to equalize: %w", err)
 	}
-	s, err := run.Load(ctx, sim.Model, engine.LoadOptions{Threads: footprint.Threads(b.plan.Model, threads), Outputs: []string{}})
+	s, err := run.Load(ctx, sim.Model, engine.LoadOptions{Threads: footprint.Threads(b.plan.Model, threads), Outputs: []string{}, Unoptimized: footprint.Unoptimized(b.plan.Model)})
 	if err != nil {
 		return err
 	}

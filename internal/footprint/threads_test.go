@@ -1,6 +1,7 @@
 package footprint
 
 import (
+	"slices"
 	"testing"
 
 	"narrow/graph"
@@ -30,6 +31,12 @@ func TestThreads(t *testing.T) {
 	} {
 		if got := Threads(c.m, 4); got != c.want {
 			t.Errorf("%s: %d threads, want %d", c.name, got, c.want)
+		}
+		for n, want := range []bool{c.want == 1, c.want == 1, false} {
+			c.m.Graph.Nodes = slices.Repeat([]*graph.Node{{OpType: "MatMul"}, {OpType: "Conv"}}, n)
+			if got := Unoptimized(c.m); got != want {
+				t.Errorf("%s with %d convolutions: unoptimized %v", c.name, n, got)
+			}
 		}
 	}
 }
