@@ -135,17 +135,17 @@ func (p *Planned) calibrate(ctx context.Context, run engine.Runner, in engine.Ba
 	if s := opts.FromShards; s != nil {
 		return p.merged(ctx, run, s, o, opts)
 	}
+	rest := in
+	if opts.Checkpoint != nil {
+		if o.Checkpoint, rest, err = p.checkpoint(opts, in, o); err != nil {
+			return nil, err
+		}
+	}
 	if p.Accuracy == High {
-		return p.high(ctx, run, in, o, opts)
+		return p.high(ctx, run, in, rest, o, opts)
 	}
 	if o.SaveStats, err = p.saveStats(opts); err != nil {
 		return nil, err
-	}
-	rest := in
-	if opts.Checkpoint != nil {
-		if o.Checkpoint, rest, err = p.checkpoint(opts.Checkpoint, in, o); err != nil {
-			return nil, err
-		}
 	}
 	c, err := calibrate.Calibrate(ctx, p.Plan, run, rest, o)
 	if err != nil {
@@ -163,8 +163,6 @@ func (p *Planned) options(opts CalibrateOptions) (calibrate.Options, error) {
 	switch {
 	case p.Accuracy == High && o.Propagate == calibrate.Progressive:
 		return o, diag.Errorf("progressive propagation is a part of the guide's way: propagate float, or plan for that")
-	case p.Accuracy == High && opts.Checkpoint != nil:
-		return o, diag.Errorf("high accuracy keeps no checkpoint: leave it out, or plan for the guide's way")
 	case p.Accuracy == High && opts.FromStats != nil:
 		return o, diag.Errorf("statistics hold no samples to choose weights over: calibrate on samples, or plan for the guide's way")
 	case opts.FromShards != nil && o.Propagate == calibrate.Progressive:
@@ -176,26 +174,35 @@ func (p *Planned) options(opts CalibrateOptions) (calibrate.Options, error) {
 }
 
 // high does what [High] asks for. The result is of another plan where the guide's
-// way is the better one.
-func (p *Planned) high(ctx context.Context, run engine.Runner, in engine.Batches, o calibrate.Options, opts CalibrateOptions) (*Calibrated, error) {
+// way is the better one. Rest are the batches behind what a checkpoint knows, of in.
+func (p *Planned) high(ctx context.Context, run engine.Runner, in, rest engine.Batches, o calibrate.Options, opts CalibrateOptions) (*Calibrated, error) {
 	guide, err := p.Model.Plan(p.Plan.Strategy, PlanOptions{Accuracy: Guide})
 	if err != nil {
 		return nil, err
 	}
-	some := opts.Some
-	if some == nil {
-		some = in
-	}
-	p, gain, err := p.decide(ctx, run, some, o)
+	keep := o.Checkpoint
+	o.Checkpoint = nil
+	p, d, known, err := p.decidedOr(keep, func() (*Planned, float64, error) {
+		some := opts.Some
+		if some == nil {
+			some = in
+		}
+		return p.decide(ctx, run, some, o)
+	})
 	if err != nil {
 		return nil, err
 	}
+	choice := refineOptions(opts)
+	choice.Checkpoint = keepDecided(keep, d, known)
 	var c *calibrate.Calibrated
 	uses := []func(engine.Batches) error{func(in engine.Batches) (err error) {
-		c, err = refine.Calibrate(ctx, refine.Task{Plan: p.Plan, Guide: guide.Plan, Float: p.Model.Graph}, run, in, o, refineOptions(opts))
+		c, err = refine.Calibrate(ctx, refine.Task{Plan: p.Plan, Guide: guide.Plan, Float: p.Model.Graph}, run, in, o, choice)
 		return err
 	}}
 	if opts.SaveStats != nil { // which serve the guide's way
+		if keep != nil {
+			return nil, diag.Errorf("a calibration that keeps statistics cannot resume from a checkpoint, which holds none: leave one of them out")
+		}
 		of := o
 		if of.SaveStats, err = guide.saveStats(opts); err != nil {
 			return nil, err
@@ -206,10 +213,10 @@ func (p *Planned) high(ctx context.Context, run engine.Runner, in engine.Batches
 			return err
 		})
 	}
-	if err := refine.Together(in, uses...); err != nil {
+	if err := refine.Together(rest, uses...); err != nil {
 		return nil, err
 	}
-	return p.chosen(c, guide, gain), nil
+	return p.chosen(c, guide, d.Gain), nil
 }
 
 // saveStats is what keeps statistics of p's network, nil where none are asked for.
@@ -380,7 +387,8 @@ func (p *Planned) functions(ctx context.Context, run engine.Runner, few []*engin
 
 // checkpoint reads the file of a checkpoint, if there is one, and returns what
 // keeps it and the batches to resume with.
-func (p *Planned) checkpoint(k *Checkpoint, in engine.Batches, o calibrate.Options) (*calibrate.Checkpoint, engine.Batches, error) {
+func (p *Planned) checkpoint(opts CalibrateOptions, in engine.Batches, o calibrate.Options) (*calibrate.Checkpoint, engine.Batches, error) {
+	k := opts.Checkpoint
 	network, err := p.networkSHA256()
 	if err != nil {
 		return nil, nil, err
@@ -394,6 +402,9 @@ func (p *Planned) checkpoint(k *Checkpoint, in engine.Batches, o calibrate.Optio
 		StrategySHA256: p.Plan.Strategy.SHA256(), SamplesSHA256: o.Source.SamplesSHA256, BatchSize: k.BatchSize,
 		Propagate: propagate.String(), SkipInvalid: o.SkipInvalid, Accuracy: p.Accuracy.String(),
 	}}
+	if p.Accuracy == High {
+		file.RefineSamples = opts.RefineSamples
+	}
 	if err := file.Read(k.File); err != nil {
 		return nil, nil, err
 	}

@@ -3,6 +3,7 @@ package narrow_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"path/filepath"
@@ -19,11 +20,24 @@ import (
 // to the same result, reading only what is not done; one of something else is
 // told what the file is of.
 func TestCheckpointOption(t *testing.T) {
+	for _, tt := range []struct {
+		accuracy      narrow.Accuracy
+		samples, stop int
+	}{
+		{narrow.Guide, 54, 48},
+		{narrow.High, 54, 48},
+		{narrow.High, 270, 264}, // behind the samples that are kept
+	} {
+		t.Run(fmt.Sprint(tt.accuracy, tt.samples), func(t *testing.T) { checkCheckpoint(t, tt.accuracy, tt.samples, tt.stop) })
+	}
+}
+
+func checkCheckpoint(t *testing.T, accuracy narrow.Accuracy, samples, stop int) {
 	ctx := context.Background()
 	m := testnet.Bundled(t)
-	p := testnet.Plan(t, m, "{}")
+	p := testnet.PlanFor(t, m, "{}", accuracy)
 	file := filepath.Join(t.TempDir(), "c")
-	const samples, size = 54, 6
+	const size = 6
 	in := func() engine.Batches { return engine.Rebatch(pictures(samples), size) }
 	want := save(t, calibratedOn(t, p, in(), narrow.CalibrateOptions{SamplesSHA256: "aa"}))
 	resumed, from, written := 0, -1, 0
@@ -37,7 +51,7 @@ func TestCheckpointOption(t *testing.T) {
 	defer cancel()
 	broken := opts
 	broken.Progress = func(n int) {
-		if n >= 48 {
+		if n >= stop {
 			cancel()
 		}
 	}
@@ -48,11 +62,15 @@ func TestCheckpointOption(t *testing.T) {
 		t.Fatalf("written %d times, resumed after %d", written, resumed)
 	}
 	c := calibratedOn(t, p, in(), opts)
-	if resumed < 48 || from != 48 {
+	// High hears of a batch before the guide has seen it too.
+	if begin := stop / (8 * size) * (8 * size); resumed < stop-2*size || from != begin && from != begin-8*size {
 		t.Errorf("resumed after %d samples, batches from %d", resumed, from)
 	}
 	if !maps.Equal(content(t, save(t, c)), content(t, want)) {
 		t.Error("resuming gives another result")
+	}
+	if c = calibratedOn(t, p, in(), opts); resumed != samples || !maps.Equal(content(t, save(t, c)), content(t, want)) {
+		t.Errorf("resuming behind all samples, %d, gives another result", resumed)
 	}
 	other := opts
 	other.SamplesSHA256 = "bb"
@@ -60,6 +78,13 @@ func TestCheckpointOption(t *testing.T) {
 	var mismatch *narrow.MismatchError
 	if !errors.As(err, &mismatch) || mismatch.Of != "samples" || !strings.Contains(err.Error(), file) {
 		t.Errorf("other samples: %v", err)
+	}
+	if accuracy == narrow.High {
+		other = opts
+		other.RefineSamples = 40
+		if _, err := p.Calibrate(ctx, testnet.Runner(t), in(), other); !errors.As(err, &mismatch) || !strings.Contains(err.Error(), "(256, not 40)") && !strings.Contains(err.Error(), "(0, not 40)") {
+			t.Errorf("another number of samples to choose over: %v", err)
+		}
 	}
 	if _, err := p.Calibrate(ctx, testnet.Runner(t), in(), narrow.CalibrateOptions{Propagate: calibrate.Float, SaveStats: io.Discard, Checkpoint: &narrow.Checkpoint{File: filepath.Join(t.TempDir(), "d")}}); err == nil {
 		t.Error("a checkpoint went with statistics")

@@ -2,12 +2,10 @@ package narrow
 
 import (
 	"context"
-	"encoding/json"
 
 	"narrow/calibrate"
 	"narrow/diag"
 	"narrow/engine"
-	"narrow/plan"
 	"narrow/refine"
 )
 
@@ -66,16 +64,13 @@ func (p *Planned) shard(ctx context.Context, run engine.Runner, opts ShardOption
 		if opts.Some == nil {
 			return nil, diag.Errorf("a shard for high accuracy needs the same samples in all shards to decide over")
 		}
-		d := shardDecided{}
+		d := keptDecided{}
 		if p, d.Gain, err = p.decide(ctx, run, opts.Some, o); err != nil {
 			return nil, err
 		}
-		d.Equalization, d.Functions = p.decided.equalization, p.decided.functions
-		text, err := json.Marshal(d)
-		if err != nil {
-			return nil, diag.Errorf("writing a shard: %w", err)
+		if s.Decided, err = d.of(p).text(); err != nil {
+			return nil, err
 		}
-		s.Decided = string(text)
 	}
 	network, err := p.networkSHA256()
 	if err != nil {
@@ -86,13 +81,6 @@ func (p *Planned) shard(ctx context.Context, run engine.Runner, opts ShardOption
 	}
 	o.Keep = s.Kept()
 	return s, s.Observe(ctx, []calibrate.ShardPlan{{Plan: p.Plan, Network: network}}, run, opts.ShardSamples, o)
-}
-
-// shardDecided is what a shard keeps of [decided].
-type shardDecided struct {
-	Equalization *calibrate.Equalization `json:"equalization,omitempty"`
-	Functions    plan.Functions          `json:"functions,omitzero"`
-	Gain         float64                 `json:"gain,omitempty"`
 }
 
 // shardOf says what shards of p are of, but for the samples.
@@ -142,11 +130,11 @@ func (p *Planned) mergedHigh(ctx context.Context, run engine.Runner, s *calibrat
 	if err != nil {
 		return nil, err
 	}
-	var d shardDecided
-	if err := json.Unmarshal([]byte(s.Decided), &d); err != nil {
+	d, err := readDecided(s.Decided)
+	if err != nil {
 		return nil, diag.Errorf("%s does not tell what was decided of the network: compute it again", s.Name())
 	}
-	if p, err = p.Model.plan(p.Plan.Strategy, High, decided{d.Equalization, d.Functions}); err != nil {
+	if p, err = p.as(d); err != nil {
 		return nil, err
 	}
 	network, err := p.networkSHA256()

@@ -30,6 +30,8 @@ type CheckpointOf struct {
 	Propagate      string `json:"propagate"`
 	SkipInvalid    bool   `json:"skip_invalid"`
 	Accuracy       string `json:"accuracy"`
+	// RefineSamples is over how many samples high accuracy chooses, 0 for its own number.
+	RefineSamples int `json:"refine_samples,omitempty"`
 }
 
 // CheckpointFile is a checkpoint as a file holds it: a line of JSON, then the
@@ -95,6 +97,7 @@ func (c *CheckpointFile) Read(file string) error {
 		{"calibration", diag.Textf("another batch size"), c.BatchSize, was.BatchSize},
 		{"calibration", diag.Textf("another propagation"), c.Propagate, was.Propagate},
 		{"calibration", diag.Textf("another choice of skipping invalid values"), c.SkipInvalid, was.SkipInvalid},
+		{"calibration", diag.Textf("another number of samples to choose over"), c.RefineSamples, was.RefineSamples},
 	}); differs {
 		return &MismatchError{Of: of, Message: diag.Textf("the checkpoint %s is of a calibration with %s: repeat what it was made with, or remove it to start anew", file, what)}
 	}

@@ -35,6 +35,9 @@ type Options struct {
 	// Batch is how many samples are a batch of the guide's way where that runs over kept
 	// samples; 0 means as many as the first batch has.
 	Batch int
+	// Checkpoint, when set, lets what passes resume: see [calibrate.Checkpoint], whose
+	// rules hold. Choosing begins anew.
+	Checkpoint *calibrate.Checkpoint
 	// Progress, when set, is called while weights are chosen with how much is
 	// done, of all.
 	Progress func(done, all int)
@@ -83,12 +86,16 @@ func Calibrate(ctx context.Context, task Task, run engine.Runner, in engine.Batc
 	found := newRanges(task.Plan, poolOf(opts), keep)
 	opts.Propagate = calibrate.Float
 	opts.Watch, opts.Elsewhere, opts.Keep = found.watch, found.pools, keep
-	c, guide, batch, err := task.calibrate(ctx, run, in, opts)
+	p, err := newPassing(choice.Checkpoint, found)
+	if err != nil {
+		return nil, err
+	}
+	c, guide, err := task.calibrate(ctx, run, in, opts, p)
 	if err != nil {
 		return nil, err
 	}
 	if choice.Batch == 0 {
-		choice.Batch = batch
+		choice.Batch = p.Batch
 	}
 	return choose(ctx, task, run, c, guide, found, opts, choice)
 }
@@ -203,13 +210,15 @@ func tied(t *plan.Tensor) bool {
 
 // calibrate calibrates the plan and, as the batches come and in progressive propagation,
 // the guide's, while the samples go by once. There is no guide's where it fails, nor where
-// there are more samples than are kept. Batch is how many samples the first batch has.
-func (t Task) calibrate(ctx context.Context, run engine.Runner, in engine.Batches, opts calibrate.Options) (own, guide *calibrate.Calibrated, batch int, err error) {
+// there are more samples than are kept.
+func (t Task) calibrate(ctx context.Context, run engine.Runner, in engine.Batches, opts calibrate.Options, p *passing) (own, guide *calibrate.Calibrated, err error) {
 	uses := []func(engine.Batches) error{func(in engine.Batches) (err error) {
+		opts := opts
+		opts.Checkpoint = p.own()
 		own, err = calibrate.Calibrate(ctx, t.Plan, run, func(yield func(*engine.Batch, error) bool) {
 			for b, err := range in {
-				if batch == 0 && err == nil {
-					batch = b.Count
+				if p.Batch == 0 && err == nil {
+					p.Batch = b.Count
 				}
 				if !yield(b, err) {
 					return
@@ -218,9 +227,11 @@ func (t Task) calibrate(ctx context.Context, run engine.Runner, in engine.Batche
 		}, opts)
 		return err
 	}}
-	if t.Guide != nil {
+	if t.Guide != nil && !p.NoGuide {
 		uses = append(uses, func(in engine.Batches) (err error) {
 			over := false
+			opts := opts
+			opts.Checkpoint = p.guide()
 			guide, err = t.guide(ctx, run, func(yield func(*engine.Batch, error) bool) {
 				for b, err := range in {
 					if over = err == nil && b.First+b.Count > calibrate.KeptSamples; over || !yield(b, err) {
@@ -231,11 +242,12 @@ func (t Task) calibrate(ctx context.Context, run engine.Runner, in engine.Batche
 			if over {
 				guide = nil
 			}
+			p.NoGuide = guide == nil && err == nil
 			return err
 		})
 	}
 	err = Together(in, uses...)
-	return own, guide, batch, err
+	return own, guide, err
 }
 
 // guide calibrates the guide's plan over samples; nil where it cannot be.
@@ -244,7 +256,7 @@ func (t Task) guide(ctx context.Context, run engine.Runner, in engine.Batches, o
 		return nil, nil
 	}
 	c, err := calibrate.Calibrate(ctx, t.Guide, run, in, calibrate.Options{
-		Source: opts.Source, Propagate: calibrate.Progressive, Threads: opts.Threads, SkipInvalid: opts.SkipInvalid,
+		Source: opts.Source, Propagate: calibrate.Progressive, Threads: opts.Threads, SkipInvalid: opts.SkipInvalid, Checkpoint: opts.Checkpoint,
 	})
 	if err != nil {
 		return nil, ctx.Err() //nolint:nilerr // what the guide's way cannot calibrate is no rival

@@ -152,7 +152,6 @@ func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
 	if err := f.accuracy.check(a, c, &f.propagate,
 		guideOnly{f.stats.from != "", "--from-stats", diag.Textf("which runs samples through the network")},
 		guideOnly{f.shards.noKeep, "--no-keep-samples", diag.Textf("which chooses over them")},
-		guideOnly{f.checkpoint.file != "", "--checkpoint", diag.Textf("which looks at all samples in one run")},
 		guideOnly{f.memory.text != "", "--max-memory", diag.Textf("which holds the network's values for many samples")},
 	); err != nil {
 		return nil, err

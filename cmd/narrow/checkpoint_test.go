@@ -28,7 +28,7 @@ func TestCheckpointAfterKills(t *testing.T) {
 	}
 	t.Setenv(accuracyEnv, "guide")
 	draw := rand.New(rand.NewPCG(4, 0))
-	for _, flags := range []string{"", "--propagate float", "--config-file other.json --shuffle"} {
+	for _, flags := range []string{"", "--propagate float", "--config-file other.json --shuffle", "--accuracy high"} {
 		calib := "calib --data many.npy --batch-size 6 --model " + model + " " + flags
 		start := time.Now()
 		c, stderr := narrowCommand(calib + " -o whole")
