@@ -323,10 +323,14 @@ func (w *warner) clipped() {
 	}
 	slices.SortStableFunc(clips, func(a, b clip) int { return cmp.Compare(b.share, a.share) })
 	for _, c := range clips {
+		fix := unclip(c.t.Settings.Settings, MayGain(w.m.c))
+		if w.m.c.Accuracy == narrow.High && c.t.Constant == nil {
+			fix = diag.Textf("its range is that of all calibration samples, or was chosen over them: samples that reach as far, or more bits")
+		}
 		w.warn("clipped",
 			diag.Textf("%.1f %% of the values of the %v %q of layer %s (%.3g to %.3g) are clipped to its range (%.3g to %.3g)",
 				100*c.share, c.t.Kind, c.t.Name, c.t.Layer.Name, c.s.min, c.s.max, c.low, c.high),
-			unclip(c.t.Settings.Settings, MayGain(w.m.c)))
+			fix)
 	}
 }
 

@@ -492,6 +492,7 @@ var zh = map[string]string{
 	"set include_cle, convert_relu6_to_relu and convert_silu_to_hswish to false":                                                                             "将 include_cle、convert_relu6_to_relu 和 convert_silu_to_hswish 设为 false",
 	"%v, or calibrate with --accuracy high":                                                                                                                  "%v，或用 --accuracy high 校准",
 	"set include_cle and convert_relu6_to_relu to false":                                                                                                     "将 include_cle 和 convert_relu6_to_relu 设为 false",
+	"its range is that of all calibration samples, or was chosen over them: samples that reach as far, or more bits":                                         "其范围取自全部校准样本，或在这些样本上选定：请使用取值能达到该范围的样本，或更多位数",
 	"the guide takes the scale of one batch and the commonest zero point of all: symmetry true there":                                                        "guide 方式取某一个批次的比例和所有批次中最常见的零点：请在该处设 symmetry 为 true",
 	"the guide takes the scale of one batch and the commonest zero point of all: symmetry true there, or accuracy high, whose range covers all samples":      "guide 方式取某一批的比例和各批中最常见的零点：请在该处设置 symmetry 为 true，或使用 accuracy high，其范围覆盖全部样本",
 	"the method maxmin is taken there already: samples that reach as far, or more bits":                                                                      "该处已使用 maxmin 方法：请使用取值范围足够大的样本，或更多位数",

