@@ -81,17 +81,11 @@ func (f *refiner) layer(l layer, m *moments) error {
 	settled := make([]bool, rows)
 	for _, e := range candidates {
 		tried := make([][]float64, rows)
-		f.pool.Run(rows, func(k int) {
-			if settled[k] {
-				return
-			}
-			g := k / l.form.rows
-			weight := grid{float64(e.Scale[min(k, len(e.Scale)-1)]), float64(e.Min), float64(e.Max)}
-			most := math.Inf(1)
-			if len(e.Scale) > 1 {
-				most = best[k]
-			}
-			tried[k], sums[k] = p.round(k, g, weight, free, most)
+		parts := p.parts(settled)
+		f.pool.Run(len(parts), func(i int) {
+			p.round(parts[i], tried, sums, free, func(k int) grid {
+				return grid{float64(e.Scale[min(k, len(e.Scale)-1)]), float64(e.Min), float64(e.Max)}
+			})
 		})
 		if len(e.Scale) > 1 {
 			// Each row chooses for itself.
@@ -213,30 +207,37 @@ func (f *refiner) pose(l layer, m *moments, w, bias, kept []float32) *problem {
 			return nil
 		}
 		p.solved[g] = t
-		f.pool.Run(l.form.rows, func(r int) {
-			k := g*l.form.rows + r
+		f.pool.Run((l.form.rows+sides-1)/sides, func(part int) {
+			lo, hi := part*sides, min((part+1)*sides, l.form.rows)
+			wide := lanes(hi - lo)
+			x := make([]float64, lanes(p.n)*wide)
 			from := make([]float64, m.n) // the float network's row
-			for col := range l.form.cols {
-				from[col] = float64(w[l.form.index(g, r, col)])
+			for r := lo; r < hi; r++ {
+				k := g*l.form.rows + r
+				for col := range l.form.cols {
+					from[col] = float64(w[l.form.index(g, r, col)])
+				}
+				offset := 0.0
+				switch {
+				case f.free(l):
+					from[m.n-1] = float64(bias[k])
+				case kept != nil:
+					offset = -float64(kept[k])
+				}
+				if bias != nil && l.op.Bias.Uses[0].Node != l.form.node {
+					offset += float64(bias[k]) // which what the node puts out does not hold yet
+				}
+				for at, i := range p.order {
+					x[at*wide+r-lo] = m.target[g][i*m.rows+r] + float64(offset*m.own[g][i*m.n+m.n-1]) + float64(damp[i]*from[i])
+				}
 			}
-			offset := 0.0
-			switch {
-			case f.free(l):
-				from[m.n-1] = float64(bias[k])
-			case kept != nil:
-				offset = -float64(kept[k])
-			}
-			if bias != nil && l.op.Bias.Uses[0].Node != l.form.node {
-				offset += float64(bias[k]) // which what the node puts out does not hold yet
-			}
-			x := make([]float64, p.n)
-			for at, i := range p.order {
-				x[at] = m.target[g][i*m.rows+r] + float64(offset*m.own[g][i*m.n+m.n-1]) + float64(damp[i]*from[i])
-			}
-			t.solve(x)
-			p.want[k] = make([]float64, p.n)
-			for at, i := range p.order {
-				p.want[k][i] = x[at]
+			t.solve(x, wide)
+			for r := lo; r < hi; r++ {
+				row := make([]float64, p.n)
+				for at, i := range p.order {
+					row[i] = x[at*wide+r-lo]
+				}
+				p.want[g*l.form.rows+r] = row
 			}
 		})
 	}
@@ -303,24 +304,52 @@ func (f *refiner) arrange(p *problem, m *moments) {
 	slices.SortStableFunc(p.order, func(i, j int) int { return cmp.Compare(cost[i], cost[j]) })
 }
 
-// round returns the row's point of the grids, in the columns' own order, and
-// its squared distance from the best real one.
-func (p *problem) round(k, g int, weight, free grid, most float64) ([]float64, float64) {
-	want, q, errs := make([]float64, p.n), make([]float64, p.n), make([]float64, p.n)
-	for i, col := range p.order {
-		want[i] = p.want[k][col]
+// sides is how many rows are solved and rounded side by side at most.
+const sides = 32
+
+// parts are the rows that are not settled yet, in parts of one group each.
+func (p *problem) parts(settled []bool) (out [][]int) {
+	for g := range p.solved {
+		var part []int
+		for r := range p.l.form.rows {
+			if k := g*p.l.form.rows + r; !settled[k] {
+				if part = append(part, k); len(part) == sides {
+					out, part = append(out, part), nil
+				}
+			}
+		}
+		if len(part) > 0 {
+			out = append(out, part)
+		}
 	}
-	sum := p.solved[g].nearest(q, want, func(i int) grid {
+	return out
+}
+
+// round gives the rows of one group their points of the grids, in the columns' own
+// order, and their squared distances from the best real ones.
+func (p *problem) round(rows []int, points [][]float64, sums []float64, free grid, weight func(k int) grid) {
+	wide := lanes(len(rows))
+	want, q := make([]float64, p.n*wide), make([]float64, p.n*wide)
+	grids := make([]grid, len(rows))
+	for r, k := range rows {
+		grids[r] = weight(k)
+		for i, col := range p.order {
+			want[i*wide+r] = p.want[k][col]
+		}
+	}
+	own := make([]float64, len(rows))
+	p.solved[rows[0]/p.l.form.rows].nearest(q, want, own, wide, func(i, r int) grid {
 		if p.order[i] < p.l.form.cols {
-			return weight
+			return grids[r]
 		}
 		return free
-	}, errs, most)
-	out := make([]float64, p.n)
-	for i, col := range p.order {
-		out[col] = q[i]
+	})
+	for r, k := range rows {
+		points[k], sums[k] = make([]float64, p.n), own[r]
+		for i, col := range p.order {
+			points[k][col] = q[i*wide+r]
+		}
 	}
-	return out, sum
 }
 
 // fitBias gives the bias a scale that holds its best real values, and returns

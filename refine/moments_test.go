@@ -143,16 +143,17 @@ func TestFactorSolves(t *testing.T) {
 		if !ok {
 			t.Fatal("not positive definite")
 		}
-		x, b := make([]float64, n), make([]float64, n)
+		const wide = 2 * kernel.ProductLanes
+		x, b := make([]float64, n*wide), make([]float64, lanes(n)*wide)
 		for i := range x {
 			x[i] = r.NormFloat64()
 		}
-		for i := range b {
-			for j := range x {
-				b[i] += a[i*n+j] * x[j]
+		for i := range n {
+			for j := range n {
+				times(b[i*wide:(i+1)*wide], x[j*wide:(j+1)*wide], a[i*n+j])
 			}
 		}
-		f.solve(b)
+		f.solve(b, wide)
 		for i := range x {
 			if math.Abs(b[i]-x[i]) > 1e-7 {
 				t.Fatalf("n %d: x[%d] is %v, want %v", n, i, b[i], x[i])
@@ -180,24 +181,29 @@ func TestNearest(t *testing.T) {
 		if !ok {
 			t.Fatal("not positive definite")
 		}
-		g := grid{0.25, -8, 7}
-		want, q, e := make([]float64, n), make([]float64, n), make([]float64, n)
-		single := make([]float64, n)
+		// Two points of grids of their own, side by side.
+		const wide = kernel.ProductLanes
+		gs := []grid{{0.25, -8, 7}, {0.5, -4, 3}}
+		want, q, sums := make([]float64, n*wide), make([]float64, n*wide), make([]float64, len(gs))
 		for i := range want {
 			want[i] = r.NormFloat64()
-			single[i] = want[i] - g.nearest(want[i])
 		}
-		sum := f.nearest(q, want, func(int) grid { return g }, e, math.Inf(1))
-		for i := range q {
-			if k := q[i] / g.step; k != math.Round(k) || k < g.lo || k > g.hi {
-				t.Fatalf("%v is not on the grid", q[i])
+		f.nearest(q, want, sums, wide, func(_, r int) grid { return gs[r] })
+		for k, g := range gs {
+			e, single := make([]float64, n), make([]float64, n)
+			for i := range n {
+				x := q[i*wide+k]
+				if k := x / g.step; k != math.Round(k) || k < g.lo || k > g.hi {
+					t.Fatalf("%v is not on the grid", x)
+				}
+				e[i] = want[i*wide+k] - x
+				single[i] = want[i*wide+k] - g.nearest(want[i*wide+k])
 			}
-			e[i] = want[i] - q[i]
+			if d := quadratic(a, e); math.Abs(d-sums[k]) > 1e-6*d+1e-9 {
+				t.Fatalf("distance told %v, is %v", sums[k], d)
+			}
+			ours, plain = ours+sums[k], plain+quadratic(a, single)
 		}
-		if d := quadratic(a, e); math.Abs(d-sum) > 1e-6*d+1e-9 {
-			t.Fatalf("distance told %v, is %v", sum, d)
-		}
-		ours, plain = ours+sum, plain+quadratic(a, single)
 	}
 	if ours > 0.6*plain {
 		t.Errorf("squared distance %v, rounding each by itself %v", ours, plain)

@@ -7,11 +7,17 @@ import (
 )
 
 // triangle is the lower triangular factor L of a positive definite n*n matrix
-// L*L^T, with its transpose for access by columns.
+// L*L^T, for many right sides at once: they lie side by side, a row for each element.
 type triangle struct {
-	n           int
-	lower, down []float64
+	n, ld int
+	lower []float64 // rows of ld elements
+	// behind holds, for each block of [triangleBlock] rows, what is left of it, in panels;
+	// below what is below it, transposed, likewise.
+	behind, below [][]float64
 }
+
+// triangleBlock is how many elements are solved before what depends on them follows.
+const triangleBlock = kernel.ProductLanes
 
 // factorPanel is how many columns are factored before what is behind them follows.
 const factorPanel = 2 * kernel.ProductLanes
@@ -57,24 +63,78 @@ func factor(pool *kernel.Pool, a []float64, n int) (t triangle, ok bool) {
 			kernel.Products(w[end:], less, panel[end:], ld, end-p, lo, hi, lanes(hi-end))
 		})
 	}
-	t = triangle{n: n, lower: make([]float64, n*n), down: make([]float64, n*n)}
-	for i := range n {
-		copy(t.lower[i*n:], w[i*ld:i*ld+i+1])
-		for j := 0; j <= i; j++ {
-			t.down[j*n+i] = w[i*ld+j]
+	t = triangle{n: n, ld: ld, lower: w}
+	t.behind, t.below = make([][]float64, ld/triangleBlock), make([][]float64, ld/triangleBlock)
+	pool.Run(len(t.behind), func(k int) {
+		lo := k * triangleBlock
+		hi := min(lo+triangleBlock, n)
+		left, under := make([]float64, lo*triangleBlock), make([]float64, lanes(n-hi)*triangleBlock)
+		for i := lo; i < hi; i++ {
+			for j := 0; j < lo; j += kernel.ProductLanes {
+				copy(left[kernel.InPanels(j, triangleBlock)+(i-lo)*kernel.ProductLanes:][:kernel.ProductLanes], w[i*ld+j:])
+			}
 		}
-	}
+		for i := hi; i < n; i++ {
+			for j, v := range w[i*ld+lo : i*ld+hi] {
+				under[kernel.InPanels(i-hi, triangleBlock)+j*kernel.ProductLanes] = v
+			}
+		}
+		t.behind[k], t.below[k] = left, under
+	})
 	return t, true
 }
 
-// solve replaces b by x where L*L^T*x = b.
-func (t triangle) solve(b []float64) {
-	n := t.n
-	for i := range n {
-		b[i] = (b[i] - kernel.Dot(t.lower[i*n:i*n+i], b[:i])) / t.lower[i*n+i]
+// even rounds n up.
+func even(n int) int { return n + n%2 }
+
+// times adds f times x to dst.
+func times(dst, x []float64, f float64) {
+	dst = dst[:len(x)]
+	for i, v := range x {
+		dst[i] += float64(f * v)
 	}
-	for i := n - 1; i >= 0; i-- {
-		b[i] = (b[i] - kernel.Dot(t.down[i*n+i+1:(i+1)*n], b[i+1:])) / t.lower[i*n+i]
+}
+
+// solve replaces b by x where L*L^T*x = b: wide right sides, a multiple of
+// [kernel.ProductLanes], each a column of b, which has room for lanes(n) rows.
+func (t triangle) solve(b []float64, wide int) {
+	less := make([]float64, triangleBlock*wide)
+	// done subtracts what rows lo to hi, which are solved, make of c.
+	done := func(c, x []float64, lo, hi, rows int) {
+		for i := lo; i < hi; i++ {
+			for r, v := range b[i*wide : (i+1)*wide] {
+				less[kernel.InPanels(r, triangleBlock)+(i-lo)*kernel.ProductLanes] = -v
+			}
+		}
+		kernel.PanelProducts(c, x, less, wide, triangleBlock, hi-lo, 0, rows, wide)
+	}
+	for lo := 0; lo < t.n; lo += triangleBlock {
+		hi := min(lo+triangleBlock, t.n)
+		for i := lo; i < hi; i++ {
+			row := b[i*wide : (i+1)*wide]
+			for k := lo; k < i; k++ {
+				times(row, b[k*wide:(k+1)*wide], -t.lower[i*t.ld+k])
+			}
+			divide(row, t.lower[i*t.ld+i])
+		}
+		done(b[hi*wide:], t.below[lo/triangleBlock], lo, hi, even(t.n-hi))
+	}
+	for lo := (t.n - 1) / triangleBlock * triangleBlock; lo >= 0; lo -= triangleBlock {
+		hi := min(lo+triangleBlock, t.n)
+		for i := hi - 1; i >= lo; i-- {
+			row := b[i*wide : (i+1)*wide]
+			divide(row, t.lower[i*t.ld+i])
+			for k := lo; k < i; k++ {
+				times(b[k*wide:(k+1)*wide], row, -t.lower[i*t.ld+k])
+			}
+		}
+		done(b, t.behind[lo/triangleBlock], lo, hi, lo)
+	}
+}
+
+func divide(x []float64, by float64) {
+	for i := range x {
+		x[i] /= by
 	}
 }
 
@@ -89,23 +149,31 @@ func (g grid) nearest(x float64) float64 {
 	return min(max(math.RoundToEven(x/g.step), g.lo), g.hi) * g.step
 }
 
-// nearest writes to q a point of the grids near to want in the norm of L*L^T
-// and returns the squared distance. Elements are rounded one after the other
-// from the last on, each where the errors of those before are made good by it
-// (Babai's nearest plane; the same as GPTQ, Frantar et al. 2022,
-// arXiv:2210.17323). It gives up, with a larger distance, where that passes most.
-func (t triangle) nearest(q, want []float64, grids func(i int) grid, e []float64, most float64) float64 {
-	n := t.n
-	var sum float64
-	for j := n - 1; j >= 0; j-- {
-		d := t.lower[j*n+j]
-		behind := kernel.Dot(t.down[j*n+j+1:(j+1)*n], e[j+1:n]) / d
-		q[j] = grids(j).nearest(want[j] + behind)
-		e[j] = want[j] - q[j]
-		r := (e[j] + behind) * d
-		if sum += float64(r * r); sum > most {
-			break
+// nearest writes to q points of grids near to those of want in the norm of L*L^T, and
+// their squared distances to sums: as many points, a column each, as solve has right
+// sides. grids tells the grid of element i of point r. Elements are rounded one after the
+// other from the last on, each where the errors of those before are made good by it
+// (Babai's nearest plane; the same as GPTQ, Frantar et al. 2022, arXiv:2210.17323).
+func (t triangle) nearest(q, want, sums []float64, wide int, grids func(i, r int) grid) {
+	behind, errs := make([]float64, lanes(t.n)*wide), make([]float64, triangleBlock*wide)
+	e := make([]float64, wide)
+	clear(sums)
+	for lo := (t.n - 1) / triangleBlock * triangleBlock; lo >= 0; lo -= triangleBlock {
+		hi := min(lo+triangleBlock, t.n)
+		for j := hi - 1; j >= lo; j-- {
+			d, at := t.lower[j*t.ld+j], j*wide
+			for r := range sums {
+				made := behind[at+r] / d
+				q[at+r] = grids(j, r).nearest(want[at+r] + made)
+				e[r] = want[at+r] - q[at+r]
+				errs[kernel.InPanels(r, triangleBlock)+(j-lo)*kernel.ProductLanes] = e[r]
+				off := (e[r] + made) * d
+				sums[r] += float64(off * off)
+			}
+			for k := lo; k < j; k++ {
+				times(behind[k*wide:(k+1)*wide], e, t.lower[j*t.ld+k])
+			}
 		}
+		kernel.PanelProducts(behind, t.behind[lo/triangleBlock], errs, wide, triangleBlock, hi-lo, 0, lo, wide)
 	}
-	return sum
 }
