@@ -34,19 +34,29 @@ func factor(pool *kernel.Pool, a []float64, n int) (t triangle, ok bool) {
 	panel, less := make([]float64, (factorPanel+1)*ld), make([]float64, (factorPanel+1)*ld)
 	for p := 0; p < n; p += factorPanel {
 		end := min(p+factorPanel, n)
-		// row factors a row up to, not with, its column j.
+		// The panel's own triangle, transposed. row factors a row up to, not with, its
+		// column j.
+		var own [factorPanel][factorPanel]float64
 		row := func(i, j int) {
-			for k := p; k < j; k++ {
-				w[i*ld+k] = (w[i*ld+k] - kernel.Dot(w[i*ld+p:i*ld+k], w[k*ld+p:k*ld+k])) / w[k*ld+k]
+			x := w[i*ld+p : i*ld+j]
+			for k := range x {
+				x[k] /= own[k][k]
+				times(x[k+1:], own[k][k+1:len(x)], -x[k])
 			}
 		}
 		for j := p; j < end; j++ {
 			row(j, j)
-			d := w[j*ld+j] - kernel.Dot(w[j*ld+p:j*ld+j], w[j*ld+p:j*ld+j])
+			d := w[j*ld+j]
+			for _, v := range w[j*ld+p : j*ld+j] {
+				d -= float64(v * v)
+			}
 			if !(d > 0) || math.IsInf(d, 0) {
 				return t, false
 			}
 			w[j*ld+j] = math.Sqrt(d)
+			for k, v := range w[j*ld+p : j*ld+j+1] {
+				own[k][j-p] = v
+			}
 		}
 		stripes := (n - end + momentStripe - 1) / momentStripe
 		pool.Run(stripes, func(s int) {

@@ -25,6 +25,8 @@ const (
 	// are chosen: these gain more where all channels use the range of their scale.
 	scaleGain = 0.93
 	scaleLoss = 1
+	// scaleJudges is how many samples tell that.
+	scaleJudges = 16
 	// room is how much of a ReLU6's range a channel may grow to.
 	room = 0.9
 )
@@ -65,6 +67,7 @@ func Scales(ctx context.Context, task Task, run engine.Runner, some []*engine.Ba
 	if err != nil {
 		return nil, err
 	}
+	some = firstOf(some, scaleJudges)
 	j := &jury{run: run, pool: kernel.NewPool(threads), float: task.Float, in: some, batch: batch, anyOrder: b.largest >= blocksFrom}
 	defer j.close() //nolint:errcheck // nothing of it is needed any more
 	var scores [2]float64

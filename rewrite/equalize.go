@@ -269,6 +269,12 @@ func (w *work) convWeights(n *graph.Node) (convWeights, string) {
 // rows gathers the weights by output channel.
 func rows(c convWeights) [][]float32 {
 	out := make([][]float32, c.Out)
+	if c.Axis < c.InAxis { // they lie one after the other
+		for o := range out {
+			out[o] = c.w[o*len(c.w)/c.Out : (o+1)*len(c.w)/c.Out]
+		}
+		return out
+	}
 	for o := range out {
 		out[o] = make([]float32, 0, len(c.w)/c.Out)
 	}
