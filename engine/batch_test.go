@@ -81,6 +81,37 @@ func TestRebatch(t *testing.T) {
 	}
 }
 
+// Samples of several shapes stay apart, those of one that follow one another together.
+func TestRebatchShapes(t *testing.T) {
+	in := func(yield func(*Batch, error) bool) {
+		first := 0
+		for _, shape := range [][]int64{{2, 3}, {1, 3}, {2, 4}, {1, 3}, {1, 3}} {
+			x := Tensor{Type: graph.Float32, Shape: shape, Floats: make([]float32, shape[0]*shape[1])}
+			for i := range x.Floats {
+				x.Floats[i] = float32(first)
+			}
+			if !yield(&Batch{First: first, Count: int(shape[0]), Inputs: map[string]Tensor{"x": x}}, nil) {
+				return
+			}
+			first += int(shape[0])
+		}
+	}
+	var got []string
+	for b, err := range Rebatch(in, 2) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := b.Inputs["x"]
+		if len(x.Floats) != int(x.Shape[0]*x.Shape[1]) {
+			t.Errorf("%v holds %d elements", x.Shape, len(x.Floats))
+		}
+		got = append(got, fmt.Sprintf("%d+%d%v", b.First, b.Count, x.Shape))
+	}
+	if want := []string{"0+2[2 3]", "2+1[1 3]", "3+2[2 4]", "5+2[2 3]"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
 func TestRebatchStops(t *testing.T) {
 	n := 0
 	for range Rebatch(numbered(1, 1, 1, 1), 2) {

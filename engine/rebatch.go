@@ -1,9 +1,13 @@
 package engine
 
-import "narrow/graph"
+import (
+	"slices"
+
+	"narrow/graph"
+)
 
 // Rebatch cuts the samples anew into batches of size; the last one may be
-// smaller. Batches that must stay as they are ([Batch.Size]) do. A batch is
+// smaller, and so may one before samples of another shape. Batches that must stay as they are ([Batch.Size]) do. A batch is
 // valid until the next one is asked for.
 func Rebatch(in Batches, size int) Batches {
 	return func(yield func(*Batch, error) bool) {
@@ -18,6 +22,12 @@ func Rebatch(in Batches, size int) Batches {
 					return
 				}
 				continue
+			}
+			if !next.alike(b) {
+				if next.Count > 0 && !yield(next, nil) {
+					return
+				}
+				next = &Batch{Inputs: map[string]Tensor{}}
 			}
 			next.Shared = b.Shared
 			for at := 0; at < b.Count; {
@@ -49,6 +59,16 @@ func Rebatch(in Batches, size int) Batches {
 			yield(next, nil)
 		}
 	}
+}
+
+// alike reports whether the samples of both have the same shapes.
+func (b *Batch) alike(o *Batch) bool {
+	for name, t := range o.Inputs {
+		if own, ok := b.Inputs[name]; ok && !o.shared(name) && len(own.Shape) > 0 && len(t.Shape) > 0 && !slices.Equal(own.Shape[1:], t.Shape[1:]) {
+			return false
+		}
+	}
+	return true
 }
 
 // Fit cuts the samples into the batches that m takes: padded by repeating the

@@ -367,6 +367,10 @@ type layer struct {
 	form *weighted
 }
 
+// widest is how many columns a layer has at most: their products, which are held some
+// five times, 8 bytes each, take 250 MB then. Wider ones stay as they were calibrated.
+const widest = 2560
+
 // layers returns the layers to refine in topological order.
 func (f *refiner) layers() []layer {
 	var out []layer
@@ -376,7 +380,7 @@ func (f *refiner) layers() []layer {
 			continue
 		}
 		form := weightedOf(w.Uses[0].Node, w.Constant, w.Uses[0].Input)
-		if form == nil || op.Bias != nil && op.Bias.Constant.Len() != form.groups*form.rows {
+		if form == nil || form.groups*form.cols*form.cols > widest*widest || op.Bias != nil && op.Bias.Constant.Len() != form.groups*form.rows {
 			continue
 		}
 		out = append(out, layer{op, form})
