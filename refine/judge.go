@@ -123,17 +123,17 @@ func (j *jury) errors(ctx context.Context, c *calibrate.Calibrated, samples int)
 		if err != nil {
 			return nil, err
 		}
-		got, err := j.outputs(ctx, j.loaded.session, hook, from, upto)
-		if err != nil {
+		more := make([]errorsOf, upto-from)
+		if err := j.outputs(ctx, j.loaded.session, hook, from, upto, func(i int, got []engine.Tensor) {
+			e := make(errorsOf, len(got))
+			for o, t := range got {
+				e[o] = squaresOf(j.want[i][o], t, j.cut[i].Count)
+			}
+			more[i-from] = e
+		}); err != nil {
 			return nil, err
 		}
-		for i, b := range j.cut[from:upto] {
-			e := make(errorsOf, len(got[i]))
-			for o, t := range got[i] {
-				e[o] = squaresOf(j.want[from+i][o], t, b.Count)
-			}
-			j.known[c] = append(j.known[c], e)
-		}
+		j.known[c] = append(j.known[c], more...)
 	}
 	all := make([][]squares, len(j.float.Graph.Outputs))
 	for _, e := range j.known[c][:upto] {
@@ -154,7 +154,6 @@ func (j *jury) prepare(ctx context.Context) error {
 			return err
 		}
 		j.cut = append(j.cut, b.Clone())
-		j.samples += b.Count
 	}
 	j.in = nil
 	j.known = map[*calibrate.Calibrated][]errorsOf{}
@@ -163,8 +162,36 @@ func (j *jury) prepare(ctx context.Context) error {
 		return err
 	}
 	defer s.Close()
-	j.want, err = j.outputs(ctx, s, nil, 0, len(j.cut))
-	return err
+	j.want = make([][]engine.Tensor, len(j.cut))
+	keep := func(i int, out []engine.Tensor) { j.want[i] = out }
+	if err := j.outputs(ctx, s, nil, 0, min(1, len(j.cut)), keep); err != nil {
+		return err
+	}
+	j.cut = j.cut[:j.room()]
+	j.want = j.want[:len(j.cut)]
+	for _, b := range j.cut {
+		j.samples += b.Count
+	}
+	return j.outputs(ctx, s, nil, min(1, len(j.cut)), len(j.cut), keep)
+}
+
+// room returns how many batches judge, so that the float network's outputs, of which the
+// first batch's are there, stay within bounds.
+func (j *jury) room() int {
+	n, bytes := 0, 0
+	for i, b := range j.cut {
+		if i == 0 {
+			for _, t := range j.want[0] {
+				bytes += 4 * len(t.Floats)
+			}
+			bytes /= max(b.Count, 1)
+		}
+		if n >= leastJudges && n*bytes > wantBytes {
+			return i
+		}
+		n += b.Count
+	}
+	return len(j.cut)
 }
 
 // load loads the quantized network of c, where it is not there already, and returns what
@@ -213,14 +240,19 @@ func (j *jury) close() error {
 	return s.Close()
 }
 
-// outputs runs a network over some batches, each on one thread.
-func (j *jury) outputs(ctx context.Context, s engine.Session, hook engine.Hook, from, upto int) ([][]engine.Tensor, error) {
+// outputs runs a network over some batches, each on one thread, and calls use with the
+// outputs for each.
+func (j *jury) outputs(ctx context.Context, s engine.Session, hook engine.Hook, from, upto int, use func(i int, out []engine.Tensor)) error {
 	axes := infer.Batches(j.float).Outputs
-	out, errs := make([][]engine.Tensor, upto-from), make([]error, upto-from)
-	j.pool.Run(len(out), func(i int) {
-		out[i], errs[i] = engine.Outputs(ctx, s, j.cut[from+i], hook, j.float.Graph.Outputs, axes)
+	errs := make([]error, upto-from)
+	j.pool.Run(len(errs), func(k int) {
+		i := from + k
+		out, err := engine.Outputs(ctx, s, j.cut[i], hook, j.float.Graph.Outputs, axes)
+		if errs[k] = err; err == nil {
+			use(i, out)
+		}
 	})
-	return out, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
 // squares are the sums of the squares of one sample's values and of their errors.

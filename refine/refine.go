@@ -52,6 +52,10 @@ const (
 	fewest = 32
 	// judges is how many samples compare whole networks, at most.
 	judges = 64
+	// wantBytes is how much memory the float network's outputs for them take; where one
+	// sample's are large fewer compare, but at least leastJudges.
+	wantBytes   = 64 << 20
+	leastJudges = 16
 	// rangeJudges is how many of them compare what was chosen with what was not.
 	rangeJudges = 24
 	// choosers is how many samples choose, at most.
