@@ -3,6 +3,7 @@ package narrow_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -73,3 +74,21 @@ func TestFoldedPlans(t *testing.T) {
 }
 
 var kindOf = map[string]scheme.Kind{"w": scheme.Weights, "s": scheme.Weights, "b": scheme.Bias}
+
+// TestConstantBranch: an If whose condition a shape tells is the branch that it takes,
+// whose layers are quantized and can be named by rules.
+func TestConstantBranch(t *testing.T) {
+	m := testnet.Parse(t, `g (float[N, 3, 4, 4] x) => (float[N, 2, 4, 4] y) <float[4, 3, 1, 1] w = {1, -2, 3, 0.5, ...}, int64 one = {1}, int64 four = {4}> {
+		[c] a = Conv (x, w) s = Shape (a) d = Gather (s, one) same = Equal (d, four)
+		[if] y = If <then_branch = yes () => (float[N, 2, 4, 4] t) <float[2, 4, 1, 1] v = {1, -2, 3, 0.5, ...}> { [inside] t = Conv (a, v) },
+			else_branch = no () => (float[N, 2, 4, 4] e) <float[2, 4, 1, 1] v = {1, ...}> { [other] e = Conv (a, v) }> (same) }`)
+	p := testnet.Plan(t, m, `{"target_device": "CPU", "include_cle": false, "layer_quantize_config": [
+		{"layer_type": null, "layer_name": "inside", "quantizable_data_type": ["weights"], "overall_quantize_config": {"bit_width": 4}}]}`)
+	var got []string
+	for _, x := range p.Plan.Tensors {
+		got = append(got, fmt.Sprintf("%s %d", x.Name, x.Settings.Settings.BitWidth))
+	}
+	if want := []string{"x 8", "w 8", "a 8", "v 4", "y 8"}; !slices.Equal(got, want) {
+		t.Errorf("quantized are %q, want %q", got, want)
+	}
+}

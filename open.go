@@ -79,6 +79,7 @@ func opened(ctx context.Context, m *graph.Model, path string, file io.Reader) (*
 	if err := infer.Check(m); err != nil {
 		return nil, diag.Errorf("model %s: %w", path, err)
 	}
+	m, _ = rewrite.InlineBranches(m)
 	h := sha256.New()
 	if _, err := io.Copy(h, file); err != nil {
 		return nil, diag.Errorf("reading the model %s: %w", path, err)
