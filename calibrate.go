@@ -173,6 +173,10 @@ func (p *Planned) options(opts CalibrateOptions) (calibrate.Options, error) {
 	return o, nil
 }
 
+// replayed is how many bytes samples take at most that are kept from one pass to the
+// next: 400 pictures of 224x224.
+const replayed = 64 << 20
+
 // high does what [High] asks for. The result is of another plan where the guide's
 // way is the better one. Rest are the batches behind what a checkpoint knows, of in.
 func (p *Planned) high(ctx context.Context, run engine.Runner, in, rest engine.Batches, o calibrate.Options, opts CalibrateOptions) (*Calibrated, error) {
@@ -182,11 +186,14 @@ func (p *Planned) high(ctx context.Context, run engine.Runner, in, rest engine.B
 	}
 	keep := o.Checkpoint
 	o.Checkpoint = nil
+	some := opts.Some
+	switch {
+	case some == nil && keep == nil:
+		some, rest = calibrate.Replay(rest, replayed)
+	case some == nil:
+		some = in
+	}
 	p, d, known, err := p.decidedOr(keep, func() (*Planned, float64, error) {
-		some := opts.Some
-		if some == nil {
-			some = in
-		}
 		return p.decide(ctx, run, some, o)
 	})
 	if err != nil {

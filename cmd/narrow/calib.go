@@ -249,7 +249,9 @@ func (j *calibJob) calibrate(ctx context.Context) (*narrow.Calibrated, error) {
 	opts := narrow.CalibrateOptions{
 		Propagate: j.how, Threads: j.f.cores(), SkipInvalid: j.f.skipInvalid, Progress: set, SamplesSHA256: hash,
 		RefineSamples: j.f.accuracy.samples, Checkpoint: j.checkpoint(ctx),
-		Some: j.some(ctx),
+	}
+	if j.set.Len() > calibrate.KeptSamples { // else it is all, which is then kept from one pass to the next
+		opts.Some = j.some(ctx)
 	}
 	var refining func(done, all int) // the second bar begins when the first is done
 	opts.RefineProgress = func(n, all int) {
