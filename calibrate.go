@@ -203,7 +203,7 @@ func (p *Planned) high(ctx context.Context, run engine.Runner, in, rest engine.B
 	choice.Checkpoint = keepDecided(keep, d, known)
 	var c *calibrate.Calibrated
 	uses := []func(engine.Batches) error{func(in engine.Batches) (err error) {
-		c, err = refine.Calibrate(ctx, refine.Task{Plan: p.Plan, Guide: guide.Plan, Float: p.Model.Graph}, run, in, o, choice)
+		c, err = refine.Calibrate(ctx, refine.Task{Plan: p.Plan, Guide: guide.Plan, Float: p.Model.Graph, Scaled: p.scaledChannels()}, run, in, o, choice)
 		return err
 	}}
 	if opts.SaveStats != nil { // which serve the guide's way
@@ -358,6 +358,11 @@ func (p *Planned) scaled(ctx context.Context, run engine.Runner, few []*engine.B
 		return p, err
 	}
 	return other, nil
+}
+
+// scaledChannels reports whether channels of p's activations are scaled.
+func (p *Planned) scaledChannels() bool {
+	return p.decided.equalization != nil && len(p.decided.equalization.Steps) > 0
 }
 
 // functions is p with what is best for the functions behind its weighted

@@ -17,10 +17,10 @@ const perChannel = `{"target_device": "CPU", "include_cle": false,
 	"overall_quantize_config": {"method": "maxmin", "scale_type": "float", "calib_statistic_method": "max", "round_mode": "half_even"},
 	"tensor_quantize_config": {"weights": {"per_channel": true}, "activation": {"symmetry": false}, "input": {"symmetry": false}}}`
 
-// noise yields 32 samples for m's inputs, some loud and some quiet.
+// noise yields 128 samples for m's inputs, some loud and some quiet.
 func noise(m *narrow.Model) engine.Batches {
 	return func(yield func(*engine.Batch, error) bool) {
-		for at := 0; at < 32; at += 8 {
+		for at := 0; at < 128; at += 8 {
 			in := testnet.Inputs(m.Graph, 8, uint64(at), 1)
 			for _, x := range in {
 				for i := range x.Floats {

@@ -141,7 +141,7 @@ func (p *Planned) mergedHigh(ctx context.Context, run engine.Runner, s *calibrat
 	if err != nil {
 		return nil, err
 	}
-	c, err := refine.Merge(ctx, refine.Task{Plan: p.Plan, Guide: guide.Plan, Float: p.Model.Graph}, network, run, s, o, refineOptions(opts))
+	c, err := refine.Merge(ctx, refine.Task{Plan: p.Plan, Guide: guide.Plan, Float: p.Model.Graph, Scaled: p.scaledChannels()}, network, run, s, o, refineOptions(opts))
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package refine
 
 import (
 	"context"
+	"slices"
 
 	"narrow/calibrate"
 	"narrow/diag"
@@ -22,15 +23,19 @@ const (
 	JoinBelow = 25
 )
 
-// Few returns the samples for [Functions] and [Scales].
+// Few returns the samples for [Functions] and [Scales]: a quarter of them at most, but
+// 16, of those that do not judge what [Calibrate] chooses.
 func Few(in engine.Batches) ([]*engine.Batch, error) {
-	keep := &calibrate.Keeper{Most: functionSamples}
-	for _, err := range keep.Watch(in) {
+	keep := &calibrate.Keeper{Most: 2 * functionSamples}
+	samples := 0
+	for b, err := range keep.Watch(in) {
 		if err != nil {
 			return nil, err
 		}
+		samples += b.Count
 	}
-	return unitsOf(keep.Kept(functionSamples, keptBytes)), nil
+	kept := slices.DeleteFunc(keep.Kept(2*functionSamples, keptBytes), isJudge)
+	return unitsOf(kept[:min(len(kept), max(samples/4, functionSamples/2), functionSamples)]), nil
 }
 
 // Functions decides, over samples of [Few], whether the functions behind

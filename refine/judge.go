@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"math"
+	"slices"
 
 	"narrow/calibrate"
 	"narrow/diag"
@@ -25,6 +26,8 @@ type jury struct {
 	batch   int               // how many samples run at once
 	samples int               // how many judge
 	cut     []*engine.Batch   // as they run
+	values  []*graph.Value    // the outputs, and behind them what goes into their Softmax
+	soft    []int             // by output: which of values that is, or 0
 	want    [][]engine.Tensor // the float network's outputs, by batch
 	known   map[*calibrate.Calibrated][]errorsOf
 	// anyOrder says that taps may see blocks of channels; loaded ran last.
@@ -38,6 +41,7 @@ type loaded struct {
 	plan      *plan.Plan
 	constants [sha256.Size]byte // their digest
 	taps      []plan.Tap
+	reads     reads
 	session   engine.Session
 }
 
@@ -46,23 +50,37 @@ type loaded struct {
 const blocksFrom = 1 << 18
 
 // errorsOf are the errors of one batch, by output.
-type errorsOf [][]squares
+type errorsOf []errorOf
+
+// errorOf is the error of an output over some samples: the squares of each, or, where a
+// Softmax makes the output, what went into that.
+type errorOf struct {
+	each   []squares
+	logits *logits
+}
 
 // exact is the ratio in dB at which an output counts as equal.
 const exact = 120
 
-// best returns the calibration whose worst output is nearest to the float network's
-// on the first samples; of equals the first.
-func (j *jury) best(ctx context.Context, samples int, cs ...*calibrate.Calibrated) (*calibrate.Calibrated, error) {
+// A rival is a calibration, and by how many dB it has to be better than others, which are
+// safer.
+type rival struct {
+	c        *calibrate.Calibrated
+	handicap float64
+}
+
+// safest returns the rival that is best on the first samples, handicaps counted; of equals
+// the first.
+func (j *jury) safest(ctx context.Context, samples int, rivals ...rival) (*calibrate.Calibrated, error) {
 	var best *calibrate.Calibrated
 	most := math.Inf(-1)
-	for _, c := range cs {
-		es, err := j.errors(ctx, c, samples)
+	for _, r := range rivals {
+		es, err := j.errors(ctx, r.c, samples)
 		if err != nil {
 			return nil, err
 		}
-		if v := worst(es, -1); best == nil || v > most {
-			best, most = c, v
+		if v := worst(es, -1) - r.handicap; best == nil || v > most {
+			best, most = r.c, v
 		}
 	}
 	return best, nil
@@ -75,11 +93,10 @@ func (j *jury) score(ctx context.Context, c *calibrate.Calibrated) (float64, err
 	return worst(es, -1), err
 }
 
-// gain returns by how many dB c is nearer to the float network than other, and how much
-// of that may be chance: its standard error, which each sample's part in it tells (the
-// jackknife), and more than that where samples are few: they tell the error itself
-// badly, and what they have seen of ranges makes up more of what they judge. The factor
-// is what it took for small networks of several kinds not to lose on other samples.
+// gain returns by how many dB c is nearer to the float network than other, and how much of
+// that may be chance: a part of its standard error, which each sample's part in it tells
+// (the jackknife). What is chosen with care is better more often than not, so less than one
+// is asked for.
 func (j *jury) gain(ctx context.Context, c, other *calibrate.Calibrated) (gain, doubt float64, err error) {
 	a, err := j.errors(ctx, c, math.MaxInt)
 	if err != nil {
@@ -91,7 +108,7 @@ func (j *jury) gain(ctx context.Context, c, other *calibrate.Calibrated) (gain, 
 	}
 	n := 0
 	for _, e := range a {
-		n = max(n, len(e))
+		n = max(n, len(e.each))
 	}
 	if n == 0 {
 		return 0, 0, nil // no output is of numbers
@@ -106,11 +123,14 @@ func (j *jury) gain(ctx context.Context, c, other *calibrate.Calibrated) (gain, 
 		square += float64((d - mean) * (d - mean))
 	}
 	se := math.Sqrt(square * float64(n-1) / float64(n))
-	return worst(a, -1) - worst(b, -1), (1 + 26/float64(n)) * se, nil
+	return worst(a, -1) - worst(b, -1), doubted * se, nil
 }
 
+// doubted is which part of its standard error a gain has to be of.
+const doubted = 0.75
+
 // errors returns what c gets wrong on at least the first samples, by output.
-func (j *jury) errors(ctx context.Context, c *calibrate.Calibrated, samples int) ([][]squares, error) {
+func (j *jury) errors(ctx context.Context, c *calibrate.Calibrated, samples int) ([]wrong, error) {
 	if err := j.prepare(ctx); err != nil {
 		return nil, err
 	}
@@ -124,10 +144,13 @@ func (j *jury) errors(ctx context.Context, c *calibrate.Calibrated, samples int)
 			return nil, err
 		}
 		more := make([]errorsOf, upto-from)
-		if err := j.outputs(ctx, j.loaded.session, hook, from, upto, func(i int, got []engine.Tensor) {
-			e := make(errorsOf, len(got))
-			for o, t := range got {
-				e[o] = squaresOf(j.want[i][o], t, j.cut[i].Count)
+		if err := j.outputs(ctx, j.loaded.session, hook, j.loaded.reads, from, upto, func(i int, got []engine.Tensor) {
+			e := make(errorsOf, len(j.float.Graph.Outputs))
+			for o := range e {
+				e[o].each = squaresOf(j.want[i][o], got[o], j.cut[i].Count)
+				if k := j.soft[o]; k > 0 {
+					e[o].logits = logitsOf(j.want[i][k], got[k], j.cut[i].Count)
+				}
 			}
 			more[i-from] = e
 		}); err != nil {
@@ -135,10 +158,21 @@ func (j *jury) errors(ctx context.Context, c *calibrate.Calibrated, samples int)
 		}
 		j.known[c] = append(j.known[c], more...)
 	}
-	all := make([][]squares, len(j.float.Graph.Outputs))
-	for _, e := range j.known[c][:upto] {
-		for o, s := range e {
-			all[o] = append(all[o], s...)
+	all := make([]wrong, len(j.float.Graph.Outputs))
+	for o := range all {
+		var l *logits
+		for i, e := range j.known[c][:upto] {
+			all[o].each = append(all[o].each, e[o].each...)
+			if i == 0 {
+				l = &logits{}
+			}
+			l = l.with(e[o].logits)
+		}
+		if l != nil {
+			var err error
+			if all[o].pairs, err = l.pairs(quantizerOf(c, j.float.Graph.Outputs[o].Name)); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return all, nil
@@ -157,14 +191,23 @@ func (j *jury) prepare(ctx context.Context) error {
 	}
 	j.in = nil
 	j.known = map[*calibrate.Calibrated][]errorsOf{}
-	s, err := j.run.Load(ctx, j.float, engine.LoadOptions{Threads: 1, Unoptimized: footprint.Unoptimized(j.float)})
+	j.values = slices.Clone(j.float.Graph.Outputs)
+	j.soft = make([]int, len(j.values))
+	for o, v := range j.float.Graph.Outputs {
+		if in := softmaxInput(j.float, v.Name); in != "" {
+			j.soft[o] = len(j.values)
+			j.values = append(j.values, &graph.Value{Name: in})
+		}
+	}
+	reads := j.reads(j.float)
+	s, err := j.run.Load(ctx, j.float, engine.LoadOptions{Threads: 1, Outputs: reads.names, Unoptimized: footprint.Unoptimized(j.float)})
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 	j.want = make([][]engine.Tensor, len(j.cut))
 	keep := func(i int, out []engine.Tensor) { j.want[i] = out }
-	if err := j.outputs(ctx, s, nil, 0, min(1, len(j.cut)), keep); err != nil {
+	if err := j.outputs(ctx, s, nil, reads, 0, min(1, len(j.cut)), keep); err != nil {
 		return err
 	}
 	j.cut = j.cut[:j.room()]
@@ -172,7 +215,7 @@ func (j *jury) prepare(ctx context.Context) error {
 	for _, b := range j.cut {
 		j.samples += b.Count
 	}
-	return j.outputs(ctx, s, nil, min(1, len(j.cut)), len(j.cut), keep)
+	return j.outputs(ctx, s, nil, reads, min(1, len(j.cut)), len(j.cut), keep)
 }
 
 // room returns how many batches judge, so that the float network's outputs, of which the
@@ -217,7 +260,8 @@ func (j *jury) load(ctx context.Context, c *calibrate.Calibrated) (engine.Hook, 
 		if err != nil {
 			return nil, diag.Errorf("building the quantized network: %w", err)
 		}
-		o := engine.LoadOptions{Threads: 1, Unoptimized: footprint.Unoptimized(c.Plan.Model)}
+		reads := j.reads(sim.Model)
+		o := engine.LoadOptions{Threads: 1, Outputs: reads.names, Unoptimized: footprint.Unoptimized(c.Plan.Model)}
 		if j.anyOrder {
 			o.AnyOrder = func(int) bool { return true }
 		}
@@ -225,7 +269,7 @@ func (j *jury) load(ctx context.Context, c *calibrate.Calibrated) (engine.Hook, 
 		if err != nil {
 			return nil, err
 		}
-		j.loaded = loaded{c.Plan, sum, sim.Taps, s}
+		j.loaded = loaded{c.Plan, sum, sim.Taps, reads, s}
 	}
 	return c.Quantizer(&plan.Simulation{Taps: j.loaded.taps}, nil), nil
 }
@@ -240,15 +284,41 @@ func (j *jury) close() error {
 	return s.Close()
 }
 
-// outputs runs a network over some batches, each on one thread, and calls use with the
-// outputs for each.
-func (j *jury) outputs(ctx context.Context, s engine.Session, hook engine.Hook, from, upto int, use func(i int, out []engine.Tensor)) error {
+// reads are what is read of a network that the jury runs: of its values those that the
+// network has, and which they are.
+type reads struct {
+	order []*graph.Value
+	names []string
+	at    []int
+}
+
+// reads returns what is read of m; what goes into a Softmax is missing where m has none
+// there.
+func (j *jury) reads(m *graph.Model) (r reads) {
+	for i, v := range j.values {
+		if o := slices.Index(j.soft, i); i > 0 && o >= 0 {
+			v = &graph.Value{Name: softmaxInput(m, j.values[o].Name)}
+		}
+		if v.Name != "" {
+			r.order, r.names, r.at = append(r.order, v), append(r.names, v.Name), append(r.at, i)
+		}
+	}
+	return r
+}
+
+// outputs runs a network over some batches, each on one thread, and calls use with
+// j.values for each.
+func (j *jury) outputs(ctx context.Context, s engine.Session, hook engine.Hook, reads reads, from, upto int, use func(i int, out []engine.Tensor)) error {
 	axes := infer.Batches(j.float).Outputs
 	errs := make([]error, upto-from)
 	j.pool.Run(len(errs), func(k int) {
 		i := from + k
-		out, err := engine.Outputs(ctx, s, j.cut[i], hook, j.float.Graph.Outputs, axes)
+		got, err := engine.Outputs(ctx, s, j.cut[i], hook, reads.order, axes)
 		if errs[k] = err; err == nil {
+			out := make([]engine.Tensor, len(j.values))
+			for at, t := range got {
+				out[reads.at[at]] = t
+			}
 			use(i, out)
 		}
 	})
@@ -286,17 +356,29 @@ func squaresOf(want, got engine.Tensor, count int) []squares {
 	return out
 }
 
+// wrong is what an output gets wrong: the squares of each sample, and where a Softmax
+// makes it, of all pairs of samples.
+type wrong struct {
+	each  []squares
+	pairs *pairs
+}
+
 // worst returns how near outputs are to the float network's, in dB, of the worst one:
 // half the ratio of signal to error over all samples, half the mean of every sample's
 // own. The first is what matters, and hangs on few samples where these are few; the
-// second is steady. One sample may be left out.
-func worst(outputs [][]squares, without int) float64 {
+// second is steady. Behind a Softmax it is the ratio over all pairs. One sample may be
+// left out.
+func worst(outputs []wrong, without int) float64 {
 	least := math.Inf(1)
-	for _, es := range outputs {
+	for _, o := range outputs {
+		if o.pairs != nil {
+			least = min(least, o.pairs.without(without).decibel())
+			continue
+		}
 		var all squares
 		logs, n := 0.0, 0
-		for i, e := range es {
-			if i == without && len(es) > 1 {
+		for i, e := range o.each {
+			if i == without && len(o.each) > 1 {
 				continue
 			}
 			all.signal += e.signal

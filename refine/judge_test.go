@@ -19,8 +19,15 @@ func judged(a, b [][]squares) (j *jury, x, y *calibrate.Calibrated) {
 	}
 	return &jury{
 		float: &graph.Model{Graph: g}, want: [][]engine.Tensor{nil}, cut: []*engine.Batch{{Count: len(a[0])}},
-		known: map[*calibrate.Calibrated][]errorsOf{x: {a}, y: {b}},
+		known: map[*calibrate.Calibrated][]errorsOf{x: {errorsBy(a)}, y: {errorsBy(b)}},
 	}, x, y
+}
+
+func errorsBy(outputs [][]squares) (out errorsOf) {
+	for _, each := range outputs {
+		out = append(out, errorOf{each: each})
+	}
+	return out
 }
 
 func noisy(noise ...float64) (out []squares) {

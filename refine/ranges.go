@@ -1,14 +1,10 @@
 package refine
 
 import (
-	"math"
-	"slices"
-
 	"narrow/calibrate"
 	"narrow/calibrate/observe"
 	"narrow/diag"
 	"narrow/engine"
-	"narrow/graph"
 	"narrow/internal/kernel"
 	"narrow/plan"
 	"narrow/scheme"
@@ -32,19 +28,17 @@ type ranges struct {
 	largest int64
 }
 
-// ways are how errors of a value are counted: by its channels, and all alike.
-const ways = 2
-
 // search is the search for the range of one tensor.
 type search struct {
 	t        *plan.Tensor
 	channels channels
 	weights  []uint64
 	// choose and judge hold the values, weighted by what their channel counts, of
-	// samples that choose and of those that judge. all holds every value of every
-	// sample, where the method asks for that.
-	choose, judge [ways]observe.Tally
-	all           *observe.Tally
+	// samples that choose and of those that judge, peaks the largest and the smallest
+	// value of every sample. all holds every value of every sample, where the method asks
+	// for that.
+	choose, judge, peaks observe.Tally
+	all                  *observe.Tally
 }
 
 // newRanges returns the search for the activations of p.
@@ -99,18 +93,15 @@ func (r *ranges) add(s *search, b *engine.Batch, x []float32, shape []int64, n i
 		if r.keep.Tag(b.First+i) < judging {
 			into = &s.judge
 		}
-		for way := range into {
-			into[way].Reach(e.Min, e.Max)
-		}
+		into.Reach(e.Min, e.Max)
+		s.peaks.Reach(e.Min, e.Max)
+		s.peaks.Add([]float32{e.Min, e.Max}, 1, 2, 1)
 		s.some(into, mine, shape)
 	}
 }
 
 // some adds elements of one sample, of every channel alike many.
-func (s *search) some(into *[ways]observe.Tally, x []float32, shape []int64) {
-	add := func(x []float32, step, n int, weight uint64) {
-		observe.AddTo(&into[0], &into[1], x, step, n, weight, 1)
-	}
+func (s *search) some(into *observe.Tally, x []float32, shape []int64) {
 	count, inner := len(s.weights), 1
 	axis := s.channels.axis
 	if axis < 0 {
@@ -118,7 +109,7 @@ func (s *search) some(into *[ways]observe.Tally, x []float32, shape []int64) {
 	}
 	if count == 0 || axis < 1 || axis >= len(shape) || int(shape[axis]) != count {
 		step := (len(x) + elementsEach - 1) / elementsEach
-		add(x, step, (len(x)+step-1)/step, 1)
+		into.Add(x, step, (len(x)+step-1)/step, 1)
 		return
 	}
 	for _, d := range shape[axis+1:] {
@@ -130,7 +121,7 @@ func (s *search) some(into *[ways]observe.Tally, x []float32, shape []int64) {
 		step := (len(x) + elementsEach - 1) / elementsEach
 		rows := (outer + step - 1) / step
 		for c, w := range s.weights {
-			add(x[c:], step*count, rows, w)
+			into.Add(x[c:], step*count, rows, w)
 		}
 		return
 	}
@@ -140,7 +131,7 @@ func (s *search) some(into *[ways]observe.Tally, x []float32, shape []int64) {
 		for c, w := range s.weights {
 			plane := x[(o*count+c)*inner:][:inner]
 			from := c % min(step, inner)
-			add(plane[from:], step, (inner-from+step-1)/step, w)
+			into.Add(plane[from:], step, (inner-from+step-1)/step, w)
 		}
 	}
 }
@@ -192,56 +183,137 @@ func (r *ranges) of(t *plan.Tensor) *search {
 	return nil
 }
 
-// plainly is the way that counts all errors alike.
-const plainly = 1
-
-// variants returns c with the ranges that cost least: by the layers that read them,
-// by the values themselves, and by that at the network's outputs alone, where it is
-// what counts.
-func (r *ranges) variants(c *calibrate.Calibrated) []*calibrate.Calibrated {
-	var out []*calibrate.Calibrated
-	outputs, differ := c.Clone(), false
-	for _, t := range r.plan.Activations() {
-		if s := r.of(t); s != nil && slices.ContainsFunc(r.plan.Model.Graph.Outputs, func(v *graph.Value) bool { return v.Name == t.Name }) {
-			if e, ok := s.best(plainly, c.Encodings[t]); ok {
-				outputs.Encodings[t], differ = e, true
-			}
-		}
-	}
-	for way := range ways {
+// variants returns c with other ranges: first the safe ones, none of which is narrower
+// than the method's or the guide's, and which are as much wider as what is to be expected
+// of more samples asks for; then, where samples are plenty, those that cost least over
+// these samples. A sample whose values are clipped far can cost more than what all others
+// gain by finer steps, and may not be among those that judge.
+//
+// The guide's ranges are nil where the network is not scaled as the guide's is.
+func (r *ranges) variants(c, guide *calibrate.Calibrated) (out []rival) {
+	variant := func(handicap float64, choose func(t *plan.Tensor, s *search, e scheme.Encoding) (scheme.Encoding, bool)) {
 		v, differs := c.Clone(), false
 		for _, t := range r.plan.Activations() {
-			s := r.of(t)
-			if s == nil {
-				continue
-			}
-			if e, ok := s.best(way, c.Encodings[t]); ok {
-				v.Encodings[t], differs = e, true
+			if s := r.of(t); s != nil {
+				if e, ok := choose(t, s, c.Encodings[t]); ok {
+					v.Encodings[t], differs = e, true
+				}
 			}
 		}
 		if differs {
 			v.Align()
-			out = append(out, v)
+			out = append(out, rival{v, handicap})
 		}
 	}
-	if differ {
-		outputs.Align()
-		out = append(out, outputs)
+	guides := map[string]scheme.Encoding{}
+	if guide != nil {
+		for _, t := range guide.Plan.Activations() {
+			guides[t.Name] = guide.Encodings[t]
+		}
+	}
+	variant(safeHandicap, func(t *plan.Tensor, s *search, e scheme.Encoding) (scheme.Encoding, bool) {
+		wide, chosen := s.best(e, true)
+		w, wider := e, false
+		if chosen {
+			w, wider = widened(e, wide)
+		}
+		w, more := widened(w, guides[t.Name])
+		return w, wider || more
+	})
+	if len(out) == 0 || c.Samples >= plenty {
+		out = append(out, rival{c, methodHandicap})
+	}
+	if c.Samples >= plenty {
+		variant(clippedHandicap, func(_ *plan.Tensor, s *search, e scheme.Encoding) (scheme.Encoding, bool) {
+			narrow, ok := s.best(e, false)
+			if !ok {
+				return e, false
+			}
+			return s.reaching(narrow, clippedLeast), true
+		})
 	}
 	return out
 }
 
-// best returns the encoding that costs least on the samples that choose, where on
-// those that judge it costs less than e.
-func (s *search) best(way int, e scheme.Encoding) (scheme.Encoding, bool) {
-	set := s.t.Settings.Settings
-	choose, judge := &s.choose[way], &s.judge[way]
-	if choose.Empty() || judge.Empty() || set.BitWidth > searchBits || len(e.Scale) != 1 {
+// The handicaps of the method's ranges, and of those that clip what they can.
+const (
+	safeHandicap    = 0
+	methodHandicap  = 0.25
+	clippedHandicap = 0
+)
+
+// clippedLeast is to what part of the values at hand a range reaches at least. A power of
+// two has no choice but a half.
+const clippedLeast = 0.85
+
+// reaching returns e, reaching to that part of the values of all samples.
+func (s *search) reaching(e scheme.Encoding, part float64) scheme.Encoding {
+	if e.FixPosition != nil {
+		return e
+	}
+	from, to := s.extent()
+	lo, hi := ends(e)
+	low, high := min(lo, part*from), max(hi, part*to)
+	switch {
+	case low == lo && high == hi:
+	case s.t.Settings.Settings.Symmetry:
+		e.Scale = []float32{float32(max(high/float64(e.Max), low/float64(e.Min)))}
+	default:
+		scale, zero := observe.Asymmetric(low, high, e.Max-e.Min)
+		e.Scale, e.ZeroPoint = []float32{scale}, []int64{zero + e.Min}
+	}
+	return e
+}
+
+// plenty is how many samples show what values are to be expected of others.
+const plenty = 128
+
+// mostWider is by how much a range is widened at most: see [ranges.variants].
+const mostWider = 2
+
+// widened returns e with the range of other added, as far as that goes.
+func widened(e, other scheme.Encoding) (scheme.Encoding, bool) {
+	if len(e.Scale) != 1 || len(other.Scale) != 1 || e.Min != other.Min || e.Max != other.Max || (e.FixPosition == nil) != (other.FixPosition == nil) {
 		return e, false
 	}
-	found, least := e, cost(choose, e)
+	if e.FixPosition != nil {
+		if p := e.FixPosition[0]; other.FixPosition[0] < p {
+			return withFix(e, []int{p - 1}), true
+		}
+		return e, false
+	}
+	lo, hi := ends(e)
+	low, high := ends(other)
+	low, high = max(min(lo, low), mostWider*lo), min(max(hi, high), mostWider*hi)
+	if low == lo && high == hi {
+		return e, false
+	}
+	if e.ZeroPoint[0] == 0 && other.ZeroPoint[0] == 0 {
+		e.Scale = []float32{min(other.Scale[0], mostWider*e.Scale[0])}
+		return e, true
+	}
+	scale, zero := observe.Asymmetric(low, high, e.Max-e.Min)
+	e.Scale, e.ZeroPoint = []float32{scale}, []int64{zero + e.Min}
+	return e, true
+}
+
+// ends returns the smallest and the largest value of an encoding.
+func ends(e scheme.Encoding) (lo, hi float64) {
+	s := float64(e.Scale[0])
+	return float64(e.Min-e.ZeroPoint[0]) * s, float64(e.Max-e.ZeroPoint[0]) * s
+}
+
+// best returns the encoding that costs least on the samples that choose, where on
+// those that judge it costs less than e. With more, values of more samples are expected.
+func (s *search) best(e scheme.Encoding, more bool) (scheme.Encoding, bool) {
+	set := s.t.Settings.Settings
+	if s.choose.Empty() || s.judge.Empty() || set.BitWidth > searchBits || len(e.Scale) != 1 {
+		return e, false
+	}
+	choose, judge := s.costs(&s.choose, more), s.costs(&s.judge, more)
+	found, least := e, choose.of(e)
 	try := func(c scheme.Encoding) bool {
-		if v := cost(choose, c); v < least {
+		if v := choose.of(c); v < least {
 			found, least = c, v
 			return true
 		}
@@ -268,16 +340,19 @@ func (s *search) best(way int, e scheme.Encoding) (scheme.Encoding, bool) {
 	if least == 0 {
 		return e, false
 	}
-	return found, cost(judge, found) < cost(judge, e)
+	if !(judge.of(found) < judge.of(e)) {
+		return e, false
+	}
+	return found, true
 }
 
 // parts are the parts of the whole range that are tried.
-var parts = [...]float64{1, 0.96, 0.92, 0.88, 0.84, 0.8, 0.76, 0.72, 0.68, 0.64, 0.6, 0.56, 0.52, 0.48, 0.44, 0.4, 0.35, 0.3, 0.25, 0.2}
+var parts = [...]float64{1.6, 1.5, 1.4, 1.3, 1.2, 1.15, 1.1, 1.05, 1, 0.96, 0.92, 0.88, 0.84, 0.8, 0.76, 0.72, 0.68, 0.64, 0.6, 0.56, 0.52, 0.48, 0.44, 0.4, 0.35, 0.3, 0.25, 0.2}
 
 // extent returns the smallest and the largest value of all samples.
 func (s *search) extent() (lo, hi float64) {
-	a, b := s.choose[0].Extent()
-	c, d := s.judge[0].Extent()
+	a, b := s.choose.Extent()
+	c, d := s.judge.Extent()
 	return float64(min(a, c, 0)), float64(max(b, d, 0))
 }
 
@@ -308,19 +383,6 @@ func (s *search) twoSided(e scheme.Encoding, try func(scheme.Encoding) bool) {
 			}
 		}
 	}
-}
-
-// cost is the sum of the squared differences that e makes to the values of t.
-func cost(t *observe.Tally, e scheme.Encoding) float64 {
-	scale, zero, lo, hi := float64(e.Scale[0]), float64(e.ZeroPoint[0]), float64(e.Min), float64(e.Max)
-	sum := 0.0
-	t.Each(func(v float64, w uint64) {
-		// The round mode does not matter: a bin is no tie.
-		q := min(max(math.RoundToEven(v/scale)+zero, lo), hi)
-		d := v - float64((q-zero)*scale)
-		sum += float64(float64(w) * float64(d*d))
-	})
-	return sum
 }
 
 // maxFix is the largest fix position of a bit width, as while calibrating.

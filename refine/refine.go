@@ -24,6 +24,8 @@ import (
 type Task struct {
 	// Plan is to be calibrated, Guide what the guide's way makes of the same model.
 	Plan, Guide *plan.Plan
+	// Scaled says that channels of Plan's activations are scaled otherwise than Guide's.
+	Scaled bool
 	// Float is the network that results are compared with.
 	Float *graph.Model
 }
@@ -46,6 +48,9 @@ type Options struct {
 // Samples is how many samples take part in choosing and judging, at most, unless
 // told.
 const Samples = 256
+
+// plainHandicap is by how many dB a network has to be better without chosen weights.
+const plainHandicap = 1
 
 const (
 	// fewest is how many samples there must be to choose by.
@@ -159,7 +164,11 @@ func choose(ctx context.Context, task Task, run engine.Runner, c, guide *calibra
 	} else {
 		choosing, judging := split(kept, found.room(), judges)
 		kept, j.in = nil, judging
-		plain, err := j.best(ctx, rangeJudges, append(found.variants(c), c)...)
+		alike := guide
+		if task.Scaled {
+			alike = nil
+		}
+		plain, err := j.safest(ctx, rangeJudges, found.variants(c, alike)...)
 		if err != nil {
 			return nil, err
 		}
@@ -168,7 +177,7 @@ func choose(ctx context.Context, task Task, run engine.Runner, c, guide *calibra
 		if err := f.refine(ctx, choosing, judging); err != nil {
 			return nil, err
 		}
-		if best, err = j.best(ctx, rangeJudges, refined, plain); err != nil {
+		if best, err = j.safest(ctx, rangeJudges, rival{refined, 0}, rival{plain, plainHandicap}); err != nil {
 			return nil, err
 		}
 	}

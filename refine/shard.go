@@ -60,9 +60,7 @@ func (r *ranges) tallies() (out []*observe.Tally) {
 		if s == nil {
 			continue
 		}
-		for way := range ways {
-			out = append(out, &s.choose[way], &s.judge[way])
-		}
+		out = append(out, &s.choose, &s.judge, &s.peaks)
 		if s.all != nil {
 			out = append(out, s.all)
 		}
