@@ -107,5 +107,5 @@ func (b *builder) signalWeights(u *unit, kind scheme.Kind) diag.Text {
 }
 
 func signalReason(log *unit) diag.Text {
-	return diag.Textf("of the signal that it makes %s takes the logarithm, where quiet parts count as much as loud ones", log.main.Label())
+	return diag.Textf("%s takes the logarithm of its signal, where quiet parts count as much as loud ones", log.main.Label())
 }

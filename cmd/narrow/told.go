@@ -112,7 +112,7 @@ func collapse(r *evaluate.Result, advice *inspect.Advice) diag.List {
 		}
 		list = append(list, diag.Finding{
 			Severity: diag.Note, Code: "costly-rewrites",
-			Message: diag.Textf("what the strategy rewrites leaves %s by itself, before anything is quantized", shortDecibel(w.SQNR)),
+			Message: diag.Textf("the strategy's rewrites alone leave %s, before anything is quantized", shortDecibel(w.SQNR)),
 			Fix:     fix,
 		})
 	}
