@@ -15,6 +15,7 @@ import (
 	"narrow/diag"
 	"narrow/engine"
 	"narrow/graph"
+	"narrow/internal/footprint"
 	"narrow/internal/kernel"
 	"narrow/plan"
 	"narrow/scheme"
@@ -380,11 +381,8 @@ type layer struct {
 	form *weighted
 }
 
-// widest is how many columns a layer has at most: their products, which are held some
-// five times, 8 bytes each, take 250 MB then. Wider ones stay as they were calibrated.
-const widest = 2560
-
-// layers returns the layers to refine in topological order.
+// layers returns the layers to refine in topological order. Those whose moments would fill
+// memory stay as they were calibrated.
 func (f *refiner) layers() []layer {
 	var out []layer
 	for _, op := range f.c.Plan.Operations {
@@ -393,7 +391,7 @@ func (f *refiner) layers() []layer {
 			continue
 		}
 		form := weightedOf(w.Uses[0].Node, w.Constant, w.Uses[0].Input)
-		if form == nil || form.groups*form.cols*form.cols > widest*widest || op.Bias != nil && op.Bias.Constant.Len() != form.groups*form.rows {
+		if form == nil || !footprint.Narrow(form.groups, form.cols) || op.Bias != nil && op.Bias.Constant.Len() != form.groups*form.rows {
 			continue
 		}
 		out = append(out, layer{op, form})

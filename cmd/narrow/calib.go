@@ -152,7 +152,6 @@ func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
 	if err := f.accuracy.check(a, c, &f.propagate,
 		guideOnly{f.stats.from != "", "--from-stats", diag.Textf("which runs samples through the network")},
 		guideOnly{f.shards.noKeep, "--no-keep-samples", diag.Textf("which chooses over them")},
-		guideOnly{f.memory.text != "", "--max-memory", diag.Textf("which holds the network's values for many samples")},
 	); err != nil {
 		return nil, err
 	}
@@ -173,7 +172,8 @@ func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
 	if err := job.openShards(); err != nil {
 		return nil, err
 	}
-	f.memory.float = job.how == calibrate.Float
+	f.memory.float, f.memory.high = job.how == calibrate.Float, f.accuracy.chosen == narrow.High
+	f.memory.floatAsked = f.memory.float && (!f.memory.high || c.Flags().Changed("propagate") || f.stats.save != "" || f.shards.shard != "")
 	s, err := a.loadConfig(f.config)
 	if err != nil {
 		return nil, err
@@ -181,11 +181,16 @@ func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
 	if job.model, err = a.openModel(c.Context(), &f.inputFlags); err != nil {
 		return nil, err
 	}
+	if f.memory.limit > 0 && f.memory.high { // which may end with guide
+		if err := job.openSamples(); err != nil {
+			return nil, err
+		}
+	}
 	if job.planned, err = a.plan(job.model, s, f.accuracy.chosen, export.CheckOpset); err != nil {
 		return nil, err
 	}
-	if f.data != "" {
-		if job.set, err = a.openSamples(&f.inputFlags, job.model); err != nil {
+	if f.data != "" && job.set == nil {
+		if err := job.openSamples(); err != nil {
 			return nil, err
 		}
 	}
@@ -206,6 +211,23 @@ func (a *app) prepare(c *cobra.Command, f *calibFlags) (*calibJob, error) {
 		return job, nil // writes nothing there
 	}
 	return job, a.hold(c.Context(), f.out)
+}
+
+// openSamples opens the samples. Where --max-memory leaves too little for high accuracy,
+// guide is taken.
+func (j *calibJob) openSamples() (err error) {
+	f := j.f
+	if j.set, err = j.a.openSamples(&f.inputFlags, j.model); err != nil {
+		return err
+	}
+	if f.memory.besides == 0 {
+		return nil
+	}
+	f.accuracy.takeGuide(j.a, diag.Textf("high takes %s (estimated), more than --max-memory %s", megabytes(f.memory.besides), f.memory.text))
+	if !f.memory.floatAsked {
+		f.propagate, j.how = calibrate.Progressive.String(), calibrate.Progressive
+	}
+	return nil
 }
 
 // plan plans the quantization of m and prints the findings, but for those of

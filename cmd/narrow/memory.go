@@ -22,8 +22,14 @@ type memoryFlags struct {
 	text  string
 	limit int64 // bytes; 0 for none
 	// float says that samples run in float propagation, by eights; report that
-	// the command measures for a report, too.
-	float, report bool
+	// the command measures for a report, too; high that it calibrates for high accuracy.
+	float, report, high bool
+	floatAsked          bool // whatever the accuracy
+	// samples is how many calibrate.
+	samples int
+	// besides says what high takes where that is more than the limit: the guide's way
+	// is then to be taken.
+	besides int64
 	// told is the batch size that was told of.
 	told int
 }
@@ -71,7 +77,9 @@ func parseBytes(s string) (int64, error) {
 }
 
 // work is what the command does besides running batches.
-func (m *memoryFlags) work() footprint.Work { return footprint.Work{Float: m.float, Report: m.report} }
+func (m *memoryFlags) work() footprint.Work {
+	return footprint.Work{Float: m.float, Report: m.report, High: m.high, Samples: m.samples}
+}
 
 // memoryReaders is how many goroutines read samples: each holds a picture.
 const memoryReaders = 2
@@ -89,11 +97,22 @@ func (a *app) chooseBatch(f *inputFlags, m *narrow.Model, set *samples.Set) erro
 	if err != nil {
 		return diag.Errorf("--max-memory: %s: %w", f.model, err)
 	}
-	n := set.BatchSize(f.batch)
-	if set.BatchSize(0) == 0 { // the network leaves it open
-		n = foot.Batch(limit, n, f.memory.work())
+	if f.memory.samples == 0 { // these calibrate; others may test
+		f.memory.samples = set.Len()
 	}
-	need := foot.Process(n, f.memory.work())
+	choose := func() (n int, need int64) {
+		work := f.memory.work()
+		n = set.BatchSize(f.batch)
+		if set.BatchSize(0) == 0 { // the network leaves it open
+			n = foot.Batch(limit, n, work)
+		}
+		return n, foot.Process(n, work)
+	}
+	n, need := choose()
+	if f.memory.high && need > limit {
+		f.memory.besides, f.memory.high, f.memory.float = need, false, f.memory.floatAsked
+		n, need = choose()
+	}
 	if need > limit {
 		with := ""
 		if f.memory.report {

@@ -19,6 +19,7 @@ func TestMaxMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("with -short: it measures memory, which the race detector takes itself")
 	}
+	t.Setenv(accuracyEnv, "guide")
 	sandbox(t)
 	for name, net := range map[string]string{
 		// Large values and small weights, and the other way round.
@@ -70,6 +71,8 @@ func TestMaxMemory(t *testing.T) {
 		{"calib", "skips", 400, 7}, {"test", "skips", 400, 7},
 		{"run", "wide", 130, 0}, {"run", "wide", 440, 13},
 		{"run", "heavy", 180, 0}, {"run", "heavy", 260, 16},
+		{"calib --accuracy high", "wide", 900, 16}, {"run --accuracy high", "heavy", 800, 16},
+		{"calib --accuracy high", "skips", 400, 7}, // guide
 	} {
 		args := fmt.Sprintf("%s --model %s.onnx --data %[2]s.npy -o out --max-memory %[3]dM", tt.args, tt.net, tt.limit)
 		took, code, stderr := measured(t, args)
@@ -90,6 +93,9 @@ func TestMaxMemory(t *testing.T) {
 		}
 		if code != 0 || !strings.Contains(stderr, fmt.Sprintf("--max-memory %dM: batches of ", tt.limit)) || tt.batch > 0 && !strings.Contains(stderr, fmt.Sprintf(" of %d (", tt.batch)) {
 			t.Errorf("narrow %s: exit code %d, %s, want batches of %d", args, code, stderr, tt.batch)
+		}
+		if high := strings.Contains(args, "--accuracy high"); strings.Contains(stderr, "quantizing by --accuracy guide: high takes ") != (high && tt.net == "skips") {
+			t.Errorf("narrow %s: %s", args, stderr)
 		}
 		if took >= tt.limit {
 			t.Errorf("narrow %s took %d MB", args, took)

@@ -55,7 +55,7 @@ var house = map[string]struct {
 
 	"internal/broken": {3, []string{"graph", "graph/onnx", "graph/graphtext"}},
 
-	"internal/footprint": {3, []string{"diag", "graph", "graph/infer"}},
+	"internal/footprint": {3, []string{"diag", "graph", "graph/infer", "graph/op"}},
 
 	"plan": {3, []string{"diag", "scheme", "strategy", "graph", "graph/op", "graph/infer", "graph/names"}},
 

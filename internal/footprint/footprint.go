@@ -12,6 +12,7 @@ import (
 	"narrow/diag"
 	"narrow/graph"
 	"narrow/graph/infer"
+	"narrow/graph/op"
 )
 
 // Footprint is how much memory a network takes, in bytes.
@@ -24,6 +25,9 @@ type Footprint struct {
 	// been computed, or are being, and are still to be read or put out, inputs
 	// included, are at most Fixed + n*PerSample for n samples.
 	Fixed, PerSample int64
+	// Moments is how many products a layer has of two of the inputs of its output
+	// elements, the most of those that stay within [Widest].
+	Moments int64
 	// Largest is the largest value, Total all of them together, for each sample.
 	Largest, Total int64
 }
@@ -36,7 +40,7 @@ var ErrUnknown = diag.Errorf("its shape is known only when the network runs")
 // inputs returns the shapes of the inputs for n samples. The error names the
 // first value whose shape is not known.
 func Of(m *graph.Model, inputs func(n int64) map[string][]graph.Dim) (*Footprint, error) {
-	f := &Footprint{Weights: weights(m.Graph)}
+	f := &Footprint{Weights: weights(m.Graph), Moments: moments(m.Graph)}
 	one, err := sizes(m, inputs(1))
 	if err != nil {
 		return nil, err
@@ -56,6 +60,30 @@ func Of(m *graph.Model, inputs func(n int64) map[string][]graph.Dim) (*Footprint
 		f.Inputs += two[name] - one[name]
 	}
 	return f, nil
+}
+
+// Widest is how many inputs an output element of a layer has at most where products of
+// them all are held: see [Narrow].
+const Widest = 2560
+
+// Narrow reports whether products of each two of cols inputs, in so many groups, are few
+// enough to be held: some five times, 8 bytes each, which are 250 MB at most.
+func Narrow(groups, cols int) bool { return int64(groups)*int64(cols)*int64(cols) <= Widest*Widest }
+
+func moments(g *graph.Graph) int64 {
+	most := int64(0)
+	constants := graph.NewIndex(g).Constant
+	for _, n := range g.Nodes {
+		in, ok := op.InputsOf(n, func(v string) bool { return constants[v] != nil })
+		if !ok || constants[n.Input(in.Weights)] == nil {
+			continue
+		}
+		p, ok := op.ProductOf(n, in.Weights, constants[n.Input(in.Weights)].Dims)
+		if cols := p.In / max(p.Groups, 1) * p.Kernel; ok && Narrow(p.Groups, cols) {
+			most = max(most, int64(p.Groups)*int64(cols+1)*int64(cols+1))
+		}
+	}
+	return most
 }
 
 func weights(g *graph.Graph) int64 {

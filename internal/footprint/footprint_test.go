@@ -43,7 +43,7 @@ func TestByHand(t *testing.T) {
 			b = Relu (a)
 			y = Add (b, s) }`, []int64{10}, Footprint{Inputs: 40, PerSample: 160, Largest: 40, Total: 200}},
 		{"weights and growth", `net (float[N, 2, 4, 4] x) => (float[N, 6, 4, 4] y) <float[6, 2, 1, 1] w = {1, ...}> { y = Conv (x, w) }`,
-			[]int64{2, 4, 4}, Footprint{Weights: 48, Inputs: 128, PerSample: 512, Largest: 384, Total: 512}},
+			[]int64{2, 4, 4}, Footprint{Weights: 48, Inputs: 128, PerSample: 512, Moments: 9, Largest: 384, Total: 512}},
 		// k has no axis for samples.
 		{"fixed part", `net (float[N, 4] x) => (float[N, 4] y) <float[4] w = {1, ...}> { k = Neg (w)
 			y = Mul (x, k) }`, []int64{4}, Footprint{Weights: 16, Inputs: 16, Fixed: 16, PerSample: 32, Largest: 16, Total: 32}},
@@ -73,8 +73,8 @@ func TestUnknown(t *testing.T) {
 
 // TestBatch: the batch chosen is the largest that fits, and 1 where none does.
 func TestBatch(t *testing.T) {
-	f := &Footprint{Weights: 1 << 20, Inputs: 1 << 10, Fixed: 1 << 12, PerSample: 1 << 20, Total: 1 << 21}
-	for _, w := range []Work{{}, {Float: true}, {Float: true, Report: true}} {
+	f := &Footprint{Weights: 1 << 20, Inputs: 1 << 10, Fixed: 1 << 12, PerSample: 1 << 20, Total: 1 << 21, Largest: 1 << 20, Moments: 1 << 16}
+	for _, w := range []Work{{}, {Float: true}, {Float: true, Report: true}, {Float: true, High: true, Samples: 40}} {
 		for _, n := range []int{1, 3, 16} {
 			limit := f.Process(n, w)
 			if got := f.Batch(limit, 16, w); got < n || f.Process(got, w) > limit || got < 16 && f.Process(got+1, w) <= limit {
@@ -87,5 +87,22 @@ func TestBatch(t *testing.T) {
 		if f.Process(16, w) < f.Process(1, w) || f.Process(16, Work{}) > f.Process(16, w) {
 			t.Errorf("%+v takes less", w)
 		}
+	}
+	// High accuracy takes more, the more samples there are and the wider layers are.
+	high := Work{Float: true, High: true, Samples: 40}
+	more, wider := high, *f
+	more.Samples, wider.Moments = 60, 1<<20
+	if need := f.Process(16, high); need <= f.Process(16, Work{Float: true}) || f.Process(16, more) <= need || wider.Process(16, high) != need+40*(1<<20-1<<16) {
+		t.Errorf("high accuracy takes %d", need)
+	}
+}
+
+// TestMoments: what counts is the layer with most products of two of its inputs, but for
+// those that are too wide to hold them.
+func TestMoments(t *testing.T) {
+	f, err := Of(parse(t, `net (float[N, 3, 8, 8] x) => (float[N, 4] y) <float[8, 3, 3, 3] w = {0.1, ...}, float[8, 1, 3, 3] d = {0.1, ...}, float[300, 4] v = {0.1, ...}, float[512, 300] u = {0.1, ...}>
+		{ c = Conv <pads = [1, 1, 1, 1]> (x, w) e = Conv <pads = [1, 1, 1, 1], group = 8> (c, d) f = Flatten (e) g = MatMul (f, u) y = MatMul (g, v) }`), shapes(3, 8, 8))
+	if err != nil || f.Moments != 513*513 || Narrow(1, 2600) || !Narrow(64, 300) {
+		t.Errorf("%+v, %v", f, err)
 	}
 }

@@ -15,6 +15,20 @@ const (
 	// memoryAtOnce is how many samples run at once in float propagation and for
 	// a report, which keeps all their values: memoryKept times those of one.
 	memoryAtOnce, memoryKept = 8, 10
+	// For high accuracy the weights are there for the guide's network and those that are
+	// compared, too. Of 256 samples what enters is kept, up to 256 MB; 64 of them choose
+	// over values of two networks at one place, at most 96 MB, and over what layers put out,
+	// 48 MB; outputs of as many are held to compare with, 64 MB, or of 16 where these take
+	// more; products of inputs, in float64, are there five times.
+	highWeights  = 4
+	highSamples  = 256
+	highEntered  = 256 << 20
+	highChoosers = 64
+	highLanes    = 96 << 20
+	highPut      = 48 << 20
+	highOutputs  = 64 << 20
+	highJudges   = 16
+	highMoments  = 5 * 8
 )
 
 // Work is what a process does besides running batches.
@@ -22,6 +36,9 @@ type Work struct {
 	// Float says that samples run in float propagation, by eights; Report that
 	// errors are measured for a report, too.
 	Float, Report bool
+	// High says that high accuracy chooses over Samples samples.
+	High    bool
+	Samples int
 }
 
 // Process estimates the bytes that a process takes with batches of n samples.
@@ -34,7 +51,21 @@ func (f *Footprint) Process(n int, w Work) int64 {
 	if w.Report {
 		values = max(values, live(memoryAtOnce)+memoryKept*float64(f.Total))
 	}
-	return memoryBase + int64(memoryWeights*f.Weights) + int64(values) + int64(memoryInputs*n)*f.Inputs
+	bytes := memoryBase + int64(memoryWeights*f.Weights) + int64(values) + int64(memoryInputs*n)*f.Inputs
+	if w.High {
+		bytes += f.high(int64(w.Samples))
+	}
+	return bytes
+}
+
+// high is what high accuracy takes besides.
+func (f *Footprint) high(samples int64) int64 {
+	choosers := min(samples, highChoosers)
+	return highWeights*f.Weights +
+		min(min(samples, highSamples)*f.Inputs, highEntered) +
+		min(6*choosers*f.Largest, highLanes) + highPut +
+		max(min(choosers*f.Largest, highOutputs), min(samples, highJudges)*f.Largest) +
+		highMoments*f.Moments
 }
 
 // Batch returns the largest batch, of at most most samples, with which a process

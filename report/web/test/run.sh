@@ -29,6 +29,6 @@ ${GO:-go} run ../../../cmd/narrow compare ../../../examples/configs/int_config.j
   --preprocess unit --data "$data/train-images-idx3-ubyte.gz" --subset-len 200 --test-data "$data/t10k-images-idx3-ubyte.gz" \
   --test-labels "$data/t10k-labels-idx1-ubyte.gz" --html "$pages/real-comparison.html" >/dev/null
 ${GO:-go} run ../../../cmd/narrow search --model ../../../models/fashion_dscnn.onnx --preprocess unit --data "$data/t10k-images-idx3-ubyte.gz" \
-  --labels "$data/t10k-labels-idx1-ubyte.gz" --test-skip 8000 --search-samples 600 --target CPU -o "$pages/searched.json" --restart --force \
+  --labels "$data/t10k-labels-idx1-ubyte.gz" --test-skip 8000 --search-samples 600 --target CPU --accuracy guide -o "$pages/searched.json" --restart --force \
   --html "$pages/real-search.html" >/dev/null 2>&1
 node browser.mjs "$pages" "$@"
