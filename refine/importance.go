@@ -71,13 +71,15 @@ func throughWeights(w *plan.Tensor, behind channels, known bool) (channels, bool
 		in.axis = -1
 	}
 	known = known && len(behind.weight) == p.Out
-	for i, v := range x {
-		square := float64(v) * float64(v)
-		if known {
-			square *= behind.weight[p.OutOf(i)]
+	p.Each(len(x), func(from, c, o int) {
+		for _, v := range x[from : from+p.Kernel] {
+			square := float64(v) * float64(v)
+			if known {
+				square *= behind.weight[o]
+			}
+			in.weight[c] += square
 		}
-		in.weight[p.InOf(i)] += square
-	}
+	})
 	return in, true
 }
 

@@ -217,16 +217,18 @@ func (w *work) equalizePair(first, second *graph.Node, clips []*graph.Node, e Eq
 		return nil
 	}
 	return &site{apply: func() string {
-		for i := 0; i < len(a.w); i += a.Kernel {
-			for k, s := i, scale[a.OutOf(i)]; k < i+a.Kernel; k++ {
-				a.w[k] /= s
+		a.Each(len(a.w), func(from, _, out int) {
+			s, kernel := scale[out], a.w[from:from+a.Kernel]
+			for k := range kernel {
+				kernel[k] /= s
 			}
-		}
-		for i := 0; i < len(b.w); i += b.Kernel {
-			for k, s := i, scale[b.InOf(i)]; k < i+b.Kernel; k++ {
-				b.w[k] *= s
+		})
+		b.Each(len(b.w), func(from, in, _ int) {
+			s, kernel := scale[in], b.w[from:from+b.Kernel]
+			for k := range kernel {
+				kernel[k] *= s
 			}
-		}
+		})
 		w.setFloats(first, 1, first.Label()+".weight", a.Dims, a.w)
 		w.setFloats(second, 1, second.Label()+".weight", b.Dims, b.w)
 		if bias != nil {
@@ -288,12 +290,11 @@ func rows(c convWeights) [][]float32 {
 // columns returns the largest magnitude of the weights per input channel.
 func columns(c convWeights) []float32 {
 	out := make([]float32, c.In)
-	for i := 0; i < len(c.w); i += c.Kernel {
-		k := c.InOf(i)
-		for _, x := range c.w[i : i+c.Kernel] {
-			out[k] = max(out[k], abs(x))
+	c.Each(len(c.w), func(from, in, _ int) {
+		for _, x := range c.w[from : from+c.Kernel] {
+			out[in] = max(out[in], abs(x))
 		}
-	}
+	})
 	return out
 }
 

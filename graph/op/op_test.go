@@ -87,6 +87,16 @@ func TestProducts(t *testing.T) {
 			}
 			seen[[2]int{in, out}]++
 		}
+		next := 0
+		p.Each(n, func(from, in, out int) {
+			if from != next || in != p.InOf(from) || out != p.OutOf(from) {
+				t.Fatalf("%s %v: the kernel at %d is of %d and %d", c.text, c.dims, from, in, out)
+			}
+			next += p.Kernel
+		})
+		if next != n {
+			t.Errorf("%s %v: %d elements", c.text, c.dims, next)
+		}
 		if len(seen) != c.in/p.Groups*c.out {
 			t.Errorf("%s %v: %d pairs of channels", c.text, c.dims, len(seen))
 		}

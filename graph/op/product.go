@@ -95,6 +95,33 @@ func (p Product) InOf(i int) int {
 	return first/(p.Out/p.Groups)*int(p.Dims[1]) + second
 }
 
+// Each calls f for the first n elements of the weights, kernel by kernel: from is the first
+// element of one, in and out its channels.
+func (p Product) Each(n int, f func(from, in, out int)) {
+	a, b := int(p.Dims[min(p.Axis, p.InAxis)]), int(p.Dims[max(p.Axis, p.InAxis)])
+	first, second := 0, 0
+	for from := 0; from < n; from += p.Kernel {
+		in, out := second, first
+		if p.InAxis < p.Axis {
+			in, out = first, second
+		}
+		if p.Groups > 1 {
+			if p.InAxis < p.Axis {
+				out += first / (p.In / p.Groups) * int(p.Dims[1])
+			} else {
+				in += first / (p.Out / p.Groups) * int(p.Dims[1])
+			}
+		}
+		f(from, in, out)
+		if second++; second == b {
+			second = 0
+			if first++; first == a {
+				first = 0
+			}
+		}
+	}
+}
+
 // split returns the places of element i on the two axes of channels.
 func (p Product) split(i int) (first, second int) {
 	i /= p.Kernel
