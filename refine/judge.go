@@ -30,6 +30,8 @@ type jury struct {
 	soft    []int             // by output: which of values that is, or 0
 	want    [][]engine.Tensor // the float network's outputs, by batch
 	known   map[*calibrate.Calibrated][]errorsOf
+	// limit is how many samples judge at most for now, where it is not 0.
+	limit int
 	// anyOrder says that taps may see blocks of channels; loaded ran last.
 	anyOrder bool
 	loaded   loaded
@@ -133,6 +135,9 @@ const doubted = 0.75
 func (j *jury) errors(ctx context.Context, c *calibrate.Calibrated, samples int) ([]wrong, error) {
 	if err := j.prepare(ctx); err != nil {
 		return nil, err
+	}
+	if j.limit > 0 {
+		samples = min(samples, j.limit)
 	}
 	upto := 0
 	for n := 0; upto < len(j.cut) && n < samples; upto++ {

@@ -188,7 +188,7 @@ func choose(ctx context.Context, task Task, run engine.Runner, c, guide *calibra
 	if guide == nil {
 		return own()
 	}
-	gain, doubt, err := j.gain(ctx, best, guide)
+	gain, doubt, judged, err := j.settle(ctx, best, guide)
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +196,7 @@ func choose(ctx context.Context, task Task, run engine.Runner, c, guide *calibra
 	if gain >= doubt || few != nil && gain >= -doubt {
 		return own()
 	}
-	text := diag.Textf("the result is that of --accuracy guide: on %d samples that chose nothing no other is clearly nearer to the float network", j.samples)
+	text := diag.Textf("the result is that of --accuracy guide: on %d samples that chose nothing no other is clearly nearer to the float network", judged)
 	if n := guide.Samples; n < c.Samples {
 		text = diag.Textf("%v; it is calibrated on the %d samples of %d that were kept", text, n, c.Samples)
 	}
