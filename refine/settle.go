@@ -10,7 +10,7 @@ const (
 	// surely is by how many times its doubt a gain on few samples is one on all, and
 	// hardly by how many times a loss stays one.
 	surely = 4
-	hardly = 2
+	hardly = 3
 )
 
 // settle is [jury.gain] on the samples that have judged ranges, where they leave no

@@ -25,8 +25,8 @@ func TestSettle(t *testing.T) {
 		for i := range 64 {
 			j.cut = append(j.cut, &engine.Batch{Count: 1})
 			j.want = append(j.want, nil)
-			known[x] = append(known[x], errorsOf{noisy(c.a(i))})
-			known[y] = append(known[y], errorsOf{noisy(c.b(i))})
+			known[x] = append(known[x], errorsOf{{each: noisy(c.a(i))}})
+			known[y] = append(known[y], errorsOf{{each: noisy(c.b(i))}})
 		}
 		j.known = known
 		gain, doubt, samples, err := j.settle(context.Background(), x, y)
