@@ -3,14 +3,17 @@
     go run ./tools/accuracy -models MODELS -data DATA -arrays ARRAYS
     python accuracy.py ARRAYS [--networks vit,dscnn] [--peers ort-minmax,nncf]
 
-Needs numpy, onnx and onnxruntime from PyPI, and nncf or amd-quark for their rows; what is not installed is skipped, and named. Each
-folder below ARRAYS holds model.onnx, calib.npy, test.npy and labels.npy. Each peer is set up as its own documents say for this
-kind of network:
+Needs numpy, onnx and onnxruntime from PyPI, and nncf, amd-quark, aimet-onnx or esp-ppq for their rows; what is not installed is
+skipped, and named (their requirements do not go together: an environment for each). Each folder below ARRAYS holds model.onnx,
+calib.npy, test.npy and labels.npy. Each peer is set up as its own documents say for this kind of network:
 
 - ort-minmax, ort-percentile: quant_pre_process, then quantize_static with QDQ, uint8 activations, int8 weights per channel, and
   ranges of the extremes, or the percentile 99.999 that is its default for that method;
 - nncf: nncf.quantize with its defaults for ONNX (with TRANSFORMER for networks with attention);
-- quark-a8w8, quark-xint8: the configurations of those names of AMD Quark; XINT8 is the one for DPUs, with powers of two as scales.
+- quark-a8w8, quark-xint8: the configurations of those names of AMD Quark; XINT8 is the one for DPUs, with powers of two as scales;
+- aimet: AIMET's QuantizationSimModel with its defaults (int8 weights per channel, asymmetric int8 activations, minimum and maximum)
+  behind its folding of batch normalizations (its equalize_model changes nothing in these five: its log calls their layers unsupported);
+- esp-ppq: espdl_quantize_onnx with its defaults for the esp32p4, which has powers of two as scales.
 
 The table has top-1, the share of samples whose class is the float network's, and the SQNR of the first output over all test samples
 together, as narrow computes them.
@@ -33,6 +36,12 @@ import onnx.version_converter
 import onnxruntime as ort
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
+
+
+# A quantizer writes a network into its second argument, or returns what computes the first output of a batch where only a simulation of
+# its own does.
+Run = Callable[[np.ndarray], np.ndarray]
+Quantize = Callable[[Path, Path, str, np.ndarray, Path], Run | None]
 
 
 class Samples(CalibrationDataReader):
@@ -61,7 +70,7 @@ def at_least_13(model: Path, scratch: Path) -> Path:
     return raised
 
 
-def static(method: CalibrationMethod) -> Callable[[Path, Path, str, np.ndarray, Path], None]:
+def static(method: CalibrationMethod) -> Quantize:
     """ONNX Runtime's quantize_static with ranges of that method."""
 
     def quantize(model: Path, out: Path, name: str, calib: np.ndarray, scratch: Path) -> None:
@@ -90,7 +99,7 @@ def nncf_quantize(model: Path, out: Path, name: str, calib: np.ndarray, scratch:
     onnx.save(nncf.quantize(m, data, subset_size=len(calib), model_type=kind), out)
 
 
-def quark(config: str) -> Callable[[Path, Path, str, np.ndarray, Path], None]:
+def quark(config: str) -> Quantize:
     """AMD Quark's configuration of that name."""
 
     def quantize(model: Path, out: Path, name: str, calib: np.ndarray, scratch: Path) -> None:
@@ -103,12 +112,43 @@ def quark(config: str) -> Callable[[Path, Path, str, np.ndarray, Path], None]:
     return quantize
 
 
-PEERS: dict[str, tuple[str, Callable[[Path, Path, str, np.ndarray, Path], None]]] = {
+def aimet(model: Path, out: Path, name: str, calib: np.ndarray, scratch: Path) -> None:
+    """AIMET's simulation, written as QuantizeLinear and DequantizeLinear."""
+    from aimet_onnx import QuantizationSimModel
+    from aimet_onnx.batch_norm_fold import fold_all_batch_norms_to_weight
+
+    m = onnx.load(at_least_13(model, scratch))
+    fold_all_batch_norms_to_weight(m)
+    sim = QuantizationSimModel(m)
+    sim.compute_encodings([{name: calib[i : i + 1]} for i in range(len(calib))])
+    onnx.save(sim.to_onnx_qdq(), out)
+
+
+def esp_ppq(model: Path, out: Path, name: str, calib: np.ndarray, scratch: Path) -> Run:
+    """ESP-PPQ for the esp32p4; it simplifies the file that it is given in its place."""
+    import torch
+    from esp_ppq.api import espdl_quantize_onnx
+    from esp_ppq.executor import TorchExecutor
+
+    own = scratch / "own.onnx"
+    onnx.save(onnx.load(at_least_13(model, scratch)), own)
+    shape = [1, *calib.shape[1:]]
+    data = torch.utils.data.DataLoader(torch.from_numpy(calib), batch_size=1, shuffle=False)
+    graph = espdl_quantize_onnx(
+        str(own), str(scratch / "own.espdl"), data, len(calib), shape, collate_fn=lambda x: x, error_report=False, skip_export=True,
+    )
+    executor = TorchExecutor(graph, device="cpu")
+    return lambda x: np.concatenate([executor.forward(torch.from_numpy(x[i : i + 1]))[0].numpy() for i in range(len(x))])
+
+
+PEERS: dict[str, tuple[str, Quantize]] = {
     "ort-minmax": ("onnxruntime", static(CalibrationMethod.MinMax)),
     "ort-percentile": ("onnxruntime", static(CalibrationMethod.Percentile)),
     "nncf": ("nncf", nncf_quantize),
     "quark-a8w8": ("amd-quark", quark("A8W8")),
     "quark-xint8": ("amd-quark", quark("XINT8")),
+    "aimet": ("aimet-onnx", aimet),
+    "esp-ppq": ("esp-ppq", esp_ppq),
 }
 
 
@@ -152,9 +192,9 @@ def measure(folder: Path, peers: list[str]) -> None:
             out = Path(tmp) / "quantized.onnx"
             before = resource.getrusage(resource.RUSAGE_SELF)
             try:
-                quantize(model, out, name, calib, Path(tmp))
+                own = quantize(model, out, name, calib, Path(tmp))
                 after = resource.getrusage(resource.RUSAGE_SELF)
-                got = run(out, test)
+                got = own(test) if own else run(out, test)
             except Exception as e:  # a peer that fails is a row
                 print(f"| {peer}, {package} {importlib.metadata.version(package)} | fails: {type(e).__name__} | | | |", flush=True)
                 print(f"{peer}: {e}", file=sys.stderr)
