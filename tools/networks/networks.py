@@ -380,7 +380,8 @@ def measure(a: argparse.Namespace, model: Path, data: Path, accuracy: str, kinds
     base = ["--model", str(model), "-o", str(out)]
     calib, test = next(data.glob("calib.np*")), next(data.glob("test.np*"))
     figure = ""
-    for args in (["calib", *base, "--data", str(calib), "--config-file", str(strategy), "--accuracy", accuracy], ["test", *base, "--data", str(test), "--json"]):
+    # With a bound of memory the layers of a network that collapsed are not ranked.
+    for args in (["calib", *base, "--data", str(calib), "--config-file", str(strategy), "--accuracy", accuracy], ["test", *base, "--data", str(test), "--json", "--max-memory", "64G"]):
         done = subprocess.run([a.narrow, *args], capture_output=True, text=True, check=False)
         (data / f"{args[0]}-{name}.txt").write_text(done.stderr)
         if done.returncode:
