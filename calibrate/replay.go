@@ -2,10 +2,10 @@ package calibrate
 
 import "narrow/engine"
 
-// Replay returns in for a first pass, and for passes after it: what passed first is kept,
-// where it takes no more than so many bytes (pictures take one for each element), so that
-// nothing is read and decoded again. Where the first pass did not go to its end, or gave
-// an error, later ones read in.
+// Replay returns in for a first pass, and for another: what passed first is kept until
+// then, where it takes no more than so many bytes (pictures take one for each element), so
+// that nothing is read and decoded again. Where the first pass did not go to its end, or
+// gave an error, the other one reads in, as do all after it.
 func Replay(in engine.Batches, bytes int) (first, again engine.Batches) {
 	var kept []stored
 	whole := false
@@ -34,8 +34,12 @@ func Replay(in engine.Batches, bytes int) (first, again engine.Batches) {
 			in(yield)
 			return
 		}
-		for i := range kept {
-			if !yield(kept[i].batch(), nil) {
+		all := kept
+		kept, whole = nil, false
+		for i := range all {
+			b := all[i].batch()
+			all[i] = stored{}
+			if !yield(b, nil) {
 				return
 			}
 		}

@@ -214,7 +214,7 @@ func freeMemory() {
 }
 
 // freeFrom is how many bytes the heap has where that pays: it takes some milliseconds.
-const freeFrom = 64 << 20
+const freeFrom = 32 << 20
 
 // tied reports whether ties of t are rounded otherwise than to even.
 func tied(t *plan.Tensor) bool {
