@@ -65,32 +65,6 @@ func (t *Tally) widen(need int) {
 // Reach readies t for values between lo and hi, which must be finite.
 func (t *Tally) Reach(lo, hi float32) { t.reach(kernel.Extent{Min: lo, Max: hi, Finite: true}) }
 
-// AddTo is [Tally.Add] for two tallies, each with a weight of its own, that have
-// been called alike so far but for the weights.
-func AddTo(a, b *Tally, x []float32, step, count int, weight, other uint64) {
-	inverse := a.inverse()
-	if math.IsInf(float64(inverse), 0) || a.exponent != b.exponent {
-		a.Add(x, step, count, weight)
-		b.Add(x, step, count, other)
-		return
-	}
-	for i := 0; count > 0; i, count = i+step, count-1 {
-		switch v := x[i]; {
-		case v > 0:
-			k := int(v*inverse) & (tallyBins - 1)
-			a.bins[1][k] += weight
-			b.bins[1][k] += other
-		case v < 0:
-			k := int(-v*inverse) & (tallyBins - 1)
-			a.bins[0][k] += weight
-			b.bins[0][k] += other
-		default:
-			a.zero += weight
-			b.zero += other
-		}
-	}
-}
-
 // inverse returns 1 by the width of the bins.
 func (t *Tally) inverse() float32 {
 	if t.exponent == math.MinInt16 {

@@ -20,6 +20,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -90,6 +91,11 @@ type options struct {
 }
 
 func (o options) wants(n network) bool {
+	if n.optional {
+		if _, err := os.Stat(filepath.Join(o.models, n.model)); err != nil {
+			return false
+		}
+	}
 	return o.networks == nil || slices.Contains(o.networks, n.name)
 }
 

@@ -15,33 +15,42 @@ type network struct {
 	calib, test, labels string
 	sorted              bool // by class
 	preprocess          samples.Preprocess
+	// optional says that tables go without it where its file is absent.
+	optional bool
 }
 
 var networks = []network{
 	{
 		"mobilenet", "MobileNet v1 0.25, ImageNet", "mobilenet_v1_0.25_224.onnx",
 		"imagenet-sample", "imagenet-sample", "imagenet-sample/labels.csv", true,
-		samples.Preprocess{Preset: samples.PM1},
+		samples.Preprocess{Preset: samples.PM1}, false,
 	},
 	{
 		"squeezenet", "SqueezeNet 1.1, ImageNet", "squeezenet1.1.onnx",
 		"imagenet-sample", "imagenet-sample", "imagenet-sample/labels.csv", true,
-		samples.Preprocess{Preset: samples.Imagenet},
+		samples.Preprocess{Preset: samples.Imagenet}, false,
 	},
 	{
 		"resnet20", "ResNet-20, CIFAR-10", "cifar_resnet20.onnx",
 		"cifar10/calib_images.npy", "cifar10/test_images.npy", "cifar10/test_labels.npy", false,
-		samples.Preprocess{Preset: samples.Unit, Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225}},
+		samples.Preprocess{Preset: samples.Unit, Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225}}, false,
 	},
 	{
 		"dscnn", "DS-CNN, Speech Commands", "mlperf_kws_dscnn.onnx",
 		"speech-commands/mfcc.npy", "speech-commands/mfcc.npy", "speech-commands/labels.npy", false,
-		samples.Preprocess{Preset: samples.None},
+		samples.Preprocess{Preset: samples.None}, false,
 	},
 	{
 		"vit", "Vision transformer, CIFAR-10", "vit_pgd_2_3_16.onnx",
 		"cifar10/calib_images.npy", "cifar10/test_images.npy", "cifar10/test_labels.npy", false,
-		samples.Preprocess{Preset: samples.Unit, Mean: []float64{0.4914, 0.4822, 0.4465}, Std: []float64{0.2023, 0.1994, 0.2010}},
+		samples.Preprocess{Preset: samples.Unit, Mean: []float64{0.4914, 0.4822, 0.4465}, Std: []float64{0.2023, 0.1994, 0.2010}}, false,
+	},
+	{
+		// resnet56-4bfd9763.th of github.com/akamaster/pytorch_resnet_cifar10, exported by
+		// torch.onnx.export with its first axis open.
+		"resnet56", "ResNet-56, CIFAR-10", "resnet56.onnx",
+		"cifar10/calib_images.npy", "cifar10/test_images.npy", "cifar10/test_labels.npy", false,
+		samples.Preprocess{Preset: samples.Unit, Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225}}, true,
 	},
 }
 
