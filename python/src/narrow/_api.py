@@ -292,7 +292,8 @@ def search(
         search_samples: search on at most this many test samples; 0 for 2000.
         seed: of which batches are searched on.
         batch_size: samples that run at once, where data and test_data are arrays.
-        accuracy, propagate: as for calibrate; each trial takes its time.
+        accuracy: as for calibrate; each trial takes its time.
+        propagate: as for calibrate.
         output: where to write the strategy file.
         progress: show trials; default: on a terminal or in a notebook.
 

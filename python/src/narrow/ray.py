@@ -275,7 +275,8 @@ def search(
         search_samples: search on at most this many test samples; 0 for 2000.
         seed: of which batches are searched on.
         batch_size: samples that run at once, where data and test_data are arrays.
-        accuracy, propagate: as for ``narrow.calibrate``.
+        accuracy: as for ``narrow.calibrate``; each trial takes its time.
+        propagate: as for ``narrow.calibrate``.
         output: where to write the strategy file.
         workers: trials at once; default: one for each num_cpus of the cluster's processors.
         num_cpus: processors, and threads of narrow, for each trial.
