@@ -29,6 +29,8 @@ type passing struct {
 	pass
 	k     *calibrate.Checkpoint
 	found *ranges
+	// passed says that the own calibration has seen all samples.
+	passed bool
 }
 
 // newPassing takes up the state of k.
@@ -79,6 +81,9 @@ func (p *passing) guide() *calibrate.Checkpoint {
 	}
 	return &calibrate.Checkpoint{State: p.Guide, Every: p.k.Every, Save: func(samples int, state []byte) error {
 		p.GuideAfter, p.Guide = samples, state
+		if !p.passed {
+			return nil // the own one is saved soon, and this with it
+		}
 		return p.save()
 	}}
 }

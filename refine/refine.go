@@ -239,6 +239,7 @@ func (t Task) calibrate(ctx context.Context, run engine.Runner, in engine.Batche
 				}
 			}
 		}, opts)
+		p.passed = err == nil
 		return err
 	}}
 	if t.Guide != nil && !p.NoGuide {
