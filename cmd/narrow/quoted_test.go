@@ -212,6 +212,7 @@ func newQuoted(t *testing.T) *quoted {
 var othersFlags = []string{
 	"dependency",                                                                                                           // sbatch
 	"truth",                                                                                                                // examples/metrics
+	"limits",                                                                                                               // tools/networks
 	"config_file", "quant_mode", "deploy", "inspect", "fast_finetune", "subset_len", "batch_size", "model_dir", "data_dir", // vai_q_pytorch's examples
 }
 
