@@ -24,7 +24,8 @@ const (
 )
 
 // Few returns the samples for [Functions] and [Scales]: a quarter of them at most, but
-// 16, of those that do not judge what [Calibrate] chooses.
+// 16, of those that do not judge what [Calibrate] chooses. Where too few are given for
+// any to judge that, all of them up to 16.
 func Few(in engine.Batches) ([]*engine.Batch, error) {
 	keep := &calibrate.Keeper{Most: 2 * functionSamples}
 	samples := 0
@@ -34,7 +35,10 @@ func Few(in engine.Batches) ([]*engine.Batch, error) {
 		}
 		samples += b.Count
 	}
-	kept := slices.DeleteFunc(keep.Kept(2*functionSamples, keptBytes), isJudge)
+	kept := keep.Kept(2*functionSamples, keptBytes)
+	if samples >= fewest {
+		kept = slices.DeleteFunc(kept, isJudge)
+	}
 	return unitsOf(kept[:min(len(kept), max(samples/4, functionSamples/2), functionSamples)]), nil
 }
 
