@@ -96,10 +96,12 @@ func TestNothingLeaks(t *testing.T) {
 	if left, err := os.ReadDir(filepath.Join(work, "tmp")); err != nil || len(left) > 0 {
 		t.Errorf("temporary files are left: %v, %v", left, err)
 	}
-	// The least of some rounds: a moment's memory is chance too. What a session
-	// holds is a megabyte, so one lost in ten rounds shows.
-	early, late := slices.Min(memory[warm-5:warm+5]), slices.Min(memory[rounds-10:])
-	t.Logf("memory: %d KB after the first round, %d KB around round %d, %d KB in the end", memory[0], early, warm, late)
+	// A moment's memory is chance: over 200 rounds it goes up and down between 54 and 62 MB,
+	// since glibc gives back what it can where it can. So the most of some early rounds is
+	// compared with the least of the last. What a session holds is a megabyte, so one lost
+	// in five rounds shows.
+	early, late := slices.Max(memory[warm-10:warm+5]), slices.Min(memory[rounds-10:])
+	t.Logf("memory: %d KB after the first round, at most %d KB around round %d, %d KB in the end", memory[0], early, warm, late)
 	if late > early+2048 && !testing.Short() { // the race detector takes memory of its own
 		t.Errorf("memory grew from %d KB to %d KB over %d rounds: %d", early, late, rounds-warm, memory)
 	}
