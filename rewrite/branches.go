@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"maps"
 	"slices"
 
 	"narrow/graph"
@@ -180,10 +181,7 @@ func renameReads(n *graph.Node, names map[string]string) {
 		}
 	}
 	for _, sub := range n.Subgraphs() {
-		inner := map[string]string{}
-		for k, v := range names {
-			inner[k] = v
-		}
+		inner := maps.Clone(names)
 		for _, v := range sub.Inputs {
 			delete(inner, v.Name)
 		}
@@ -198,13 +196,7 @@ func renameReads(n *graph.Node, names map[string]string) {
 		for _, x := range sub.Nodes {
 			renameReads(x, inner)
 		}
-		for i, v := range sub.Outputs {
-			if to, ok := inner[v.Name]; ok {
-				c := *v
-				c.Name = to
-				sub.Outputs[i] = &c
-			}
-		}
+		renameOutputs(sub, inner)
 	}
 }
 

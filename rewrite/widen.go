@@ -136,12 +136,17 @@ func renameIn(n *graph.Node, names map[string]string) {
 		for _, inner := range g.Nodes {
 			renameIn(inner, names)
 		}
-		for i, v := range g.Outputs {
-			if to, ok := names[v.Name]; ok {
-				c := *v
-				c.Name = to
-				g.Outputs[i] = &c
-			}
+		renameOutputs(g, names)
+	}
+}
+
+// renameOutputs gives the outputs of g their new names.
+func renameOutputs(g *graph.Graph, names map[string]string) {
+	for i, v := range g.Outputs {
+		if to, ok := names[v.Name]; ok {
+			c := *v
+			c.Name = to
+			g.Outputs[i] = &c
 		}
 	}
 }

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
 
 	"narrow"
@@ -30,15 +28,9 @@ func (o options) costs(ctx context.Context, times int) error {
 			var memory [2]float64
 			for range times {
 				for i, a := range []narrow.Accuracy{narrow.Guide, narrow.High} {
-					cmd := exec.CommandContext(ctx, self, append([]string{"-alone", "-only-calibrate", a.String()}, o.args(n, s)...)...)
-					cmd.Stderr = os.Stderr
-					out, err := cmd.Output()
+					m, err := o.apart(ctx, self, n, s, "-only-calibrate", a.String())
 					if err != nil {
-						return fmt.Errorf("%s, %s: %w", n.name, s.name, err)
-					}
-					var m measured
-					if err := json.Unmarshal(out, &m); err != nil {
-						return fmt.Errorf("%s, %s: %w", n.name, s.name, err)
+						return err
 					}
 					seconds[i] = append(seconds[i], m.Seconds)
 					memory[i] = max(memory[i], m.Megabytes)

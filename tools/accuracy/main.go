@@ -115,15 +115,9 @@ func (o options) tables(ctx context.Context) error {
 			if o.rows != nil && !slices.Contains(o.rows, s.name) {
 				continue
 			}
-			cmd := exec.CommandContext(ctx, self, append([]string{"-alone"}, o.args(n, s)...)...)
-			cmd.Stderr = os.Stderr
-			out, err := cmd.Output()
+			m, err := o.apart(ctx, self, n, s)
 			if err != nil {
-				return fmt.Errorf("%s, %s: %w", n.name, s.name, err)
-			}
-			var m measured
-			if err := json.Unmarshal(out, &m); err != nil {
-				return fmt.Errorf("%s, %s: %w", n.name, s.name, err)
+				return err
 			}
 			if first {
 				fmt.Printf("\n%s (`%s`), %d samples calibrate, %d others test\n\n", n.title, n.model, m.Calibrated, m.Tested)
@@ -135,6 +129,20 @@ func (o options) tables(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// apart measures one row in a process of its own, with more arguments than the row's.
+func (o options) apart(ctx context.Context, self string, n network, s row, more ...string) (m measured, err error) {
+	cmd := exec.CommandContext(ctx, self, slices.Concat([]string{"-alone"}, more, o.args(n, s))...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err == nil {
+		err = json.Unmarshal(out, &m)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s, %s: %w", n.name, s.name, err)
+	}
+	return m, err
 }
 
 func (o options) args(n network, s row) []string {

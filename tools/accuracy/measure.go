@@ -51,13 +51,18 @@ func (m measured) cells() []string {
 	}
 }
 
-// alone measures one row and prints it.
-func (o options) alone(ctx context.Context) error {
+// engine opens ONNX Runtime.
+func (o options) engine() (*ort.Runner, error) {
 	path, err := ortlib.Find(o.lib)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	runner, err := ort.Open(path)
+	return ort.Open(path)
+}
+
+// alone measures one row and prints it.
+func (o options) alone(ctx context.Context) error {
+	runner, err := o.engine()
 	if err != nil {
 		return err
 	}

@@ -12,8 +12,6 @@ import (
 
 	"narrow"
 	"narrow/engine"
-	"narrow/engine/ort"
-	"narrow/internal/ortlib"
 	"narrow/samples"
 	"narrow/strategy"
 )
@@ -30,11 +28,7 @@ const (
 // samples by more than slack. A network NAME.onnx has its samples, ready for its
 // inputs, in NAME.npy or NAME.npz; the last tests of them test.
 func (o options) neverWorse(ctx context.Context, dir string, counts []int) error {
-	path, err := ortlib.Find(o.lib)
-	if err != nil {
-		return err
-	}
-	runner, err := ort.Open(path)
+	runner, err := o.engine()
 	if err != nil {
 		return err
 	}
