@@ -92,20 +92,8 @@ func (p *Planned) shardOf() calibrate.ShardOf {
 
 // merged calibrates by what shards observed.
 func (p *Planned) merged(ctx context.Context, run engine.Runner, s *calibrate.Shard, o calibrate.Options, opts CalibrateOptions) (*Calibrated, error) {
-	own := p.shardOf()
-	for _, d := range []struct {
-		of          string
-		what        diag.Text
-		own, theirs string
-	}{
-		{"calibration", diag.Textf("another version of narrow"), own.Version, s.Version},
-		{"model", diag.Textf("another model"), own.ModelSHA256, s.ModelSHA256},
-		{"strategy", diag.Textf("another strategy"), own.StrategySHA256, s.StrategySHA256},
-		{"calibration", diag.Textf("another accuracy"), own.Accuracy, s.Accuracy},
-	} {
-		if d.own != d.theirs {
-			return nil, &MismatchError{Of: d.of, Message: diag.Textf("%s is of %s (%.12s, not %.12s): give what the shards were computed with, or compute them anew", s.Name(), d.what, d.theirs, d.own)}
-		}
+	if err := s.Serves(p.shardOf()); err != nil {
+		return nil, err
 	}
 	if o.SkipInvalid = s.SkipInvalid; s.Keeps && run == nil {
 		return nil, diag.Errorf("merging shards that keep samples takes an engine")

@@ -453,7 +453,7 @@ func (c *calibration) tap(t *plan.Tensor, b *engine.Batch, dst, src []float32, s
 		copy(dst, src)
 		return nil
 	case err != nil:
-		return diag.Errorf("layer %s, batch from %s: %w", t.Layer.Name, b.Name(0), err)
+		return diag.Errorf("layer %s, batch from sample %s: %w", t.Layer.Name, b.Name(0), err)
 	}
 	var e scheme.Encoding
 	if o := c.obs[t]; o != nil {

@@ -152,7 +152,7 @@ func (c *calibration) feed(t *plan.Tensor, e entry, sample string, invalid *int)
 		*invalid++
 	case o != nil:
 		if err := o.ObserveRecord(e.record); err != nil {
-			return diag.Errorf("layer %s, %s: %w", t.Layer.Name, sample, err)
+			return diag.Errorf("layer %s, sample %s: %w", t.Layer.Name, sample, err)
 		}
 	}
 	return nil
@@ -180,7 +180,7 @@ func (c *calibration) observeFloat(t *plan.Tensor, b *engine.Batch, x []float32,
 	case err == nil:
 		return nil
 	case !errors.As(err, &bad):
-		return diag.Errorf("layer %s, batch from %s: %w", t.Layer.Name, b.Name(0), err)
+		return diag.Errorf("layer %s, batch from sample %s: %w", t.Layer.Name, b.Name(0), err)
 	case !c.opts.SkipInvalid:
 		return invalidIn(t, bad.Value, b.Name(bad.Index/per))
 	}
@@ -190,7 +190,7 @@ func (c *calibration) observeFloat(t *plan.Tensor, b *engine.Batch, x []float32,
 		case errors.As(err, &bad):
 			c.out.Invalid++
 		case err != nil:
-			return diag.Errorf("layer %s, %s: %w", t.Layer.Name, b.Name(i), err)
+			return diag.Errorf("layer %s, sample %s: %w", t.Layer.Name, b.Name(i), err)
 		}
 	}
 	return nil

@@ -43,7 +43,7 @@ func (e *NotFiniteError) Error() string { return e.Text().String() }
 
 // Text is Error in words that can be translated.
 func (e *NotFiniteError) Text() diag.Text {
-	at := diag.Textf("layer %s: tensor %q holds %v in %s", e.Layer, e.Tensor, e.Value, e.Sample)
+	at := diag.Textf("layer %s: tensor %q holds %v in sample %s", e.Layer, e.Tensor, e.Value, e.Sample)
 	switch e.Origin {
 	case FromSample:
 		return diag.Textf("%s: the sample itself holds NaN or Inf, in input %s: fix it, leave it out, or skip such tensors", at, quotedNames(e.By))

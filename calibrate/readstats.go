@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
-	"fmt"
 	"hash/crc32"
 	"maps"
 	"math"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"narrow/calibrate/observe"
@@ -248,7 +248,7 @@ func CalibrateStats(p *plan.Plan, s *Stats, opts Options) (*Calibrated, error) {
 func (c *calibration) feedFrame(t *plan.Tensor, f recordsFrame, invalid *int) error {
 	var own error
 	err := f.entries(func(i int, e entry) error {
-		own = c.feed(t, e, fmt.Sprintf("sample %d", f.first+i), invalid)
+		own = c.feed(t, e, strconv.Itoa(f.first+i), invalid)
 		return own
 	})
 	if err != nil && own == nil {

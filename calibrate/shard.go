@@ -330,21 +330,36 @@ func (s *Shard) Name() diag.Text {
 	return diag.Textf("the shard of the samples %s", s.Spans[0].String())
 }
 
+// served pairs what is known of a calibration before it has samples.
+func served(own, kept ShardOf) []pairing {
+	return []pairing{
+		{"calibration", diag.Textf("another version of narrow"), own.Version, kept.Version},
+		{"model", diag.Textf("another model"), own.ModelSHA256, kept.ModelSHA256},
+		{"strategy", diag.Textf("another strategy"), own.StrategySHA256, kept.StrategySHA256},
+		{"calibration", diag.Textf("another accuracy"), own.Accuracy, kept.Accuracy},
+	}
+}
+
+// Serves says whether s serves a calibration by the version, model, strategy and
+// accuracy of own. The error is a [*MismatchError].
+func (s *Shard) Serves(own ShardOf) error {
+	if of, what, differs := mismatch(served(own, s.ShardOf)); differs {
+		return &MismatchError{Of: of, Message: diag.Textf("%s is of a calibration with %s: give what the shards were computed with, or compute them anew", s.Name(), what)}
+	}
+	return nil
+}
+
 // fits says whether o is of the same calibration as s, computed alike.
 func (s *Shard) fits(o *Shard) error {
-	if of, what, differs := mismatch([]pairing{
-		{"calibration", diag.Textf("another version of narrow"), s.Version, o.Version},
+	if of, what, differs := mismatch(append(served(s.ShardOf, o.ShardOf), []pairing{
 		{"calibration", diag.Textf("another engine"), s.Engine, o.Engine},
-		{"model", diag.Textf("another model"), s.ModelSHA256, o.ModelSHA256},
-		{"strategy", diag.Textf("another strategy"), s.StrategySHA256, o.StrategySHA256},
-		{"calibration", diag.Textf("another accuracy"), s.Accuracy, o.Accuracy},
 		{"calibration", diag.Textf("another choice of skipping invalid values"), s.SkipInvalid, o.SkipInvalid},
 		{"samples", diag.Textf("another number of samples"), s.Samples, o.Samples},
 		{"samples", diag.Textf("other samples, or another preprocessing"), s.SamplesHead, o.SamplesHead},
 		{"calibration", diag.Textf("another choice of keeping samples"), s.Keeps, o.Keeps},
 		{"samples", diag.Textf("other decisions over samples"), s.Decided, o.Decided},
 		{"network", diag.Textf("another network: the model's external data, or its rewriting, differs"), s.networks(), o.networks()},
-	}); differs {
+	}...)); differs {
 		return &MismatchError{Of: of, Message: diag.Textf("%s is of a calibration with %s than %s: give shards of one calibration", o.Name(), what, s.Name())}
 	}
 	for i := range s.parts {

@@ -42,12 +42,13 @@ func (b *Batch) shared(name string) bool {
 	return len(t.Shape) == 0 || t.Shape[0] != int64(b.Count)
 }
 
-// Name returns how to call the i-th sample of the batch in a message.
+// Name returns how to call the i-th sample of the batch in a message: its number among
+// all samples, from 0, and the file's name, where it has one.
 func (b *Batch) Name(i int) string {
 	if i < len(b.Names) && b.Names[i] != "" && b.Names[i] != strconv.Itoa(b.First+i) {
-		return fmt.Sprintf("sample %d (%s)", b.First+i, b.Names[i])
+		return fmt.Sprintf("%d (%s)", b.First+i, b.Names[i])
 	}
-	return fmt.Sprintf("sample %d", b.First+i)
+	return strconv.Itoa(b.First + i)
 }
 
 // SampleShapes returns the shapes that one sample gives the network's inputs.

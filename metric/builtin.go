@@ -41,7 +41,7 @@ func NewBuiltin(name string, outputs []*graph.Value, labels engine.Labels) (*Bui
 		return nil, diag.Errorf("there is no metric %q: it is one of %s", name, strings.Join(Builtins(), ", "))
 	}
 	if (name == "top1" || name == "top5") && labels.Classes == nil {
-		return nil, diag.Errorf("%s cannot be told without labels", name)
+		return nil, diag.Errorf("%s cannot be told without labels: give --labels, or images in class folders", name)
 	}
 	return &Builtin{name, outputs, labels}, nil
 }

@@ -98,7 +98,11 @@ func readNPYHeader(r io.ReaderAt) (*header, error) {
 		return nil, diag.Errorf("corrupt .npy header: it is cut short after %d of %d bytes: %w", n, length, noEOF(err))
 	}
 	h, err := parseNPYDict(string(text))
-	if err != nil {
+	var other typeError
+	switch {
+	case errors.As(err, &other):
+		return nil, err
+	case err != nil:
 		return nil, diag.Errorf("corrupt .npy header: %w", err)
 	}
 	h.offset = start + length
@@ -152,7 +156,7 @@ func parseNPYDict(s string) (*header, error) {
 		switch key {
 		case "descr":
 			if p.peek("[") {
-				return nil, diag.Errorf("it holds records with named fields; save one plain array")
+				return nil, typeError{diag.Errorf("it holds records with named fields; save one plain array")}
 			}
 			descr, err := p.str()
 			if err != nil {
@@ -191,7 +195,13 @@ func parseNPYDict(s string) (*header, error) {
 	return h, nil
 }
 
-// parseDescr reads a numpy type string such as <f4.
+// typeError says that an array holds what no network takes: the file is as it should be.
+type typeError struct{ error }
+
+func (e typeError) Unwrap() error   { return e.error }
+func (e typeError) Text() diag.Text { return diag.ErrorText(e.error) }
+
+// parseDescr reads a numpy type string such as <f4; an error is a [typeError].
 func parseDescr(d string) (t graph.DataType, big bool, err error) {
 	name := d
 	if name != "" {
@@ -229,16 +239,16 @@ func parseDescr(d string) (t graph.DataType, big bool, err error) {
 	case "b1":
 		t = graph.Bool
 	default:
-		what := "are no numbers that a network takes"
+		what := diag.Textf("are no numbers that a network takes")
 		switch {
 		case strings.HasPrefix(name, "O"):
-			return 0, false, diag.Errorf("its elements (numpy type %q) are pickled Python objects; save float32 or uint8, and samples of unlike shapes by np.savez(file, *samples) or as a folder of .npy files, one a sample", clip(d))
+			return 0, false, typeError{diag.Errorf("its elements (numpy type %q) are pickled Python objects; save float32 or uint8, and samples of unlike shapes by np.savez(file, *samples) or as a folder of .npy files, one a sample", clip(d))}
 		case strings.HasPrefix(name, "U"), strings.HasPrefix(name, "S"):
-			what = "are strings"
+			what = diag.Textf("are strings")
 		case strings.HasPrefix(name, "c"):
-			what = "are complex"
+			what = diag.Textf("are complex")
 		}
-		return 0, false, diag.Errorf("its elements (numpy type %q) %s; save float32 or uint8", clip(d), what)
+		return 0, false, typeError{diag.Errorf("its elements (numpy type %q) %s; save float32 or uint8", clip(d), what)}
 	}
 	return t, big && sizeOf(t) > 1, nil
 }

@@ -34,7 +34,7 @@ func ParsePreset(s string) (Preset, error) {
 	case Imagenet, PM1, Unit, None:
 		return p, nil
 	}
-	return "", diag.Errorf("preprocess %q is none of imagenet, pm1, unit, none", s)
+	return "", diag.Errorf("%q is not a preset: it must be imagenet, pm1, unit or none", s)
 }
 
 // Size is a size to resize or crop to. The zero Size leaves the preset's.
@@ -131,7 +131,7 @@ func (p Preprocess) recipe() (recipe, error) {
 		r.scale = 1.0 / 255
 	case None, "":
 	default:
-		return r, diag.Errorf("preprocess %q is none of imagenet, pm1, unit, none", p.Preset)
+		return r, diag.Errorf("%q is not a preset: it must be imagenet, pm1, unit or none", p.Preset)
 	}
 	if p.Preset == Imagenet || p.Preset == PM1 {
 		r.resize, r.crop = Size{Short: 256}, Size{Short: 224}

@@ -1,7 +1,6 @@
 package samples
 
 import (
-	"fmt"
 	"slices"
 
 	"narrow/diag"
@@ -115,9 +114,9 @@ func (p *plan) fromPixels(dst row, sc *scratch) error {
 }
 
 func (p *plan) wrongSize(px *pixels, h, w int) error {
-	got := fmt.Sprintf("it is %d x %d (height x width)", px.h, px.w)
+	got := diag.Textf("it is %d x %d (height x width)", px.h, px.w)
 	if h != px.h || w != px.w {
-		got += fmt.Sprintf(", %d x %d once preprocessed", h, w)
+		got = diag.Textf("it is %d x %d (height x width), %d x %d once preprocessed", px.h, px.w, h, w)
 	}
 	if p.ofNet {
 		return diag.Errorf("%s, but %s: %s", got, p.want(), sizeAdvice(int64(p.h), int64(p.w)))

@@ -38,5 +38,5 @@ func ParseAccuracy(s string) (Accuracy, error) {
 	case "high":
 		return High, nil
 	}
-	return 0, diag.Errorf("accuracy is %q: it must be guide or high", s)
+	return 0, diag.Errorf("%q is not an accuracy: it must be guide or high", s)
 }

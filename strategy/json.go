@@ -111,6 +111,8 @@ func readJSON(t *text) (root *node, list diag.List, ok bool) {
 		fix := diag.Textf("save the file as UTF-8")
 		if len(t.src) >= 2 && (t.src[0] == 0xff && t.src[1] == 0xfe || t.src[0] == 0xfe && t.src[1] == 0xff) {
 			fix = diag.Textf("this looks like UTF-16: save the file as UTF-8")
+		} else if bytes.IndexByte(t.src, 0) >= 0 {
+			fix = diag.Textf("this is no text: give the strategy file, which is JSON")
 		}
 		r.fail("not-utf8", span{bad, bad + 1}, diag.Textf("the file is not UTF-8 text"), fix)
 		return &node{span: span{t.first, t.first}}, r.list, false

@@ -131,6 +131,9 @@ func (p *parser) wrongType(n *node, path string, name any, want, fix diag.Text) 
 	case nullNode:
 		if fix.IsZero() {
 			fix = diag.Textf("leave the key out to take what it inherits")
+			if path == "$" {
+				fix = diag.Textf("write {} to take all defaults")
+			}
 		}
 	}
 	p.error("wrong-type", p.t.rng(n.span), path, diag.Textf("%s takes %s, not %s", name, want, found), fix)

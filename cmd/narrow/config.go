@@ -34,6 +34,9 @@ func (a *app) readConfig(file string) (*strategy.Strategy, diag.List, error) {
 		return s, list, nil
 	}
 	src, err := readFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, diag.Errorf("strategy file %s: no such file: give its path, or let \"narrow init\" write one", file)
+	}
 	if err != nil {
 		return nil, nil, diag.Errorf("strategy file %s: %w", file, err)
 	}

@@ -108,7 +108,8 @@ func newExplainCommand(a *app) *cobra.Command {
 		Long: `explain lists every tensor of a model that can be quantized, in the network's
 order, with each setting that applies and the line of the strategy file, or the
 default, that it comes from. Values that were overridden stand in brackets.
-For tensors that are not quantized it tells why. With --format xmodel it lists
+For tensors that are not quantized it tells why. What calib decides over the
+samples stands in a note. With --format xmodel it lists
 the operators that each layer becomes in an .xmodel, or why it cannot be written.`,
 		Example: `  narrow explain --config-file strategy.json --model resnet18.onnx \
     --layer /layer1/layer1.0/conv1/Conv`,
@@ -136,7 +137,7 @@ the operators that each layer becomes in an .xmodel, or why it cannot be written
 			if err != nil {
 				return err
 			}
-			list = append(list, more...)
+			list = append(append(list, more...), undecided(p, accuracy.chosen)...)
 			list.Sort()
 			a.printFindings(a.stderr, list, s.Source)
 			if format == formatXModel {
@@ -165,6 +166,26 @@ the operators that each layer becomes in an .xmodel, or why it cannot be written
 	c.Flags().StringVar(&format, "format", "", "`xmodel`: what each layer becomes in an .xmodel")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	return c
+}
+
+// undecided notes what calib decides over the samples, of which explain has none.
+func undecided(p *plan.Plan, a narrow.Accuracy) diag.List {
+	target := p.Strategy.Target
+	if a != narrow.High || target == scheme.DPU {
+		return nil
+	}
+	var open []diag.Text
+	functions := p.JoinedFunctions()
+	if p.Strategy.IncludeCLE || target == scheme.GPU && len(functions) > 0 {
+		open = append(open, diag.Textf("by which factors channels are brought to one range"))
+	}
+	if target == scheme.CPU && len(functions) > 0 {
+		open = append(open, diag.Textf("whether functions such as %s are quantized together with the layers before them", functions[0]))
+	}
+	if open == nil {
+		return nil
+	}
+	return diag.List{{Severity: diag.Note, Code: "decided-by-samples", Message: diag.Textf("explain sees no samples; over them, calib decides %s", diag.Commas(open))}}
 }
 
 // newExplainReport lists the tensors of a plan in the network's order; layer

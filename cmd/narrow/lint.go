@@ -30,6 +30,9 @@ layer or too many.`,
 			return nil
 		},
 		RunE: func(c *cobra.Command, _ []string) error {
+			if file == "" && model == "" {
+				return usagef("narrow lint needs a strategy file, - for standard input (with --model alone it checks the defaults)")
+			}
 			if err := accuracy.read(); err != nil {
 				return err
 			}

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -162,8 +164,11 @@ func calibratedModel(dir string) (string, error) {
 	atomicfile.Finish(dir)
 	file := filepath.Join(dir, export.QuantInfoFile)
 	data, err := readFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", diag.Errorf("there is no %s: run narrow calib first, or name its folder with -o", file)
+	}
 	if err != nil {
-		return "", diag.Errorf("%s: %w: run narrow calib first, or name its folder with -o", file, err)
+		return "", diag.Errorf("%s: %w", file, err)
 	}
 	q, err := export.ReadQuantInfo(file, data)
 	if err != nil {

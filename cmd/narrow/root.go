@@ -171,6 +171,9 @@ func flagError(c *cobra.Command, err error) error {
 	if !errors.As(err, &unknown) {
 		return &exitError{code: exitUsage, err: err}
 	}
+	if !c.HasParent() && c.Flags().NArg() > 0 { // narrow calibrate --model M
+		return unknownCommand(c, c.Flags().Arg(0))
+	}
 	name := unknown.GetSpecifiedName()
 	var names []string
 	c.Flags().VisitAll(func(f *pflag.Flag) {

@@ -192,9 +192,10 @@ type tested struct {
 // openExported reads the exported model in the folder dir, and says what runs it
 // where that is not the runtime that it is for.
 func (a *app) openExported(ctx context.Context, c *narrow.Calibrated, dir string, form export.Form) (*narrow.Model, error) {
-	m, err := narrow.Open(ctx, filepath.Join(dir, form.FileName(c.Model.Path)))
+	file := filepath.Join(dir, form.FileName(c.Model.Path))
+	m, err := narrow.Open(ctx, file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, diag.Errorf("%w: run narrow export --for %v first", err, form)
+		return nil, diag.Errorf("there is no %s: run narrow export --for %v first", file, form)
 	}
 	if err == nil && form != export.ORT {
 		a.printFindings(a.stderr, diag.List{{Severity: diag.Note, Code: "other-runtime", Message: diag.Textf("ONNX Runtime runs this model, made for %v, which may compute some operators otherwise", form)}}, nil)

@@ -179,9 +179,9 @@ func dumpOf(dir string) (string, error) {
 			entries = entries[i : i+1]
 		}
 		if len(entries) != 1 {
-			return "", diag.Errorf("%s is no dump: it has no %s", dir, xmodel.ShapeFile)
+			return "", diag.Errorf("%s is no dump: it has no %s: narrow export --format xmodel --deploy-check writes one", dir, xmodel.ShapeFile)
 		}
 		dir = filepath.Join(dir, entries[0].Name())
 	}
-	return "", diag.Errorf("%s is no dump: it has no %s", dir, xmodel.ShapeFile)
+	return "", diag.Errorf("%s is no dump: it has no %s: narrow export --format xmodel --deploy-check writes one", dir, xmodel.ShapeFile)
 }

@@ -917,4 +917,10 @@ var zh = map[string]string{
 	"shards keep no more than 256 samples to choose over":                                                             "各分片至多保留 256 个样本供选择",
 	"shards without samples are of use to the guide's way only":                                                       "不含样本的分片只能用于 guide 方式",
 	"the shards keep no samples to choose weights over: compute them with samples, or merge them for the guide's way": "这些分片没有保留供选择权重的样本：请带样本重新计算，或以 guide 方式合并",
+	"narrow lint needs a strategy file, - for standard input (with --model alone it checks the defaults)":             "narrow lint 需要一个策略文件，- 表示标准输入（只给出 --model 时检查默认配置）",
+	"write {} to take all defaults":                                                                                   "写 {} 即全部采用默认值",
+	"this is no text: give the strategy file, which is JSON":                                                          "这不是文本：请给出策略文件（JSON）",
+	"by which factors channels are brought to one range":                                                              "各通道以何种系数调整到同一范围",
+	"whether functions such as %s are quantized together with the layers before them":                                 "%s 等函数是否与其前面的层一起量化",
+	"explain sees no samples; over them, calib decides %s":                                                            "explain 没有样本；以下内容由 calib 根据样本决定：%s",
 }
