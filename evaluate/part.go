@@ -199,11 +199,34 @@ func ReadPart(data []byte) (*Part, error) {
 }
 
 // Name says which part it is, for messages.
-func (p *Part) Name() string {
+func (p *Part) Name() diag.Text {
 	if p.File != "" {
-		return p.File
+		return diag.Verbatim(p.File)
 	}
-	return fmt.Sprintf("the part of the samples %d to %d", p.First, p.First+p.Count-1)
+	return diag.Textf("the part of the samples %d to %d", p.First, p.First+p.Count-1)
+}
+
+// differs says in what p is of another test than o; the zero Text where it is of the same.
+func (p *PartOf) differs(o *PartOf) diag.Text {
+	switch {
+	case p.Version != o.Version:
+		return diag.Textf("another version of narrow")
+	case p.Engine != o.Engine:
+		return diag.Textf("another engine")
+	case p.Calibration != o.Calibration:
+		return diag.Textf("another calibration")
+	case p.How != o.How:
+		return diag.Textf("another form of the network (simulated, as exported, or the exported file)")
+	case p.BatchSize != o.BatchSize:
+		return diag.Textf("another batch size")
+	case p.Samples != o.Samples:
+		return diag.Textf("another number of samples")
+	case p.SamplesHead != o.SamplesHead:
+		return diag.Textf("other samples, or another preprocessing")
+	case p.Labels != o.Labels:
+		return diag.Textf("other labels")
+	}
+	return diag.Text{}
 }
 
 // Whole puts parts, in any order, in the order of their samples; the same one twice
@@ -214,12 +237,8 @@ func Whole(parts []*Part) ([]*Part, error) {
 		return nil, diag.Errorf("no part was given")
 	}
 	for _, p := range parts[1:] {
-		a, b := reflect.ValueOf(parts[0].PartOf), reflect.ValueOf(p.PartOf)
-		for i := range a.NumField() {
-			if a.Field(i).Interface() != b.Field(i).Interface() {
-				what := strings.ReplaceAll(b.Type().Field(i).Tag.Get("json"), "_", " ")
-				return nil, diag.Errorf("%s is of another test than %s: its %s differs; give the parts of one test", p.Name(), parts[0].Name(), what)
-			}
+		if what := p.differs(&parts[0].PartOf); !what.IsZero() {
+			return nil, diag.Errorf("%s is of a test with %s than %s: give the parts of one test", p.Name(), what, parts[0].Name())
 		}
 		if p.Canary != parts[0].Canary {
 			return nil, diag.Errorf("%s, from %s, has other outputs than %s, from %s, for the same first samples: the samples differ, or these machines differ in the last bits; run it again on a machine like the others, from the same samples",

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -114,10 +115,29 @@ func TestParts(t *testing.T) {
 			}
 		}
 		refused(func(*Part) {}, "the samples 16 to 55 of 90", parts[1])
-		refused(func(p *Part) { p.Calibration = "x" }, "other is of another test than the part of the samples 0 to 15: its calibration differs", parts[1])
+		refused(func(p *Part) { p.Calibration = "x" }, "other is of a test with another calibration than the part of the samples 0 to 15", parts[1])
 		refused(func(p *Part) { p.Canary, p.Machine = "x", "there" }, "other, from there, has other outputs", parts[1])
 		refused(func(p *Part) { p.First = 48 }, "other overlap", parts[1], parts[2])
 		refused(func(p *Part) { p.Score.Invalid = 9 }, "differ: compute them again", parts[0], parts[1], parts[2])
+	}
+}
+
+// TestPartsDiffer: parts that differ in any field are of two tests.
+func TestPartsDiffer(t *testing.T) {
+	told := map[string]bool{}
+	for i := range reflect.TypeFor[PartOf]().NumField() {
+		var a, b PartOf
+		switch f := reflect.ValueOf(&b).Elem().Field(i); f.Kind() {
+		case reflect.Int:
+			f.SetInt(1)
+		default:
+			f.SetString("x")
+		}
+		what := a.differs(&b).String()
+		if what == "" || told[what] {
+			t.Errorf("%s: told as %q", reflect.TypeFor[PartOf]().Field(i).Name, what)
+		}
+		told[what] = true
 	}
 }
 

@@ -707,8 +707,8 @@ var zhErrors = map[string]string{
 	"%s and %s are of the same samples, and differ: compute them again": "%s 和 %s 属于相同的样本，却不相同：请重新计算",
 	"%s and %s overlap: cut all parts alike":                            "%s 和 %s 有重叠：各部分的切分方式必须一致",
 	"%s is damaged: save it again":                                      "%s 已损坏：请重新保存",
-	"%s is of another calibration than that in %s, or was tested otherwise: name its folder with -o, and give --as-exported or --exported as it was given there":                                                   "%s 属于与 %s 不同的校准，或测试方式不同：请用 -o 指定其文件夹，并按当时的方式给出 --as-exported 或 --exported",
-	"%s is of another test than %s: its %s differs; give the parts of one test":                                                                                                                                    "%s 与 %s 不属于同一次测试：%s 不同；请给出同一次测试的各部分",
+	"%s is of another calibration than that in %s, or was tested otherwise: name its folder with -o, and give --as-exported or --exported as it was given there": "%s 属于与 %s 不同的校准，或测试方式不同：请用 -o 指定其文件夹，并按当时的方式给出 --as-exported 或 --exported",
+	"%s is of a test with %s than %s: give the parts of one test": "%[1]s 所属的测试与 %[3]s 不同（%[2]s）：请给出同一次测试的各部分",
 	"%s, from %s, has other outputs than %s, from %s, for the same first samples: the samples differ, or these machines differ in the last bits; run it again on a machine like the others, from the same samples": "%s（来自 %s）与 %s（来自 %s）对相同的前几个样本得到不同的输出：样本不同，或这些机器的结果在末位上不同；请用相同的样本，在与其他机器同类的机器上重新运行",
 	"it has %d outputs, not %d":                               "它有 %d 个输出，而不是 %d 个",
 	"it is another one than in the parts before":              "它与之前各部分中的不同",
@@ -839,6 +839,10 @@ var zhErrors = map[string]string{
 	"are strings":                                               "是字符串",
 	"are complex":                                               "是复数",
 	"strategy file %s: no such file: give its path, or let \"narrow init\" write one": "策略文件 %s：没有这个文件：请给出其路径，或用“narrow init”生成一个",
+	"the part of the samples %d to %d":                                                "样本 %d 到 %d 的部分",
+	"another calibration":                                                             "另一次校准",
+	"another form of the network (simulated, as exported, or the exported file)":      "网络的另一种形式（模拟、按导出形式模拟、或导出的文件）",
+	"other labels": "不同的标签",
 }
 
 // zhSystem holds what the system and the standard library say.

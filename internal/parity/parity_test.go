@@ -129,7 +129,7 @@ func TestFloatWeights(t *testing.T) {
 // table writes or checks docs/parity.md.
 func table(t *testing.T, all []outcome) {
 	var b strings.Builder
-	b.WriteString("# Held against vai_q_pytorch 3.5\n\n" +
+	b.WriteString("# Compared with vai_q_pytorch 3.5\n\n" +
 		"Each row is a run that was recorded with the reference (PyTorch 1.13, CPU): calibrated on 16 samples in batches of 4,\n" +
 		"tested on 4 more. `tensors` counts the tensors that the reference quantizes to integers, `equal` those with the same fix\n" +
 		"position, or the same zero point and a scale within 2e-5. `difference` is the largest relative difference of scales\n" +

@@ -1,3 +1,4 @@
+import inspect
 import json
 import os
 import runpy
@@ -202,3 +203,13 @@ def test_failures_are_narrows_own(tmp_path, pictures):
         narrow.ray.evaluate(done, pictures, deadly(dead, 100), max_retries=1, workers=1)
     with pytest.raises(TypeError, match="call test"):
         narrow.ray.evaluate(done, "samples.npy", few)
+
+
+@pytest.mark.parametrize("name", ["calibrate", "evaluate", "search"])
+def test_arguments_are_those_of_one_machine(name: str) -> None:
+    """What a call takes here and in narrow has one meaning: the same default and type."""
+    there, here = inspect.signature(getattr(narrow, name)).parameters, inspect.signature(getattr(narrow.ray, name)).parameters
+    shared = [p for p in there if p in here]
+    assert set(there) - set(here) <= {"session", "propagate"}  # a session does not travel; shards propagate float
+    for p in shared:
+        assert (here[p].default, here[p].annotation, here[p].kind) == (there[p].default, there[p].annotation, there[p].kind), p

@@ -32,7 +32,7 @@ func (b *bench) header(w io.Writer, rounds int) {
 
 Batches of %d, float input from memory, %d samples a measurement, %d rounds; the figure is the median over rounds of the
 time per batch next to that of plain inference in the same round, with the least and the largest. Processor time, over
-all threads, is told beside: other programs on the machine disturb it less. The first batch of each measurement, which
+all threads, stands beside it: other programs on the machine disturb it less. The first batch of each measurement, which
 includes loading, is left out.
 `, b.threads, machine.Processor(), b.engine.Version(), kernel.Implementation(), batchSize, b.samples, rounds)
 }

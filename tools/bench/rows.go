@@ -63,7 +63,7 @@ func strategyOf(name string) (string, error) {
 	return "", fmt.Errorf("no row %q", name)
 }
 
-// rows returns plain inference first, then everything that is held against it.
+// rows returns plain inference first, then everything that is compared with it.
 func (b *bench) rows(m *narrow.Model) ([]row, error) {
 	plain, err := b.session(m.Graph, nil)
 	if err != nil {

@@ -1,4 +1,4 @@
-"""The library: lint, calibrate, Session, evaluate, search, report."""
+"""The library: lint, calibrate, Session, evaluate, sensitivity, search, report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from ._errors import Finding, NarrowError, UsageError, findings_of
 from ._progress import Bar
 
 Path = Union[str, "os.PathLike[str]"]
-#: A function that scores a batch: f(outputs, index of the first sample) gives a number, or one for each sample.
+#: A function that scores a batch: f(outputs, first). ``outputs`` are the network's outputs in its order, arrays of the shape
+#: [N, ...] whose first axis counts the N samples of the batch; ``first`` is the index of the first of them among all samples,
+#: from 0. It returns N scores, or one for all of them; higher is better.
 Metric = Callable[["list[np.ndarray]", int], Any]
 
 
@@ -31,8 +33,11 @@ def lint(text_or_path: Path, model: Path | None = None) -> list[Finding]:
         text_or_path: the file, or its text (which begins with "{").
         model: an ONNX model, to check the file's layer rules against too.
 
+    Returns:
+        The findings in the order of the file, each with severity, code, line and column (from 1), message and fix.
+
     Raises:
-        NarrowError: the file cannot be read.
+        NarrowError: the file or the model cannot be read.
 
     """
     text = os.fspath(text_or_path)
@@ -58,8 +63,8 @@ def lint(text_or_path: Path, model: Path | None = None) -> list[Finding]:
 class Calibration:
     """What a calibration came to.
 
-    ``folder`` holds it (quant_info.json and the files beside it), ``model`` is the ONNX model; ``samples`` in ``batches``
-    were seen, ``tensors`` are quantized.
+    ``folder`` holds it (quant_info.json and the files beside it), ``model`` is the ONNX model's path; ``samples`` in
+    ``batches`` were seen, ``tensors`` are quantized; ``propagate`` is "float" or "progressive".
     """
 
     folder: str
@@ -90,21 +95,26 @@ def calibrate(
     """Find the scales of a network on samples, and write them into a folder.
 
     Args:
-        model: an ONNX model's file, or its bytes.
-        data: samples: an array whose first axis is the sample, a dict of arrays by input, an iterable of batches (a
-            DataLoader is one; of a tuple the inputs come first), or a file or folder as the command takes it.
+        model: an ONNX model's file, its bytes, or what onnx.load returns.
+        data: samples: an array [N, ...] with the shape and type that the network's input takes, preprocessed; a dict of
+            such arrays by input; an iterable of batches (a DataLoader is one; of a tuple the inputs come first); or a file
+            or folder as the command takes it. 32 samples or more, some hundreds for good ranges.
         config: the strategy file, or its text; default: vai_q_pytorch's defaults for the DPU.
         accuracy: "high" (the best for the target) or "guide" (what vai_q_pytorch does); default: NARROW_ACCURACY, else "high".
         output_dir: folder of the results, made where it is missing.
-        batch_size: samples that run at once, where data does not say (batches of an iterable stay as they are).
+        batch_size: samples that run at once, 1 or more, where data does not say (batches of an iterable stay as they are).
         propagate: "progressive", which is a part of "guide", or "float"; default: what accuracy asks for.
         skip_invalid: skip tensors that hold NaN or infinity, and count them.
         progress: show a bar; default: on a terminal or in a notebook.
         options: further flags of ``narrow calib``, where data is a file or folder, such as preprocess="imagenet".
 
+    Returns:
+        The calibration, whose session() runs the quantized network.
+
     Raises:
         StrategyError: mistakes in the strategy file, all of them at once, before any sample runs.
         UsageError: samples that do not fit the network.
+        NarrowError: anything else, such as a file that cannot be read or values that are not finite. Nothing is written.
 
     """
     _check_accuracy(accuracy, propagate)
@@ -149,6 +159,9 @@ class Session:
 
     It may be used by several threads, which take turns, and after a fork.
 
+    Raises:
+        NarrowError: there is no calibration in the folder, or it is of another model.
+
     """
 
     def __init__(self, folder: Path, model: Path | None = None) -> None:
@@ -189,10 +202,17 @@ class Session:
         return list(self._outputs)
 
     def run(self, batch: Any) -> list[np.ndarray]:
-        """Run the network over one batch and return its outputs, in the network's order.
+        """Run the network over one batch.
 
         Args:
-            batch: an array (first axis: the sample), a tuple with the inputs first, or a dict by the inputs' names.
+            batch: an array [N, ...], a tuple with the inputs first, or a dict of arrays by the inputs' names, with the
+                shapes and types that the network takes.
+
+        Returns:
+            The outputs in the network's order, arrays [N, ...].
+
+        Raises:
+            UsageError: arrays that do not fit the network.
 
         """
         return [a.data for a in self._run(self._ports.arrays(batch))]
@@ -219,9 +239,11 @@ def evaluate(session: Session, data: Data, metric: Metric, *, batch_size: int = 
     Args:
         session: the network, quantized or float.
         data: samples as for calibrate, but no path.
-        metric: f(outputs, first): outputs is the list of the network's outputs for a batch, first the index of its first
-            sample; it returns a score for each sample, or one for all of them.
-        batch_size: samples that run at once, where data is an array.
+        metric: f(outputs, first), see Metric.
+        batch_size: samples that run at once, 1 or more, where data is an array.
+
+    Raises:
+        UsageError: no samples, samples that do not fit the network, or a metric that returns another number of scores.
 
     """
     total, count = 0.0, 0
@@ -284,10 +306,11 @@ def search(
         model: an ONNX model's file, or its bytes.
         data: samples that calibrate, as for calibrate, but no path.
         test_data: other samples, that score. Two thirds of their batches are searched on; the rest only confirms.
-        metric: f(outputs, first), as for evaluate; higher is better. It is called for the float network and each trial.
+        metric: f(outputs, first), see Metric. It is called for the float network and each trial.
         labels: the test samples' classes instead of a metric: the score is then top-1.
         target: "DPU", "CPU" or "GPU": what the strategy may use.
-        max_drop: how much lower than the float network's the mean score may be.
+        max_drop: how much lower than the float network's the mean score may be, in the score's units (0.01 of top-1 is one
+            point).
         seconds: begin no trial after this time; 0 for no limit.
         search_samples: search on at most this many test samples; 0 for 2000.
         seed: of which batches are searched on.
@@ -298,6 +321,7 @@ def search(
         progress: show trials; default: on a terminal or in a notebook.
 
     Raises:
+        TypeError: not exactly one of metric and labels, or a path as samples.
         NarrowError: no strategy came within max_drop, or the metric failed.
 
     """
@@ -388,8 +412,9 @@ def _drop(score: dict[str, Any]) -> float:
 class LayerCost:
     """What quantizing one layer alone costs, everything else in float.
 
-    ``name`` is what a layer rule calls the layer. ``sqnr_db`` is of the network's worst output next to the float
-    network's; ``score`` the mean score, None without a metric; ``top1_drop`` is None without labels.
+    ``name`` is what a layer rule calls the layer. ``sqnr_db`` is that of the network's worst output next to the float
+    network's, in dB (infinite where nothing differs); ``score`` the mean score, None without a metric; ``top1_drop`` the
+    share of samples lost (0 to 1, negative where more are right), None without labels.
     """
 
     name: str
@@ -415,11 +440,15 @@ def sensitivity(
     Args:
         folder: the result folder, or what calibrate returned.
         data: samples to run, as for calibrate, but no path; they are held in memory.
-        metric: f(outputs, first), as for evaluate; the layers are then ranked by the mean score.
+        metric: f(outputs, first), see Metric; the layers are then ranked by the mean score.
         labels: the samples' classes; the layers are then ranked by top-1.
         model: the ONNX model; default: as for Session.
         batch_size: samples that are handed over at once, where data is an array.
         progress: show a bar; default: on a terminal or in a notebook.
+
+    Raises:
+        TypeError: a path as samples.
+        NarrowError: there is no calibration in the folder, or it is of another model.
 
     """
     if isinstance(folder, Calibration):
@@ -494,7 +523,10 @@ def report(
         labels: the samples' classes, for top-1.
         batch_size: samples that run at once.
         height: of the frame in a notebook, in pixels.
-        options: further flags of ``narrow report``, such as layers=20.
+        options: further flags of ``narrow report``, such as report_samples=256.
+
+    Returns:
+        The page, report.html in the folder.
 
     """
     if isinstance(folder, Calibration):

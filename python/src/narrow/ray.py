@@ -47,7 +47,7 @@ except ImportError as e:
     raise ImportError(f"narrow.ray needs Ray, which cannot be imported ({e}): pip install 'narrow-quantizer[ray]'") from e
 
 
-def calibrate(
+def calibrate(  # noqa: D417 - the others are those of narrow.calibrate
     model: Path | bytes,
     data: Data,
     config: Path | None = None,
@@ -67,18 +67,16 @@ def calibrate(
     The result is that of ``narrow calib --propagate float`` on one machine, byte for byte.
 
     Args:
-        model: an ONNX model's file, or its bytes. A model with data in other files must lie on every node.
+        model: as for ``narrow.calibrate``. A model with data in other files must lie on every node.
         data: a file or folder of samples that every node has, or samples as for ``narrow.calibrate``.
-        config: the strategy file, or its text; default: vai_q_pytorch's defaults for the DPU.
         shards: into how many parts the samples are cut; default: one for each num_cpus of the cluster's processors.
             More shards than workers cost little, and lose less where a worker dies.
-        accuracy: "high" or "guide"; default: NARROW_ACCURACY, else "high", which chooses weights after the merge, on the driver.
+        accuracy: as for ``narrow.calibrate``; "high" chooses weights after the merge, on the driver.
         output_dir: folder of the results on the driver, made where it is missing.
-        batch_size: samples that run at once.
-        skip_invalid: skip tensors that hold NaN or infinity, and count them.
         num_cpus: processors, and threads of narrow, for each task.
         max_retries: how often Ray begins a task again whose worker died.
         progress: show a bar of shards; default: on a terminal or in a notebook.
+        config, batch_size, skip_invalid: as for ``narrow.calibrate``.
         options: further flags of ``narrow calib`` that say how samples are read, such as preprocess="imagenet".
 
     Raises:
@@ -235,7 +233,7 @@ def evaluate(
     return mean / first
 
 
-def search(
+def search(  # noqa: D417 - the others are those of narrow.search
     model: Path | bytes,
     data: Data,
     test_data: Data,
@@ -263,25 +261,15 @@ def search(
     measurements are made in vain.
 
     Args:
-        model: an ONNX model's file, or its bytes. A model with data in other files must lie on every node.
-        data: samples that calibrate, as for ``narrow.search``. They and the test samples are held in the object store.
-        test_data: other samples, that score.
-        metric: f(outputs, first), as for ``narrow.evaluate``; it is sent to the workers (by cloudpickle), and called on the
-            driver too, for the float network.
-        labels: the test samples' classes instead of a metric: the score is then top-1.
-        target: "DPU", "CPU" or "GPU": what the strategy may use.
-        max_drop: how much lower than the float network's the mean score may be.
-        seconds: begin no trial after this time; 0 for no limit.
-        search_samples: search on at most this many test samples; 0 for 2000.
-        seed: of which batches are searched on.
-        batch_size: samples that run at once, where data and test_data are arrays.
-        accuracy: as for ``narrow.calibrate``; each trial takes its time.
-        propagate: as for ``narrow.calibrate``.
-        output: where to write the strategy file.
-        workers: trials at once; default: one for each num_cpus of the cluster's processors.
+        model: as for ``narrow.search``. A model with data in other files must lie on every node.
+        data, test_data: as for ``narrow.search``; they are held in the object store.
+        metric: as for ``narrow.search``; it is sent to the workers (by cloudpickle), and called on the driver too, for the
+            float network.
+        workers: trials at once, 1 or more; default: one for each num_cpus of the cluster's processors.
         num_cpus: processors, and threads of narrow, for each trial.
         max_retries: how often Ray begins a trial again whose worker died.
-        progress: show trials; default: on a terminal or in a notebook.
+        labels, target, max_drop, seconds, search_samples, seed, batch_size, accuracy, propagate, output, progress: as for
+            ``narrow.search``.
 
     Raises:
         NarrowError: no strategy came within max_drop, a trial or the metric failed, or machines differ.
