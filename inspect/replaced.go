@@ -2,10 +2,8 @@ package inspect
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"narrow/diag"
 	"narrow/engine"
@@ -115,20 +113,20 @@ func (m *measurement) deviceArithmetic() diag.List {
 			kinds[n.Label()] = n.OpType
 		}
 	}
-	count, first := map[string]int{}, map[string]string{} // by operator
+	count, first := map[string]int{}, map[string]diag.Text{} // by operator
 	for _, c := range m.c.Rewrites.Changes {
 		if k := kinds[c.Node]; c.Rule == "device-arithmetic" && k != "" {
 			if count[k]++; count[k] == 1 {
-				first[k] = c.Node + ": " + c.Note
+				first[k] = diag.Textf("%s: %s", c.Node, c.Note)
 			}
 		}
 	}
 	if len(count) == 0 {
 		return nil
 	}
-	var told []string
+	var replaced []diag.Text
 	for _, k := range slices.Sorted(maps.Keys(count)) {
-		told = append(told, fmt.Sprintf("%d %s (%s)", count[k], k, first[k]))
+		replaced = append(replaced, diag.Textf("%d %s (%s)", count[k], k, first[k]))
 	}
 	var fix diag.Text
 	if MayGain(m.c) {
@@ -136,7 +134,7 @@ func (m *measurement) deviceArithmetic() diag.List {
 	}
 	return diag.List{{
 		Severity: diag.Warning, Code: "device-arithmetic",
-		Message: diag.Textf("functions have the DPU's constants although the target is %v, as vai_q_pytorch simulates every target: %s", target, strings.Join(told, ", ")),
+		Message: diag.Textf("functions have the DPU's constants although the target is %v, as vai_q_pytorch simulates every target: %s", target, diag.Commas(replaced)),
 		Fix:     fix,
 	}}
 }

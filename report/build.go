@@ -88,7 +88,7 @@ func New(in Input) (*Document, error) {
 	d.FloatTensors = b.left()
 	d.Strategy = b.strategy(restored)
 	for _, ch := range c.Rewrites.Changes {
-		d.Rewrites = append(d.Rewrites, Rewrite{Rule: ch.Rule, Node: ch.Node, Note: ch.Note})
+		d.Rewrites = append(d.Rewrites, Rewrite{Rule: ch.Rule, Node: ch.Node, Note: Text{ch.Note}})
 	}
 	d.Reproduce = b.reproduce()
 	limitChannels(d.Tensors)

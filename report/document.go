@@ -27,7 +27,7 @@ type Document struct {
 	Layers  []Layer  `json:"layers"`
 	Tensors []Tensor `json:"tensors"`
 	// FloatTensors are the tensors that are not quantized.
-	FloatTensors []FloatTensor `json:"left"`
+	FloatTensors []FloatTensor `json:"float_tensors"`
 	// Settings are the lists of settings that tensors have; many share one.
 	Settings [][]Setting `json:"settings"`
 	// Strategy is nil in a comparison.
@@ -242,7 +242,7 @@ type Setting struct {
 	// Line is the line of the strategy file that sets it, 0 for a default.
 	Line int `json:"line,omitempty"`
 	// Reason names the object that sets it, or the default.
-	Reason Text `json:"because"`
+	Reason Text `json:"reason"`
 	// Overridden are the other values that were set on the way, weakest first.
 	Overridden []Overridden `json:"overridden,omitempty"`
 }
@@ -251,7 +251,7 @@ type Setting struct {
 type Overridden struct {
 	Value  string `json:"value"`
 	Line   int    `json:"line,omitempty"`
-	Reason Text   `json:"because"`
+	Reason Text   `json:"reason"`
 }
 
 // Strategy is the strategy file, with what its rules matched.
@@ -298,7 +298,7 @@ type Finding struct {
 type Rewrite struct {
 	Rule string `json:"rule"`
 	Node string `json:"node"`
-	Note string `json:"note"`
+	Note Text   `json:"note"`
 }
 
 // Reproduce tells how to get the same again.

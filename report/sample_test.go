@@ -59,7 +59,7 @@ func generated(n int) *Document {
 				Fix: Text{diag.Textf("leave it in float, by layer_quantize_config: %s", inspect.Rule("spared", scheme.Activation))},
 			},
 		},
-		Rewrites:     []Rewrite{{Rule: "fold-batchnorm", Node: hostile, Note: "into the convolution"}},
+		Rewrites:     []Rewrite{{Rule: "fold-batchnorm", Node: hostile, Note: Text{diag.Textf("folded into %s", hostile)}}},
 		FloatTensors: []FloatTensor{{Name: hostile, Kind: scheme.Activation, Layer: 1, Why: Text{diag.Verbatim("it is in a group")}}},
 		Reproduce: &Reproduce{
 			Commands: [][]string{{"narrow", "run", "--data", "it's here", "--model", "models/generated.onnx"}},

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"narrow/diag"
 	"narrow/graph"
 )
 
@@ -143,14 +144,14 @@ func ConvertRelu6() Rule {
 			if !ok {
 				return nil
 			}
-			return &site{apply: func() string {
+			return &site{apply: func() diag.Text {
 				w.replace(n, &graph.Node{
 					Name: n.Name, OpType: "Relu", Inputs: []string{r.in}, Outputs: n.Outputs, Metadata: n.Metadata,
 				})
 				for _, p := range r.inner {
 					w.remove(p)
 				}
-				return "ReLU6 replaced by Relu"
+				return diag.Textf("ReLU6 replaced by Relu")
 			}}
 		},
 	}
@@ -215,12 +216,12 @@ func ConvertSilu() Rule {
 			if w.opset() < 6 {
 				return refuse("HardSigmoid is not in opset %d", w.opset())
 			}
-			return &site{apply: func() string {
+			return &site{apply: func() diag.Text {
 				if w.opset() >= 14 {
 					w.replace(n, &graph.Node{
 						Name: n.Name, OpType: "HardSwish", Inputs: []string{x}, Outputs: n.Outputs, Metadata: n.Metadata,
 					})
-					return "SiLU replaced by HardSwish"
+					return diag.Textf("SiLU replaced by HardSwish")
 				}
 				gate := w.fresh(n.Outputs[0] + "_gate")
 				w.add(n, &graph.Node{
@@ -234,7 +235,7 @@ func ConvertSilu() Rule {
 				w.replace(n, &graph.Node{
 					Name: n.Name, OpType: "Mul", Inputs: []string{x, gate}, Outputs: n.Outputs, Metadata: n.Metadata,
 				})
-				return "SiLU replaced by x * HardSigmoid(x)"
+				return diag.Textf("SiLU replaced by x * HardSigmoid(x)")
 			}}
 		},
 	}

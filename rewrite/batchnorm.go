@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"narrow/diag"
 	"narrow/graph"
 	"narrow/graph/op"
 )
@@ -31,10 +32,10 @@ func FoldBatchNorm() Rule {
 			if into.channels != len(b.scale) {
 				return refuse("it has %d channels and %s has %d", len(b.scale), into.what, into.channels)
 			}
-			return &site{apply: func() string {
+			return &site{apply: func() diag.Text {
 				into.fold(b.scale, b.offset)
 				w.takeOver(w.ix.Producer[n.Input(0)], n.Input(0), n)
-				return "folded into " + into.what
+				return diag.Textf("folded into %s", into.what)
 			}}
 		},
 	}
@@ -57,7 +58,7 @@ func NormalizeBatchNorm() Rule {
 			if b.plain {
 				return nil
 			}
-			return &site{apply: func() string {
+			return &site{apply: func() diag.Text {
 				c := len(b.scale)
 				dims := []int64{int64(c)}
 				ones := make([]float32, c)
@@ -69,7 +70,7 @@ func NormalizeBatchNorm() Rule {
 				w.setFloats(n, 3, n.Label()+".mean", dims, make([]float32, c))
 				w.setFloats(n, 4, n.Label()+".var", dims, ones)
 				n.SetAttr(&graph.Attr{Name: "epsilon", Kind: graph.AttrFloat, Float: 0})
-				return "statistics drawn into scale and offset"
+				return diag.Textf("statistics folded into scale and offset")
 			}}
 		},
 	}
@@ -128,7 +129,7 @@ func finite(x float32) bool { return !math.IsNaN(float64(x)) && !math.IsInf(floa
 // sink is a layer that can take a scale and an offset per channel into its
 // constants.
 type sink struct {
-	what     string
+	what     diag.Text
 	channels int
 	fold     func(scale, offset []float32)
 }
@@ -236,7 +237,7 @@ func (w *work) convSink(p *graph.Node, axis int) (sink, string) {
 	if reason != "" {
 		return sink{}, reason
 	}
-	return sink{what: p.Label(), channels: l.Out, fold: func(scale, offset []float32) {
+	return sink{what: diag.Verbatim(p.Label()), channels: l.Out, fold: func(scale, offset []float32) {
 		for i := 0; i < len(weights); i += l.Kernel {
 			for k, s := i, scale[l.OutOf(i)]; k < i+l.Kernel; k++ {
 				weights[k] *= s
@@ -262,7 +263,7 @@ func (w *work) gemmSink(p *graph.Node, axis int) (sink, string) {
 		return sink{}, reason
 	}
 	beta := p.Float("beta", 1)
-	return sink{what: p.Label(), channels: l.Out, fold: func(scale, offset []float32) {
+	return sink{what: diag.Verbatim(p.Label()), channels: l.Out, fold: func(scale, offset []float32) {
 		for i := range weights {
 			weights[i] *= scale[l.OutOf(i)]
 		}
@@ -287,7 +288,7 @@ func (w *work) matMulSink(p *graph.Node, axis int) (sink, string) {
 		return sink{}, reason
 	}
 	out := int(dims[op.WeightAxis(p, 1, len(dims))])
-	return sink{what: p.Label(), channels: out, fold: func(scale, offset []float32) {
+	return sink{what: diag.Verbatim(p.Label()), channels: out, fold: func(scale, offset []float32) {
 		for i := range weights {
 			weights[i] *= scale[i%out]
 		}
@@ -372,7 +373,7 @@ func (w *work) addBase(add *graph.Node, v string, axis int) (sink, string) {
 		return sink{}, reason
 	}
 	out := int(dims[op.WeightAxis(p, 1, len(dims))])
-	return sink{what: p.Label(), channels: out, fold: func(scale, _ []float32) {
+	return sink{what: diag.Verbatim(p.Label()), channels: out, fold: func(scale, _ []float32) {
 		for i := range weights {
 			weights[i] *= scale[i%out]
 		}
@@ -410,7 +411,7 @@ func (w *work) concatSink(p *graph.Node, axis int) (sink, string) {
 		return sink{}, fmt.Sprintf("%q joins along axis %d, not the channels", p.Label(), at)
 	}
 	var parts []sink
-	s := sink{what: "the layers in front of " + p.Label()}
+	s := sink{what: diag.Textf("the layers in front of %s", p.Label())}
 	for _, v := range p.Inputs {
 		into, reason := w.sinkFor(v, axis, p)
 		if reason != "" {
@@ -454,11 +455,11 @@ func FoldBias() Rule {
 				if len(b) != into.channels || r < 0 || len(dims) > r || r-len(dims) > 1 || !alongAxis(dims, r, 1, into.channels) {
 					return nil
 				}
-				return &site{apply: func() string {
+				return &site{apply: func() diag.Text {
 					name := biasName(p.Input(1))
 					w.setBias(p, name, b)
 					w.takeOver(p, y, n)
-					return "is the bias of " + p.Label()
+					return diag.Textf("is the bias of %s", p.Label())
 				}}
 			}
 			return nil

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"narrow/diag"
 	"narrow/graph"
 	"narrow/graph/infer"
 	"narrow/graph/op"
@@ -32,7 +33,7 @@ func FoldConstants(values map[string]*graph.Tensor) Rule {
 				return nil
 			}
 			delete(f.stored, n)
-			return &site{apply: func() string {
+			return &site{apply: func() diag.Text {
 				w.remove(n)
 				var what []string
 				for _, o := range outs {
@@ -43,7 +44,7 @@ func FoldConstants(values map[string]*graph.Tensor) Rule {
 					w.setInitializer(t)
 					what = append(what, fmt.Sprintf("%v%v", t.Type, t.Dims))
 				}
-				return fmt.Sprintf("%s computed: %s", n.OpType, strings.Join(what, ", "))
+				return diag.Textf("%s computed: %s", n.OpType, strings.Join(what, ", "))
 			}}
 		},
 	}

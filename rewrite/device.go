@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"narrow/diag"
 	"narrow/graph"
 	"narrow/graph/op"
 )
@@ -60,10 +61,10 @@ func (w *work) deviceLeaky(n *graph.Node) *site {
 	if n.Float("alpha", 0.01) == leakySlope {
 		return nil
 	}
-	return &site{apply: func() string {
+	return &site{apply: func() diag.Text {
 		old := n.Float("alpha", 0.01)
 		n.SetAttr(&graph.Attr{Name: "alpha", Kind: graph.AttrFloat, Float: leakySlope})
-		return fmt.Sprintf("slope %v becomes 26/256", old)
+		return diag.Textf("slope %v becomes 26/256", old)
 	}}
 }
 
@@ -96,7 +97,7 @@ func (w *work) deviceMean(n *graph.Node) *site {
 	if scale == 1 {
 		return nil
 	}
-	return &site{apply: func() string {
+	return &site{apply: func() diag.Text {
 		whole := &graph.Whole{OpType: n.OpType}
 		out := n.Outputs[0]
 		mean := w.fresh(out + "_mean")
@@ -105,7 +106,7 @@ func (w *work) deviceMean(n *graph.Node) *site {
 		w.ix.Producer[mean] = n
 		c := w.storeScalar(n.Label()+"/device_scale", float32(scale))
 		w.insertAfter(n, &graph.Node{Name: w.fresh(n.Label() + "/device_scale"), OpType: "Mul", Inputs: []string{mean, c}, Outputs: []string{out}, Whole: whole})
-		return fmt.Sprintf("mean times %.9g", scale)
+		return diag.Textf("mean times %.9g", scale)
 	}}
 }
 
@@ -193,19 +194,19 @@ func (w *work) hardSwishAt(n *graph.Node) (string, *graph.Node) {
 
 // deviceHardSigmoid is relu6(x+3) * 2731/16384.
 func (w *work) deviceHardSigmoid(n *graph.Node) *site {
-	return &site{apply: func() string {
+	return &site{apply: func() diag.Text {
 		whole := &graph.Whole{OpType: "HardSigmoid"}
 		c := &chain{w: w, anchor: n, whole: whole, base: n.Label()}
 		v := c.relu6(n.Input(0))
 		w.replace(n, &graph.Node{Name: n.Name, OpType: "Mul", Inputs: []string{v, w.storeScalar(c.base+"/sixth", sixth)}, Outputs: n.Outputs, Metadata: n.Metadata, Whole: whole})
-		return "relu6(x+3) * 2731/16384"
+		return diag.Verbatim("relu6(x+3) * 2731/16384")
 	}}
 }
 
 // deviceHardSwish is x times the gate relu6(x+3) * 2731/16384, which is
 // rounded half up to 7 fractional bits and at most 127/128.
 func (w *work) deviceHardSwish(n *graph.Node, x string, gate *graph.Node) *site {
-	return &site{apply: func() string {
+	return &site{apply: func() diag.Text {
 		whole := &graph.Whole{OpType: "HardSwish"}
 		c := &chain{w: w, anchor: n, whole: whole, base: n.Label()}
 		v := c.relu6(x)
@@ -219,7 +220,7 @@ func (w *work) deviceHardSwish(n *graph.Node, x string, gate *graph.Node) *site 
 		if gate != nil {
 			w.remove(gate)
 		}
-		return "gate of 7 fractional bits"
+		return diag.Textf("gate of 7 fractional bits")
 	}}
 }
 

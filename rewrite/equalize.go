@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"narrow/diag"
 	"narrow/graph"
 	"narrow/graph/op"
 )
@@ -216,7 +217,7 @@ func (w *work) equalizePair(first, second *graph.Node, clips []*graph.Node, e Eq
 	if !slices.ContainsFunc(scale, func(s float32) bool { return abs(s-1) > rule.near }) {
 		return nil
 	}
-	return &site{apply: func() string {
+	return &site{apply: func() diag.Text {
 		a.Each(len(a.w), func(from, _, out int) {
 			s, kernel := scale[out], a.w[from:from+a.Kernel]
 			for k := range kernel {
@@ -246,7 +247,7 @@ func (w *work) equalizePair(first, second *graph.Node, clips []*graph.Node, e Eq
 				largest[u.Outputs[0]][c] /= scale[c]
 			}
 		}
-		return fmt.Sprintf("scaled against %s by 1/%.3g to 1/%.3g", second.Label(), slices.Max(scale), slices.Min(scale))
+		return diag.Textf("scaled against %s by 1/%.3g to 1/%.3g", second.Label(), slices.Max(scale), slices.Min(scale))
 	}}
 }
 

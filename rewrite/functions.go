@@ -1,9 +1,9 @@
 package rewrite
 
 import (
-	"fmt"
 	"slices"
 
+	"narrow/diag"
 	"narrow/graph"
 )
 
@@ -104,7 +104,7 @@ func EqualizeFunctions(scales FunctionScales) Rule {
 			if len(times) == 0 || len(convs) == 0 || slices.ContainsFunc(scales.Negated[value], func(c int) bool { return c < 0 || c >= len(times) }) {
 				return nil
 			}
-			return &site{apply: func() string {
+			return &site{apply: func() diag.Text {
 				factor := make([]float32, len(times))
 				for c, k := range times {
 					factor[c] = float32(stepFactor(k))
@@ -129,7 +129,7 @@ func EqualizeFunctions(scales FunctionScales) Rule {
 				w.insertAfter(n, &graph.Node{
 					Name: w.fresh(n.Label() + "/steps"), OpType: "Mul", Inputs: []string{raw, scale}, Outputs: []string{value}, Metadata: n.Metadata,
 				})
-				return fmt.Sprintf("channels of %s are multiplied by up to %.3g", value, stepFactor(slices.Max(times)))
+				return diag.Textf("channels of %s are multiplied by up to %.3g", value, stepFactor(slices.Max(times)))
 			}}
 		},
 	}

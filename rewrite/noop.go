@@ -3,6 +3,7 @@ package rewrite
 import (
 	"slices"
 
+	"narrow/diag"
 	"narrow/graph"
 )
 
@@ -133,11 +134,11 @@ func (w *work) noopTranspose(n *graph.Node) *site {
 	if reason := w.bypassReason(n); reason != "" {
 		return refuse("%s", reason)
 	}
-	return &site{apply: func() string {
+	return &site{apply: func() diag.Text {
 		label := p.Label()
 		w.bypass(n)
 		w.bypass(p)
-		return "undoes " + label + "; both removed"
+		return diag.Textf("undoes %s; both removed", label)
 	}}
 }
 
@@ -169,11 +170,11 @@ func (w *work) noopReshape(n *graph.Node) *site {
 	if n.Int("allowzero", 0) == 0 && slices.Contains(shape, 0) {
 		return refuse("its shape %v takes sizes over from the result of %q", shape, p.Label())
 	}
-	return &site{apply: func() string {
+	return &site{apply: func() diag.Text {
 		label := p.Label()
 		w.setInput(n, 0, p.Input(0))
 		w.remove(p)
-		return "reads what " + label + " read, which is removed"
+		return diag.Textf("reads what %s read, which is removed", label)
 	}}
 }
 
@@ -182,8 +183,8 @@ func (w *work) drop(n *graph.Node) *site {
 	if reason := w.bypassReason(n); reason != "" {
 		return refuse("%s", reason)
 	}
-	return &site{apply: func() string {
+	return &site{apply: func() diag.Text {
 		w.bypass(n)
-		return "removed"
+		return diag.Textf("removed")
 	}}
 }

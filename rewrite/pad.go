@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"narrow/diag"
 	"narrow/graph"
 	"narrow/graph/op"
 )
@@ -147,7 +148,7 @@ func (w *work) padInto(n *graph.Node, equal bool) *site {
 			return refuse("%s", reason)
 		}
 	}
-	return &site{apply: func() string {
+	return &site{apply: func() diag.Text {
 		w.setInput(n, 0, pad.Input(0))
 		n.SetAttr(&graph.Attr{Name: "pads", Kind: graph.AttrInts, Ints: sum})
 		if n.Is("AveragePool") {
@@ -156,7 +157,7 @@ func (w *work) padInto(n *graph.Node, equal bool) *site {
 		if auto == "VALID" {
 			n.SetAttr(&graph.Attr{Name: "auto_pad", Kind: graph.AttrString, String: "NOTSET"})
 		}
-		return fmt.Sprintf("pads by %v with what %s padded", sum, pad.Label())
+		return diag.Textf("pads by %v with what %s padded", sum, pad.Label())
 	}}
 }
 

@@ -31,7 +31,7 @@ type site struct {
 	// refuse says why the rule must not be applied; "" where it may.
 	refuse string
 	// apply changes the network and says what it did in a few words.
-	apply func() string
+	apply func() diag.Text
 }
 
 func refuse(format string, args ...any) *site { return &site{refuse: fmt.Sprintf(format, args...)} }
@@ -43,7 +43,7 @@ type Change struct {
 	// Node is the label of the node that the pattern was found at.
 	Node string `json:"node"`
 	// Note says what was done.
-	Note string `json:"note"`
+	Note diag.Text `json:"note"`
 	// Made are the labels of the nodes that the rule made.
 	Made []string `json:"made,omitempty"`
 }

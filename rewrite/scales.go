@@ -1,10 +1,10 @@
 package rewrite
 
 import (
-	"fmt"
 	"math"
 	"slices"
 
+	"narrow/diag"
 	"narrow/graph"
 )
 
@@ -98,7 +98,7 @@ func MoveScales(steps map[string][]int) Rule {
 			if len(edits[n]) == 0 {
 				return nil
 			}
-			return &site{apply: func() string {
+			return &site{apply: func() diag.Text {
 				least, most := float32(1), float32(1)
 				for _, s := range edits[n] {
 					name := n.Input(s.Input)
@@ -123,7 +123,7 @@ func MoveScales(steps map[string][]int) Rule {
 						w.setFloats(n, s.Input, name, t.Dims, x)
 					}
 				}
-				return fmt.Sprintf("constants are multiplied by %.3g to %.3g", least, most)
+				return diag.Textf("constants are multiplied by %.3g to %.3g", least, most)
 			}}
 		},
 	}

@@ -35,7 +35,7 @@ export function detail(state: State, act: Actions): Detail {
   const own = state.of(state.selected).map((i) => [i, state.tensors[i]!] as const)
   const server = l.result >= 0 && state.tensors[l.result]!.layer !== state.selected ? state.tensors[l.result]!.layer : -1
   const x = state.tensors[state.tensor]
-  const left = (state.doc.left ?? []).filter((e) => e.layer === state.selected)
+  const unquantized = (state.doc.float_tensors ?? []).filter((e) => e.layer === state.selected)
 
   const about = h('dl', { class: 'about' })
   const fact = (name: Word, value: Node | string | undefined) => { if (value) about.append(h('dt', {}, t(name)), h('dd', {}, value)) }
@@ -56,8 +56,8 @@ export function detail(state: State, act: Actions): Detail {
     figures(state, l),
     ...warnings.map((f) => h('div', { class: `told ${f.severity}` }, ...message(f))),
     l.spare ? h('div', { class: 'spare' }, h('h4', {}, t('spare')), ruleBox(l.spare), h('p', { class: 'muted hint' }, t(server >= 0 && l.tensors.length === 0 ? 'spareServer' : 'spareHelp'))) : null,
-    left.length > 0 ? h('details', { class: 'muted' }, h('summary', {}, t('leftHelp', { n: left.length })),
-      ...left.map((e) => h('p', {}, `${t(`kind_${e.kind}`)} ${e.name}${t('colon')}${say(e.why)}`))) : null,
+    unquantized.length > 0 ? h('details', { class: 'muted' }, h('summary', {}, t('leftHelp', { n: unquantized.length })),
+      ...unquantized.map((e) => h('p', {}, `${t(`kind_${e.kind}`)} ${e.name}${t('colon')}${say(e.why)}`))) : null,
     own.length === 0 ? h('p', { class: 'muted' }, t('noTensors')) : tabs(own, state.selected, state.tensor, act))
   if (x) element.append(tensor(state, x, act, charts))
   return { element, charts }
@@ -166,13 +166,13 @@ function settingsOf(state: State, x: Tensor): Setting[] {
 }
 
 function settings(list: Setting[], act: Actions): HTMLElement {
-  const because = (s: { line?: number; because: Text }) => {
+  const reason = (s: { line?: number; reason: Text }) => {
     const line = s.line
-    return line ? [h('button', { class: 'link', 'data-line': line, onclick: () => act.line(line) }, t('line', { n: line })), ` ${say(s.because)}`] : [say(s.because)]
+    return line ? [h('button', { class: 'link', 'data-line': line, onclick: () => act.line(line) }, t('line', { n: line })), ` ${say(s.reason)}`] : [say(s.reason)]
   }
   return h('div', { class: 'wide-table' }, h('table', { class: 'settings' },
-    h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, t('setting')), h('th', { scope: 'col' }, t('value')), h('th', { scope: 'col' }, t('because')))),
+    h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, t('setting')), h('th', { scope: 'col' }, t('value')), h('th', { scope: 'col' }, t('reason')))),
     h('tbody', {}, ...list.map((s) => h('tr', {},
       h('th', { scope: 'row' }, s.key), h('td', {}, s.value),
-      h('td', {}, ...because(s), ...(s.overridden ?? []).map((o) => h('div', { class: 'muted' }, `${t('overridden')} ${o.value}${t('colon')}`, ...because(o)))))))))
+      h('td', {}, ...reason(s), ...(s.overridden ?? []).map((o) => h('div', { class: 'muted' }, `${t('overridden')} ${o.value}${t('colon')}`, ...reason(o)))))))))
 }

@@ -8,10 +8,10 @@ export interface Doc {
   cost?: Cost
   layers: Layer[] | null
   tensors: Tensor[] | null
-  left: { name: string; kind: Kind; layer: number; why: Text }[] | null
+  float_tensors: { name: string; kind: Kind; layer: number; why: Text }[] | null
   settings: Setting[][] | null
   strategy: Strategy | null
-  rewrites: { rule: string; node: string; note: string }[] | null
+  rewrites: { rule: string; node: string; note: Text }[] | null
   findings: Finding[] | null
   reproduce: { commands: string[][] | null; shortened?: boolean; facts: { name: string; value: string }[] } | null
   compare: Compare | null
@@ -130,8 +130,8 @@ export interface Setting {
   key: string
   value: string
   line?: number
-  because: Text
-  overridden?: { value: string; line?: number; because: Text }[]
+  reason: Text
+  overridden?: { value: string; line?: number; reason: Text }[]
 }
 
 export interface Strategy {

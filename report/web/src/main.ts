@@ -10,7 +10,7 @@ import { readDocument } from './document'
 import { h } from './dom'
 import { comparison } from './compare'
 import { findings } from './findings'
-import { left, reproduce, rewrites, summary } from './sections'
+import { reproduce, rewrites, summary, unquantized } from './sections'
 import { orders, State, type Order } from './state'
 import { strategy } from './strategy'
 import { table, type Table } from './table'
@@ -48,7 +48,7 @@ function render(): void {
     compared?.element ?? null,
     strategy(doc, (i) => choose(i, true)),
     doc.layers || doc.findings?.length ? findings(doc, showLine, (i) => choose(i, true)) : null,
-    rewrites(doc), left(doc), reproduce(doc),
+    rewrites(doc), unquantized(doc), reproduce(doc),
   ].filter((s) => s !== null)
   const nav = h('nav', { 'aria-label': t('contents') }, ...sections.map((s) => h('a', { href: `#${s.id}` }, t(s.id as Word))))
   app.replaceChildren(header(), nav, h('main', {}, ...sections))

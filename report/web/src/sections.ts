@@ -2,7 +2,7 @@
 
 import { copyButton } from './copy'
 import { colourClass } from './datatypes'
-import type { Accuracy, Cost, Doc, Finding, Metric, Output } from './document'
+import type { Accuracy, Cost, Doc, Finding, Metric, Output, Text } from './document'
 import { h } from './dom'
 import { links, message } from './findings'
 import { big, bytes, decibel, percent, share, signed, whole } from './format'
@@ -146,18 +146,18 @@ function accuracy(top: 'top1' | 'top5', float: Accuracy, quantized: Accuracy): H
 }
 
 export function rewrites(doc: Doc): HTMLElement | null {
-  const by = new Map<string, { node: string; note: string }[]>()
+  const by = new Map<string, { node: string; note: Text }[]>()
   for (const r of doc.rewrites ?? []) by.set(r.rule, [...(by.get(r.rule) ?? []), r])
   if (by.size === 0) return null
   return h('section', { id: 'rewrites' }, h('h2', {}, t('rewrites')), h('div', { class: 'card' },
     ...[...by].map(([rule, list]) => h('details', {}, h('summary', {}, h('b', {}, rule), ` ${t('times', { n: whole(list.length) })}`),
-      h('ul', {}, ...list.map((r) => h('li', {}, h('code', {}, r.node), ` ${r.note}`)))))))
+      h('ul', {}, ...list.map((r) => h('li', {}, h('code', {}, r.node), ' ', say(r.note))))))))
 }
 
-export function left(doc: Doc): HTMLElement | null {
-  const list = doc.left ?? []
+export function unquantized(doc: Doc): HTMLElement | null {
+  const list = doc.float_tensors ?? []
   if (list.length === 0) return null
-  return h('section', { id: 'left' }, h('h2', {}, t('left')), h('div', { class: 'card' },
+  return h('section', { id: 'unquantized' }, h('h2', {}, t('unquantized')), h('div', { class: 'card' },
     h('details', {}, h('summary', {}, t('leftHelp', { n: whole(list.length) })),
       h('ul', {}, ...list.map((l) => h('li', {}, `${t(`kind_${l.kind}`)} `, h('code', {}, l.name), h('span', { class: 'muted' }, ` ${say(l.why)}`)))))))
 }

@@ -164,7 +164,7 @@ const en = {
   settings: 'Settings',
   setting: 'Setting',
   value: 'Value',
-  because: 'Reason',
+  reason: 'Reason',
   line: 'line {n}',
   overridden: 'overrides',
   where: 'quantizer of',
@@ -194,7 +194,7 @@ const en = {
   rewrites: 'Changes before calibration',
   times: '{n}×',
 
-  left: 'Unquantized tensors',
+  unquantized: 'Unquantized tensors',
   leftHelp: 'Not quantized, and why: {n}',
 
 
@@ -432,7 +432,7 @@ const zh: Record<Word, string> = {
   settings: '设置',
   setting: '设置项',
   value: '值',
-  because: '来源',
+  reason: '来源',
   line: '第 {n} 行',
   overridden: '覆盖了',
   where: '量化位置',
@@ -462,7 +462,7 @@ const zh: Record<Word, string> = {
   rewrites: '校准前的改写',
   times: '{n} 次',
 
-  left: '未量化的张量',
+  unquantized: '未量化的张量',
   leftHelp: '未量化及原因：{n}',
 
 
