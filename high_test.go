@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"narrow"
+	"narrow/diag"
 	"narrow/engine"
 	"narrow/internal/testnet"
 )
@@ -169,6 +170,13 @@ func TestFunctionsAreChosen(t *testing.T) {
 		}
 		if got := len(c.Plan.Options.Functions.Steps) == 1; got != chosen || c.Plan.Options.Functions.Join != (target == "CPU") {
 			t.Errorf("%s: %+v", target, c.Plan.Options.Functions)
+		}
+		kept, err := testnet.PlanFor(t, m, config, narrow.High).Calibrate(ctx, run, noise(m), narrow.CalibrateOptions{KeepIntegers: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := kept.Plan.Options.Functions; got.Join || len(got.Steps) == 1 != chosen || slices.ContainsFunc(kept.Result.Findings, func(f diag.Finding) bool { return f.Code == "functions-joined" }) {
+			t.Errorf("%s, integers kept: %+v", target, got)
 		}
 		told := false
 		for _, f := range c.Result.Findings {

@@ -252,7 +252,7 @@ func (c *calibration) observers() error {
 			s.Method = scheme.MaxMin
 		}
 		o, err := observe.New(observe.Config{
-			Name: t.Name, Settings: s, Kind: t.Kind, GraphInput: t.NetworkInput, Axis: t.Axis, Target: c.plan.Strategy.Target, Pool: c.pool,
+			Name: t.Name, Settings: s, Kind: t.Kind, GraphInput: t.NetworkInput, Axis: t.Axis, Low: t.Low, High: t.High, Target: c.plan.Strategy.Target, Pool: c.pool,
 		})
 		if err != nil {
 			return diag.Errorf("layer %s: %w", t.Layer.Name, err)

@@ -32,6 +32,8 @@ type CheckpointOf struct {
 	Accuracy       string `json:"accuracy"`
 	// RefineSamples is over how many samples high accuracy chooses, 0 for its own number.
 	RefineSamples int `json:"refine_samples,omitempty"`
+	// KeepIntegers tells that functions stay apart from the layers before them.
+	KeepIntegers bool `json:"keep_integers,omitempty"`
 }
 
 // CheckpointFile is a checkpoint as a file holds it: a line of JSON, then the
@@ -98,6 +100,7 @@ func (c *CheckpointFile) Read(file string) error {
 		{"calibration", diag.Textf("another propagation"), c.Propagate, was.Propagate},
 		{"calibration", diag.Textf("another choice of skipping invalid values"), c.SkipInvalid, was.SkipInvalid},
 		{"calibration", diag.Textf("another number of samples to choose over"), c.RefineSamples, was.RefineSamples},
+		{"calibration", diag.Textf("another choice of keeping integers"), c.KeepIntegers, was.KeepIntegers},
 	}); differs {
 		return &MismatchError{Of: of, Message: diag.Textf("the checkpoint %s is of a calibration with %s: repeat what it was made with, or remove it to start anew", file, what)}
 	}

@@ -83,7 +83,7 @@ func (c *comparer) calibrateOptions(strategy string) narrow.CalibrateOptions {
 	return narrow.CalibrateOptions{
 		Propagate: c.opts.Propagate, Threads: c.opts.Threads, SkipInvalid: c.opts.SkipInvalid,
 		Progress:      func(n int) { c.opts.Progress(Step{Stage: Calibrating, Strategy: strategy, Done: n}) },
-		RefineSamples: c.opts.RefineSamples,
+		RefineSamples: c.opts.RefineSamples, KeepIntegers: c.opts.KeepIntegers,
 		RefineProgress: func(n, all int) {
 			c.opts.Progress(Step{Stage: Refining, Strategy: strategy, Done: n, All: all})
 		},

@@ -38,6 +38,8 @@ type Options struct {
 	// RefineSamples is on how many samples weights are refined, for entries that
 	// were planned for [narrow.High]; 0 means its own number.
 	RefineSamples int
+	// KeepIntegers is that of [narrow.CalibrateOptions].
+	KeepIntegers bool
 	// Labels are the classes of the samples to test on.
 	Labels engine.Labels
 	// Metric, when set, tells figures of the float network and of every strategy's.

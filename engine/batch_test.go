@@ -175,6 +175,9 @@ func TestFixedBatch(t *testing.T) {
 		`g (float r, float[3, 2] x) => (float[3, 2] y) { y = Relu (x) }`:                            3,
 		`g (float[3, 2] x, float[2] w) => (float[3, 2] y) <float[2] w = {1, 2}> { y = Add (x, w) }`: 3,
 		`g (float r) => (float y) { y = Relu (r) }`:                                                 0,
+		`g (float[N, 2] x) => (float[1, 2] y) { y = Relu (x) }`:                                     1,
+		`g (float[N, 2] x) => (float[1] y) { y = Relu (x) }`:                                        0,
+		`g (float[N, 2] x) => (float[1, 2] y, float[N, 2] z) { y = Relu (x) z = Relu (x) }`:         0,
 	} {
 		if got := FixedBatch(graphtext.MustParse(net)); got != want {
 			t.Errorf("%s: %d, want %d", net, got, want)

@@ -99,7 +99,9 @@ func Fit(in Batches, m *graph.Model, size int) Batches {
 
 // FixedBatch returns the size of the first axis of m's inputs when the model
 // fixes it, else 0. An input of another size than the first one's has no axis
-// for samples; one whose first axis is open says that the model fixes nothing.
+// for samples; one whose first axis is open says that the model fixes nothing, unless
+// every output has one for one sample: exporters leave inputs open of networks that then
+// take one sample only.
 func FixedBatch(m *graph.Model) int {
 	ix := graph.NewIndex(m.Graph)
 	fixed := 0
@@ -109,10 +111,20 @@ func FixedBatch(m *graph.Model) int {
 		}
 		switch n := v.Shape[0].Size; {
 		case n < 0:
+			if onePerRun(m.Graph.Outputs) {
+				return 1
+			}
 			return 0
 		case fixed == 0:
 			fixed = int(n)
 		}
 	}
 	return fixed
+}
+
+// onePerRun reports whether the first axis of every output has the size 1.
+func onePerRun(outputs []*graph.Value) bool {
+	return len(outputs) > 0 && !slices.ContainsFunc(outputs, func(v *graph.Value) bool {
+		return len(v.Shape) < 2 || v.Shape[0].Size != 1
+	})
 }

@@ -317,7 +317,11 @@ func (w *warner) clipped() {
 		for _, g := range (quantizer{st, w.m.c.Result.Encodings[t]}).grids() {
 			c.low, c.high = min(c.low, g.Low), max(c.high, g.High)
 		}
-		if math.Max(float64(s.max)-c.high, c.low-float64(s.min)) > clippedReach*math.Max(-c.low, c.high) {
+		reach := [2]float64{float64(s.min), float64(s.max)}
+		if t.Bounded() { // what lies beyond does not count
+			reach = [2]float64{math.Max(reach[0], float64(t.Low)), math.Min(reach[1], float64(t.High))}
+		}
+		if math.Max(reach[1]-c.high, c.low-reach[0]) > clippedReach*math.Max(-c.low, c.high) {
 			clips = append(clips, c)
 		}
 	}

@@ -95,18 +95,21 @@ func (f *flow) destroys(n *graph.Node) string {
 
 // fragile finds the units whose results a small error destroys, each with the
 // unit that does it: what feeds a logarithm, a root, a denominator, also by
-// way of operators that hand a relative error on.
+// way of operators that hand a relative error on; what is searched for peaks; what becomes
+// integers, such as indices.
 func (f *flow) fragile() map[*unit]*unit {
-	found := map[*unit]*unit{}
+	found := f.peaks()
 	var mark func(v string, by *unit)
 	mark = func(v string, by *unit) {
 		u := f.producer[v]
-		if u == nil || u.main == nil || found[u] != nil {
+		if u == nil || found[u] != nil || u.main == nil && !becomesInteger(by.main) {
 			return
 		}
 		found[u] = by
 		switch {
-		case u.moves(), u.main.Is("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "Abs", "Clip", "Sum", "Max", "Min", "Sub", "Add", "Sqrt"):
+		case u.main == nil:
+			return
+		case u.moves(), u.main.Is("Floor", "Ceil", "Round", "ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "Abs", "Clip", "Sum", "Max", "Min", "Sub", "Add", "Sqrt"):
 		case u.main.Is("Mul", "Div", "Pow") && len(u.ins) == 1: // with a constant, or a square
 		default:
 			return
@@ -123,7 +126,24 @@ func (f *flow) fragile() map[*unit]*unit {
 			mark(v, u)
 		}
 	}
+	for _, n := range f.ix.Graph.Nodes {
+		if becomesInteger(n) {
+			mark(n.Input(0), &unit{op: n.OpType, main: n, nodes: []*graph.Node{n}})
+		}
+	}
 	return found
+}
+
+// becomesInteger reports whether n makes integers of floats.
+func becomesInteger(n *graph.Node) bool {
+	if !n.Is("Cast") {
+		return false
+	}
+	switch graph.DataType(n.Int("to", 0)) {
+	case graph.Int8, graph.Int16, graph.Int32, graph.Int64, graph.Uint8, graph.Uint16, graph.Uint32, graph.Uint64:
+		return true
+	}
+	return false
 }
 
 // isJoin reports whether u puts values together without computing.
@@ -131,9 +151,15 @@ func isJoin(u *unit) bool {
 	return u.main != nil && u.comp == nil && u.main.Is("Concat", "Where", "ScatterND", "ScatterElements")
 }
 
-// free finds the joins whose results no quantized operator reads; leaves tells
-// whether nobody but the world outside does. quantized tells of a unit whether
-// it is a quantized operator.
+// selects reports whether u puts out some of the values that enter it, by their order or by
+// indices, which takes no arithmetic.
+func selects(u *unit) bool {
+	return u.main != nil && u.comp == nil && u.main.Is("TopK", "ReduceMax", "ReduceMin", "Gather", "GatherElements", "GatherND")
+}
+
+// free finds the joins whose results no quantized operator reads, and what selects of
+// such; leaves tells whether nobody but the world outside does. quantized tells of a unit
+// whether it is a quantized operator.
 func (f *flow) free(quantized func(*unit) bool) (free map[*unit]bool, leaves map[*unit]bool) {
 	free, leaves = map[*unit]bool{}, map[*unit]bool{}
 	// unread is true for what no quantized operator reads, out for what only
@@ -143,7 +169,7 @@ func (f *flow) free(quantized func(*unit) bool) (free map[*unit]bool, leaves map
 		unread[u], out[u] = true, true
 		for _, c := range f.children(u) {
 			switch {
-			case c.moves(), isJoin(c) && free[c]:
+			case c.moves(), (isJoin(c) || selects(c)) && free[c]:
 				unread[u], out[u] = unread[u] && unread[c], out[u] && out[c]
 			case quantized(c) || isJoin(c):
 				unread[u], out[u] = false, false
@@ -151,7 +177,7 @@ func (f *flow) free(quantized func(*unit) bool) (free map[*unit]bool, leaves map
 				out[u] = false
 			}
 		}
-		if isJoin(u) && unread[u] {
+		if (isJoin(u) || selects(u)) && unread[u] {
 			free[u], leaves[u] = true, out[u]
 		}
 	}
@@ -184,6 +210,9 @@ func (b *builder) spare(asks map[*unit]bool) {
 	b.flow.freeJoins = free
 	for u := range free {
 		b.declined[u] = diag.Textf("no quantized operator reads what %s joins", u.op)
+		if selects(u) {
+			b.declined[u] = diag.Textf("no quantized operator reads what %s selects", u.op)
+		}
 		asks[u] = false
 		if !leaves[u] {
 			continue

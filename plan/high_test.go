@@ -1,6 +1,8 @@
 package plan_test
 
 import (
+	"maps"
+	"math"
 	"strings"
 	"testing"
 
@@ -180,6 +182,11 @@ func TestFragile(t *testing.T) {
 		`p = Div (h, two) [b] z = Conv (p, w)`:                                            "input x, weights w, activation h, activation p, activation z",
 		`p = Reshape (h, shape) l = Log (p) q = Reshape (l, shape) [b] z = Conv (q, w)`:   "input x, weights w, activation l, activation z",
 		`m = ReduceSum <axes = [1], keepdims = 1> (h) l = Div (x, m) [b] z = Conv (l, w)`: "input x, weights w, activation l, activation z",
+		// Peaks: a value that is the largest of those around it.
+		`s = Sigmoid (h) m = MaxPool <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (s) e = Equal (m, s) k = Cast <to = 1> (e) z = Mul (s, k)`: "input x, weights w, activation k, activation z",
+		`m = MaxPool <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (h) e = Equal (m, x) k = Cast <to = 1> (e) z = Mul (h, k)`:                 "input x, weights w, activation h, activation m, activation k, activation z",
+		// What becomes integers.
+		`f = Floor (h) i = Cast <to = 7> (f) k = Cast <to = 1> (i) z = Add (k, x)`: "input x, weights w, activation k, activation z",
 	} {
 		net := `<opset_import: ["": 12]> g (float[N, 4, 8, 8] x) => (float[N, 4, 8, 8] z) <float[4, 4, 1, 1] w = {0.5, ...}, float eps = {1e-5}, float frac = {-0.5}, float two = {2}, int64[4] shape = {0, 4, 8, 8}> { [a] h = Conv (x, w) ` + text + ` }`
 		p := high(t, net, forCPU, false)
@@ -196,7 +203,45 @@ func TestFragile(t *testing.T) {
 	if got := left(p, "h"); got != "Log l follows, which a small error of it destroys" {
 		t.Errorf("the reason: %s", got)
 	}
+	// An input that holds indices.
+	p = high(t, `g (float[N, 4] x) => (float[N, 4, 8] z) <float[100, 8] table = {0.5, ...}, float[8, 8] w = {0.5, ...}> { [i] i = Cast <to = 6> (x) e = Gather (table, i) [b] z = MatMul (e, w) }`, forCPU, false)
+	if got, want := quantized(p), "activation e, weights w, activation z"; got != want {
+		t.Errorf("indices: %s, want %s", got, want)
+	}
 }
+
+// All that functions read is quantized only as far as they are not flat.
+func TestFlat(t *testing.T) {
+	inf := float32(math.Inf(1))
+	bounds := map[string][2]float32{
+		"silu": {-8, inf}, "silu of TF": {-8, inf}, "hardswish": {-3, inf}, "hardswish of torch": {-3, inf}, "gelu": {-4, inf}, "mish": {-8, inf},
+		"sigmoid": {-8, 8}, "sigmoid of TF": {-8, 8}, "tanh": {-4, 4}, "hard sigmoid, by hand": {-3, 3},
+	}
+	spelled := maps.Clone(spellings)
+	for name, text := range map[string]string{
+		"hard sigmoid of TF":   `y = HardSigmoid <alpha = 0.2, beta = 0.5> (h)`,
+		"two, moved":           `r = Reshape (h, shape) s = Tanh (r) q = HardSigmoid <alpha = 0.2, beta = 0.5> (h) y = Mul (s, q)`,
+		"another reads it too": `s = Sigmoid (h) y = Add (s, h)`,
+	} {
+		spelled[name] = text
+	}
+	bounds["hard sigmoid of TF"], bounds["two, moved"], bounds["another reads it too"] = [2]float32{-2.5, 2.5}, [2]float32{-4, 4}, [2]float32{}
+	for name, want := range bounds {
+		net := `g (float[N, 4, 8, 8] x) => (float[N, 4, 8, 8] z) <float[4, 4, 1, 1] w = {0.5, ...}, int64[4] shape = {0, 4, 8, 8}, ` + scalars + `> { [a] h = Conv (x, w) ` + spelled[name] + ` [b] z = Conv (y, w) }`
+		for _, x := range high(t, net, forCPU, false).Activations() {
+			if got := [2]float32{x.Low, x.High}; x.Name == "h" && (abs(got[0]-want[0]) > 1e-5 || got[1] != want[1] && abs(got[1]-want[1]) > 1e-5) || x.Name != "h" && x.Bounded() {
+				t.Errorf("%s: %s counts from %g to %g, want %g to %g for h", name, x.Name, x.Low, x.High, want[0], want[1])
+			}
+		}
+	}
+	for _, x := range build(t, `g (float[N, 4, 8, 8] x) => (float[N, 4, 8, 8] z) <float[4, 4, 1, 1] w = {0.5, ...}> { [a] h = Conv (x, w) y = Sigmoid (h) [b] z = Conv (y, w) }`, forCPU).Activations() {
+		if x.Bounded() {
+			t.Errorf("the guide's way has bounds of %s", x.Name)
+		}
+	}
+}
+
+func abs(x float32) float32 { return float32(math.Abs(float64(x))) }
 
 // A join that no quantized operator reads is spared, however passive operators
 // carry it out; its operands keep their own quantizers, or none where they
@@ -204,18 +249,21 @@ func TestFragile(t *testing.T) {
 func TestFreeJoins(t *testing.T) {
 	const layers = `[a] h = Conv (x, w) [m] p = Mul (h, half) [s] q = Sigmoid (h) `
 	for text, want := range map[string]string{
-		`[cat] z = Concat <axis = 1> (p, q)`:                                                            "input x, weights w, activation h",
-		`[cat] c = Concat <axis = 1> (p, q) [r] z = Reshape (c, shape)`:                                 "input x, weights w, activation h",
-		`[cat] c = Concat <axis = 1> (p, q) [dog] z = Concat <axis = 1> (c, x)`:                         "input x, weights w, activation h",
-		`[b] k = Conv (x, w) [cat] z = Concat <axis = 1> (k, q)`:                                        "input x, weights w, activation h, activation p, activation k",
-		`[cat] c = Concat <axis = 1> (p, q) [t] z = Tanh (c)`:                                           "input x, weights w, activation h, activation p",
-		`[cat] c = Concat <axis = 1> (h, p) [b] z = Conv (c, v)`:                                        "input x, weights w, activation h, activation c, weights v, activation z",
-		`[cat] c = Concat <axis = 1> (p, q) [b] k = Conv (c, v) [r] i = Reshape (c, shape) z = Neg (i)`: "input x, weights w, activation h, activation c, weights v, activation k",
+		`[cat] z = Concat <axis = 1> (p, q)`:                                    "input x, weights w, activation h",
+		`[cat] c = Concat <axis = 1> (p, q) [r] z = Reshape (c, shape)`:         "input x, weights w, activation h",
+		`[cat] c = Concat <axis = 1> (p, q) [dog] z = Concat <axis = 1> (c, x)`: "input x, weights w, activation h",
+		`[b] k = Conv (x, w) [cat] z = Concat <axis = 1> (k, q)`:                "input x, weights w, activation h, activation p, activation k",
+		`[cat] c = Concat <axis = 1> (p, q) [t] z = Tanh (c)`:                   "input x, weights w, activation h, activation p",
+		// What selects of a join, as detectors that end in a TopK do.
+		`[cat] c = Concat <axis = 1> (p, q) m = ReduceMax <axes = [2, 3], keepdims = 0> (c) t, i = TopK (m, one) [g] z = Gather <axis = 1> (c, i)`: "input x, weights w, activation h",
+		`[cat] c = Concat <axis = 1> (p, q) [t] m = ReduceMax <axes = [2, 3]> (c) [b] z = Conv (m, v)`:                                             "input x, weights w, activation h, activation c, activation m, weights v, activation z",
+		`[cat] c = Concat <axis = 1> (h, p) [b] z = Conv (c, v)`:                                                                                   "input x, weights w, activation h, activation c, weights v, activation z",
+		`[cat] c = Concat <axis = 1> (p, q) [b] k = Conv (c, v) [r] i = Reshape (c, shape) z = Neg (i)`:                                            "input x, weights w, activation h, activation c, weights v, activation k",
 	} {
 		if strings.Contains(text, "k = Conv (x") {
 			text += ` [u] o = Mul (p, half)` // p has a reader of its own
 		}
-		net := `g (float[N, 4, 8, 8] x) => (float[] z) <float[4, 4, 1, 1] w = {0.5, ...}, float[4, 8, 1, 1] v = {0.5, ...}, float half = {0.5}, int64[3] shape = {0, 8, -1}> { ` + layers + text + ` }`
+		net := `g (float[N, 4, 8, 8] x) => (float[] z) <float[4, 4, 1, 1] w = {0.5, ...}, float[4, 8, 1, 1] v = {0.5, ...}, float half = {0.5}, int64[3] shape = {0, 8, -1}, int64[1] one = {1}> { ` + layers + text + ` }`
 		got := quantized(high(t, net, forCPU, false))
 		got = strings.TrimSuffix(strings.ReplaceAll(got, ", activation o", ""), ",")
 		if got != want {

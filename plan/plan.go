@@ -74,9 +74,16 @@ type Tensor struct {
 	// NetworkInput says that the value enters the network: power-of-two scales
 	// of such tensors are not searched beyond maxmin.
 	NetworkInput bool
+	// Low and High are the smallest and the largest value that count, infinite where
+	// one side has no such bound: all that reads the tensor are functions such as
+	// HardSwish and Sigmoid, which are flat beyond. Both are 0 where all values count.
+	Low, High float32
 	// Where says why a quantizer stands here.
 	Where diag.Text
 }
+
+// Bounded reports whether only the values between t.Low and t.High count.
+func (t *Tensor) Bounded() bool { return t.Low != t.High }
 
 // Use is one input of one node.
 type Use struct {
@@ -146,6 +153,9 @@ func BuildWith(m *graph.Model, s *strategy.Strategy, o Options) (*Plan, diag.Lis
 	b.makeLayers()
 	b.publishMatches()
 	b.findPoints()
+	if b.flow.look.high {
+		b.flatBeyond()
+	}
 	b.emit()
 	b.unquantized()
 	b.withoutEffect()

@@ -39,6 +39,8 @@ type search struct {
 	// for that.
 	choose, judge, peaks observe.Tally
 	all                  *observe.Tally
+	// bounded is memory for the values of one sample, where only some count.
+	bounded []float32
 }
 
 // newRanges returns the search for the activations of p.
@@ -79,6 +81,10 @@ func (r *ranges) add(s *search, b *engine.Batch, x []float32, shape []int64, n i
 		e := r.pool.MinMax(mine)
 		if !e.Finite {
 			continue // skipped, or the calibration stops anyway
+		}
+		if s.t.Bounded() {
+			s.bounded = observe.Bounded(s.bounded[:0], mine, s.t.Low, s.t.High)
+			mine, e = s.bounded, r.pool.MinMax(s.bounded)
 		}
 		if s.all != nil {
 			s.all.Reach(e.Min, e.Max)
@@ -196,7 +202,7 @@ func (r *ranges) variants(c, guide *calibrate.Calibrated) (out []rival) {
 		for _, t := range r.plan.Activations() {
 			if s := r.of(t); s != nil {
 				if e, ok := choose(t, s, c.Encodings[t]); ok {
-					v.Encodings[t], differs = e, true
+					v.Encodings[t], differs = bounded(t, e), true
 				}
 			}
 		}
@@ -241,6 +247,26 @@ const (
 	methodHandicap  = 0.25
 	clippedHandicap = 0
 )
+
+// bounded is e without what lies beyond the values of t that count.
+func bounded(t *plan.Tensor, e scheme.Encoding) scheme.Encoding {
+	if !t.Bounded() || e.FixPosition != nil || len(e.Scale) != 1 {
+		return e
+	}
+	lo, hi := ends(e)
+	low, high := max(lo, float64(t.Low)), min(hi, float64(t.High))
+	switch {
+	case low == lo && high == hi:
+	case t.Settings.Settings.Symmetry:
+		if s := float32(max(high/float64(e.Max), low/float64(e.Min))); s < e.Scale[0] {
+			e.Scale = []float32{s}
+		}
+	default:
+		scale, zero := observe.Asymmetric(low, high, e.Max-e.Min)
+		e.Scale, e.ZeroPoint = []float32{scale}, []int64{zero + e.Min}
+	}
+	return e
+}
 
 // clippedLeast is to what part of the values at hand a range reaches at least. A power of
 // two has no choice but a half.

@@ -117,6 +117,8 @@ func calibrateOn(ctx context.Context, c *call) (any, []Array, error) {
 		// Propagate is "progressive" or "float"; "" for what the accuracy asks.
 		Propagate   string `json:"propagate"`
 		SkipInvalid bool   `json:"skip_invalid"`
+		// KeepIntegers is that of [narrow.CalibrateOptions].
+		KeepIntegers bool `json:"keep_integers"`
 	}
 	if err := c.parse(&p); err != nil {
 		return nil, nil, err
@@ -133,7 +135,7 @@ func calibrateOn(ctx context.Context, c *call) (any, []Array, error) {
 		return nil, nil, usagef("there are no samples to calibrate on: add some batches first")
 	}
 	opts := narrow.CalibrateOptions{
-		Threads: c.s.cfg.Threads, SkipInvalid: p.SkipInvalid, Progress: c.progress("calib", sp.Len()),
+		Threads: c.s.cfg.Threads, SkipInvalid: p.SkipInvalid, KeepIntegers: p.KeepIntegers, Progress: c.progress("calib", sp.Len()),
 		RefineProgress: func(done, all int) { c.progress("refine", all)(done) },
 	}
 	if p.Propagate != "" {

@@ -23,6 +23,9 @@ type Config struct {
 	// GraphInput marks what enters the network: there diffs means maxmin, as in
 	// the reference.
 	GraphInput bool
+	// Low and High are between which values the tensor's differ to what reads it: beyond,
+	// they are taken for the nearer of the two. Both are 0 where all count.
+	Low, High float32
 	// Target breaks ties of the modal statistic between fix positions: for the
 	// CPU and the GPU the smaller scale wins, as for float scales; otherwise the
 	// smaller fix position does. Both are what the reference does there.

@@ -192,6 +192,12 @@ func (c Config) measure(x []float32, shape []int64) ([]unit, error) {
 		if !e.Finite {
 			return nil, invalid(c.Name, x, shape)
 		}
+		if c.Low != c.High {
+			bounded := bounds.Get().(*[]float32)
+			defer bounds.Put(bounded)
+			*bounded = Bounded((*bounded)[:0], x, c.Low, c.High)
+			x, e = *bounded, c.Pool.MinMax(*bounded)
+		}
 		u, err := c.reduce(&values{x: x, e: e, pool: c.Pool})
 		return []unit{u}, err
 	}
@@ -213,6 +219,17 @@ func (c Config) measure(x []float32, shape []int64) ([]unit, error) {
 		units[ch], errs[ch] = c.reduce(&values{x: gather(x, l, ch), e: extents[ch]})
 	})
 	return units, errors.Join(errs...)
+}
+
+// bounds spares an allocation per batch; its contents never matter.
+var bounds = sync.Pool{New: func() any { return new([]float32) }}
+
+// Bounded appends x to dst, with low and high for what lies beyond.
+func Bounded(dst, x []float32, low, high float32) []float32 {
+	for _, v := range x {
+		dst = append(dst, min(max(v, low), high))
+	}
+	return dst
 }
 
 // gather returns channel ch of x in one piece.

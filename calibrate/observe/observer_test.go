@@ -619,3 +619,32 @@ func TestNothingOverflows(t *testing.T) {
 		}
 	}
 }
+
+// Values beyond those that count are taken for the nearest that do.
+func TestBounds(t *testing.T) {
+	const low, high = -0.25, 0.5
+	for i, s := range everySetting() {
+		data := batchesOf(5, uint64(i), !s.Signed)
+		cut := make([][]float32, len(data))
+		for k, x := range data {
+			cut[k] = Bounded(nil, x, low, high)
+		}
+		cfg := Config{Name: "x", Kind: scheme.Activation, Settings: s}
+		want := encoding(t, observed(t, cfg, cut))
+		cfg.Low, cfg.High = low, high
+		if got := encoding(t, observed(t, cfg, data)); !reflect.DeepEqual(got, want) {
+			t.Errorf("%+v: %+v, want %+v", s, got, want)
+		}
+		o, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := NewRecord(nil, "x", data[0], []int64{int64(len(data[0]))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.ObserveRecord(r) == nil {
+			t.Errorf("%+v: a record of values beyond was taken", s)
+		}
+	}
+}

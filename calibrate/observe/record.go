@@ -57,6 +57,9 @@ func (o *Observer) ObserveRecord(r *Record) error {
 	if o.cfg.perChannel() {
 		return diag.Errorf("tensor %q: a record holds no channels", o.cfg.Name)
 	}
+	if o.cfg.Low != o.cfg.High {
+		return diag.Errorf("tensor %q: a record holds values beyond those that count", o.cfg.Name)
+	}
 	u, err := o.cfg.reduce(r)
 	if err != nil {
 		return err

@@ -45,12 +45,14 @@ func (f *accuracyFlag) read() error {
 // accuracyFlags are those of commands that calibrate.
 type accuracyFlags struct {
 	accuracyFlag
-	samples int
+	samples      int
+	keepIntegers bool
 }
 
 func (f *accuracyFlags) add(c *cobra.Command) {
 	f.accuracyFlag.add(c)
 	c.Flags().IntVar(&f.samples, "refine-samples", refine.Samples, "with --accuracy high: choose over at most this many samples")
+	c.Flags().BoolVar(&f.keepIntegers, "keep-integers", false, "with --accuracy high, for the CPU: keep functions such as SiLU apart from the layers before them, which then run in integers, whatever accuracy that costs")
 }
 
 // addPropagate adds --propagate, whose default is what the accuracy asks for: see

@@ -270,7 +270,7 @@ func (j *calibJob) calibrate(ctx context.Context) (*narrow.Calibrated, error) {
 	start := time.Now()
 	opts := narrow.CalibrateOptions{
 		Propagate: j.how, Threads: j.f.cores(), SkipInvalid: j.f.skipInvalid, Progress: set, SamplesSHA256: hash,
-		RefineSamples: j.f.accuracy.samples, Checkpoint: j.checkpoint(ctx),
+		RefineSamples: j.f.accuracy.samples, KeepIntegers: j.f.accuracy.keepIntegers, Checkpoint: j.checkpoint(ctx),
 	}
 	if j.set.Len() > calibrate.KeptSamples { // else it is all, which is then kept from one pass to the next
 		opts.Some = j.some(ctx)

@@ -96,6 +96,7 @@ var helpInChinese = map[string]string{
 
 	// Calibration.
 	"high: weights, ranges and equalization chosen over the samples for the target, kept where they are better than guide's on other samples; guide: what vai_q_pytorch does (default: NARROW_ACCURACY, else high)": "high：针对目标设备在样本上选择权重、量化范围和均衡方式，在另外的样本上优于 guide 才采用；guide：与 vai_q_pytorch 相同（默认：NARROW_ACCURACY 的值，未设置则为 high）",
+	"with --accuracy high, for the CPU: keep functions such as SiLU apart from the layers before them, which then run in integers, whatever accuracy that costs":                                                    "与 --accuracy high 同用，面向 CPU：SiLU 等函数不与其前面的层合并，这些层以整数计算，无论精度损失多少",
 	"with --accuracy high: choose over at most this many samples": "与 --accuracy high 同用：最多在这么多样本上选择",
 	"what a layer sees while calibrating: progressive (inputs already quantized) or float (default: float, which --accuracy high takes alone; progressive with guide)": "校准时各层的输入：progressive（前面已量化）或 float（浮点）（默认：float，--accuracy high 只能用它；guide 时为 progressive）",
 	"skip tensors that hold NaN or Inf, and count them":                                                              "跳过含有 NaN 或 Inf 的张量，并计数",

@@ -133,7 +133,7 @@ func (a *app) compare(c *cobra.Command, f *compareFlags, files []string) error {
 	defer bars.done()
 	ctx := c.Context()
 	res, err := compare.Run(ctx, engine, entries, set.Batches(ctx, f.batch), testSet.Batches(ctx, f.batch), compare.Options{
-		Propagate: how, Threads: f.cores(), SkipInvalid: f.skipInvalid, RefineSamples: f.accuracy.samples,
+		Propagate: how, Threads: f.cores(), SkipInvalid: f.skipInvalid, RefineSamples: f.accuracy.samples, KeepIntegers: f.accuracy.keepIntegers,
 		Labels: testSet.Labels(), Metric: m, Set: metric.Set{Samples: testSet.Len(), Labels: testSet.Labels()}, Export: export.Options{Strict: a.strict}, Progress: bars.step,
 	})
 	if err != nil {

@@ -15,6 +15,8 @@ type executionSummary struct {
 	Weighted int             `json:"weighted"`
 	Integer  int             `json:"integer"`
 	Float    []floatLayerRow `json:"float"`
+	// joined says that calib could have kept functions apart from these layers.
+	joined bool
 }
 
 // floatLayerRow is a weighted layer that no integer kernel computes.
@@ -96,6 +98,9 @@ func (s *executionSummary) lines() []diag.Text {
 			names = diag.Textf("%s, %s", names, diag.Textf("%d more", n))
 		}
 		out = append(out, diag.Textf("  in float: %s: %s", names, rows[0].reason))
+	}
+	if s.joined {
+		out = append(out, diag.Textf("  functions were joined to layers, for accuracy: calib --keep-integers keeps these layers in integers"))
 	}
 	return out
 }

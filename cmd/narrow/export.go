@@ -219,7 +219,9 @@ func (a *app) export(ctx context.Context, in *inputFlags, c *narrow.Calibrated, 
 		a.printFindings(a.stderr, otherForms(c.Plan.Strategy.Target), nil)
 	}
 	sum := exportSummary{File: file, Bytes: size, Opset: x.Graph.Opsets[""]}
-	sum.Execution, err = a.executions(ctx, in, form, sum)
+	if sum.Execution, err = a.executions(ctx, in, form, sum); sum.Execution != nil {
+		sum.Execution.joined = c.Plan.Options.Functions.Join
+	}
 	return sum, err
 }
 

@@ -33,7 +33,7 @@ func flagSections() []flagSection {
 		}},
 		{diag.Textf("Samples to test on"), []string{"test-data", "test-labels", "test-skip", "test-len"}},
 		{diag.Textf("Calibration"), []string{
-			"accuracy", "refine-samples", "propagate", "skip-invalid", "save-stats", "from-stats", "checkpoint", "checkpoint-every",
+			"accuracy", "refine-samples", "keep-integers", "propagate", "skip-invalid", "save-stats", "from-stats", "checkpoint", "checkpoint-every",
 		}},
 		{diag.Textf("Parts of the samples"), []string{"shard", "save-shard", "from-shards", "no-keep-samples", "save-result", "from-results"}},
 		{diag.Textf("Search"), []string{"budget", "search-samples", "jobs", "restart"}},

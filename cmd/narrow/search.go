@@ -224,7 +224,7 @@ func (a *app) search(c *cobra.Command, f *searchFlags) error {
 	network, err := search.NewNetwork(ctx, j.model, engine, search.Samples{
 		Calibration: j.calibration.Batches(ctx, f.batch), Test: j.test.Batches(ctx, f.batch),
 		Labels: j.test.Labels(), Judge: judge, Accuracy: f.accuracy.chosen, SearchSamples: f.searchSamples, Seed: f.seed,
-	}, space, narrow.CalibrateOptions{Propagate: how, Threads: max(1, f.cores()/jobs), RefineSamples: f.accuracy.samples})
+	}, space, narrow.CalibrateOptions{Propagate: how, Threads: max(1, f.cores()/jobs), RefineSamples: f.accuracy.samples, KeepIntegers: f.accuracy.keepIntegers})
 	if err != nil {
 		return err
 	}

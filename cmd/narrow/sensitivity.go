@@ -136,7 +136,7 @@ func (a *app) calibrationOf(c *cobra.Command, f *sensitivityFlags) (*narrow.Cali
 	}
 	bar, progress := a.bar(diag.Textf("calibrating"), set.Len())
 	defer bar.Done()
-	cal, err := p.Calibrate(c.Context(), engine, set.Batches(c.Context(), f.batch), narrow.CalibrateOptions{Threads: f.cores(), RefineSamples: f.accuracy.samples, Progress: progress})
+	cal, err := p.Calibrate(c.Context(), engine, set.Batches(c.Context(), f.batch), narrow.CalibrateOptions{Threads: f.cores(), RefineSamples: f.accuracy.samples, KeepIntegers: f.accuracy.keepIntegers, Progress: progress})
 	return cal, set, err
 }
 

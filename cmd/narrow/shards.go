@@ -150,7 +150,7 @@ func (f *shardFlags) add(c *cobra.Command) {
 
 func (f *shardFlags) check(c *cobra.Command, args []string, propagate *string) error {
 	others := []string{"save-stats", "from-stats", "checkpoint", "checkpoint-every"}
-	merging := append([]string{"data", "labels", "subset-len", "shuffle", "seed", "max-memory", "skip-invalid", "no-keep-samples"}, others...)
+	merging := append([]string{"data", "labels", "subset-len", "shuffle", "seed", "max-memory", "skip-invalid", "keep-integers", "no-keep-samples"}, others...)
 	if err := f.partFlags.check(c, args, others, merging); err != nil {
 		return err
 	}
@@ -211,7 +211,7 @@ func (j *calibJob) shard(ctx context.Context) error {
 		whole += size
 	}
 	s, err := j.planned.Shard(ctx, j.engine, narrow.ShardOptions{
-		CalibrateOptions: narrow.CalibrateOptions{Propagate: j.how, Threads: j.f.cores(), SkipInvalid: j.f.skipInvalid, Progress: progress, Some: j.some(ctx)},
+		CalibrateOptions: narrow.CalibrateOptions{Propagate: j.how, Threads: j.f.cores(), SkipInvalid: j.f.skipInvalid, Progress: progress, Some: j.some(ctx), KeepIntegers: j.f.accuracy.keepIntegers},
 		ShardSamples: calibrate.ShardSamples{
 			Own: j.set.BatchesOf(ctx, size, first, first+n), First: first, Count: n,
 			Canary: j.set.BatchesOf(ctx, size, 0, min(whole, j.set.Len())), Digests: digests,

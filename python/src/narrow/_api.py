@@ -89,6 +89,7 @@ def calibrate(
     batch_size: int = 16,
     propagate: str | None = None,
     skip_invalid: bool = False,
+    keep_integers: bool = False,
     progress: bool | None = None,
     **options: Any,
 ) -> Calibration:
@@ -105,6 +106,8 @@ def calibrate(
         batch_size: samples that run at once, 1 or more, where data does not say (batches of an iterable stay as they are).
         propagate: "progressive", which is a part of "guide", or "float"; default: what accuracy asks for.
         skip_invalid: skip tensors that hold NaN or infinity, and count them.
+        keep_integers: with "high", for the CPU, keep functions such as SiLU apart from the layers before them, which then run
+            in integers, whatever accuracy that costs.
         progress: show a bar; default: on a terminal or in a notebook.
         options: further flags of ``narrow calib``, where data is a file or folder, such as preprocess="imagenet".
 
@@ -123,7 +126,7 @@ def calibrate(
         if _data.is_path(data):
             args = ["calib", "--json", "--model", path, "--data", os.fspath(data), "-o", folder, f"--batch-size={batch_size}"]  # type: ignore[arg-type]
             file, text = _strategy_flag(config)
-            named = {"config_file": file, "accuracy": accuracy, "propagate": propagate, "skip_invalid": skip_invalid}
+            named = {"config_file": file, "accuracy": accuracy, "propagate": propagate, "skip_invalid": skip_invalid, "keep_integers": keep_integers}
             done = json.loads(_run.command(args + _run.flags({**named, **options}), stdin=text))
             return Calibration(folder, path, done["samples"], done["batches"], done["tensors"], done["propagate"])
         if options:
@@ -139,7 +142,7 @@ def calibrate(
             _warn(plan)
             samples = _spool(client, opened, data, batch_size)
             with Bar(progress) as bar:
-                request = {"plan": plan["handle"], "samples": samples, "skip_invalid": skip_invalid, "propagate": propagate or ""}
+                request = {"plan": plan["handle"], "samples": samples, "skip_invalid": skip_invalid, "keep_integers": keep_integers, "propagate": propagate or ""}
                 done, _ = client.request("calibrate", request, progress=bar)
             _warn(done)
             os.makedirs(folder, exist_ok=True)
