@@ -8,15 +8,15 @@ import (
 
 // flat tells between which values functions differ: below and above, each puts out one
 // value, or comes as near to it as no step of 8 bits shows. HardSwish and HardSigmoid are
-// exactly flat there.
+// exactly flat there. Sigmoid has no bound below: it may put out small values only, such as
+// those of a detector of something rare.
 var flat = map[string][2]float64{
 	compositeHardSwish: {-3, math.Inf(1)},
 	compositeSwish:     {-8, math.Inf(1)},
 	functionMish:       {-8, math.Inf(1)},
 	compositeGelu:      {-4, math.Inf(1)},
-	"Softplus":         {-8, math.Inf(1)},
 	"Elu":              {-8, math.Inf(1)},
-	functionSigmoid:    {-8, 8},
+	functionSigmoid:    {math.Inf(-1), 8},
 	functionTanh:       {-4, 4},
 }
 
