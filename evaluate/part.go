@@ -87,7 +87,7 @@ func (s *Score) state() scoreState {
 	for i := range s.outputs {
 		o := &s.outputs[i]
 		n := outputState{
-			Name: o.name, Shape: o.shape, Floats: o.floats, Left: o.left, Seen: o.seen, Unlike: o.unlike, Same: o.same, All: o.all,
+			Name: o.name, Shape: o.shape, Floats: o.floats, Left: o.skipped, Seen: o.seen, Unlike: o.unlike, Same: o.same, All: o.all,
 			Min: math.Float32bits(o.min), Max: math.Float32bits(o.max),
 			Classes: o.layout.classes, Positions: o.layout.positions, Inner: o.layout.inner, Agree: o.agree, Compared: o.compared, Judged: o.judged,
 			FloatTop1: o.hits[0][0], FloatTop5: o.hits[0][1], QuantTop: o.hits[1][0], QuantTop5: o.hits[1][1],
@@ -138,7 +138,7 @@ func (o *output) add(n *outputState, first bool) error {
 		}
 		o.seen, o.min, o.max = true, lo, hi
 	}
-	o.left = o.left || n.Left
+	o.skipped = o.skipped || n.Left
 	o.unlike += n.Unlike
 	o.same += n.Same
 	o.all += n.All

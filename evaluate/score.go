@@ -37,7 +37,7 @@ type output struct {
 	floats   bool
 	quality  observe.Quality
 	log      []kernel.ErrorSums // what quality adds up, in order
-	left     bool               // samples were left out of quality, as not finite
+	skipped  bool               // samples were left out of quality, as not finite
 	unlike   int
 	same     int // equal elements of what is no float, of all
 	all      int
@@ -199,7 +199,7 @@ func (o *output) addQuality(count int, ref, test []float32, invalid []bool, log 
 	for k := range count {
 		row := ref[k*per : (k+1)*per]
 		if kernel.FirstNonFinite(row) >= 0 {
-			invalid[k], o.left = true, true
+			invalid[k], o.skipped = true, true
 			continue
 		}
 		var one observe.Quality
@@ -293,7 +293,7 @@ func (o *output) result() Output {
 		equal := float64(o.same) / float64(o.all)
 		r.Equal = &equal
 	}
-	if r.Exact = !r.empty && o.unlike == 0 && !o.left && o.quality.Sums.DiffSquares == 0 && o.same == o.all; r.Exact && o.floats {
+	if r.Exact = !r.empty && o.unlike == 0 && !o.skipped && o.quality.Sums.DiffSquares == 0 && o.same == o.all; r.Exact && o.floats {
 		r.Cosine = 1 // not a bit less, as roots may have it
 	}
 	if o.compared > 0 {

@@ -200,7 +200,7 @@ func (ti *TensorInfo) encoding() scheme.Encoding {
 	return e
 }
 
-// because tells where the settings that count come from, those that one object
+// reasons tells where the settings that count come from, those that one object
 // of the file sets together, with their lines:
 // "overall_quantize_config of s.json: datatype (line 3), bit_width (line 4)".
 func reasons(r *strategy.Resolved) []string {

@@ -30,7 +30,7 @@ func TestMasks(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p, list := tryBuild(t, strings.Replace(c.net, `opset_import: ["": 13]`, `opset_import: ["": 14]`, 1), "")
 			for name := range strings.FieldsSeq(c.floats) {
-				if why := left(p, name); !strings.Contains(why, "masks values out") && !strings.Contains(why, "no quantized layer reads it") {
+				if why := reasonFor(p, name); !strings.Contains(why, "masks values out") && !strings.Contains(why, "no quantized layer reads it") {
 					t.Errorf("%s is left since %q", name, why)
 				}
 			}
@@ -120,7 +120,7 @@ func TestUnquantized(t *testing.T) {
 			found = found || l.Name == name && l.Kind.String() == kind && l.Layer.Name == "rnn"
 		}
 		if !found {
-			t.Errorf("%s is not listed as left alone", name)
+			t.Errorf("%s is not listed as unquantized", name)
 		}
 	}
 }

@@ -200,7 +200,7 @@ func TestFragile(t *testing.T) {
 		}
 	}
 	p := high(t, `g (float[N, 4, 8, 8] x) => (float[N, 4, 8, 8] z) <float[4, 4, 1, 1] w = {0.5, ...}> { [a] h = Conv (x, w) [l] z = Log (h) }`, forCPU, false)
-	if got := left(p, "h"); got != "Log l follows, which a small error of it destroys" {
+	if got := reasonFor(p, "h"); got != "Log l follows, which a small error of it destroys" {
 		t.Errorf("the reason: %s", got)
 	}
 	// An input that holds indices.

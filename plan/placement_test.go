@@ -72,8 +72,8 @@ func quantized(p *plan.Plan) string {
 	return strings.Join(out, ", ")
 }
 
-// left returns why a tensor is left alone.
-func left(p *plan.Plan, name string) string {
+// reasonFor returns why a tensor is unquantized.
+func reasonFor(p *plan.Plan, name string) string {
 	for _, l := range p.FloatTensors {
 		if l.Name == name {
 			return l.Why.String()
@@ -240,7 +240,7 @@ func TestPlacement(t *testing.T) {
 				t.Errorf("quantized\n %s\nwant\n %s", got, c.want)
 			}
 			for name, part := range c.left {
-				if got := left(p, name); !strings.Contains(got, part) {
+				if got := reasonFor(p, name); !strings.Contains(got, part) {
 					t.Errorf("%s is left since %q, want %q", name, got, part)
 				}
 			}
@@ -339,7 +339,7 @@ func TestKeepAdd(t *testing.T) {
 		t.Errorf("with keep_add: %s", got)
 	}
 	p := build(t, net, cpuWith(`"keep_add_layer_accuracy": true`))
-	if why := left(p, "h"); !strings.Contains(why, "keep_add_layer_accuracy") {
+	if why := reasonFor(p, "h"); !strings.Contains(why, "keep_add_layer_accuracy") {
 		t.Errorf("left since %q", why)
 	}
 	if got := quantized(build(t, net, cpuWith(""))); got != "input x, activation h, activation y" {
@@ -437,7 +437,7 @@ func TestOutputThatFeedsConcat(t *testing.T) {
 	if got, want := quantized(p), "input x, weights w, activation h, weights v, activation y"; got != want {
 		t.Errorf("with h as an output: %s, want %s", got, want)
 	}
-	if got := left(p, "k"); !strings.HasPrefix(got, "it feeds only the Concat cat") {
+	if got := reasonFor(p, "k"); !strings.HasPrefix(got, "it feeds only the Concat cat") {
 		t.Errorf("k: %s", got)
 	}
 	p = build(t, fmt.Sprintf(net, ""), "")

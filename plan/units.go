@@ -46,7 +46,7 @@ type flow struct {
 	readers  map[string][]*unit
 	// depends are the values of any type that depend on elements of an input.
 	depends map[string]bool
-	// freeJoins are joins that are left alone: see [flow.free].
+	// freeJoins are joins that stay unquantized: see [flow.free].
 	freeJoins map[*unit]bool
 }
 

@@ -85,7 +85,7 @@ func New(in Input) (*Document, error) {
 	d.Findings = b.findings()
 	d.Tensors = b.tensors()
 	d.Settings = b.settings
-	d.FloatTensors = b.left()
+	d.FloatTensors = b.floatTensors()
 	d.Strategy = b.strategy(restored)
 	for _, ch := range c.Rewrites.Changes {
 		d.Rewrites = append(d.Rewrites, Rewrite{Rule: ch.Rule, Node: ch.Node, Note: Text{ch.Note}})
@@ -146,8 +146,8 @@ func (b *builder) layers() []Layer {
 				d.Weights = datatype(t)
 			}
 		}
-		for _, left := range b.plan.FloatTensors {
-			if left.Layer == l && left.Kind == scheme.Weights && d.Weights == "" {
+		for _, f := range b.plan.FloatTensors {
+			if f.Layer == l && f.Kind == scheme.Weights && d.Weights == "" {
 				d.Weights = scheme.Float32.String()
 			}
 		}
@@ -306,7 +306,7 @@ func (b *builder) set(t *plan.Tensor) int {
 	return at
 }
 
-func (b *builder) left() []FloatTensor {
+func (b *builder) floatTensors() []FloatTensor {
 	var out []FloatTensor
 	for _, l := range b.plan.FloatTensors {
 		out = append(out, FloatTensor{Name: l.Name, Kind: l.Kind, Layer: b.layerOf[l.Layer], Why: Text{l.Why}})

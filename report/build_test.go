@@ -169,7 +169,7 @@ func TestNewSettings(t *testing.T) {
 			t.Errorf("%v is %+v, want %+v", s.Key, s, w)
 		}
 		if s.Reason.IsZero() {
-			t.Errorf("%v has no because", s.Key)
+			t.Errorf("%v has no reason", s.Key)
 		}
 	}
 	if found != len(want) {
@@ -211,7 +211,7 @@ func TestNewShowsWhatWasMeasured(t *testing.T) {
 		t.Errorf("result %+v on %+v", d.Result, d.Measured)
 	}
 	if len(d.FloatTensors) != len(m.done.Plan.FloatTensors) || len(d.Rewrites) != len(m.done.Rewrites.Changes) || len(d.Rewrites) == 0 {
-		t.Errorf("%d left alone, %d rewrites", len(d.FloatTensors), len(d.Rewrites))
+		t.Errorf("%d unquantized, %d rewrites", len(d.FloatTensors), len(d.Rewrites))
 	}
 }
 

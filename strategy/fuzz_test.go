@@ -75,7 +75,7 @@ func FuzzParse(f *testing.F) {
 				res := s.Resolve(k, r)
 				for _, b := range res.All() {
 					if b.Text.IsZero() || b.Value == "" {
-						t.Errorf("no because: %+v", b)
+						t.Errorf("no reason: %+v", b)
 					}
 					if !b.Range.IsZero() {
 						inFile(t, src, b.Range)

@@ -56,12 +56,12 @@ type Resolved struct {
 	Rule *Rule
 	// Settings are the settings that hold.
 	Settings scheme.Settings
-	// Quantize is false when the kind is left alone by quantizable_data_type;
+	// Quantize is false when quantizable_data_type leaves the kind unquantized;
 	// QuantizeOrigin says which list decided.
 	Quantize       bool
 	QuantizeOrigin Origin
 
-	// because is nil unless it was asked for: it is most of the work.
+	// reasons is nil unless it was asked for: it is most of the work.
 	reasons *[keyEnd]Reason
 	// src is where each setting that holds stands, nil for a default; depth is
 	// how specific the object is that sets it, see [Strategy.resolve]; unsure

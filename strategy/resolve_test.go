@@ -102,7 +102,7 @@ func TestBiasHasNoZeroPoint(t *testing.T) {
 		t.Errorf("activation is in [%d, %d]", lo, hi)
 	}
 	if b := bias.Reason(strategy.KeySymmetry); !strings.Contains(b.Text.String(), "zero point") || len(b.Overridden) != 2 {
-		t.Errorf("symmetry because %+v", b)
+		t.Errorf("symmetry by %+v", b)
 	}
 }
 
@@ -119,7 +119,7 @@ func TestQuantizeFollowsTheLists(t *testing.T) {
 	} {
 		r := s.Resolve(tt.kind, tt.rule)
 		if r.Quantize != tt.want || r.QuantizeOrigin.Range.IsZero() {
-			t.Errorf("%s under %v: quantize %v, want %v, because %v", tt.kind, tt.rule, r.Quantize, tt.want, r.QuantizeOrigin)
+			t.Errorf("%s under %v: quantize %v, want %v, by %v", tt.kind, tt.rule, r.Quantize, tt.want, r.QuantizeOrigin)
 		}
 	}
 }
