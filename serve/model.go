@@ -2,7 +2,6 @@ package serve
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -301,9 +300,9 @@ func (p strategyParams) read() (*strategy.Strategy, diag.List, error) {
 	case p.File == "":
 		return strategy.Default(), nil, nil
 	}
-	text, err := os.ReadFile(p.File)
+	text, err := strategy.ReadFile(p.File)
 	if err != nil {
-		return nil, nil, diag.Errorf("reading the strategy: %w", err)
+		return nil, nil, err
 	}
 	st, list := strategy.Parse(filepath.Clean(p.File), text)
 	return st, list, nil

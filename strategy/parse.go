@@ -1,7 +1,9 @@
 package strategy
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"slices"
@@ -61,12 +63,31 @@ func (p *parser) numberRules() {
 	}
 }
 
+// ReadFile returns the text of a strategy file. The error names the file.
+func ReadFile(file string) ([]byte, error) {
+	if st, err := os.Stat(file); err == nil && st.IsDir() {
+		return nil, diag.Errorf("strategy file %s: is a folder, not a file", file)
+	}
+	src, err := os.ReadFile(file)
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		err = pe.Err
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, diag.Errorf("strategy file %s: %w: give its path, or let \"narrow init\" write one", file, err)
+	case err != nil:
+		return nil, diag.Errorf("strategy file %s: %w", file, err)
+	}
+	return src, nil
+}
+
 // Load reads a strategy file. Its mistakes are the error, all of them at once
 // with the warnings as a [*diag.FindingsError].
 func Load(file string) (*Strategy, error) {
-	src, err := os.ReadFile(file)
+	src, err := ReadFile(file)
 	if err != nil {
-		return nil, diag.Errorf("reading the strategy: %w", err)
+		return nil, err
 	}
 	s, list := Parse(file, src)
 	if err := list.Err(); err != nil {

@@ -33,12 +33,9 @@ func (a *app) readConfig(file string) (*strategy.Strategy, diag.List, error) {
 		s, list := strategy.Parse("<stdin>", src)
 		return s, list, nil
 	}
-	src, err := readFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, diag.Errorf("strategy file %s: no such file: give its path, or let \"narrow init\" write one", file)
-	}
+	src, err := strategy.ReadFile(file)
 	if err != nil {
-		return nil, nil, diag.Errorf("strategy file %s: %w", file, err)
+		return nil, nil, err
 	}
 	if bytes.Contains(src[:min(len(src), 200)], []byte(`"`+quantInfoFormat)) {
 		return nil, nil, usagef("%s is a calibration, not a strategy file: name the file that it was made by (test and export need none)", file)

@@ -45,7 +45,6 @@ var zhErrors = map[string]string{
 	"reading %s: %v":                                     "读取 %s：%v",
 	"reading %d bytes at %d: %v":                         "在 %[2]d 处读取 %[1]d 字节：%[3]v",
 	"reading standard input: %v":                         "读取标准输入：%v",
-	"reading the strategy: %v":                           "读取策略：%v",
 	"reading the model: %v":                              "读取模型：%v",
 	"reading the model %s: %v":                           "读取模型 %s：%v",
 	"reading the calibration: %v":                        "读取校准结果：%v",
@@ -839,11 +838,12 @@ var zhErrors = map[string]string{
 	"are no numbers that a network takes":                       "不是网络可接受的数值",
 	"are strings":                                               "是字符串",
 	"are complex":                                               "是复数",
-	"strategy file %s: no such file: give its path, or let \"narrow init\" write one": "策略文件 %s：没有这个文件：请给出其路径，或用“narrow init”生成一个",
-	"the part of the samples %d to %d":                                                "样本 %d 到 %d 的部分",
-	"another calibration":                                                             "另一次校准",
-	"another form of the network (simulated, as exported, or the exported file)":      "网络的另一种形式（模拟、按导出形式模拟、或导出的文件）",
+	"strategy file %s: %v: give its path, or let \"narrow init\" write one":      "策略文件 %s：%v：请给出其路径，或用“narrow init”生成一个",
+	"the part of the samples %d to %d":                                           "样本 %d 到 %d 的部分",
+	"another calibration":                                                        "另一次校准",
+	"another form of the network (simulated, as exported, or the exported file)": "网络的另一种形式（模拟、按导出形式模拟、或导出的文件）",
 	"other labels": "不同的标签",
+	"strategy file %s: is a folder, not a file": "策略文件 %s：这是文件夹，不是文件",
 }
 
 // zhSystem holds what the system and the standard library say.

@@ -145,3 +145,34 @@ def test_a_report_shows_itself(pictures):
     page = narrow.report(done, pictures)
     assert page._repr_html_().startswith("<iframe srcdoc=")
     assert os.path.exists(page.path)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda x, out: narrow.calibrate(MODEL, None, output_dir=out), narrow.UsageError, "the samples are a NoneType"),
+        (lambda x, out: narrow.calibrate(MODEL, x, output_dir=MODEL), narrow.UsageError, "is a file: name another one"),
+        (
+            lambda x, out: narrow.calibrate(MODEL, "x.npy", output_dir=out, preproces="unit"),
+            narrow.UsageError,
+            r"did you mean --preprocess\?$",
+        ),
+        (
+            lambda x, out: narrow.calibrate(MODEL, x, "nowhere.json", output_dir=out),
+            narrow.NarrowError,
+            "^strategy file nowhere.json: no such file",
+        ),
+        (lambda x, out: narrow.lint("nowhere.json"), narrow.NarrowError, "^strategy file nowhere.json: no such file"),
+        (lambda x, out: narrow.evaluate(narrow.Session(MODEL), "x.npy", lambda o, f: 1.0), TypeError, "samples, not their path"),
+        (lambda x, out: narrow.evaluate(narrow.Session(MODEL), x, lambda o, f: None), narrow.UsageError, "returned None"),
+        (lambda x, out: narrow.evaluate(narrow.Session(MODEL), x, lambda o, f: float("nan")), narrow.UsageError, "returned NaN"),
+    ],
+)
+def test_mistakes_name_the_way_out(call, error, words, tmp_path) -> None:
+    with pytest.raises(error, match=words):
+        call(np.zeros((4, 1, 28, 28), np.float32), tmp_path / "out")
+
+
+def test_raw_pixels_are_noted(tmp_path, capsys) -> None:
+    narrow.calibrate(MODEL, np.zeros((4, 1, 28, 28), np.uint8), output_dir=tmp_path / "out")
+    assert "uint8 values enter input image as they are" in capsys.readouterr().err

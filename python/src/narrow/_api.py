@@ -55,7 +55,7 @@ def lint(text_or_path: Path, model: Path | None = None) -> list[Finding]:
     finally:
         client.close()
     if not result["stdout"]:
-        raise NarrowError(result["stderr"].strip())
+        raise NarrowError(result["stderr"].strip().removeprefix("narrow: "))
     return findings_of(json.loads(result["stdout"])["findings"])
 
 
@@ -122,6 +122,8 @@ def calibrate(
     """
     _check_accuracy(accuracy, propagate)
     folder = os.fspath(output_dir)
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise UsageError(f"the output folder {folder} is a file: name another one as output_dir")
     with _model_file(model, folder) as path:
         if _data.is_path(data):
             args = ["calib", "--json", "--model", path, "--data", os.fspath(data), "-o", folder, f"--batch-size={batch_size}"]  # type: ignore[arg-type]
@@ -249,6 +251,8 @@ def evaluate(session: Session, data: Data, metric: Metric, *, batch_size: int = 
         UsageError: no samples, samples that do not fit the network, or a metric that returns another number of scores.
 
     """
+    if _data.is_path(data):
+        raise TypeError("evaluate takes samples, not their path: load them, or use the command narrow test")
     total, count = 0.0, 0
     for arrays in _data.batches(data, session._ports, batch_size):
         n = session._ports.count(arrays)
@@ -572,7 +576,11 @@ def _samples_file(data: Data, model: str, folder: str, batch_size: int) -> str:
 
 
 def _scores(value: Any, count: int) -> list[float]:
+    if value is None:
+        raise UsageError("the metric returned None: return a score for each sample, or one for all")
     a = np.asarray(value, dtype=np.float64).reshape(-1)
+    if np.isnan(a).any():
+        raise UsageError("the metric returned NaN")
     if a.size == 1 and count != 1:
         return [float(a[0])] * count
     if a.size != count:

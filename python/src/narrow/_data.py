@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Union
 
@@ -39,6 +40,7 @@ class Ports:
         self.names = [str(p["name"]) for p in inputs]
         self.types = {str(p["name"]): str(p["type"]) for p in inputs}
         self.shapes = {str(p["name"]): p["shape"] for p in inputs}
+        self._raw: set[str] = set()
 
     def arrays(self, batch: Any) -> list[Array]:
         """Return the arrays of a batch: one array for each input.
@@ -86,6 +88,11 @@ class Ports:
             kind = np.dtype(want).kind
             if x.dtype.kind == "f" and kind in "iu":
                 raise UsageError(f"the input {name} takes {want}, not {x.dtype}: convert it, such as by astype({want!r})")
+            if x.dtype == np.uint8 and kind == "f" and name not in self._raw:
+                self._raw.add(name)
+                sys.stderr.write(
+                    f"note: uint8 values enter input {name} as they are, 0 to 255: preprocess them as the network was trained\n"
+                )
             x = x.astype(want)
         return array(name, x)
 
@@ -107,7 +114,13 @@ def batches(data: Any, ports: Ports, batch_size: int) -> Iterator[list[Array]]:
     elif isinstance(data, Mapping):
         arrays = ports.arrays(data)
     else:
-        for batch in data:
+        try:
+            found = iter(data)
+        except TypeError:
+            raise UsageError(
+                f"the samples are a {type(data).__name__}: give an array, a dict of arrays or an iterable of batches"
+            ) from None
+        for batch in found:
             yield ports.arrays(batch)
         return
     n = ports.count(arrays)

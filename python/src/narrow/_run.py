@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import _find
-from ._errors import ChildError, NarrowError, StrategyError
+from ._errors import ChildError, NarrowError, StrategyError, UsageError
 
 
 def flags(options: dict[str, Any]) -> list[str]:
@@ -51,10 +51,20 @@ def command(args: Sequence[str], stdin: str | None = None, passes: bool = True) 
         raise ChildError(f"narrow {args[0]} {ended_by(-process.returncode)}" + (f":\n{err.strip()}" if err else ""))
     if process.returncode != 0:
         words = (err or "").strip() or f"narrow {args[0]} ended with exit code {process.returncode}"
-        raise (StrategyError if process.returncode == 2 else NarrowError)(words)
+        raise _error(process.returncode, words)
     if err and passes:
         sys.stderr.write(err)
     return out
+
+
+def _error(code: int, words: str) -> NarrowError:
+    """Make the exception for what a command ended with: findings, or a line of its own behind its name."""
+    if code != 2:
+        return NarrowError(words.removeprefix("narrow: "))
+    lines = words.splitlines()
+    if not lines[0].startswith("narrow: "):
+        return StrategyError(words)
+    return UsageError("\n".join(line for line in lines if "--help" not in line).removeprefix("narrow: "))
 
 
 def ended_by(number: int) -> str:
