@@ -256,7 +256,7 @@ func flagHead(f *pflag.Flag) string {
 func flagText(lang messages.Language, f *pflag.Flag) string {
 	_, usage := operand(f)
 	t := diag.Verbatim(usage)
-	if d := f.DefValue; !slices.Contains([]string{"", "0", "0s", "false", "auto"}, d) {
+	if d := f.DefValue; !slices.Contains([]string{"", "0", "0s", "false", "auto", "[]"}, d) {
 		t = diag.Textf("%s (default: %s)", t, d)
 	}
 	return lang.Sprint(t)
