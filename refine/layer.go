@@ -2,6 +2,7 @@ package refine
 
 import (
 	"cmp"
+	"context"
 	"maps"
 	"math"
 	"slices"
@@ -21,9 +22,9 @@ const (
 // problem is the least-squares problem of one layer: for each output channel
 // (row), want holds the best real weights, and the bias behind them.
 type problem struct {
-	l    layer
-	n    int // columns, with the bias if it is free
-	want [][]float64
+	form    *weighted
+	cols, n int // columns, and with the bias if it is among them and free
+	want    [][]float64
 	// order tells which column stands where: the last one is rounded first.
 	order []int
 	// solved is the factor of each group's matrix, in that order.
@@ -35,41 +36,102 @@ func (f *refiner) free(l layer) bool {
 	return l.op.Bias != nil && f.c.Plan.Strategy.IncludeBiasCorr
 }
 
+// floats are what a layer has in the float network: its weights, its bias if there is
+// one, and the quantized bias where that is not free.
+type floats struct{ weights, bias, kept []float32 }
+
+func (f *refiner) floats(l layer) (x floats, err error) {
+	if x.weights, err = l.op.Weights.Constant.Floats(); err != nil || l.op.Bias == nil {
+		return x, err
+	}
+	if x.bias, err = l.op.Bias.Constant.Floats(); err == nil && !f.free(l) {
+		x.kept, err = f.c.QuantizedConstant(f.pool, l.op.Bias)
+	}
+	return x, err
+}
+
+// missing returns what the node of a row has to put out besides what it does in the float
+// network, but for a bias that is free.
+func (x floats) missing(l layer, row int) (v float64) {
+	if x.kept != nil {
+		v = -float64(x.kept[row])
+	}
+	if x.bias != nil && l.op.Bias.Uses[0].Node != l.form.node {
+		v += float64(x.bias[row]) // which what the node puts out does not hold yet
+	}
+	return v
+}
+
 // layer chooses the scales and integers of one layer.
-func (f *refiner) layer(l layer, m *moments) error {
-	w, err := l.op.Weights.Constant.Floats()
+func (f *refiner) layer(ctx context.Context, l layer, drawn *columns) error {
+	m := drawn.measure(ctx, f.pool)
+	if m == nil {
+		return ctx.Err()
+	}
+	float, err := f.floats(l)
 	if err != nil {
 		return err
 	}
-	var bias, kept []float32
-	if l.op.Bias != nil {
-		if bias, err = l.op.Bias.Constant.Floats(); err != nil {
-			return err
-		}
-		if !f.free(l) {
-			if kept, err = f.c.QuantizedConstant(f.pool, l.op.Bias); err != nil {
-				return err
-			}
-		}
-	}
-	p := f.pose(l, m, w, bias, kept)
+	p := f.pose(l, m, float)
 	if p == nil {
 		return nil // no finite solution: the layer stays as it was calibrated
 	}
-	was, err := f.judged(l, m)
+	return f.where(l, func() (float64, error) { return f.judged(l, m) }, func() (bool, error) { return f.choose(l, p, float) })
+}
+
+// where calls choose, and takes back what that changed of the layer unless it is as good
+// on the samples that judge.
+func (f *refiner) where(l layer, judged func() (float64, error), choose func() (bool, error)) error {
+	was, err := judged()
 	if err != nil {
 		return err
 	}
-	calibrated := maps.Clone(f.c.Encodings)
-	free := grid{} // the bias's
-	if f.free(l) {
-		if free, err = f.fitBias(p); err != nil {
+	encodings := maps.Clone(f.c.Encodings)
+	before := f.c.Bias[l.op.Bias]
+	chosen, err := choose()
+	if err != nil {
+		return err
+	}
+	if chosen {
+		is, err := judged()
+		if err != nil || is <= was {
 			return err
 		}
 	}
-	candidates, err := f.candidates(p)
+	f.c.Encodings = encodings
+	delete(f.c.Weights, l.op.Weights)
+	if f.free(l) {
+		delete(f.c.Bias, l.op.Bias)
+		if before != nil {
+			f.c.Bias[l.op.Bias] = before
+		}
+	}
+	return nil
+}
+
+// choose gives the layer the best of what the problem's solution can be rounded to; it
+// returns false where there is none.
+func (f *refiner) choose(l layer, p *problem, float floats) (bool, error) {
+	free := grid{} // the bias's
+	if f.free(l) {
+		b := make([]float32, len(p.want))
+		for k, row := range p.want {
+			b[k] = float32(row[p.n-1])
+		}
+		var err error
+		if free, err = f.fitBias(l, b); err != nil {
+			return false, err
+		}
+	}
+	solved := make([]float32, len(float.weights))
+	for k, row := range p.want {
+		for col := range p.cols {
+			solved[l.form.index(k/l.form.rows, k%l.form.rows, col)] = float32(row[col])
+		}
+	}
+	candidates, err := f.candidates(l, solved)
 	if err != nil {
-		return err
+		return false, err
 	}
 	rows := len(p.want)
 	points := make([][]float64, rows)
@@ -113,67 +175,38 @@ func (f *refiner) layer(l layer, m *moments) error {
 		total, points, chosen = sum, tried, e
 	}
 	if chosen.Scale == nil || slices.ContainsFunc(points, func(q []float64) bool { return q == nil }) {
-		return nil
+		return false, nil
 	}
-	out := make([]float32, len(w))
-	now := make([]float32, len(bias))
+	out := solved
+	now := make([]float32, len(float.bias))
 	for k, q := range points {
 		for col, v := range q {
-			if col < l.form.cols {
+			if col < p.cols {
 				out[l.form.index(k/l.form.rows, k%l.form.rows, col)] = float32(v)
 			} else {
-				now[k] = bias[k] - (bias[k] - float32(v)) // as after reading the correction again
+				now[k] = corrected(float.bias[k], v)
 			}
 		}
 	}
 	f.c.Encodings[l.op.Weights] = chosen
 	f.c.Weights[l.op.Weights] = out
-	corrected := f.c.Bias[l.op.Bias]
 	if f.free(l) {
 		f.c.Bias[l.op.Bias] = now
 	}
-	is, err := f.judged(l, m)
-	if err != nil {
-		return err
-	}
-	if is > was || math.IsNaN(is) {
-		f.c.Encodings = calibrated
-		delete(f.c.Weights, l.op.Weights)
-		if f.free(l) {
-			delete(f.c.Bias, l.op.Bias)
-			if corrected != nil {
-				f.c.Bias[l.op.Bias] = corrected
-			}
-		}
-	}
-	return nil
+	return true, nil
 }
+
+// corrected is a new value of a bias, as after reading its correction again.
+func corrected(bias float32, v float64) float32 { return bias - (bias - float32(v)) }
 
 // judged returns the squared error of the layer as it is quantized now, on the
 // samples that judge.
 func (f *refiner) judged(l layer, m *moments) (float64, error) {
-	w, err := f.c.QuantizedConstant(f.pool, l.op.Weights)
+	w, bias, err := f.quantized(l)
 	if err != nil {
 		return 0, err
 	}
 	rows := l.form.groups * l.form.rows
-	bias := make([]float64, rows)
-	if t := l.op.Bias; t != nil {
-		b, err := f.c.QuantizedConstant(f.pool, t)
-		if err != nil {
-			return 0, err
-		}
-		float, err := t.Constant.Floats()
-		if err != nil {
-			return 0, err
-		}
-		for k, v := range b {
-			bias[k] = float64(v)
-			if t.Uses[0].Node != l.form.node {
-				bias[k] -= float64(float[k]) // which what the node puts out does not hold yet
-			}
-		}
-	}
 	sums := make([]float64, rows)
 	f.pool.Run(rows, func(k int) {
 		x := make([]float64, m.n)
@@ -190,18 +223,44 @@ func (f *refiner) judged(l layer, m *moments) (float64, error) {
 	return total, nil
 }
 
+// quantized returns the layer's weights as they are quantized now, and by row what its bias
+// adds to what the node puts out in the float network.
+func (f *refiner) quantized(l layer) (weights []float32, bias []float64, err error) {
+	if weights, err = f.c.QuantizedConstant(f.pool, l.op.Weights); err != nil {
+		return nil, nil, err
+	}
+	bias = make([]float64, l.form.groups*l.form.rows)
+	if t := l.op.Bias; t != nil {
+		b, err := f.c.QuantizedConstant(f.pool, t)
+		if err != nil {
+			return nil, nil, err
+		}
+		float, err := t.Constant.Floats()
+		if err != nil {
+			return nil, nil, err
+		}
+		for k, v := range b {
+			bias[k] = float64(v)
+			if t.Uses[0].Node != l.form.node {
+				bias[k] -= float64(float[k]) // which what the node puts out does not hold yet
+			}
+		}
+	}
+	return weights, bias, nil
+}
+
 // pose sets the problem up and solves it in real numbers; nil where that has no
-// solution. kept is the quantized bias where it is not free.
-func (f *refiner) pose(l layer, m *moments, w, bias, kept []float32) *problem {
-	p := &problem{l: l, n: l.form.cols}
+// solution.
+func (f *refiner) pose(l layer, m *moments, float floats) *problem {
+	p := &problem{form: l.form, cols: l.form.cols, n: l.form.cols}
 	if f.free(l) {
 		p.n++
 	}
-	f.arrange(p, m)
+	f.arrange(l, p, m)
 	p.want = make([][]float64, l.form.groups*l.form.rows)
 	p.solved = make([]triangle, l.form.groups)
 	for g := range l.form.groups {
-		a, damp := p.matrix(m, g)
+		a, damp := p.matrix(m, g, m.n)
 		t, ok := factor(f.pool, a, p.n)
 		if !ok {
 			return nil
@@ -215,18 +274,12 @@ func (f *refiner) pose(l layer, m *moments, w, bias, kept []float32) *problem {
 			for r := lo; r < hi; r++ {
 				k := g*l.form.rows + r
 				for col := range l.form.cols {
-					from[col] = float64(w[l.form.index(g, r, col)])
+					from[col] = float64(float.weights[l.form.index(g, r, col)])
 				}
-				offset := 0.0
-				switch {
-				case f.free(l):
-					from[m.n-1] = float64(bias[k])
-				case kept != nil:
-					offset = -float64(kept[k])
+				if f.free(l) {
+					from[m.n-1] = float64(float.bias[k])
 				}
-				if bias != nil && l.op.Bias.Uses[0].Node != l.form.node {
-					offset += float64(bias[k]) // which what the node puts out does not hold yet
-				}
+				offset := float.missing(l, k)
 				for at, i := range p.order {
 					x[at*wide+r-lo] = m.target[g][i*m.rows+r] + float64(offset*m.own[g][i*m.n+m.n-1]) + float64(damp[i]*from[i])
 				}
@@ -241,20 +294,27 @@ func (f *refiner) pose(l layer, m *moments, w, bias, kept []float32) *problem {
 			}
 		})
 	}
-	for _, row := range p.want {
-		for _, v := range row {
-			if math.IsNaN(v) || math.IsInf(v, 0) {
-				return nil
-			}
-		}
+	if !finite(p.want) {
+		return nil
 	}
 	return p
 }
 
+func finite(rows [][]float64) bool {
+	for _, row := range rows {
+		for _, v := range row {
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // matrix returns the damped second moments of a group in the order of its columns,
-// and the damping of each column.
-func (p *problem) matrix(m *moments, g int) (a, damp []float64) {
-	cols := p.l.form.cols
+// and the damping of each column, for what so many unknowns of a row are found by.
+func (p *problem) matrix(m *moments, g, unknowns int) (a, damp []float64) {
+	cols := p.cols
 	mean := 0.0
 	for i := range cols {
 		mean += m.own[g][i*m.n+i] / float64(cols)
@@ -264,7 +324,7 @@ func (p *problem) matrix(m *moments, g int) (a, damp []float64) {
 	}
 	damp = make([]float64, p.n)
 	for i := range p.n {
-		damp[i] = mean * max(ridge, float64(m.n)/float64(m.count))
+		damp[i] = mean * max(ridge, float64(unknowns)/float64(m.count))
 		if i == cols {
 			damp[i] = ridgeBias
 		}
@@ -281,7 +341,7 @@ func (p *problem) matrix(m *moments, g int) (a, damp []float64) {
 
 // arrange orders the columns so that those whose rounding costs most are
 // rounded first.
-func (f *refiner) arrange(p *problem, m *moments) {
+func (f *refiner) arrange(l layer, p *problem, m *moments) {
 	step := func(t *plan.Tensor) float64 {
 		mean, scales := 0.0, f.c.Encodings[t].Scale
 		for _, s := range scales {
@@ -291,12 +351,12 @@ func (f *refiner) arrange(p *problem, m *moments) {
 	}
 	cost := make([]float64, p.n)
 	for i := range cost {
-		t := p.l.op.Weights
-		if i == p.l.form.cols {
-			t = p.l.op.Bias
+		t := l.op.Weights
+		if i == p.cols {
+			t = l.op.Bias
 		}
 		s := step(t)
-		for g := range p.l.form.groups {
+		for g := range l.form.groups {
 			cost[i] += s * s * m.own[g][i*m.n+i]
 		}
 		p.order = append(p.order, i)
@@ -311,8 +371,8 @@ const sides = 32
 func (p *problem) parts(settled []bool) (out [][]int) {
 	for g := range p.solved {
 		var part []int
-		for r := range p.l.form.rows {
-			if k := g*p.l.form.rows + r; !settled[k] {
+		for r := range p.form.rows {
+			if k := g*p.form.rows + r; !settled[k] {
 				if part = append(part, k); len(part) == sides {
 					out, part = append(out, part), nil
 				}
@@ -338,8 +398,8 @@ func (p *problem) round(rows []int, points [][]float64, sums []float64, free gri
 		}
 	}
 	own := make([]float64, len(rows))
-	p.solved[rows[0]/p.l.form.rows].nearest(q, want, own, wide, func(i, r int) grid {
-		if p.order[i] < p.l.form.cols {
+	p.solved[rows[0]/p.form.rows].nearest(q, want, own, wide, func(i, r int) grid {
+		if p.order[i] < p.cols {
 			return grids[r]
 		}
 		return free
@@ -352,16 +412,11 @@ func (p *problem) round(rows []int, points [][]float64, sums []float64, free gri
 	}
 }
 
-// fitBias gives the bias a scale that holds its best real values, and returns
-// its grid.
-func (f *refiner) fitBias(p *problem) (grid, error) {
-	t := p.l.op.Bias
+// fitBias gives the bias a scale that holds those real values, and returns its grid.
+func (f *refiner) fitBias(l layer, b []float32) (grid, error) {
+	t := l.op.Bias
 	if t.Settings.Settings.Datatype != scheme.Int {
 		return grid{}, nil
-	}
-	b := make([]float32, len(p.want))
-	for k, row := range p.want {
-		b[k] = float32(row[p.n-1])
 	}
 	s := t.Settings.Settings
 	s.Method, s.PerChannel = scheme.MaxMin, false
@@ -369,7 +424,7 @@ func (f *refiner) fitBias(p *problem) (grid, error) {
 	if err != nil {
 		return grid{}, err
 	}
-	if _, _, out := f.fixes(p.l); e.FixPosition != nil && out != nil {
+	if _, _, out := f.fixes(l); e.FixPosition != nil && out != nil {
 		e = withFix(e, []int{min(e.FixPosition[0], calibrate.ShiftMax+*out)})
 	}
 	f.c.Encodings[t] = e
@@ -414,16 +469,10 @@ var shrink = [...]float64{1, 0.93, 0.86, 0.78, 0.68, 0.55}
 // finest is how many fix positions are tried.
 const finest = 4
 
-// candidates returns the encodings to try for the weights, the first of which
-// clips nothing.
-func (f *refiner) candidates(p *problem) ([]scheme.Encoding, error) {
-	t, form := p.l.op.Weights, p.l.form
-	x := make([]float32, t.Constant.Len())
-	for k, row := range p.want {
-		for col := range form.cols {
-			x[form.index(k/form.rows, k%form.rows, col)] = float32(row[col])
-		}
-	}
+// candidates returns the encodings to try for the weights, the first of which clips
+// nothing of the real ones x.
+func (f *refiner) candidates(l layer, x []float32) ([]scheme.Encoding, error) {
+	t := l.op.Weights
 	s := t.Settings.Settings
 	s.Method = scheme.MaxMin
 	if t.Axis < 0 {
@@ -435,7 +484,7 @@ func (f *refiner) candidates(p *problem) ([]scheme.Encoding, error) {
 	}
 	var out []scheme.Encoding
 	if e.FixPosition == nil {
-		least := floors(f.c, p.l)
+		least := floors(f.c, l)
 		for _, part := range shrink {
 			c := e
 			c.Scale = make([]float32, len(e.Scale))
@@ -448,9 +497,9 @@ func (f *refiner) candidates(p *problem) ([]scheme.Encoding, error) {
 		return out, nil
 	}
 	lo, hi := math.MinInt, maxFix(s.BitWidth)
-	if limited, in, o := f.fixes(p.l); limited {
+	if limited, in, o := f.fixes(l); limited {
 		lo, hi = *o-*in, min(hi, *o-*in+calibrate.ShiftMax)
-		if b := f.c.FixPosition(p.l.op.Bias); b != nil {
+		if b := f.c.FixPosition(l.op.Bias); b != nil {
 			hi = min(hi, *b+calibrate.ShiftMax-*in)
 		}
 	}

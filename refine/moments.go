@@ -15,6 +15,7 @@ import (
 type weighted struct {
 	node               *graph.Node
 	groups, rows, cols int // rows and cols of one group
+	kernel             int // so many columns belong to one channel of the input
 	// byColumn says that the weights lie column by column, [cols, rows].
 	byColumn bool
 	// windows tell how a convolution reads its input, over three dimensions of
@@ -30,7 +31,7 @@ func weightedOf(n *graph.Node, w *graph.Tensor, input int) *weighted {
 	if !ok || input != 1 || len(w.Dims) > 5 {
 		return nil
 	}
-	f := &weighted{node: n, groups: p.Groups, rows: p.Out / p.Groups, cols: p.In / p.Groups * p.Kernel}
+	f := &weighted{node: n, groups: p.Groups, rows: p.Out / p.Groups, cols: p.In / p.Groups * p.Kernel, kernel: p.Kernel}
 	switch {
 	case n.Is("Conv"):
 		if op.Groups(n) < 1 || p.Out%p.Groups != 0 || n.Str("auto_pad", "NOTSET") == "" {
@@ -107,11 +108,12 @@ func (f *weighted) reader(shape []int64, rows int) (reader, bool) {
 	return r, r.places > 0 && r.chans*size == f.groups*f.cols
 }
 
-// columns writes the columns of all groups at a place to dst, each gap elements behind
-// the one before, in panels with room for so many rows (see [kernel.PanelProducts]).
-func (r *reader) columns(dst []float64, gap, room int, x []float32, p place) {
+// columns writes the columns from..to-1 of all groups at a place to dst, each group's gap
+// elements behind the one before, in panels with room for so many rows (see
+// [kernel.PanelProducts]).
+func (r *reader) columns(dst []float64, gap, room int, x []float32, p place, from, to int) {
 	if r.f.windows == nil {
-		widen(dst, room, x[(p.sample*r.places+p.at)*r.f.cols:][:r.f.cols])
+		widen(dst, room, x[(p.sample*r.places+p.at)*r.f.cols:][from:to])
 		return
 	}
 	var some [64]met
@@ -122,13 +124,16 @@ func (r *reader) columns(dst []float64, gap, room int, x []float32, p place) {
 	for g := range r.f.groups {
 		column := dst[g*gap:]
 		if len(window) < size {
-			for i := range r.f.cols {
+			for i := range to - from {
 				column[kernel.InPanels(i, room)] = 0
 			}
 		}
-		for at := 0; at < r.f.cols; at, x = at+size, x[plane:] {
+		for c := from / size; c*size < to; c++ {
+			channel, at := x[(g*per+c)*plane:][:plane], c*size-from
 			for _, m := range window {
-				column[kernel.InPanels(at+m.k, room)] = float64(x[m.at])
+				if i := at + m.k; i >= 0 && i < to-from {
+					column[kernel.InPanels(i, room)] = float64(channel[m.at])
+				}
 			}
 		}
 	}
@@ -199,9 +204,13 @@ const (
 
 // takes returns how many places of each of the samples take part.
 func (f *weighted) takes(samples int) int {
-	n := f.cols + 1
-	want := max(momentRows, columnsEach*n)
-	want = min(want, int(momentWork/(float64(n)*(float64(n)/2+float64(f.rows))*float64(f.groups))))
+	n, work := f.cols+1, momentWork/(float64(f.cols+1)*(float64(f.cols+1)/2+float64(f.rows)))
+	if f.wide() {
+		n = f.block()
+		// What is left to make good is multiplied twice, and found again.
+		work = min(blockWork/(float64(f.cols)*(float64(n)/2+float64(3*f.rows))), restBytes/8/float64(f.rows))
+	}
+	want := min(max(momentRows, columnsEach*n), int(work/float64(f.groups)))
 	return max((want+samples-1)/max(samples, 1), 1)
 }
 
@@ -212,13 +221,62 @@ func lanes(n int) int {
 	return (n + kernel.ProductLanes - 1) / kernel.ProductLanes * kernel.ProductLanes
 }
 
-// measure gathers the moments of a layer's input: entered holds one tensor a
-// batch, put what was drawn of what the float network's layer put out. It returns nil
-// where the input does not fit, or ctx is done.
-func (f *weighted) measure(ctx context.Context, pool *kernel.Pool, entered []engine.Tensor, put []drawn, spans []span) *moments {
-	n := f.cols + 1
+// columns are those drawn of a layer's input, with what the float network puts out for
+// them.
+type columns struct {
+	f       *weighted
+	entered []engine.Tensor // by batch
+	put     []drawn
+	readers []reader
+	choose  []one
+	judge   []one
+}
+
+// one is a column that was drawn.
+type one struct{ batch, at int }
+
+// columns finds those of an input: entered holds one tensor a batch, put what was drawn
+// of what the float network's layer put out. It returns nil where the input does not fit,
+// or none chooses.
+func (f *weighted) columns(entered []engine.Tensor, put []drawn, spans []span) *columns {
+	c := &columns{f: f, entered: entered, put: put, readers: make([]reader, len(entered))}
+	for i := range entered {
+		r, ok := f.reader(entered[i].Shape, spans[i].rows)
+		if !ok || r.layout != put[i].put {
+			return nil
+		}
+		c.readers[i] = r
+		for k := range put[i].places {
+			if spans[i].judges {
+				c.judge = append(c.judge, one{i, k})
+			} else {
+				c.choose = append(c.choose, one{i, k})
+			}
+		}
+	}
+	if len(c.choose) == 0 {
+		return nil
+	}
+	return c
+}
+
+// read writes columns from..to-1 of o: see [reader.columns].
+func (c *columns) read(dst []float64, gap, room int, o one, from, to int) {
+	c.readers[o.batch].columns(dst, gap, room, c.entered[o.batch].Floats, c.put[o.batch].places[o.at], from, to)
+}
+
+// result returns what a group of the float network's layer puts out for o.
+func (c *columns) result(o one, g int) []float32 {
+	return c.put[o.batch].y[(o.at*c.f.groups+g)*c.f.rows:][:c.f.rows]
+}
+
+// moments sums up columns from..to-1 of those that choose, with a 1 behind, and their
+// products with what y writes for the one with that index and a group, as [columns.result].
+// It returns nil where ctx is done.
+func (c *columns) moments(ctx context.Context, pool *kernel.Pool, from, to int, y func(dst []float64, room, index, g int)) *moments {
+	f, n := c.f, to-from+1
 	ld, rows := lanes(n), lanes(f.rows)
-	m := &moments{n: n, rows: f.rows, own: make([][]float64, f.groups), target: make([][]float64, f.groups), held: make([]held, f.groups)}
+	m := &moments{n: n, rows: f.rows, own: make([][]float64, f.groups), target: make([][]float64, f.groups), count: len(c.choose)}
 	for g := range f.groups {
 		m.own[g], m.target[g] = make([]float64, ld*ld), make([]float64, ld*rows)
 	}
@@ -229,22 +287,17 @@ func (f *weighted) measure(ctx context.Context, pool *kernel.Pool, entered []eng
 			a[g*momentBlock*ld+kernel.InPanels(n-1, momentBlock)+k*kernel.ProductLanes] = 1
 		}
 	}
-	type one struct{ batch, at int } // one of those drawn
-	var block, kept []one
-	readers := make([]reader, len(entered))
-	// read writes what all groups have of o, each so many elements behind the one before, in
-	// panels.
-	read := func(x, y []float64, gapX, gapY, room int, o one) {
-		d := &put[o.batch]
-		readers[o.batch].columns(x, gapX, room, entered[o.batch].Floats, d.places[o.at])
-		for g := range f.groups {
-			widen(y[g*gapY:], room, d.y[(o.at*f.groups+g)*f.rows:][:f.rows])
+	for first := 0; first < len(c.choose); first += momentBlock {
+		if ctx.Err() != nil {
+			return nil
 		}
-	}
-	flush := func() {
-		pool.Run(len(block), func(i int) {
+		count := min(momentBlock, len(c.choose)-first)
+		pool.Run(count, func(i int) {
 			at := i * kernel.ProductLanes
-			read(a[at:], b[at:], momentBlock*ld, momentBlock*rows, momentBlock, block[i])
+			c.read(a[at:], momentBlock*ld, momentBlock, c.choose[first+i], from, to)
+			for g := range f.groups {
+				y(b[g*momentBlock*rows+at:], momentBlock, first+i, g)
+			}
 		})
 		stripes := (ld + momentStripe - 1) / momentStripe
 		pool.Run(f.groups*stripes, func(k int) {
@@ -252,36 +305,9 @@ func (f *weighted) measure(ctx context.Context, pool *kernel.Pool, entered []eng
 			hi := min(lo+momentStripe, ld)
 			x, y := a[g*momentBlock*ld:], b[g*momentBlock*rows:]
 			// Own is symmetric: what is right of the diagonal's tile is left out.
-			kernel.PanelProducts(m.own[g], x, x, ld, momentBlock, len(block), lo, hi, hi)
-			kernel.PanelProducts(m.target[g], x, y, rows, momentBlock, len(block), lo, hi, rows)
+			kernel.PanelProducts(m.own[g], x, x, ld, momentBlock, count, lo, hi, hi)
+			kernel.PanelProducts(m.target[g], x, y, rows, momentBlock, count, lo, hi, rows)
 		})
-		m.count += len(block)
-		block = block[:0]
-	}
-	for i := range entered {
-		r, ok := f.reader(entered[i].Shape, spans[i].rows)
-		if !ok || r.layout != put[i].put {
-			return nil
-		}
-		readers[i] = r
-		for k := range put[i].places {
-			if spans[i].judges {
-				kept = append(kept, one{i, k})
-				continue
-			}
-			if block = append(block, one{i, k}); len(block) == momentBlock {
-				if ctx.Err() != nil {
-					return nil
-				}
-				flush()
-			}
-		}
-	}
-	if len(block) > 0 {
-		flush()
-	}
-	if m.count == 0 {
-		return nil
 	}
 	for g := range f.groups {
 		m.own[g], m.target[g] = m.packed(m.own[g], ld, n), m.packed(m.target[g], rows, f.rows)
@@ -291,13 +317,29 @@ func (f *weighted) measure(ctx context.Context, pool *kernel.Pool, entered []eng
 			}
 		}
 	}
-	gapX, gapY := len(kept)*n, len(kept)*f.rows
+	return m
+}
+
+// measure gathers the moments of a layer's whole input; nil where ctx is done.
+func (c *columns) measure(ctx context.Context, pool *kernel.Pool) *moments {
+	f := c.f
+	m := c.moments(ctx, pool, 0, f.cols, func(dst []float64, room, i, g int) { widen(dst, room, c.result(c.choose[i], g)) })
+	if m == nil {
+		return nil
+	}
+	gapX, gapY := len(c.judge)*m.n, len(c.judge)*f.rows
 	x, y := make([]float64, f.groups*gapX), make([]float64, f.groups*gapY)
-	pool.Run(len(kept), func(i int) { read(x[i*n:], y[i*f.rows:], gapX, gapY, 1, kept[i]) })
+	pool.Run(len(c.judge), func(i int) {
+		c.read(x[i*m.n:], gapX, 1, c.judge[i], 0, f.cols)
+		for g := range f.groups {
+			widen(y[g*gapY+i*f.rows:], 1, c.result(c.judge[i], g))
+		}
+	})
+	m.held = make([]held, f.groups)
 	for g := range f.groups {
 		m.held[g] = held{x[g*gapX:][:gapX], y[g*gapY:][:gapY]}
-		for i := range kept {
-			m.held[g].x[i*n+n-1] = 1
+		for i := range c.judge {
+			m.held[g].x[i*m.n+m.n-1] = 1
 		}
 	}
 	return m

@@ -45,10 +45,11 @@ func TestMoments(t *testing.T) {
 			x := random(c.in, 1)
 			y := random([]int64{2, c.weights[0], int64(c.outH), int64(c.outW)}, 2)
 			d := f.draw(y.Floats, y.Shape, span{2, 2, false}, 2, 0, rand.New(rand.NewPCG(7, 1)))
-			m := f.measure(context.Background(), kernel.NewPool(3), []engine.Tensor{x}, []drawn{d}, []span{{2, 2, false}})
-			if m == nil {
+			of := f.columns([]engine.Tensor{x}, []drawn{d}, []span{{2, 2, false}})
+			if of == nil {
 				t.Fatal("does not fit")
 			}
+			m := of.measure(context.Background(), kernel.NewPool(3))
 			per := int(c.in[1]) / c.groups
 			cols := per * c.kernel * c.kernel
 			for g := range c.groups {

@@ -15,7 +15,6 @@ import (
 	"narrow/diag"
 	"narrow/engine"
 	"narrow/graph"
-	"narrow/internal/footprint"
 	"narrow/internal/kernel"
 	"narrow/plan"
 	"narrow/scheme"
@@ -340,14 +339,15 @@ func (f *refiner) refine(ctx context.Context, choosing, judging []*engine.Batch)
 		if err := y.run(ctx, quantized, y.stopBefore(l.op.Nodes)); err != nil {
 			return diag.Errorf("refining layer %s: %w", l.op.Node.Label(), err)
 		}
-		m := l.form.measure(ctx, f.pool, values(quantized, node.Inputs[0]), put, spans)
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if m == nil {
+		drawn := l.form.columns(values(quantized, node.Inputs[0]), put, spans)
+		if drawn == nil {
 			continue
 		}
-		if err := f.layer(l, m); err != nil {
+		choose := f.layer
+		if l.form.wide() {
+			choose = f.blocks
+		}
+		if err := choose(ctx, l, drawn); err != nil {
 			return diag.Errorf("refining layer %s: %w", l.op.Node.Label(), err)
 		}
 		for _, t := range []*plan.Tensor{l.op.Weights, l.op.Bias} {
@@ -382,8 +382,7 @@ type layer struct {
 	form *weighted
 }
 
-// layers returns the layers to refine in topological order. Those whose moments would fill
-// memory stay as they were calibrated.
+// layers returns the layers to refine in topological order.
 func (f *refiner) layers() []layer {
 	var out []layer
 	for _, op := range f.c.Plan.Operations {
@@ -392,7 +391,7 @@ func (f *refiner) layers() []layer {
 			continue
 		}
 		form := weightedOf(w.Uses[0].Node, w.Constant, w.Uses[0].Input)
-		if form == nil || !footprint.Narrow(form.groups, form.cols) || op.Bias != nil && op.Bias.Constant.Len() != form.groups*form.rows {
+		if form == nil || op.Bias != nil && op.Bias.Constant.Len() != form.groups*form.rows {
 			continue
 		}
 		out = append(out, layer{op, form})

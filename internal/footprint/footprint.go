@@ -9,6 +9,8 @@
 package footprint
 
 import (
+	"math"
+
 	"narrow/diag"
 	"narrow/graph"
 	"narrow/graph/infer"
@@ -26,7 +28,7 @@ type Footprint struct {
 	// included, are at most Fixed + n*PerSample for n samples.
 	Fixed, PerSample int64
 	// Moments is how many products a layer has of two of the inputs of its output
-	// elements, the most of those that stay within [Widest].
+	// elements, the most: see [Block].
 	Moments int64
 	// Largest is the largest value, Total all of them together, for each sample.
 	Largest, Total int64
@@ -63,12 +65,26 @@ func Of(m *graph.Model, inputs func(n int64) map[string][]graph.Dim) (*Footprint
 }
 
 // Widest is how many inputs an output element of a layer has at most where products of
-// them all are held: see [Narrow].
-const Widest = 2560
+// each two of them are held: some five times, 8 bytes each, which are 250 MB at most. A wider
+// layer's are held block by block, of at most blockInputs.
+const (
+	Widest      = 2560
+	blockInputs = 512
+)
 
-// Narrow reports whether products of each two of cols inputs, in so many groups, are few
-// enough to be held: some five times, 8 bytes each, which are 250 MB at most.
-func Narrow(groups, cols int) bool { return int64(groups)*int64(cols)*int64(cols) <= Widest*Widest }
+// Block returns of how many of a layer's inputs at most products of each two are held, where
+// an output element of each of so many groups has cols, so many for each channel: of all, or
+// of whole channels where one has not too many itself.
+func Block(groups, cols, kernel int) int {
+	if int64(groups)*int64(cols)*int64(cols) <= Widest*Widest {
+		return cols
+	}
+	most := min(max(int(blockInputs/math.Sqrt(float64(groups))), 1), cols)
+	if kernel <= most {
+		most -= most % kernel
+	}
+	return most
+}
 
 func moments(g *graph.Graph) int64 {
 	most := int64(0)
@@ -78,9 +94,10 @@ func moments(g *graph.Graph) int64 {
 		if !ok || constants[n.Input(in.Weights)] == nil {
 			continue
 		}
-		p, ok := op.ProductOf(n, in.Weights, constants[n.Input(in.Weights)].Dims)
-		if cols := p.In / max(p.Groups, 1) * p.Kernel; ok && Narrow(p.Groups, cols) {
-			most = max(most, int64(p.Groups)*int64(cols+1)*int64(cols+1))
+		if p, ok := op.ProductOf(n, in.Weights, constants[n.Input(in.Weights)].Dims); ok {
+			groups := max(p.Groups, 1)
+			wide := int64(Block(groups, p.In/groups*p.Kernel, p.Kernel)) + 1
+			most = max(most, int64(groups)*wide*wide)
 		}
 	}
 	return most

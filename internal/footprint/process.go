@@ -18,14 +18,14 @@ const (
 	// For high accuracy the weights are there for the guide's network and those that are
 	// compared, too. Of 256 samples what enters is kept, up to 256 MB; 64 of them choose
 	// over values of two networks at one place, at most 96 MB, and over what layers put out,
-	// 48 MB; outputs of as many are held to compare with, 64 MB, or of 16 where these take
+	// 48 MB, and of a wide layer what is left of it, 32 MB; outputs of as many are held to compare with, 64 MB, or of 16 where these take
 	// more; products of inputs, in float64, are there five times.
 	highWeights  = 4
 	highSamples  = 256
 	highEntered  = 256 << 20
 	highChoosers = 64
 	highLanes    = 96 << 20
-	highPut      = 48 << 20
+	highPut      = 48<<20 + 32<<20
 	highOutputs  = 64 << 20
 	highJudges   = 16
 	highMoments  = 5 * 8
