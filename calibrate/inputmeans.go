@@ -76,7 +76,8 @@ func (p *inputMeans) add(pool *kernel.Pool, x []float32, shape []int64, samples 
 	} else {
 		one = shape
 	}
-	pool.Run(samples, func(i int) { means[i] = p.mean(x[i*per:(i+1)*per], one) })
+	axes, places := p.axes(one)
+	pool.Run(samples, func(i int) { means[i] = p.mean(x[i*per:(i+1)*per], one, axes, places) })
 	for _, m := range means {
 		switch {
 		case m == nil || !p.fits(len(m)):
@@ -140,10 +141,11 @@ func finite(x []float64) bool {
 	return !slices.ContainsFunc(x, func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) })
 }
 
-// mean returns one sample's means, or nil where the shape does not fit.
-func (p *inputMeans) mean(x []float32, shape []int64) []float64 {
+// mean returns one sample's means, or nil where the shape does not fit; axes and places
+// are those of the shape.
+func (p *inputMeans) mean(x []float32, shape []int64, axes []axis, places float64) []float64 {
 	if p.Convolution() {
-		return p.window(x, shape)
+		return p.window(x, shape, axes, places)
 	}
 	k := p.In
 	if k == 0 || len(x)%k != 0 {
@@ -162,19 +164,26 @@ func (p *inputMeans) mean(x []float32, shape []int64) []float64 {
 	return sum
 }
 
+// axes returns those of a convolution's input of that shape, and how many places it puts
+// out for them; none where the shape does not fit, or for other nodes.
+func (p *inputMeans) axes(shape []int64) (axes []axis, places float64) {
+	if !p.Convolution() || len(shape) != len(p.Dims) {
+		return nil, 0
+	}
+	places = 1
+	for d, w := range p.Windows() {
+		indices, out := p.meets(w, int(shape[2+d]))
+		axes = append(axes, newAxis(int(shape[2+d]), indices))
+		places *= float64(out)
+	}
+	return axes, places
+}
+
 // window is mean for convolutions: for each input channel and place in the
 // kernel, the sum over the elements that the place meets, axis by axis.
-func (p *inputMeans) window(x []float32, shape []int64) []float64 {
-	if len(shape) != len(p.Dims) {
+func (p *inputMeans) window(x []float32, shape []int64, axes []axis, places float64) []float64 {
+	if axes == nil {
 		return nil
-	}
-	places := 1.0
-	windows := p.Windows()
-	axes := make([]axis, len(windows))
-	for d, w := range windows {
-		indices, out := p.meets(w, int(shape[2+d]))
-		axes[d] = newAxis(int(shape[2+d]), indices)
-		places *= float64(out)
 	}
 	channels, rows := int(shape[1]), int(shape[0])
 	if channels == 0 || rows == 0 || places < 1 {

@@ -128,10 +128,17 @@ func (r *reader) columns(dst []float64, gap, room int, x []float32, p place, fro
 				column[kernel.InPanels(i, room)] = 0
 			}
 		}
+		if size == 1 && len(window) == 1 {
+			at := x[g*per*plane+window[0].at:]
+			for i := from; i < to; i++ {
+				column[kernel.InPanels(i-from, room)] = float64(at[i*plane])
+			}
+			continue
+		}
 		for c := from / size; c*size < to; c++ {
 			channel, at := x[(g*per+c)*plane:][:plane], c*size-from
 			for _, m := range window {
-				if i := at + m.k; i >= 0 && i < to-from {
+				if i := at + m.k; uint(i) < uint(to-from) {
 					column[kernel.InPanels(i, room)] = float64(channel[m.at])
 				}
 			}

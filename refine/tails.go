@@ -10,12 +10,22 @@ import (
 // costs tell what an encoding costs a tensor: the sum of the squared differences that it
 // makes to the values of a tally.
 type costs struct {
-	values *observe.Tally
+	values []bin
 	// tails are those below and above, and clipping is what a square of the error of a
 	// clipped value counts: errors of clipping fall together on few samples, which are
 	// then far off, and samples that were not seen have more of them.
 	tails    [2]tail
 	clipping float64
+}
+
+// bin is a value and how much it counts.
+type bin struct{ v, w float64 }
+
+// binsOf returns those of a tally, ascending.
+func binsOf(t *observe.Tally) []bin {
+	var bins []bin
+	t.Each(func(v float64, w uint64) { bins = append(bins, bin{v, float64(w)}) })
+	return bins
 }
 
 // clipping is [costs.clipping] where values of more samples are expected.
@@ -36,27 +46,27 @@ const (
 
 // costs returns those over t, with values of more samples or without.
 func (s *search) costs(t *observe.Tally, more bool) costs {
-	c := costs{values: t, clipping: 1}
+	c := costs{values: binsOf(t), clipping: 1}
 	if more {
 		c.clipping = clipping
 		for i, side := range [...]float64{-1, 1} {
-			c.tails[i] = tailOf(&s.peaks, t, side)
+			c.tails[i] = tailOf(binsOf(&s.peaks), c.values, side)
 		}
 	}
 	return c
 }
 
-// tailOf fits a tail to the peaks of samples, and takes what it costs at its start from t.
-func tailOf(peaks, t *observe.Tally, side float64) (out tail) {
-	type bin struct{ v, n float64 }
+// tailOf fits a tail to the peaks of samples, and takes what it costs at its start from
+// the values.
+func tailOf(peaks, values []bin, side float64) (out tail) {
 	var bins []bin
 	all := 0.0
-	peaks.Each(func(v float64, n uint64) {
-		if v*side > 0 {
-			bins = append(bins, bin{v * side, float64(n)})
-			all += float64(n)
+	for _, b := range peaks {
+		if b.v*side > 0 {
+			bins = append(bins, bin{b.v * side, b.w})
+			all += b.w
 		}
-	})
+	}
 	sum, seen := 0.0, 0.0
 	for i := range bins {
 		b := bins[i]
@@ -67,17 +77,17 @@ func tailOf(peaks, t *observe.Tally, side float64) (out tail) {
 			out.start, out.scale = b.v, sum/seen-b.v
 			break
 		}
-		sum += b.v * b.n
-		seen += b.n
+		sum += b.v * b.w
+		seen += b.w
 	}
 	if out.start == 0 {
 		return tail{}
 	}
-	t.Each(func(v float64, w uint64) {
-		if d := v*side - out.start; d > 0 {
-			out.cost += float64(w) * float64(d*d)
+	for _, b := range values {
+		if d := b.v*side - out.start; d > 0 {
+			out.cost += b.w * float64(d*d)
 		}
-	})
+	}
 	return out
 }
 
@@ -93,20 +103,20 @@ func (t tail) clipped(bound, seen float64) float64 {
 func (c *costs) of(e scheme.Encoding) float64 {
 	scale, zero, lo, hi := float64(e.Scale[0]), float64(e.ZeroPoint[0]), float64(e.Min), float64(e.Max)
 	var sum, below, above float64
-	c.values.Each(func(v float64, w uint64) {
+	for _, b := range c.values {
 		// The round mode does not matter: a bin is no tie.
-		r := math.RoundToEven(v/scale) + zero
-		q := min(max(r, lo), hi)
-		d := v - float64((q-zero)*scale)
-		switch d = float64(float64(w) * float64(d*d)); {
+		switch r := math.RoundToEven(b.v/scale) + zero; {
 		case r < lo:
-			below += d
+			d := b.v - float64((lo-zero)*scale)
+			below += float64(b.w * float64(d*d))
 		case r > hi:
-			above += d
+			d := b.v - float64((hi-zero)*scale)
+			above += float64(b.w * float64(d*d))
 		default:
-			sum += d
+			d := b.v - float64((r-zero)*scale)
+			sum += float64(b.w * float64(d*d))
 		}
-	})
+	}
 	below, above = c.tails[0].clipped((zero-lo)*scale, below), c.tails[1].clipped((hi-zero)*scale, above)
 	return sum + float64(c.clipping*(below+above))
 }

@@ -30,8 +30,8 @@ func TestTail(t *testing.T) {
 				peaks.Add(x, 1, 1, 1)
 				values.Add(x, 1, 1, 1)
 			}
-			end := tailOf(&peaks, &values, side)
-			if other := tailOf(&peaks, &values, -side); other != (tail{}) {
+			end := tailOf(binsOf(&peaks), binsOf(&values), side)
+			if other := tailOf(binsOf(&peaks), binsOf(&values), -side); other != (tail{}) {
 				t.Errorf("%s: a tail without values: %v", c.name, other)
 			}
 			far := end.clipped(12, 0)

@@ -30,6 +30,8 @@ type Footprint struct {
 	// Moments is how many products a layer has of two of the inputs of its output
 	// elements, the most: see [Block].
 	Moments int64
+	// Wide says that a layer's products are held block by block.
+	Wide bool
 	// Largest is the largest value, Total all of them together, for each sample.
 	Largest, Total int64
 }
@@ -42,7 +44,8 @@ var ErrUnknown = diag.Errorf("its shape is known only when the network runs")
 // inputs returns the shapes of the inputs for n samples. The error names the
 // first value whose shape is not known.
 func Of(m *graph.Model, inputs func(n int64) map[string][]graph.Dim) (*Footprint, error) {
-	f := &Footprint{Weights: weights(m.Graph), Moments: moments(m.Graph)}
+	f := &Footprint{Weights: weights(m.Graph)}
+	f.Moments, f.Wide = moments(m.Graph)
 	one, err := sizes(m, inputs(1))
 	if err != nil {
 		return nil, err
@@ -86,8 +89,7 @@ func Block(groups, cols, kernel int) int {
 	return most
 }
 
-func moments(g *graph.Graph) int64 {
-	most := int64(0)
+func moments(g *graph.Graph) (most int64, wide bool) {
 	constants := graph.NewIndex(g).Constant
 	for _, n := range g.Nodes {
 		in, ok := op.InputsOf(n, func(v string) bool { return constants[v] != nil })
@@ -96,11 +98,13 @@ func moments(g *graph.Graph) int64 {
 		}
 		if p, ok := op.ProductOf(n, in.Weights, constants[n.Input(in.Weights)].Dims); ok {
 			groups := max(p.Groups, 1)
-			wide := int64(Block(groups, p.In/groups*p.Kernel, p.Kernel)) + 1
-			most = max(most, int64(groups)*wide*wide)
+			cols := p.In / groups * p.Kernel
+			block := Block(groups, cols, p.Kernel)
+			n := int64(block) + 1
+			most, wide = max(most, int64(groups)*n*n), wide || block < cols
 		}
 	}
-	return most
+	return most, wide
 }
 
 func weights(g *graph.Graph) int64 {

@@ -102,7 +102,16 @@ func TestBatch(t *testing.T) {
 func TestMoments(t *testing.T) {
 	f, err := Of(parse(t, `net (float[N, 3, 8, 8] x) => (float[N, 4] y) <float[8, 3, 3, 3] w = {0.1, ...}, float[8, 1, 3, 3] d = {0.1, ...}, float[300, 4] v = {0.1, ...}, float[512, 300] u = {0.1, ...}>
 		{ c = Conv <pads = [1, 1, 1, 1]> (x, w) e = Conv <pads = [1, 1, 1, 1], group = 8> (c, d) f = Flatten (e) g = MatMul (f, u) y = MatMul (g, v) }`), shapes(3, 8, 8))
-	if err != nil || f.Moments != 513*513 || Block(1, 2600, 1) != 512 || Block(1, 4608, 9) != 504 || Block(64, 300, 9) != 300 || Block(1, 8192, 4096) != 512 || Block(4, 2600, 2) != 256 {
+	if err != nil || f.Moments != 513*513 || f.Wide || Block(1, 2600, 1) != 512 || Block(1, 4608, 9) != 504 || Block(64, 300, 9) != 300 || Block(1, 8192, 4096) != 512 || Block(4, 2600, 2) != 256 {
 		t.Errorf("%+v, %v", f, err)
+	}
+	f, err = Of(parse(t, `net (float[N, 3000] x) => (float[N, 4] y) <float[3000, 4] w = {0.1, ...}> { y = MatMul (x, w) }`), shapes(3000))
+	if err != nil || f.Moments != 513*513 || !f.Wide {
+		t.Errorf("%+v, %v", f, err)
+	}
+	other := *f
+	other.Wide = false
+	if d := f.Process(1, Work{High: true}) - other.Process(1, Work{High: true}); d != highRest {
+		t.Errorf("a wide layer takes %d more", d)
 	}
 }

@@ -25,7 +25,8 @@ const (
 	highEntered  = 256 << 20
 	highChoosers = 64
 	highLanes    = 96 << 20
-	highPut      = 48<<20 + 32<<20
+	highPut      = 48 << 20
+	highRest     = 32 << 20
 	highOutputs  = 64 << 20
 	highJudges   = 16
 	highMoments  = 5 * 8
@@ -61,7 +62,11 @@ func (f *Footprint) Process(n int, w Work) int64 {
 // high is what high accuracy takes besides.
 func (f *Footprint) high(samples int64) int64 {
 	choosers := min(samples, highChoosers)
-	return highWeights*f.Weights +
+	rest := int64(0)
+	if f.Wide {
+		rest = highRest
+	}
+	return rest + highWeights*f.Weights +
 		min(min(samples, highSamples)*f.Inputs, highEntered) +
 		min(6*choosers*f.Largest, highLanes) + highPut +
 		max(min(choosers*f.Largest, highOutputs), min(samples, highJudges)*f.Largest) +

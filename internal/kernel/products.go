@@ -43,7 +43,10 @@ func PanelProducts(c, x, y []float64, ld, room, rows, lo, hi, cols int) {
 func InPanels(i, room int) int { return inPanels(i, room*ProductLanes) }
 
 // inPanels is InPanels for panels that are so many elements long.
-func inPanels(i, panel int) int { return i/ProductLanes*panel + i%ProductLanes }
+func inPanels(i, panel int) int {
+	u := uint(i) // whose division is a shift
+	return int(u/ProductLanes)*panel + int(u%ProductLanes)
+}
 
 // productsGo takes x and y in panels that are so many elements long, with rows that are
 // stride elements apart: 16 and ld for rows in one piece.
