@@ -74,6 +74,7 @@ MINILM = "/model/model.0/auto_model/"
 JOIN = "the last Concat, boxes and scores before it: no quantized operator reads them"
 SILU = "values inside SiLU, the last Concat"
 TOPK = "from the last Concat on: no quantized operator reads what TopK selects"
+PEAKS = "what is searched for its peaks, see below"
 NORMS = "inside LayerNorm"
 LOGARITHM = "the signal up to its logarithmic spectrum, see below"
 MASKS = "the masks of attention and of the mean"
@@ -86,8 +87,8 @@ NETWORKS = [
     Network("YuNet", "file:RuDr8A/RealTime-PPE-Compliance", "yunet.onnx", photographs(320, 320, bgr), "torch"),
     Network("BlazeFace front", BLAZE, "package/ONNX/face_detection_front_128x128_barracuda.onnx", photographs(128, 128, pm1, first=False), "tf2onnx"),
     Network("BlazeFace back", BLAZE, "package/ONNX/face_detection_back_256x256_barracuda.onnx", photographs(256, 256, pm1, first=False), "tf2onnx"),
-    Network("M-LSD tiny", MLSD, "package/ONNX/mlsd_320x320_tiny.onnx", photographs(320, 320, mlsd, first=False), "tf2onnx"),
-    Network("M-LSD large", MLSD, "package/ONNX/mlsd_320x320_large.onnx", photographs(320, 320, mlsd, first=False), "tf2onnx"),
+    Network("M-LSD tiny", MLSD, "package/ONNX/mlsd_320x320_tiny.onnx", photographs(320, 320, mlsd, first=False), "tf2onnx", PEAKS),
+    Network("M-LSD large", MLSD, "package/ONNX/mlsd_320x320_large.onnx", photographs(320, 320, mlsd, first=False), "tf2onnx", PEAKS),
     Network("PP-OCRv6 detector", RAPID, "rapidocr/models/PP-OCRv6_det_small.onnx", scenes, "Paddle"),
     Network("PP-OCRv6 recognizer", RAPID, "rapidocr/models/PP-OCRv6_rec_small.onnx", text_lines, "Paddle", "inside LayerNorm and Softmax"),
     Network("PP-OCR classifier", RAPID, "rapidocr/models/ch_ppocr_mobile_v2.0_cls_mobile.onnx", photographs(192, 48, lambda x: pm1(bgr(x))), "Paddle"),
@@ -142,6 +143,7 @@ CHINESE = {
     "nothing: LeakyReLU keeps its slope of 0.2": "无：LeakyReLU 保持斜率 0.2",
     "its LSTM": "其 LSTM",
     "its GRUs": "其 GRU",
+    PEAKS: "被搜索峰值的部分，见下文",
     TOPK: "从最后的 Concat 起：没有量化算子读取 TopK 选出的值",
     "the inputs, which are indices": "输入（索引）",
     "float32 for the Concat of filters": "滤波器的 Concat 用 float32",

@@ -196,7 +196,7 @@ def tables(rows: list[Row], ways: list[str], chinese: bool) -> list[str]:
         if r.limits:
             rule = f"{short(r.limits[-1])}: {said(r.network.rule.says)}" if r.network.rule else ""
             low.append([said(r.network.name), *(said(short(f)) for f in r.limits[:-1]), rule])
-    return ["\n".join("| " + " | ".join(line) + " |" for line in t) if len(t) > 2 else "" for t in (all_, low)]
+    return ["\n".join(f"|{'|'.join(line)}|" if line[0] == "---" else f"| {' | '.join(line)} |" for line in t) if len(t) > 2 else "" for t in (all_, low)]
 
 
 def write(folder: Path, rows: list[Row], ways: list[str]) -> None:
