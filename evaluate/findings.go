@@ -48,6 +48,13 @@ func (r *Result) Findings() diag.List {
 				diag.Textf("for %d of %d samples the two networks output different numbers of values at output %q: nothing is compared there", o.Unlike, r.Samples, o.Name),
 				diag.Textf("compare an output before values are chosen"))
 		}
+		if o.ranker != "" && o.floats && !o.empty && !o.Exact {
+			list = append(list, diag.Finding{
+				Severity: diag.Note, Code: "ranked",
+				Message: diag.Textf("the rows of output %q stand in the order of a TopK (%q): its figures compare row by row, and near ties change places", o.Name, o.ranker),
+				Fix:     diag.Textf("judge it by a metric of your own, such as boxes that are kept (--metric)"),
+			})
+		}
 	}
 	if w := r.Worst(); w != nil && w.lost() {
 		best := w

@@ -101,6 +101,8 @@ type Output struct {
 	// floats: it holds numbers of a scale. empty: none was compared.
 	floats, empty, zeros bool
 	positions            int
+	// ranker is the TopK in whose order its rows stand, "" for none.
+	ranker string
 }
 
 // Worst returns the output that is farthest from the float network's, or nil

@@ -125,6 +125,11 @@ func Run(ctx context.Context, r engine.Runner, float *graph.Model, tested []engi
 	res := make([]*Result, len(scores))
 	for i, s := range scores {
 		res[i] = s.Result()
+		for k, v := range m.Graph.Outputs {
+			if n := ranker(m.Graph, v.Name); n != nil && k < len(res[i].Outputs) {
+				res[i].Outputs[k].ranker = n.Label()
+			}
+		}
 		if reference == nil {
 			res[i].forget()
 		}
