@@ -4,7 +4,8 @@
 // calibration took.
 //
 //	go run ./tools/accuracy -models DIR -data DIR [-networks mobilenet,vit] [-rows dpu,dpu-high] [-arrays DIR]
-//	go run ./tools/accuracy -models DIR -data DIR -cost 5 compares what both ways take of the processor and of memory
+//	go run ./tools/accuracy -models DIR -data DIR -cost 5 compares what both ways take of the processor and of memory,
+//	of the calibration alone, or with -command NARROW of all of `narrow calib`
 //	go run ./tools/accuracy -never-worse DIR [-counts 32,200] compares both ways on other networks
 //
 // Networks and data are not part of the project: see networks.go for the files
@@ -40,6 +41,7 @@ func main() {
 	counts := flag.String("counts", "32,64,128,200,512", "with -never-worse: how many samples calibrate")
 	arrays := flag.String("arrays", "", "write what the networks are measured on into this folder, for tools/peers/accuracy.py, and measure nothing")
 	costs := flag.Int("cost", 0, "instead, compare what both ways take of the processor and of memory, so many times in turn")
+	flag.StringVar(&o.command, "command", "", "with -cost: the narrow command, all of whose calib is measured instead of the calibration alone")
 	flag.StringVar(&o.way, "only-calibrate", "", "with -alone: calibrate this way, and test nothing")
 	flag.IntVar(&o.repeat, "repeat", 1, "with -alone: calibrate so many times, for a profile")
 	alone := flag.Bool("alone", false, "measure one row in this process, and print it as JSON: what the program calls itself with")
@@ -87,6 +89,7 @@ type options struct {
 	seed              uint64
 	calib, test       int
 	profile, way      string
+	command           string
 	repeat            int
 }
 
