@@ -176,6 +176,31 @@ func (k *Keeper) Kept(most, bytes int) []Kept {
 	return out
 }
 
+// A Waiting is a sample that was kept, or a batch that must stay whole, as it is stored.
+type Waiting struct {
+	Digest Digest
+	Count  int
+	stored stored
+}
+
+// Batch returns it in memory of its own.
+func (w Waiting) Batch() *engine.Batch { return w.stored.batch() }
+
+// Bytes is how much memory that takes.
+func (w Waiting) Bytes() int { return w.stored.raw }
+
+// Stored is how much memory w takes.
+func (w Waiting) Stored() int { return w.stored.size() }
+
+// Waiting returns what was kept but for the first n, by ascending digest.
+func (k *Keeper) Waiting(n int) []Waiting {
+	var out []Waiting
+	for _, u := range k.units[min(n, len(k.units)):] {
+		out = append(out, Waiting{u.digest, u.head.Count, u.stored})
+	}
+	return out
+}
+
 // InOrder yields at most [KeptSamples] of what was kept, those of the smallest digests,
 // in the order in which they came.
 func (k *Keeper) InOrder() engine.Batches {

@@ -12,7 +12,9 @@ import (
 // told by its digest too.
 const judging = 64
 
-func isJudge(u calibrate.Kept) bool { return u.Digest[len(u.Digest)-1] < judging }
+func isJudge(u calibrate.Kept) bool { return byDigest(u.Digest) }
+
+func byDigest(d calibrate.Digest) bool { return d[len(d)-1] < judging }
 
 // unitsOf returns the batches of what was kept.
 func unitsOf(kept []calibrate.Kept) []*engine.Batch {

@@ -145,6 +145,7 @@ func choose(ctx context.Context, task Task, run engine.Runner, c, guide *calibra
 	}
 	(&refiner{c: c, pool: pool}).holdAll()
 	kept := keep.Kept(max(choice.most(), fewest), keptBytes)
+	waiting := toJoin(keep.Waiting(len(kept)), choice.most()-len(kept))
 	if !slices.ContainsFunc(task.Plan.Activations(), tied) {
 		*keep = calibrate.Keeper{} // nothing is to be counted over them
 	}
@@ -174,7 +175,7 @@ func choose(ctx context.Context, task Task, run engine.Runner, c, guide *calibra
 		}
 		refined := plain.Clone()
 		f := &refiner{c: refined, pool: pool, run: run, batch: j.batch, progress: choice.Progress}
-		if err := f.refine(ctx, choosing, judging); err != nil {
+		if err := f.refine(ctx, choosing, judging, waiting); err != nil {
 			return nil, err
 		}
 		if best, err = j.safest(ctx, rangeJudges, rival{refined, 0}, rival{plain, plainHandicap}); err != nil {
@@ -297,8 +298,9 @@ type refiner struct {
 	progress func(done, all int)
 }
 
-// refine goes through the layers. What judges does not choose.
-func (f *refiner) refine(ctx context.Context, choosing, judging []*engine.Batch) error {
+// refine goes through the layers. What judges does not choose; what waits joins those
+// that choose at the layers from which on values are small enough.
+func (f *refiner) refine(ctx context.Context, choosing, judging []*engine.Batch, waiting []calibrate.Waiting) error {
 	layers := f.layers()
 	if len(layers) == 0 {
 		return nil
@@ -326,11 +328,18 @@ func (f *refiner) refine(ctx context.Context, choosing, judging []*engine.Batch)
 		}
 		quantized.live = append(quantized.live, copied)
 	}
-	float, err := newTargets(f.c.Plan, layers, f.run, f.pool, in, spans)
+	joins := f.joins(layers, choosing, waiting)
+	float, err := newTargets(f.c.Plan, layers, joins, f.run, f.pool, in, spans)
 	if err != nil {
 		return err
 	}
 	for i, l := range layers {
+		if n := joins[i]; n > 0 {
+			if spans, err = f.join(ctx, y, quantized, float, spans, waiting[:n]); err != nil {
+				return diag.Errorf("refining layer %s: %w", l.op.Node.Label(), err)
+			}
+			waiting = waiting[n:]
+		}
 		node := y.sim.NodeOf[l.form.node]
 		put, err := float.of(ctx, i)
 		if err != nil {
@@ -414,21 +423,14 @@ type span struct {
 
 // load makes batches of those that choose and of some of those that judge.
 func (f *refiner) load(choosing, judging []*engine.Batch) (in []map[string]engine.Tensor, spans []span, err error) {
-	part := func(units []*engine.Batch, judges bool) error {
+	for i, units := range [][]*engine.Batch{choosing, firstOf(judging, min(layerJudges, max(count(choosing)/4, 4)))} {
 		for b, err := range engine.Fit(batches(units), f.c.Plan.Model, f.batch) {
 			if err != nil {
-				return err
+				return nil, nil, err
 			}
 			in = append(in, b.Clone().Inputs)
-			spans = append(spans, span{b.Count, b.Rows(), judges})
+			spans = append(spans, span{b.Count, b.Rows(), i > 0})
 		}
-		return nil
-	}
-	if err := part(choosing, false); err != nil {
-		return nil, nil, err
-	}
-	if err := part(firstOf(judging, min(layerJudges, max(count(choosing)/4, 4))), true); err != nil {
-		return nil, nil, err
 	}
 	if len(in) == 0 {
 		return nil, nil, diag.Errorf("there are no samples to refine with")

@@ -211,7 +211,7 @@ func (y *relay) runPiece(ctx context.Context, l *lane, nodes []*graph.Node, taps
 
 // collectFrom is how many bytes a lane's live values take where what they replaced is
 // collected at once.
-const collectFrom = 32 << 20
+const collectFrom = 8 << 20
 
 func sizeOf(batches []map[string]engine.Tensor) (n int) {
 	for _, live := range batches {

@@ -20,6 +20,7 @@ const targetBytes = 48 << 20
 // drawn from the samples. The network runs over several layers at once.
 type targets struct {
 	layers []layer
+	joins  []int // how many samples join before a layer
 	spans  []span
 	relay  *relay
 	lane   *lane
@@ -44,7 +45,7 @@ type drawn struct {
 type place struct{ sample, at int }
 
 // newTargets returns those of the layers of p over the batches of in.
-func newTargets(p *plan.Plan, layers []layer, run engine.Runner, pool *kernel.Pool, in []map[string]engine.Tensor, spans []span) (*targets, error) {
+func newTargets(p *plan.Plan, layers []layer, joins []int, run engine.Runner, pool *kernel.Pool, in []map[string]engine.Tensor, spans []span) (*targets, error) {
 	watched := *p
 	watched.Tensors = nil
 	for _, l := range layers {
@@ -55,7 +56,7 @@ func newTargets(p *plan.Plan, layers []layer, run engine.Runner, pool *kernel.Po
 	if err != nil {
 		return nil, err
 	}
-	t := &targets{layers: layers, spans: spans, relay: y, taps: map[int]int{}, stops: make([]int, len(layers)), drawn: make([][]drawn, len(layers))}
+	t := &targets{layers: layers, joins: joins, spans: spans, relay: y, taps: map[int]int{}, stops: make([]int, len(layers)), drawn: make([][]drawn, len(layers))}
 	for i, n := range y.sim.Model.Graph.Nodes {
 		if tap, ok := y.sim.TapOf[n]; ok {
 			l := slices.IndexFunc(layers, func(l layer) bool { return l.form.node.Outputs[0] == y.sim.Taps[tap].Tensor.Name })
@@ -75,7 +76,7 @@ func (t *targets) of(ctx context.Context, layer int) ([]drawn, error) {
 		for ; t.ready < len(t.layers); t.ready++ {
 			f := t.layers[t.ready].form
 			bytes += 4 * f.groups * f.rows * (f.takes(choosing)*choosing + heldOf(judging)*judging)
-			if t.ready > layer && bytes > targetBytes {
+			if t.ready > layer && (bytes > targetBytes || t.joins[t.ready] > 0) {
 				break
 			}
 			t.drawn[t.ready] = make([]drawn, len(t.spans))
