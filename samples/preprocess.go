@@ -181,11 +181,11 @@ func (r recipe) plain() bool {
 // tables returns, for each of c channels as the network sees them, the value
 // of each pixel.
 func (r recipe) tables(c int) ([][256]float32, error) {
-	mean, err := perChannel("the mean", r.mean, r.ownMean, c, r.bgr)
+	mean, err := perChannel(diag.Textf("the mean"), r.mean, r.ownMean, c, r.bgr)
 	if err != nil {
 		return nil, err
 	}
-	std, err := perChannel("the standard deviation", r.std, r.ownStd, c, r.bgr)
+	std, err := perChannel(diag.Textf("the standard deviation"), r.std, r.ownStd, c, r.bgr)
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +201,7 @@ func (r recipe) tables(c int) ([][256]float32, error) {
 	return out, nil
 }
 
-func perChannel(what string, v []float64, own bool, c int, bgr bool) ([]float64, error) {
+func perChannel(what diag.Text, v []float64, own bool, c int, bgr bool) ([]float64, error) {
 	switch {
 	case len(v) == 1:
 		return slices.Repeat(v, c), nil

@@ -169,6 +169,7 @@ func Open(path string, inputs []InputSpec, opts Options) (set *Set, err error) {
 	}
 	s.warnOneClass(opts)
 	s.noteRawPixels(opts)
+	s.noteUnprocessed(opts)
 	s.free = make(chan *engine.Batch, 4)
 	return s, nil
 }
@@ -302,6 +303,21 @@ func (s *Set) noteRawPixels(opts Options) {
 			Fix:      diag.Textf("--preprocess unit, pm1 or imagenet, as the network was trained; --preprocess none if 0 to 255 is right"),
 		})
 	}
+}
+
+// noteUnprocessed notices preprocessing that is asked for and done to nothing.
+func (s *Set) noteUnprocessed(opts Options) {
+	p := opts.Preprocess
+	asked := p.Preset != "" && p.Preset != None || !s.recipe.plain()
+	if !asked || slices.ContainsFunc(s.src.plans(), func(p *plan) bool { return p.pixels }) {
+		return
+	}
+	s.findings = append(s.findings, diag.Finding{
+		Severity: diag.Note,
+		Code:     "preprocessing-unused",
+		Range:    diag.Range{File: s.path},
+		Message:  diag.Textf("these values are taken as they are: only images and uint8 arrays are preprocessed"),
+	})
 }
 
 // noteSkipped names the files of a folder that are not read, the first of them.

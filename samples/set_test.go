@@ -366,6 +366,13 @@ func TestBadInput(t *testing.T) {
 	npy := func(name string, typ graph.DataType, shape ...int64) string {
 		return writeNPY(t, filepath.Join(dir, name), typ, shape, nil)
 	}
+	floats := npy("floats.npy", graph.Float32, 2, 3, 8, 8)
+	if f := open(t, floats, net, Options{Preprocess: Preprocess{Preset: Unit}}).Findings(); len(f) != 1 || f[0].Code != "preprocessing-unused" {
+		t.Errorf("findings %v", f)
+	}
+	if f := open(t, floats, net, Options{Preprocess: Preprocess{Preset: None}}).Findings(); len(f) != 0 {
+		t.Errorf("findings %v", f)
+	}
 	fails(t, npy("shape.npy", graph.Float32, 2, 3, 8, 9), net, Options{}, "shape.npy", "(3, 8, 9)", `"x"`, "(?, 3, 8, 8)")
 	fails(t, npy("rank.npy", graph.Float32, 2, 8), net, Options{}, "(8,)", "(?, 3, 8, 8)")
 	fails(t, npy("one.npy", graph.Uint8, 3, 8, 8), net, Options{}, "x[None]")

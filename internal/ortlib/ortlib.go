@@ -93,7 +93,7 @@ func names() []string {
 // NotFoundError says that there is no library, and what to do about it.
 type NotFoundError struct {
 	// Looked lists the places, in order, each with what was found there.
-	Looked []string
+	Looked []diag.Text
 }
 
 // Error returns several lines: the places, and the way out.
@@ -101,9 +101,9 @@ func (e *NotFoundError) Error() string { return e.Text().String() }
 
 // Text is Error in words that can be translated.
 func (e *NotFoundError) Text() diag.Text {
-	places := ""
+	var places diag.Text
 	for _, l := range e.Looked {
-		places += fmt.Sprintf("  %s\n", l)
+		places = diag.Textf("%s  %s\n", places, l)
 	}
 	t := diag.Textf("the ONNX Runtime library was not found; narrow looked at\n%sinstall it by `make setup` in narrow's source folder", places)
 	if p, ok := For(runtime.GOOS, runtime.GOARCH); ok {
@@ -139,16 +139,16 @@ type finder struct {
 	cache    string
 	cacheErr error
 	system   []string
-	looked   []string
+	looked   []diag.Text
 }
 
 func (f *finder) find(flag string) (string, error) {
 	for _, named := range []struct{ by, path string }{{"--ort-lib", flag}, {Env, f.env(Env)}} {
 		if named.path == "" {
-			f.looked = append(f.looked, named.by+": not set")
+			f.looked = append(f.looked, diag.Textf("%s: not set", named.by))
 			continue
 		}
-		what := "no such file"
+		what := diag.Textf("no such file")
 		if fi, err := os.Stat(named.path); err == nil {
 			// A name without a folder would be searched for on the system's path.
 			abs, err := filepath.Abs(named.path)
@@ -161,39 +161,39 @@ func (f *finder) find(flag string) (string, error) {
 			if p := in(abs); p != "" {
 				return p, nil
 			}
-			what = "a folder without " + names()[0]
+			what = diag.Textf("a folder without %s", names()[0])
 		}
 		// To fall back to another library than the named one would mislead.
-		return "", &NotFoundError{Looked: []string{fmt.Sprintf("%s %s: %s", named.by, named.path, what)}}
+		return "", &NotFoundError{Looked: []diag.Text{diag.Textf("%s %s: %s", named.by, named.path, what)}}
 	}
-	if p := f.dir("beside the program", f.beside); p != "" {
+	if p := f.dir(f.beside); p != "" {
 		return p, nil
 	}
 	if f.cacheErr != nil {
-		f.looked = append(f.looked, "the cache: "+f.cacheErr.Error())
+		f.looked = append(f.looked, diag.Textf("the cache: %v", f.cacheErr))
 	} else if p, err := CachePath(f.cache); err != nil {
-		f.looked = append(f.looked, "the cache: "+err.Error())
+		f.looked = append(f.looked, diag.Textf("the cache: %v", err))
 	} else if exists(p) {
 		return p, nil
 	} else {
-		f.looked = append(f.looked, "the cache: "+p)
+		f.looked = append(f.looked, diag.Textf("the cache: %s", p))
 	}
 	for _, d := range f.system {
 		if p := in(d); p != "" {
 			return p, nil
 		}
 	}
-	f.looked = append(f.looked, "the system's library path: "+strings.Join(f.system, " "))
+	f.looked = append(f.looked, diag.Textf("the system's library path: %s", strings.Join(f.system, " ")))
 	return "", &NotFoundError{Looked: f.looked}
 }
 
-func (f *finder) dir(what, dir string) string {
+func (f *finder) dir(dir string) string {
 	if dir == "" {
 		return ""
 	}
 	p := in(dir)
 	if p == "" {
-		f.looked = append(f.looked, what+": "+filepath.Join(dir, names()[0]))
+		f.looked = append(f.looked, diag.Textf("beside the program: %s", filepath.Join(dir, names()[0])))
 	}
 	return p
 }
