@@ -197,7 +197,7 @@ var zhErrors = map[string]string{
 	"preprocessing makes images of %d x %d of it, which is too large":                                         "预处理由它得到 %d x %d 的图像，过大",
 	"resizing and cropping are for images, but %s":                                                            "缩放和裁剪用于图像，但%s",
 	"a mean or standard deviation of several values is for images, but %s":                                    "多个值的均值或标准差用于图像，但%s",
-	"%s has %d values, but the network's input has %d channels": "%s有 %d 个值，但网络的输入有 %d 个通道",
+	"%s has %d values, but the network's input has %d channels":                                               "%s有 %d 个值，但网络的输入有 %d 个通道",
 	"the preset is for 1 or 3 channels, but the network's input has %d; give a mean and a standard deviation": "该预设用于 1 或 3 个通道，但网络的输入有 %d 个；请给出均值和标准差",
 	"%q is not a preset: it must be imagenet, pm1, unit or none":                                              "没有 %q 这种预设：应为 imagenet、pm1、unit 或 none",
 	"scale, mean and std must be finite numbers":                                                              "scale、mean 和 std 必须是有限的数",
@@ -851,8 +851,8 @@ var zhErrors = map[string]string{
 	"the cache: %s":                 "缓存：%s",
 	"the system's library path: %s": "系统的库路径：%s",
 	"beside the program: %s":        "程序所在文件夹：%s",
-	"the mean": "均值",
-	"the standard deviation": "标准差",
+	"the mean":                      "均值",
+	"the standard deviation":        "标准差",
 }
 
 // zhSystem holds what the system and the standard library say.
