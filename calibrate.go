@@ -260,7 +260,10 @@ func (p *Planned) decide(ctx context.Context, run engine.Runner, some engine.Bat
 	if p, err = p.scaled(ctx, run, known.few, o); err != nil {
 		return nil, 0, err
 	}
-	return p.functions(ctx, run, known.few, o, keepIntegers)
+	if keepIntegers && p.Plan.Strategy.Target == scheme.CPU {
+		return p, 0, nil
+	}
+	return p.functions(ctx, run, known.few, o)
 }
 
 // chosen is the calibration c, of p's plan or of the guide's.
@@ -372,43 +375,35 @@ func (p *Planned) scaledChannels() bool {
 }
 
 // functions is p with what is best for the functions behind its weighted
-// operators on the samples, and by how many dB joining makes it better, 0 where they are
-// not joined: see [refine.Functions]. keepIntegers is [CalibrateOptions.KeepIntegers].
-func (p *Planned) functions(ctx context.Context, run engine.Runner, few []*engine.Batch, o calibrate.Options, keepIntegers bool) (*Planned, float64, error) {
-	if p.Plan.Strategy.Target == scheme.DPU {
+// operators on the samples, and by how many dB: see [refine.Functions].
+func (p *Planned) functions(ctx context.Context, run engine.Runner, few []*engine.Batch, o calibrate.Options) (*Planned, float64, error) {
+	target := p.Plan.Strategy.Target
+	if target == scheme.DPU {
 		return p, 0, nil
 	}
-	var others []*Planned
-	way := func(join bool, gain float64) refine.FunctionsAs {
-		i := len(others)
-		others = append(others, nil)
-		return refine.FunctionsAs{Gain: gain, Plan: func(ranges map[string]rewrite.ChannelRange) (*plan.Plan, error) {
-			scales, err := rewrite.ChooseFunctionScales(p.Plan.Model, ranges)
-			if err != nil || !join && len(scales.Steps) == 0 {
-				return nil, err
-			}
-			d := decided{p.decided.equalization, plan.Functions{Join: join, Steps: scales.Steps, Negated: scales.Negated}}
-			if others[i], err = p.Model.plan(p.Plan.Strategy, High, d); err != nil {
-				return nil, err
-			}
-			return others[i].Plan, nil
-		}}
+	least, enough := 0.0, math.Inf(1)
+	if target == scheme.CPU {
+		least, enough = refine.JoinGain, refine.JoinBelow
 	}
-	ways, enough := []refine.FunctionsAs{way(false, 0)}, math.Inf(1)
-	if p.Plan.Strategy.Target == scheme.CPU {
-		ways[0].Gain, enough = refine.ScaleGain, refine.NearEnough
-		if !keepIntegers {
-			ways = append(ways, way(true, refine.JoinGain))
+	var other *Planned
+	chosen, gain, err := refine.Functions(ctx, refine.Task{Plan: p.Plan, Float: p.Model.Graph}, least, enough, run, few, o, func(ranges map[string]rewrite.ChannelRange) (*plan.Plan, error) {
+		scales, err := rewrite.ChooseFunctionScales(p.Plan.Model, ranges)
+		if err != nil {
+			return nil, err
 		}
-	}
-	taken, gain, err := refine.Functions(ctx, refine.Task{Plan: p.Plan, Float: p.Model.Graph}, ways, enough, run, few, o)
-	switch {
-	case err != nil || taken < 0:
+		d := decided{p.decided.equalization, plan.Functions{Join: target == scheme.CPU, Steps: scales.Steps, Negated: scales.Negated}}
+		if other, err = p.Model.plan(p.Plan.Strategy, High, d); err != nil {
+			return nil, err
+		}
+		return other.Plan, nil
+	})
+	if err != nil || chosen == nil {
 		return p, 0, err
-	case taken == 0:
-		gain = 0
 	}
-	return others[taken], gain, nil
+	if target != scheme.CPU {
+		return other, 0, nil
+	}
+	return other, gain, nil
 }
 
 // checkpoint reads the file of a checkpoint, if there is one, and returns what

@@ -17,11 +17,10 @@ const (
 	// functionSamples is how many samples decide about functions, at most.
 	functionSamples = 32
 	// JoinGain is by how many dB the worst output has to gain where a join costs
-	// integer arithmetic, ScaleGain where channels behind functions are multiplied, and
-	// NearEnough how near to the float network it is without either to stay so.
-	JoinGain   = 3
-	ScaleGain  = 0.5
-	NearEnough = 25
+	// integer arithmetic, JoinBelow how near to the float network it may be
+	// without: a network that is near enough keeps its integers.
+	JoinGain  = 3
+	JoinBelow = 25
 )
 
 // Few returns the samples for [Functions] and [Scales]: a quarter of them at most, but
@@ -43,67 +42,50 @@ func Few(in engine.Batches) ([]*engine.Batch, error) {
 	return unitsOf(kept[:min(len(kept), max(samples/4, functionSamples/2), functionSamples)]), nil
 }
 
-// FunctionsAs is one way to quantize the functions behind weighted operators.
-type FunctionsAs struct {
-	// Gain is by how many dB it has to make the network's worst output better.
-	Gain float64
-	// Plan makes its plan of what samples tell of the values that functions put out, or
-	// returns nil.
-	Plan func(ranges map[string]rewrite.ChannelRange) (*plan.Plan, error)
-}
-
 // Functions decides, over samples of [Few], whether the functions behind
-// weighted operators of task.Plan are better quantized in one of several other ways:
-// each is taken where the network's worst output is below enough dB with the one taken
-// before, or with task.Plan, and gains more than its Gain over that. It returns the
-// place of what was taken, -1 for none of them, and what that gains over the one before.
+// weighted operators of task.Plan are better quantized as another plan has it:
+// with makes that plan of what samples tell of the values that functions put out,
+// or returns nil. The other plan is taken where the network's
+// worst output gains more than least dB and is below enough dB without; the result
+// is nil where it is not.
 //
 // The result does not depend on threads or batch size, nor on the order of the
 // samples.
-func Functions(ctx context.Context, task Task, ways []FunctionsAs, enough float64, run engine.Runner, some []*engine.Batch, opts calibrate.Options) (taken int, gain float64, err error) {
+func Functions(ctx context.Context, task Task, least, enough float64, run engine.Runner, some []*engine.Batch, opts calibrate.Options, with func(ranges map[string]rewrite.ChannelRange) (*plan.Plan, error)) (other *plan.Plan, gain float64, err error) {
 	values := task.Plan.JoinedFunctions()
-	if len(values) == 0 || len(some) == 0 {
-		return -1, 0, nil
+	if len(values) == 0 {
+		return nil, 0, nil
+	}
+	if len(some) == 0 {
+		return nil, 0, nil
 	}
 	ranges, err := channelRanges(ctx, task.Plan, values, run, batches(some), opts.Threads)
 	if err != nil {
-		return -1, 0, err
+		return nil, 0, err
+	}
+	if other, err = with(ranges); err != nil || other == nil {
+		return nil, 0, err
 	}
 	pool := kernel.NewPool(max(opts.Threads, 1))
 	j := &jury{run: run, pool: pool, float: task.Float, in: some, batch: batch, anyOrder: true}
 	defer j.close() //nolint:errcheck // nothing of it is needed any more
-	score := func(p *plan.Plan) (float64, error) {
+	var scores [2]float64
+	for i, p := range []*plan.Plan{task.Plan, other} {
+		if i > 0 && scores[0] >= enough {
+			return nil, 0, nil
+		}
 		c, err := calibrate.Calibrate(ctx, p, run, batches(some), calibrate.Options{Propagate: calibrate.Float, Threads: opts.Threads, SkipInvalid: opts.SkipInvalid, Keep: &calibrate.Keeper{}})
 		if err != nil {
-			return 0, err
+			return nil, 0, err
 		}
-		return j.score(ctx, c)
-	}
-	best, err := score(task.Plan)
-	if err != nil {
-		return -1, 0, err
-	}
-	taken = -1
-	for i, w := range ways {
-		if best >= enough {
-			break
-		}
-		p, err := w.Plan(ranges)
-		if err != nil {
-			return -1, 0, err
-		}
-		if p == nil {
-			continue
-		}
-		now, err := score(p)
-		if err != nil {
-			return -1, 0, err
-		}
-		if now-best > w.Gain {
-			taken, gain, best = i, now-best, now
+		if scores[i], err = j.score(ctx, c); err != nil {
+			return nil, 0, err
 		}
 	}
-	return taken, gain, nil
+	if gain = scores[1] - scores[0]; !(gain > least) {
+		return nil, gain, nil
+	}
+	return other, gain, nil
 }
 
 // channelRanges returns what samples tell of values, by channel (axis 1).
