@@ -342,5 +342,9 @@ func (j *calibJob) print(s calibSummary) error {
 	if s.Invalid > 0 {
 		t = diag.Textf("%s; %d tensors with NaN or Inf were skipped", t, s.Invalid)
 	}
-	return j.a.say(t, diag.Textf("wrote %s", s.QuantInfo))
+	lines := []diag.Text{t, diag.Textf("wrote %s", s.QuantInfo)}
+	if j.f.stats.save != "" {
+		lines = append(lines, diag.Textf("wrote %s, statistics for --from-stats", j.f.stats.save))
+	}
+	return j.a.say(lines...)
 }

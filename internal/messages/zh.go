@@ -949,4 +949,5 @@ var zh = map[string]string{
 	"pads by %v with what %s padded":              "按 %v 填充，包含 %s 的填充",
 	"%d %s (%s)":                                  "%d 个 %s（%s）",
 	"these values are taken as they are: only images and uint8 arrays are preprocessed": "这些值按原样使用：只有图像和 uint8 数组会做预处理",
+	"wrote %s, statistics for --from-stats":                                             "已写出 %s（供 --from-stats 使用的统计量）",
 }
