@@ -198,7 +198,7 @@ func Load(dir string, m *Model, s *strategy.Strategy) (*Calibrated, error) {
 		return nil, diag.Errorf("reading the calibration: %w", err)
 	}
 	if files[export.QuantInfoFile] == nil {
-		return nil, diag.Errorf("there is no calibration in %s: %w", dir, &fs.PathError{Op: "open", Path: file, Err: fs.ErrNotExist})
+		return nil, diag.Errorf("there is no calibration in %s (%s: %w): calibrate first, or name the folder that holds it", dir, filepath.Base(file), fs.ErrNotExist)
 	}
 	q, err := export.ReadQuantInfo(file, files[export.QuantInfoFile])
 	if err != nil {

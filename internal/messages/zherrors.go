@@ -126,7 +126,7 @@ var zhErrors = map[string]string{
 	"report: the strategy %s is not the one that %s was calibrated by":                                        "报告：策略 %s 不是 %s 校准时所用的策略",
 	"report: the strategy %s plans %d tensors, the calibration has %d":                                        "报告：策略 %s 规划了 %d 个张量，而校准结果有 %d 个",
 	"report: what was measured has %d layers and %d tensors, the calibration %d and %d: it is of another one": "报告：测量结果有 %d 层、%d 个张量，而校准结果有 %d 层、%d 个张量：它属于另一次校准",
-	"there is no calibration in %s: %v":                                                                       "%s 中没有校准结果：%v",
+	"there is no calibration in %s (%s: %v): calibrate first, or name the folder that holds it":               "%s 中没有校准结果（%s：%v）：请先校准，或指定结果所在文件夹",
 	"%s: is no model that narrow exported: it has no %s":                                                      "%s：不是 narrow 导出的模型：其中没有 %s",
 	"%s does not say how the network was equalized, which an earlier version did otherwise: calibrate again":  "%s 没有记录网络的均衡方式，而早期版本的做法不同：请重新校准",
 	"progressive propagation is a part of the guide's way: propagate float, or plan for that":                 "progressive 传播属于 guide 方式：请使用 float 传播，或按 guide 方式规划",

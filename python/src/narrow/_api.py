@@ -128,7 +128,13 @@ def calibrate(
         if _data.is_path(data):
             args = ["calib", "--json", "--model", path, "--data", os.fspath(data), "-o", folder, f"--batch-size={batch_size}"]  # type: ignore[arg-type]
             file, text = _strategy_flag(config)
-            named = {"config_file": file, "accuracy": accuracy, "propagate": propagate, "skip_invalid": skip_invalid, "keep_integers": keep_integers}
+            named = {
+                "config_file": file,
+                "accuracy": accuracy,
+                "propagate": propagate,
+                "skip_invalid": skip_invalid,
+                "keep_integers": keep_integers,
+            }
             done = json.loads(_run.command(args + _run.flags({**named, **options}), stdin=text))
             return Calibration(folder, path, done["samples"], done["batches"], done["tensors"], done["propagate"])
         if options:
@@ -144,7 +150,13 @@ def calibrate(
             _warn(plan)
             samples = _spool(client, opened, data, batch_size)
             with Bar(progress) as bar:
-                request = {"plan": plan["handle"], "samples": samples, "skip_invalid": skip_invalid, "keep_integers": keep_integers, "propagate": propagate or ""}
+                request = {
+                    "plan": plan["handle"],
+                    "samples": samples,
+                    "skip_invalid": skip_invalid,
+                    "keep_integers": keep_integers,
+                    "propagate": propagate or "",
+                }
                 done, _ = client.request("calibrate", request, progress=bar)
             _warn(done)
             os.makedirs(folder, exist_ok=True)

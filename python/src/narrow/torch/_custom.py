@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import torch
 
+from .._errors import UsageError
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _names: list[str] = []
@@ -27,7 +29,7 @@ def register_custom_op(op_type: str, attrs_list: Sequence[str] | None = None) ->
     quantized.
     """
     if not op_type.isidentifier():
-        raise ValueError(f"op_type is {op_type!r}: it must be a name")
+        raise UsageError(f"op_type is {op_type!r}: it must be a name")
 
     def register(function: F) -> F:
         if op_type not in _names:

@@ -27,7 +27,7 @@ class Inspector:
 
     def __init__(self, name_or_fingerprint: str, quant_config_file: str | None = None) -> None:
         if not isinstance(name_or_fingerprint, str) or not name_or_fingerprint:
-            raise ValueError("name_or_fingerprint is empty: give the name of a DPU, such as DPUCZDX8G_ISA1_B4096")
+            raise UsageError("name_or_fingerprint is empty: give the name of a DPU, such as DPUCZDX8G_ISA1_B4096")
         self._target = name_or_fingerprint
         self._config = quant_config_file
 

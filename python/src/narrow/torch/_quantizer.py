@@ -30,7 +30,7 @@ def _mode(quant_mode: Any) -> str:
         return str(quant_mode)
     if isinstance(quant_mode, int) and not isinstance(quant_mode, bool) and quant_mode in (0, 1, 2):
         return ("off", "calib", "test")[quant_mode]
-    raise ValueError(f"quant_mode is {quant_mode!r}: it must be 'calib' or 'test'")
+    raise UsageError(f"quant_mode is {quant_mode!r}: it must be 'calib' or 'test'")
 
 
 class torch_quantizer:  # noqa: N801 (the name is the guide's)
@@ -94,7 +94,7 @@ class torch_quantizer:  # noqa: N801 (the name is the guide's)
         if not isinstance(module, torch.nn.Module):
             raise TypeError(f"module is a {type(module).__name__}: it must be a torch.nn.Module")
         if accuracy not in (None, "guide", "high"):
-            raise ValueError(f"accuracy is {accuracy!r}: it must be 'guide' or 'high'")
+            raise UsageError(f"accuracy is {accuracy!r}: it must be 'guide' or 'high'")
         self._mode = _mode(quant_mode)
         if isinstance(module, (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)):
             module = module.module
@@ -185,7 +185,7 @@ class torch_quantizer:  # noqa: N801 (the name is the guide's)
         """Export the quantized network: fmt is "xmodel", "onnx" or "torch_script". run_fn need not be called."""
         forms = {"xmodel": self.export_xmodel, "onnx": self.export_onnx_model, "torch_script": self.export_torch_script}
         if fmt not in forms:
-            raise ValueError(f"fmt is {fmt!r}: it must be one of {', '.join(forms)}")
+            raise UsageError(f"fmt is {fmt!r}: it must be one of {', '.join(forms)}")
         self._to("test")
         forms[fmt](self._dir)  # type: ignore[operator]
 
