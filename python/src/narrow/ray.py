@@ -57,6 +57,7 @@ def calibrate(  # noqa: D417 - the others are those of narrow.calibrate
     output_dir: Path = "quantize_result",
     batch_size: int = 16,
     skip_invalid: bool = False,
+    keep_integers: bool = False,
     num_cpus: int = 1,
     max_retries: int = 3,
     progress: bool | None = None,
@@ -76,7 +77,7 @@ def calibrate(  # noqa: D417 - the others are those of narrow.calibrate
         num_cpus: processors, and threads of narrow, for each task.
         max_retries: how often Ray begins a task again whose worker died.
         progress: show a bar of shards; default: on a terminal or in a notebook.
-        config, batch_size, skip_invalid: as for ``narrow.calibrate``.
+        config, batch_size, skip_invalid, keep_integers: as for ``narrow.calibrate``.
         options: further flags of ``narrow calib`` that say how samples are read, such as preprocess="imagenet".
 
     Raises:
@@ -93,7 +94,8 @@ def calibrate(  # noqa: D417 - the others are those of narrow.calibrate
         _check(path, config, accuracy)
         temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="narrow-"))
         job = _job(path, data, config, temporary, batch_size)
-        read = _run.flags({"batch_size": batch_size, "accuracy": accuracy, "skip_invalid": skip_invalid, **options})
+        how = {"batch_size": batch_size, "accuracy": accuracy, "skip_invalid": skip_invalid, "keep_integers": keep_integers}
+        read = _run.flags({**how, **options})
         job.args += ["--propagate=float", *read]
         files = _shards(job, "calib", "--save-shard", _parts(shards, num_cpus, job), temporary, num_cpus, max_retries, progress)
         file, text = _api._strategy_flag(config)
