@@ -139,6 +139,7 @@ func (f *refiner) chooseBlocks(ctx context.Context, l layer, drawn *columns, flo
 	for from := 0; from < form.cols; from += width {
 		left.less(f.pool, from, min(from+width, form.cols), own)
 	}
+	left.attenuate()
 	chosen, err := f.blockScales(l, drawn, float.weights)
 	if err != nil {
 		return false, err
@@ -212,7 +213,7 @@ func (f *refiner) chooseBlocks(ctx context.Context, l layer, drawn *columns, flo
 func (f *refiner) poseBlock(p *problem, m *moments, float func(g, row, col int) float64) bool {
 	p.want, p.solved = make([][]float64, p.form.groups*p.form.rows), make([]triangle, p.form.groups)
 	for g := range p.form.groups {
-		a, _ := p.matrix(m, g, p.form.cols+1)
+		a := p.matrix(m, g, p.form.cols+1)
 		t, ok := factor(f.pool, a, p.n)
 		if !ok {
 			return false

@@ -260,8 +260,7 @@ func (f *refiner) pose(l layer, m *moments, float floats) *problem {
 	p.want = make([][]float64, l.form.groups*l.form.rows)
 	p.solved = make([]triangle, l.form.groups)
 	for g := range l.form.groups {
-		a, damp := p.matrix(m, g, m.n)
-		t, ok := factor(f.pool, a, p.n)
+		t, ok := factor(f.pool, p.matrix(m, g, m.n), p.n)
 		if !ok {
 			return nil
 		}
@@ -279,18 +278,20 @@ func (f *refiner) pose(l layer, m *moments, float floats) *problem {
 				if f.free(l) {
 					from[m.n-1] = float64(float.bias[k])
 				}
-				offset := float.missing(l, k)
-				for at, i := range p.order {
-					x[at*wide+r-lo] = m.target[g][i*m.rows+r] + float64(offset*m.own[g][i*m.n+m.n-1]) + float64(damp[i]*from[i])
-				}
+				m.missing(x[r-lo:], wide, g, r, p.order, from, float.missing(l, k))
 			}
-			t.solve(x, wide)
+			t.solve(x, wide) // for what is to be added to the float weights
 			for r := lo; r < hi; r++ {
+				k := g*l.form.rows + r
 				row := make([]float64, p.n)
 				for at, i := range p.order {
-					row[i] = x[at*wide+r-lo]
+					if row[i] = x[at*wide+r-lo]; i < l.form.cols {
+						row[i] += float64(float.weights[l.form.index(g, r, i)])
+					} else {
+						row[i] += float64(float.bias[k])
+					}
 				}
-				p.want[g*l.form.rows+r] = row
+				p.want[k] = row
 			}
 		})
 	}
@@ -312,8 +313,8 @@ func finite(rows [][]float64) bool {
 }
 
 // matrix returns the damped second moments of a group in the order of its columns,
-// and the damping of each column, for what so many unknowns of a row are found by.
-func (p *problem) matrix(m *moments, g, unknowns int) (a, damp []float64) {
+// for what so many unknowns of a row are found by.
+func (p *problem) matrix(m *moments, g, unknowns int) []float64 {
 	cols := p.cols
 	mean := 0.0
 	for i := range cols {
@@ -322,21 +323,19 @@ func (p *problem) matrix(m *moments, g, unknowns int) (a, damp []float64) {
 	if mean == 0 {
 		mean = 1 // nothing ever enters: any weights will do, so they stay
 	}
-	damp = make([]float64, p.n)
-	for i := range p.n {
-		damp[i] = mean * max(ridge, float64(unknowns)/float64(m.count))
-		if i == cols {
-			damp[i] = ridgeBias
-		}
-	}
-	a = make([]float64, p.n*p.n)
+	damp := mean * max(ridge, float64(unknowns)/float64(m.count))
+	a := make([]float64, p.n*p.n)
 	for i, from := range p.order {
 		for j, to := range p.order {
 			a[i*p.n+j] = m.own[g][from*m.n+to]
 		}
-		a[i*p.n+i] += damp[from]
+		if from < cols {
+			a[i*p.n+i] += damp
+		} else {
+			a[i*p.n+i] += ridgeBias
+		}
 	}
-	return a, damp
+	return a
 }
 
 // arrange orders the columns so that those whose rounding costs most are

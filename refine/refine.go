@@ -56,7 +56,7 @@ const (
 	// fewest is how many samples there must be to choose by.
 	fewest = 32
 	// judges is how many samples compare whole networks, at most.
-	judges = 64
+	judges = 128
 	// wantBytes is how much memory the float network's outputs for them take; where one
 	// sample's are large fewer compare, but at least leastJudges.
 	wantBytes   = 64 << 20
