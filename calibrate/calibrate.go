@@ -104,7 +104,7 @@ func (o Options) threads() int {
 // that the guide's result, which this is, is as good.
 const GuideKept = "guide-kept"
 
-// KeptGuide reports whether a finding of c has that code. A file does not keep it.
+// KeptGuide reports whether a finding of c has that code.
 func (c *Calibrated) KeptGuide() bool {
 	return slices.ContainsFunc(c.Findings, func(f diag.Finding) bool { return f.Code == GuideKept })
 }

@@ -64,6 +64,12 @@ func (q *QuantInfo) Restore(p *plan.Plan, src calibrate.Source, dir string, file
 	}
 	src.SamplesSHA256 = q.Samples.SHA256
 	c := &calibrate.Calibrated{Source: src, Plan: p, Ties: ties, Samples: q.Samples.Count, Batches: q.Samples.Batches, Equalization: q.Equalization, Aligned: map[*plan.Tensor]string{}}
+	if q.Asked == scheme.High.String() {
+		c.Findings = append(c.Findings, diag.Finding{
+			Severity: diag.Note, Code: calibrate.GuideKept,
+			Message: diag.Textf("the result is that of --accuracy guide: high was asked for, and nothing was clearly nearer to the float network on the samples"),
+		})
+	}
 	if err := q.restore(c, corr); err != nil {
 		return nil, diag.Errorf("%s: %w", file, err)
 	}

@@ -32,6 +32,9 @@ type QuantInfo struct {
 	Propagate string `json:"propagate"`
 	// Accuracy is "high", or "" for the guide's way: see [QuantInfo.Way].
 	Accuracy string `json:"accuracy,omitempty"`
+	// Asked is "high" where that was asked for and the guide's result is kept, which this
+	// then is.
+	Asked string `json:"accuracy_asked,omitempty"`
 	// Equalization is what was decided of it over samples; nil where nothing was.
 	Equalization *calibrate.Equalization `json:"equalization,omitempty"`
 	// Functions is what was decided over samples of functions behind weighted
@@ -127,6 +130,8 @@ func NewQuantInfo(in *calibrate.Calibrated) (*QuantInfo, error) {
 	}
 	if a := in.Plan.Options.Accuracy; a == scheme.High {
 		q.Accuracy = a.String()
+	} else if in.KeptGuide() {
+		q.Asked = scheme.High.String()
 	}
 	for _, t := range in.Plan.Tensors {
 		ti := newTensorInfo(t)

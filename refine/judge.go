@@ -23,9 +23,11 @@ type jury struct {
 	pool    *kernel.Pool
 	float   *graph.Model
 	in      []*engine.Batch
+	folds   [][]*engine.Batch // instead of in, the samples by fold
 	batch   int               // how many samples run at once
 	samples int               // how many judge
 	cut     []*engine.Batch   // as they run
+	fold    []int             // of each batch
 	values  []*graph.Value    // the outputs, and behind them what goes into their Softmax
 	soft    []int             // by output: which of values that is, or 0
 	want    [][]engine.Tensor // the float network's outputs, by batch
@@ -41,6 +43,7 @@ type jury struct {
 // are the same.
 type loaded struct {
 	plan      *plan.Plan
+	of        *calibrate.Calibrated
 	constants [sha256.Size]byte // their digest
 	taps      []plan.Tap
 	reads     reads
@@ -88,6 +91,80 @@ func (j *jury) safest(ctx context.Context, samples int, rivals ...rival) (*calib
 	return best, nil
 }
 
+// crossRuled is [jury.ruled] over samples by fold, of which j takes over what is loaded.
+func (j *jury) crossRuled(ctx context.Context, byFold [][]*engine.Batch, samples int, rivals []crossed) (*calibrate.Calibrated, error) {
+	cross := &jury{run: j.run, pool: j.pool, float: j.float, folds: byFold, batch: j.batch, anyOrder: j.anyOrder}
+	best, err := cross.ruled(ctx, samples, rivals)
+	if err != nil {
+		return nil, errors.Join(err, cross.close())
+	}
+	j.loaded = cross.loaded
+	return best, nil
+}
+
+// ruled returns the calibration whose ranges are best where samples judge that had no part in
+// them. Another than the first has to be better than that, beyond doubt unless it leaves room
+// for what was not seen and samples are plenty; one that is open counts as if one more sample
+// than there are had come and been clipped.
+func (j *jury) ruled(ctx context.Context, samples int, rivals []crossed) (*calibrate.Calibrated, error) {
+	if len(rivals) == 1 {
+		return rivals[0].whole, nil
+	}
+	var first []wrong
+	best, most := rivals[0].whole, 0.0
+	for i, r := range rivals {
+		es, err := j.crossErrors(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		if i == 0 {
+			first = es
+			continue
+		}
+		if v := surplus(es, first, r.open, samples); v > most {
+			best, most = r.whole, v
+		}
+	}
+	return best, nil
+}
+
+// surplus returns by how many dB one of [jury.ruled] is better than the first.
+func surplus(es, first []wrong, open bool, samples int) float64 {
+	gain, doubt := gainOf(es, first)
+	if open {
+		gain -= unseen(worst(es, -1), samples)
+	}
+	if open || samples < plenty {
+		gain -= doubt
+	}
+	return gain
+}
+
+// crossGain is [jury.gain] where the ranges of both are judged by samples that had no part in
+// them. It tells how many these are.
+func (j *jury) crossGain(ctx context.Context, c, other crossed) (gain, doubt float64, samples int, err error) {
+	a, err := j.crossErrors(ctx, c)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	b, err := j.crossErrors(ctx, other)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	gain, doubt = gainOf(a, b)
+	return gain, doubt, j.samples, nil
+}
+
+// clippedError is the error of an output, as a part of its signal, whose sample reaches far
+// beyond a range somewhere in the network.
+const clippedError = 0.03
+
+// unseen returns by how many dB less a ratio is when one more sample than there are comes
+// with [clippedError]: that the next one exceeds all of n has a chance of 1 in n+1.
+func unseen(decibel float64, samples int) float64 {
+	return 10 * math.Log10(1+clippedError/float64(samples+1)*math.Pow(10, decibel/10))
+}
+
 // score returns how near the outputs of c are to the float network's, in dB: see
 // [worst].
 func (j *jury) score(ctx context.Context, c *calibrate.Calibrated) (float64, error) {
@@ -108,12 +185,18 @@ func (j *jury) gain(ctx context.Context, c, other *calibrate.Calibrated) (gain, 
 	if err != nil {
 		return 0, 0, err
 	}
+	gain, doubt = gainOf(a, b)
+	return gain, doubt, nil
+}
+
+// gainOf is [jury.gain] of what was measured.
+func gainOf(a, b []wrong) (gain, doubt float64) {
 	n := 0
 	for _, e := range a {
 		n = max(n, len(e.each))
 	}
 	if n == 0 {
-		return 0, 0, nil // no output is of numbers
+		return 0, 0 // no output is of numbers
 	}
 	without := make([]float64, n)
 	mean, square := 0.0, 0.0
@@ -125,11 +208,11 @@ func (j *jury) gain(ctx context.Context, c, other *calibrate.Calibrated) (gain, 
 		square += float64((d - mean) * (d - mean))
 	}
 	se := math.Sqrt(square * float64(n-1) / float64(n))
-	return worst(a, -1) - worst(b, -1), doubted * se, nil
+	return worst(a, -1) - worst(b, -1), doubted * se
 }
 
 // doubted is which part of its standard error a gain has to be of.
-const doubted = 0.75
+const doubted = 0.5
 
 // errors returns what c gets wrong on at least the first samples, by output.
 func (j *jury) errors(ctx context.Context, c *calibrate.Calibrated, samples int) ([]wrong, error) {
@@ -144,29 +227,62 @@ func (j *jury) errors(ctx context.Context, c *calibrate.Calibrated, samples int)
 		n += j.cut[upto].Count
 	}
 	if from := len(j.known[c]); from < upto {
-		hook, err := j.load(ctx, c)
+		more, err := j.measured(ctx, c, from, upto)
 		if err != nil {
-			return nil, err
-		}
-		more := make([]errorsOf, upto-from)
-		if err := j.outputs(ctx, j.loaded.session, hook, j.loaded.reads, from, upto, func(i int, got []engine.Tensor) {
-			e := make(errorsOf, len(j.float.Graph.Outputs))
-			for o := range e {
-				e[o].each = squaresOf(j.want[i][o], got[o], j.cut[i].Count)
-				if k := j.soft[o]; k > 0 {
-					e[o].logits = logitsOf(j.want[i][k], got[k], j.cut[i].Count)
-				}
-			}
-			more[i-from] = e
-		}); err != nil {
 			return nil, err
 		}
 		j.known[c] = append(j.known[c], more...)
 	}
+	return j.summed(c, j.known[c][:upto])
+}
+
+// crossErrors returns what a calibration gets wrong, by output, each sample being run with
+// what was made without it.
+func (j *jury) crossErrors(ctx context.Context, c crossed) ([]wrong, error) {
+	if err := j.prepare(ctx); err != nil {
+		return nil, err
+	}
+	var all []errorsOf
+	for from := 0; from < len(j.cut); {
+		upto := from + 1
+		for upto < len(j.cut) && j.fold[upto] == j.fold[from] {
+			upto++
+		}
+		more, err := j.measured(ctx, c.parts[j.fold[from]], from, upto)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, more...)
+		from = upto
+	}
+	return j.summed(c.whole, all)
+}
+
+// measured returns the errors of some batches.
+func (j *jury) measured(ctx context.Context, c *calibrate.Calibrated, from, upto int) ([]errorsOf, error) {
+	hook, err := j.load(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]errorsOf, upto-from)
+	return out, j.outputs(ctx, j.loaded.session, hook, j.loaded.reads, from, upto, func(i int, got []engine.Tensor) {
+		e := make(errorsOf, len(j.float.Graph.Outputs))
+		for o := range e {
+			e[o].each = squaresOf(j.want[i][o], got[o], j.cut[i].Count)
+			if k := j.soft[o]; k > 0 {
+				e[o].logits = logitsOf(j.want[i][k], got[k], j.cut[i].Count)
+			}
+		}
+		out[i-from] = e
+	})
+}
+
+// summed puts the errors of batches together.
+func (j *jury) summed(c *calibrate.Calibrated, batches []errorsOf) ([]wrong, error) {
 	all := make([]wrong, len(j.float.Graph.Outputs))
 	for o := range all {
 		var l *logits
-		for i, e := range j.known[c][:upto] {
+		for i, e := range batches {
 			all[o].each = append(all[o].each, e[o].each...)
 			if i == 0 {
 				l = &logits{}
@@ -188,13 +304,19 @@ func (j *jury) prepare(ctx context.Context) error {
 	if j.want != nil {
 		return nil
 	}
-	for b, err := range engine.Fit(batches(j.in), j.float, j.batch) {
-		if err != nil {
-			return err
-		}
-		j.cut = append(j.cut, b.Clone())
+	groups := j.folds
+	if groups == nil {
+		groups = [][]*engine.Batch{j.in}
 	}
-	j.in = nil
+	for f, units := range groups {
+		for b, err := range engine.Fit(batches(units), j.float, j.batch) {
+			if err != nil {
+				return err
+			}
+			j.cut, j.fold = append(j.cut, b.Clone()), append(j.fold, f)
+		}
+	}
+	j.in, j.folds = nil, nil
 	j.known = map[*calibrate.Calibrated][]errorsOf{}
 	j.values = slices.Clone(j.float.Graph.Outputs)
 	j.soft = make([]int, len(j.values))
@@ -245,6 +367,9 @@ func (j *jury) room() int {
 // load loads the quantized network of c, where it is not there already, and returns what
 // its taps do.
 func (j *jury) load(ctx context.Context, c *calibrate.Calibrated) (engine.Hook, error) {
+	if l := &j.loaded; l.session != nil && sameConstants(l.of, c) {
+		return c.Quantizer(&plan.Simulation{Taps: l.taps}, nil), nil
+	}
 	constants, err := c.QuantizedConstants(j.pool)
 	if err != nil {
 		return nil, err
@@ -274,9 +399,20 @@ func (j *jury) load(ctx context.Context, c *calibrate.Calibrated) (engine.Hook, 
 		if err != nil {
 			return nil, err
 		}
-		j.loaded = loaded{c.Plan, sum, sim.Taps, reads, s}
+		j.loaded = loaded{c.Plan, c, sum, sim.Taps, reads, s}
 	}
 	return c.Quantizer(&plan.Simulation{Taps: j.loaded.taps}, nil), nil
+}
+
+// sameConstants reports whether a and b are of one plan, and made of the same constants in the
+// same way. Others may come to the same.
+func sameConstants(a, b *calibrate.Calibrated) bool {
+	same := func(x, y []float32) bool { return len(x) == len(y) && (len(x) == 0 || &x[0] == &y[0]) }
+	return a.Plan == b.Plan && !slices.ContainsFunc(a.Plan.Tensors, func(t *plan.Tensor) bool {
+		x, y := a.Encodings[t], b.Encodings[t]
+		return t.Constant != nil && !(slices.Equal(x.Scale, y.Scale) && slices.Equal(x.ZeroPoint, y.ZeroPoint) && slices.Equal(x.FixPosition, y.FixPosition) &&
+			same(a.Bias[t], b.Bias[t]) && same(a.Weights[t], b.Weights[t]))
+	})
 }
 
 // close unloads what stayed loaded.

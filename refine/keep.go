@@ -16,6 +16,18 @@ func isJudge(u calibrate.Kept) bool { return byDigest(u.Digest) }
 
 func byDigest(d calibrate.Digest) bool { return d[len(d)-1] < judging }
 
+// inFolds returns the first samples of each fold, at most so many.
+func inFolds(kept []calibrate.Kept, most int) [][]*engine.Batch {
+	out, n := make([][]*engine.Batch, folds), [folds]int{}
+	for _, u := range kept {
+		f := foldOf(u.Digest[len(u.Digest)-1])
+		if n[f]+u.Batch.Count <= max(most, u.Batch.Count) {
+			out[f], n[f] = append(out[f], u.Batch), n[f]+u.Batch.Count
+		}
+	}
+	return out
+}
+
 // unitsOf returns the batches of what was kept.
 func unitsOf(kept []calibrate.Kept) []*engine.Batch {
 	out := make([]*engine.Batch, len(kept))

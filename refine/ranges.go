@@ -33,15 +33,24 @@ type search struct {
 	t        *plan.Tensor
 	channels channels
 	weights  []uint64
-	// choose and judge hold the values, weighted by what their channel counts, of
-	// samples that choose and of those that judge, peaks the largest and the smallest
-	// value of every sample. all holds every value of every sample, where the method asks
-	// for that.
-	choose, judge, peaks observe.Tally
-	all                  *observe.Tally
+	// folds hold what the samples tell, in parts: a sample's digest says which.
+	folds [folds]fold
+	// all holds every value of every sample, where the method asks for that.
+	all *observe.Tally
 	// bounded is memory for the values of one sample, where only some count.
 	bounded []float32
 }
+
+// folds is into how many parts the samples are divided, so that each part judges what
+// the others choose.
+const folds = 4
+
+// fold is what a part of the samples tells of a tensor: some values, weighted by what
+// their channel counts, and the largest and the smallest value of every sample.
+type fold struct{ values, peaks observe.Tally }
+
+// foldOf returns the part of a sample by the last byte of its digest.
+func foldOf(tag byte) int { return int(tag) * folds / 256 }
 
 // newRanges returns the search for the activations of p.
 func newRanges(p *plan.Plan, pool *kernel.Pool, k *calibrate.Keeper) *ranges {
@@ -95,14 +104,11 @@ func (r *ranges) add(s *search, b *engine.Batch, x []float32, shape []int64, n i
 		if s.t.Settings.Settings.BitWidth > searchBits {
 			continue
 		}
-		into := &s.choose
-		if r.keep.Tag(b.First+i) < judging {
-			into = &s.judge
-		}
-		into.Reach(e.Min, e.Max)
-		s.peaks.Reach(e.Min, e.Max)
-		s.peaks.Add([]float32{e.Min, e.Max}, 1, 2, 1)
-		s.some(into, mine, shape)
+		into := &s.folds[foldOf(r.keep.Tag(b.First+i))]
+		into.values.Reach(e.Min, e.Max)
+		into.peaks.Reach(e.Min, e.Max)
+		into.peaks.Add([]float32{e.Min, e.Max}, 1, 2, 1)
+		s.some(&into.values, mine, shape)
 	}
 }
 
@@ -189,65 +195,6 @@ func (r *ranges) of(t *plan.Tensor) *search {
 	return nil
 }
 
-// variants returns c with other ranges: first the safe ones, none of which is narrower
-// than the method's or the guide's, and which are as much wider as what is to be expected
-// of more samples asks for; then, where samples are plenty, those that cost least over
-// these samples. A sample whose values are clipped far can cost more than what all others
-// gain by finer steps, and may not be among those that judge.
-//
-// The guide's ranges are nil where the network is not scaled as the guide's is.
-func (r *ranges) variants(c, guide *calibrate.Calibrated) (out []rival) {
-	variant := func(handicap float64, choose func(t *plan.Tensor, s *search, e scheme.Encoding) (scheme.Encoding, bool)) {
-		v, differs := c.Clone(), false
-		for _, t := range r.plan.Activations() {
-			if s := r.of(t); s != nil {
-				if e, ok := choose(t, s, c.Encodings[t]); ok {
-					v.Encodings[t], differs = bounded(t, e), true
-				}
-			}
-		}
-		if differs {
-			v.Align()
-			out = append(out, rival{v, handicap})
-		}
-	}
-	guides := map[string]scheme.Encoding{}
-	if guide != nil {
-		for _, t := range guide.Plan.Activations() {
-			guides[t.Name] = guide.Encodings[t]
-		}
-	}
-	variant(safeHandicap, func(t *plan.Tensor, s *search, e scheme.Encoding) (scheme.Encoding, bool) {
-		wide, chosen := s.best(e, true)
-		w, wider := e, false
-		if chosen {
-			w, wider = widened(e, wide)
-		}
-		w, more := widened(w, guides[t.Name])
-		return w, wider || more
-	})
-	if len(out) == 0 || c.Samples >= plenty {
-		out = append(out, rival{c, methodHandicap})
-	}
-	if c.Samples >= plenty {
-		variant(clippedHandicap, func(_ *plan.Tensor, s *search, e scheme.Encoding) (scheme.Encoding, bool) {
-			narrow, ok := s.best(e, false)
-			if !ok {
-				return e, false
-			}
-			return s.reaching(narrow, clippedLeast), true
-		})
-	}
-	return out
-}
-
-// The handicaps of the method's ranges, and of those that clip what they can.
-const (
-	safeHandicap    = 0
-	methodHandicap  = 0.25
-	clippedHandicap = 0
-)
-
 // bounded is e without what lies beyond the values of t that count.
 func bounded(t *plan.Tensor, e scheme.Encoding) scheme.Encoding {
 	if !t.Bounded() || e.FixPosition != nil || len(e.Scale) != 1 {
@@ -266,149 +213,6 @@ func bounded(t *plan.Tensor, e scheme.Encoding) scheme.Encoding {
 		e.Scale, e.ZeroPoint = []float32{scale}, []int64{zero + e.Min}
 	}
 	return e
-}
-
-// clippedLeast is to what part of the values at hand a range reaches at least. A power of
-// two has no choice but a half.
-const clippedLeast = 0.85
-
-// reaching returns e, reaching to that part of the values of all samples.
-func (s *search) reaching(e scheme.Encoding, part float64) scheme.Encoding {
-	if e.FixPosition != nil {
-		return e
-	}
-	from, to := s.extent()
-	lo, hi := ends(e)
-	low, high := min(lo, part*from), max(hi, part*to)
-	switch {
-	case low == lo && high == hi:
-	case s.t.Settings.Settings.Symmetry:
-		e.Scale = []float32{float32(max(high/float64(e.Max), low/float64(e.Min)))}
-	default:
-		scale, zero := observe.Asymmetric(low, high, e.Max-e.Min)
-		e.Scale, e.ZeroPoint = []float32{scale}, []int64{zero + e.Min}
-	}
-	return e
-}
-
-// plenty is how many samples show what values are to be expected of others.
-const plenty = 128
-
-// mostWider is by how much a range is widened at most: see [ranges.variants].
-const mostWider = 2
-
-// widened returns e with the range of other added, as far as that goes.
-func widened(e, other scheme.Encoding) (scheme.Encoding, bool) {
-	if len(e.Scale) != 1 || len(other.Scale) != 1 || e.Min != other.Min || e.Max != other.Max || (e.FixPosition == nil) != (other.FixPosition == nil) {
-		return e, false
-	}
-	if e.FixPosition != nil {
-		if p := e.FixPosition[0]; other.FixPosition[0] < p {
-			return withFix(e, []int{p - 1}), true
-		}
-		return e, false
-	}
-	lo, hi := ends(e)
-	low, high := ends(other)
-	low, high = max(min(lo, low), mostWider*lo), min(max(hi, high), mostWider*hi)
-	if low == lo && high == hi {
-		return e, false
-	}
-	if e.ZeroPoint[0] == 0 && other.ZeroPoint[0] == 0 {
-		e.Scale = []float32{min(other.Scale[0], mostWider*e.Scale[0])}
-		return e, true
-	}
-	scale, zero := observe.Asymmetric(low, high, e.Max-e.Min)
-	e.Scale, e.ZeroPoint = []float32{scale}, []int64{zero + e.Min}
-	return e, true
-}
-
-// ends returns the smallest and the largest value of an encoding.
-func ends(e scheme.Encoding) (lo, hi float64) {
-	s := float64(e.Scale[0])
-	return float64(e.Min-e.ZeroPoint[0]) * s, float64(e.Max-e.ZeroPoint[0]) * s
-}
-
-// best returns the encoding that costs least on the samples that choose, where on
-// those that judge it costs less than e. With more, values of more samples are expected.
-func (s *search) best(e scheme.Encoding, more bool) (scheme.Encoding, bool) {
-	set := s.t.Settings.Settings
-	if s.choose.Empty() || s.judge.Empty() || set.BitWidth > searchBits || len(e.Scale) != 1 {
-		return e, false
-	}
-	choose, judge := s.costs(&s.choose, more), s.costs(&s.judge, more)
-	found, least := e, choose.of(e)
-	try := func(c scheme.Encoding) bool {
-		if v := choose.of(c); v < least {
-			found, least = c, v
-			return true
-		}
-		return false
-	}
-	switch {
-	case e.FixPosition != nil:
-		for p := e.FixPosition[0] - 2; p <= e.FixPosition[0]+4; p++ {
-			if p <= max(maxFix(set.BitWidth), e.FixPosition[0]) {
-				try(withFix(e, []int{p}))
-			}
-		}
-	case set.Symmetry:
-		lo, hi := s.extent()
-		whole := max(hi, -lo) / float64(e.Max)
-		for _, part := range parts {
-			c := e
-			c.Scale = []float32{max(float32(whole*part), 0x1p-126)}
-			try(c)
-		}
-	default:
-		s.twoSided(e, try)
-	}
-	if least == 0 {
-		return e, false
-	}
-	if !(judge.of(found) < judge.of(e)) {
-		return e, false
-	}
-	return found, true
-}
-
-// parts are the parts of the whole range that are tried.
-var parts = [...]float64{1.6, 1.5, 1.4, 1.3, 1.2, 1.15, 1.1, 1.05, 1, 0.96, 0.92, 0.88, 0.84, 0.8, 0.76, 0.72, 0.68, 0.64, 0.6, 0.56, 0.52, 0.48, 0.44, 0.4, 0.35, 0.3, 0.25, 0.2}
-
-// extent returns the smallest and the largest value of all samples.
-func (s *search) extent() (lo, hi float64) {
-	a, b := s.choose.Extent()
-	c, d := s.judge.Extent()
-	return float64(min(a, c, 0)), float64(max(b, d, 0))
-}
-
-// twoSided tries ranges with both ends of their own: one end after the other.
-func (s *search) twoSided(e scheme.Encoding, try func(scheme.Encoding) bool) {
-	lo, hi := s.extent()
-	from, to := 1.0, 1.0
-	encoding := func(from, to float64) scheme.Encoding {
-		c := e
-		scale, zero := observe.Asymmetric(lo*from, hi*to, e.Max-e.Min)
-		c.Scale, c.ZeroPoint = []float32{scale}, []int64{zero + e.Min}
-		return c
-	}
-	try(encoding(1, 1))
-	for range 2 {
-		if hi > 0 {
-			for _, p := range parts {
-				if try(encoding(from, p)) {
-					to = p
-				}
-			}
-		}
-		if lo < 0 {
-			for _, p := range parts {
-				if try(encoding(p, to)) {
-					from = p
-				}
-			}
-		}
-	}
 }
 
 // maxFix is the largest fix position of a bit width, as while calibrating.

@@ -152,8 +152,9 @@ func choose(ctx context.Context, task Task, run engine.Runner, c, guide *calibra
 	freeMemory() // what observing left behind
 	j := &jury{run: run, pool: pool, float: task.Float, batch: found.batch(), anyOrder: found.largest >= blocksFrom}
 	defer j.close() //nolint:errcheck // nothing of it is needed any more
-	best := c
+	var best *calibrate.Calibrated
 	var few diag.List
+	var err error
 	if c.Samples < fewest {
 		few = diag.List{{
 			Severity: diag.Note, Code: "few-samples",
@@ -161,18 +162,23 @@ func choose(ctx context.Context, task Task, run engine.Runner, c, guide *calibra
 			Fix:     diag.Textf("give %d samples or more", fewest),
 		}}
 		c.Findings = append(c.Findings, few...)
-		j.in = unitsOf(kept)
+		j.folds = inFolds(kept, fewest)
+		if best, err = found.few(ctx, j, c, guide); err != nil {
+			return nil, err
+		}
 	} else {
 		choosing, judging := split(kept, found.room(), judges)
+		byFold := inFolds(kept, rangeJudges/folds)
 		kept, j.in = nil, judging
 		alike := guide
 		if task.Scaled {
 			alike = nil
 		}
-		plain, err := j.safest(ctx, rangeJudges, found.variants(c, alike)...)
+		plain, err := j.crossRuled(ctx, byFold, c.Samples, found.rivals(c, alike))
 		if err != nil {
 			return nil, err
 		}
+		found.by = nil // room for what follows
 		refined := plain.Clone()
 		f := &refiner{c: refined, pool: pool, run: run, batch: j.batch, progress: choice.Progress}
 		if err := f.refine(ctx, choosing, judging, waiting); err != nil {
@@ -188,12 +194,18 @@ func choose(ctx context.Context, task Task, run engine.Runner, c, guide *calibra
 	if guide == nil {
 		return own()
 	}
-	gain, doubt, judged, err := j.settle(ctx, best, guide)
+	judge := j.settle
+	if few != nil {
+		judge = func(ctx context.Context, c, guide *calibrate.Calibrated) (gain, doubt float64, samples int, err error) {
+			return j.crossGain(ctx, found.cross(c), found.cross(guide))
+		}
+	}
+	gain, doubt, judged, err := judge(ctx, best, guide)
 	if err != nil {
 		return nil, err
 	}
-	// Where quantizers stand is no matter of samples, so few have to speak against it.
-	if gain >= doubt || few != nil && gain >= -doubt {
+	// Where quantizers stand is no matter of samples, so few have to speak against it to lose.
+	if gain >= doubt || few != nil && gain >= 0 {
 		return own()
 	}
 	text := diag.Textf("the result is that of --accuracy guide: on %d samples that chose nothing no other is clearly nearer to the float network", judged)

@@ -60,7 +60,9 @@ func (r *ranges) tallies() (out []*observe.Tally) {
 		if s == nil {
 			continue
 		}
-		out = append(out, &s.choose, &s.judge, &s.peaks)
+		for i := range s.folds {
+			out = append(out, &s.folds[i].values, &s.folds[i].peaks)
+		}
 		if s.all != nil {
 			out = append(out, s.all)
 		}

@@ -10,26 +10,13 @@ import (
 // costs tell what an encoding costs a tensor: the sum of the squared differences that it
 // makes to the values of a tally.
 type costs struct {
-	values []bin
+	values *observe.Sums
 	// tails are those below and above, and clipping is what a square of the error of a
 	// clipped value counts: errors of clipping fall together on few samples, which are
 	// then far off, and samples that were not seen have more of them.
 	tails    [2]tail
 	clipping float64
 }
-
-// bin is a value and how much it counts.
-type bin struct{ v, w float64 }
-
-// binsOf returns those of a tally, ascending.
-func binsOf(t *observe.Tally) []bin {
-	var bins []bin
-	t.Each(func(v float64, w uint64) { bins = append(bins, bin{v, float64(w)}) })
-	return bins
-}
-
-// clipping is [costs.clipping] where values of more samples are expected.
-const clipping = 2
 
 // A tail tells what values to expect of more samples on one side of zero: beyond start,
 // which few samples exceed, what a bound clips costs a part of e less for every scale that the
@@ -44,29 +31,17 @@ const (
 	tailShare   = 8
 )
 
-// costs returns those over t, with values of more samples or without.
-func (s *search) costs(t *observe.Tally, more bool) costs {
-	c := costs{values: binsOf(t), clipping: 1}
-	if more {
-		c.clipping = clipping
-		for i, side := range [...]float64{-1, 1} {
-			c.tails[i] = tailOf(binsOf(&s.peaks), c.values, side)
-		}
-	}
-	return c
-}
-
-// tailOf fits a tail to the peaks of samples, and takes what it costs at its start from
-// the values.
-func tailOf(peaks, values []bin, side float64) (out tail) {
+// tailOf fits a tail to the peaks of samples, and takes what it costs at its start from t.
+func tailOf(peaks, t *observe.Tally, side float64) (out tail) {
+	type bin struct{ v, n float64 }
 	var bins []bin
 	all := 0.0
-	for _, b := range peaks {
-		if b.v*side > 0 {
-			bins = append(bins, bin{b.v * side, b.w})
-			all += b.w
+	peaks.Each(func(v float64, n uint64) {
+		if v*side > 0 {
+			bins = append(bins, bin{v * side, float64(n)})
+			all += float64(n)
 		}
-	}
+	})
 	sum, seen := 0.0, 0.0
 	for i := range bins {
 		b := bins[i]
@@ -77,17 +52,17 @@ func tailOf(peaks, values []bin, side float64) (out tail) {
 			out.start, out.scale = b.v, sum/seen-b.v
 			break
 		}
-		sum += b.v * b.w
-		seen += b.w
+		sum += b.v * b.n
+		seen += b.n
 	}
 	if out.start == 0 {
 		return tail{}
 	}
-	for _, b := range values {
-		if d := b.v*side - out.start; d > 0 {
-			out.cost += b.w * float64(d*d)
+	t.Each(func(v float64, w uint64) {
+		if d := v*side - out.start; d > 0 {
+			out.cost += float64(w) * float64(d*d)
 		}
-	}
+	})
 	return out
 }
 
@@ -101,22 +76,25 @@ func (t tail) clipped(bound, seen float64) float64 {
 
 // of is what e costs.
 func (c *costs) of(e scheme.Encoding) float64 {
-	scale, zero, lo, hi := float64(e.Scale[0]), float64(e.ZeroPoint[0]), float64(e.Min), float64(e.Max)
-	var sum, below, above float64
-	for _, b := range c.values {
-		// The round mode does not matter: a bin is no tie.
-		switch r := math.RoundToEven(b.v/scale) + zero; {
-		case r < lo:
-			d := b.v - float64((lo-zero)*scale)
-			below += float64(b.w * float64(d*d))
-		case r > hi:
-			d := b.v - float64((hi-zero)*scale)
-			above += float64(b.w * float64(d*d))
-		default:
-			d := b.v - float64((r-zero)*scale)
-			sum += float64(b.w * float64(d*d))
-		}
+	scale, zero := float64(e.Scale[0]), e.ZeroPoint[0]
+	var n, x, xx float64
+	// errors are those of the values up to the next bound, where all become v.
+	errors := func(v float64, count, sum, squares float64) float64 {
+		e := squares - xx - float64(2*v*(sum-x)) + float64(float64(v*v)*(count-n))
+		n, x, xx = count, sum, squares
+		return max(e, 0)
 	}
-	below, above = c.tails[0].clipped((zero-lo)*scale, below), c.tails[1].clipped((hi-zero)*scale, above)
-	return sum + float64(c.clipping*(below+above))
+	below := func(v float64) (count, sum, squares float64) { return c.values.Below(v) }
+	lo, hi := float64(e.Min-zero)*scale, float64(e.Max-zero)*scale
+	count, sum, squares := below(lo - scale/2)
+	under := errors(lo, count, sum, squares)
+	within := 0.0
+	for q := e.Min; q <= e.Max; q++ {
+		v := float64(q-zero) * scale
+		count, sum, squares = below(v + scale/2)
+		within += errors(v, count, sum, squares)
+	}
+	count, sum, squares = c.values.All()
+	over := errors(hi, count, sum, squares)
+	return within + float64(c.clipping*(c.tails[0].clipped(-lo, under)+c.tails[1].clipped(hi, over)))
 }

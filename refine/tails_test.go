@@ -2,6 +2,7 @@ package refine
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"narrow/calibrate/observe"
@@ -30,8 +31,8 @@ func TestTail(t *testing.T) {
 				peaks.Add(x, 1, 1, 1)
 				values.Add(x, 1, 1, 1)
 			}
-			end := tailOf(binsOf(&peaks), binsOf(&values), side)
-			if other := tailOf(binsOf(&peaks), binsOf(&values), -side); other != (tail{}) {
+			end := tailOf(&peaks, &values, side)
+			if other := tailOf(&peaks, &values, -side); other != (tail{}) {
 				t.Errorf("%s: a tail without values: %v", c.name, other)
 			}
 			far := end.clipped(12, 0)
@@ -83,35 +84,109 @@ func TestWidened(t *testing.T) {
 	}
 }
 
-// With more samples expected a range is no narrower, and it reaches to the part asked for.
-func TestRangeOfHeavyTail(t *testing.T) {
+// newSearch returns a search over samples of sines that have one peak each.
+func newSearch(peaks ...float64) *search {
 	set := scheme.Settings{Datatype: scheme.Int, BitWidth: 8, Symmetry: true, Signed: true, ScaleType: scheme.FloatScale}
 	s := &search{t: &plan.Tensor{Settings: strategy.Resolved{Settings: set}}}
-	for i := range 64 {
+	for i, p := range peaks {
 		x := make([]float32, 1000)
 		for k := range x {
 			x[k] = float32(math.Sin(float64(k * (i + 1))))
 		}
-		peak := float32(1.5 + math.Log(64/(float64(i)+0.5)))
-		x[0] = peak
-		for _, t := range []*observe.Tally{&s.choose, &s.judge} {
-			t.Reach(-1, peak)
-			t.Add(x, 1, len(x), 1)
-		}
-		s.peaks.Reach(-1, peak)
-		s.peaks.Add([]float32{-1, peak}, 1, 2, 1)
+		x[0] = float32(p)
+		f := &s.folds[i%folds]
+		f.values.Reach(-1, float32(p))
+		f.values.Add(x, 1, len(x), 1)
+		f.peaks.Reach(-1, float32(p))
+		f.peaks.Add([]float32{-1, float32(p)}, 1, 2, 1)
 	}
-	_, most := s.extent()
-	whole := scheme.Encoding{Axis: -1, Scale: []float32{float32(most / 127)}, ZeroPoint: []int64{0}, Min: -128, Max: 127}
-	narrow, ok := s.best(whole, false)
-	if !ok {
+	return s
+}
+
+func symmetric(hi float64) scheme.Encoding {
+	return scheme.Encoding{Axis: -1, Scale: []float32{float32(hi / 127)}, ZeroPoint: []int64{0}, Min: -128, Max: 127}
+}
+
+// Where samples reach ever farther a range is wider than where all reach as far, and one
+// that is to reach to a part of the values does.
+func TestRangeOfHeavyTail(t *testing.T) {
+	heavy := make([]float64, 64)
+	for i := range heavy {
+		heavy[i] = 1.5 + math.Log(64/(float64(i)+0.5))
+	}
+	s := newSearch(heavy...)
+	v := s.evidence(none, false)
+	whole := symmetric(v.hi)
+	narrow := s.cheapest(v, v.all, whole, 1, false)
+	if narrow.Scale[0] >= whole.Scale[0] {
 		t.Fatal("nothing is clipped")
 	}
-	wide, _ := s.best(whole, true)
-	if wide.Scale[0] <= narrow.Scale[0] {
+	if wide := s.cheapest(v, v.all, whole, clipping, true); wide.Scale[0] <= narrow.Scale[0] {
 		t.Errorf("scale %g where more samples are expected, %g where not", wide.Scale[0], narrow.Scale[0])
 	}
-	if _, hi := ends(s.reaching(narrow, 0.9)); math.Abs(hi-0.9*most) > 1e-3 {
-		t.Errorf("reaches to %g, want %g", hi, 0.9*most)
+	if _, hi := ends(s.reaching(v, narrow, 0.9)); math.Abs(hi-0.9*v.hi) > 1e-3 {
+		t.Errorf("reaches to %g, want %g", hi, 0.9*v.hi)
+	}
+}
+
+// The fold of the sample that reaches farthest is judged with a range that does not know it.
+func TestEvidenceWithoutFold(t *testing.T) {
+	s := newSearch(2, 3, 9, 4, 2, 3, 4, 4)
+	whole := symmetric(9)
+	for f, want := range map[int]float64{none: 9, 0: 9, 1: 9, 2: 4, 3: 9} {
+		v := s.evidence(f, false)
+		if v.hi != want {
+			t.Errorf("without fold %d values reach to %g, want %g", f, v.hi, want)
+		}
+		if _, hi := ends(s.held(v, s.evidence(none, false), whole)); math.Abs(hi-want) > 1e-6 {
+			t.Errorf("without fold %d the range reaches to %g, want %g", f, hi, want)
+		}
+	}
+	if _, hi := ends(s.held(s.evidence(2, false), s.evidence(none, false), symmetric(18))); math.Abs(hi-8) > 1e-6 {
+		t.Errorf("without the fold of 9, twice as wide as that becomes %g, want 8", hi)
+	}
+	if e := s.held(nil, nil, whole); !slices.Equal(e.Scale, whole.Scale) {
+		t.Error("without any evidence the range is another")
+	}
+}
+
+// Costs from sums are those of every value on its own.
+func TestCosts(t *testing.T) {
+	s := newSearch(2, -3, 5, 4)
+	var values observe.Tally
+	for i := range s.folds {
+		values.Merge(&s.folds[i].values)
+	}
+	for _, e := range []scheme.Encoding{
+		symmetric(5), symmetric(2.5), symmetric(0.3),
+		{Axis: -1, Scale: []float32{0.02}, ZeroPoint: []int64{-40}, Min: -128, Max: 127},
+		{Axis: -1, Scale: []float32{0.5}, ZeroPoint: []int64{1}, Min: 0, Max: 3},
+		withFix(scheme.Encoding{Axis: -1, ZeroPoint: []int64{0}, Min: -8, Max: 7}, []int{2}),
+	} {
+		want, clip := 0.0, 3.0
+		values.Each(func(v float64, w uint64) {
+			scale := float64(e.Scale[0])
+			r := math.RoundToEven(v/scale) + float64(e.ZeroPoint[0])
+			q := min(max(r, float64(e.Min)), float64(e.Max))
+			d := v - (q-float64(e.ZeroPoint[0]))*scale
+			if q != r {
+				d *= math.Sqrt(clip)
+			}
+			want += float64(w) * d * d
+		})
+		c := costs{values: values.Sums(), clipping: clip}
+		if got := c.of(e); math.Abs(got-want) > 1e-9*want {
+			t.Errorf("%v costs %g, want %g", e, got, want)
+		}
+	}
+}
+
+// A fix position is moved as far as both agree.
+func TestNearer(t *testing.T) {
+	fix := func(p int) scheme.Encoding { return withFix(scheme.Encoding{Axis: -1}, []int{p}) }
+	for _, c := range [][4]int{{4, 4, 3, 4}, {4, 3, 3, 3}, {4, 2, 3, 3}, {4, 3, 1, 3}, {4, 3, 5, 4}, {4, 6, 5, 5}} {
+		if got := nearer(fix(c[0]), fix(c[1]), fix(c[2])).FixPosition[0]; got != c[3] {
+			t.Errorf("from %d to %d and %d: %d, want %d", c[0], c[1], c[2], got, c[3])
+		}
 	}
 }

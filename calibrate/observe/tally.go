@@ -2,6 +2,7 @@ package observe
 
 import (
 	"math"
+	"slices"
 
 	"narrow/diag"
 	"narrow/internal/kernel"
@@ -109,13 +110,17 @@ func (t *Tally) addTiny(x []float32, step, count int, weight uint64) {
 	}
 }
 
-// Merge adds what o holds, which stays as it is but for the width of its bins.
+// Merge adds what o holds, which stays as it is.
 func (t *Tally) Merge(o *Tally) {
 	if o.Empty() {
 		return
 	}
 	t.reach(o.extent)
-	o.reach(t.extent)
+	if o.exponent != t.exponent {
+		c := &Tally{extent: o.extent, exponent: o.exponent, zero: o.zero, bins: [2][]uint64{slices.Clone(o.bins[0]), slices.Clone(o.bins[1])}}
+		c.reach(t.extent)
+		o = c
+	}
 	t.zero += o.zero
 	for s, b := range o.bins {
 		for i, w := range b {

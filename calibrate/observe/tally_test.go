@@ -43,6 +43,9 @@ func TestTallyAnyOrder(t *testing.T) {
 		cut := r.IntN(len(parts) + 1)
 		a, b := tallied(parts, order[:cut]), tallied(parts, order[cut:])
 		a.Merge(b)
+		if !reflect.DeepEqual(b, tallied(parts, order[cut:])) {
+			t.Fatal("what was merged is another")
+		}
 		if !reflect.DeepEqual(a, want) {
 			t.Fatal("merging gives another tally")
 		}

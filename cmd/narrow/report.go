@@ -129,6 +129,7 @@ func (a *app) report(c *cobra.Command, f *inputFlags, m *measureFlags, config st
 	if own != nil && own.SHA256() != done.Plan.Strategy.SHA256() {
 		return reportSummary{}, usagef("the calibration in %s was made by another strategy than %s: name the file that it was made by, or leave --config-file out", f.out, config)
 	}
+	a.printFindings(a.stderr, done.Result.Findings, nil)
 	page := reportPage{done: done, strategy: own, command: commandLine(c)}
 	if f.data != "" {
 		set, err := a.openSamples(f, done.Model)
