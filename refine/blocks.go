@@ -3,6 +3,7 @@ package refine
 import (
 	"context"
 	"math"
+	"slices"
 
 	"narrow/internal/footprint"
 	"narrow/internal/kernel"
@@ -262,7 +263,7 @@ func (f *refiner) blockScales(l layer, drawn *columns, weights []float32) (schem
 			for col, v := range power[g*l.form.cols:][:l.form.cols] {
 				w := float64(weights[l.form.index(g, k%l.form.rows, col)])
 				d := w - grid.nearest(w)
-				costs[k][i] += float64(d*d) * v
+				costs[k][i] += float64(float64(d*d) * v)
 			}
 		}
 	})
@@ -280,8 +281,7 @@ func (f *refiner) blockScales(l layer, drawn *columns, weights []float32) (schem
 		return best, nil
 	}
 	best := candidates[0]
-	best.Scale = append([]float32(nil), best.Scale...)
-	best.FixPosition = append([]int(nil), best.FixPosition...)
+	best.Scale, best.FixPosition = slices.Clone(best.Scale), slices.Clone(best.FixPosition)
 	for k := range rows {
 		least := math.Inf(1)
 		for i, e := range candidates {
