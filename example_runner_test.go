@@ -166,6 +166,6 @@ func Example_runner() {
 		log.Fatal(err)
 	}
 	// Output:
-	// x: scale 0.0078125
+	// x: scale 0.015625
 	// y: [0.75 -0.75 0.1875]
 }

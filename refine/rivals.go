@@ -71,8 +71,8 @@ func (s *search) evidence(without int, judged bool) *evidence {
 		}
 		return v
 	}
-	lo, hi := peaks.Extent()
-	v := &evidence{lo: float64(min(lo, 0)), hi: float64(max(hi, 0)), all: of(&all), choose: of(&chosen), judged: judged}
+	v := &evidence{all: of(&all), choose: of(&chosen), judged: judged}
+	v.lo, v.hi, _ = s.extent(without)
 	if judged {
 		v.judge = of(&s.folds[judge].values)
 	}
@@ -180,7 +180,7 @@ func (r *ranges) rivals(c, guide *calibrate.Calibrated) (out []crossed) {
 			for f, v := range parts {
 				e := whole
 				if own.FixPosition == nil {
-					e = bounded(t, u.of(s, v, s.held(v, all, own), s.held(v, all, of)))
+					e = bounded(t, u.of(s, v, s.held(f, own), s.held(f, of)))
 				}
 				made[i].parts[f].Encodings[t] = e
 			}
@@ -237,9 +237,8 @@ func (r *ranges) cross(c *calibrate.Calibrated) crossed {
 		if len(by) == 0 {
 			continue
 		}
-		all := by[0].evidence(none, false)
 		for f, p := range out.parts {
-			p.Encodings[t] = by[0].held(by[0].evidence(f, false), all, c.Encodings[t])
+			p.Encodings[t] = by[0].held(f, c.Encodings[t])
 		}
 	}
 	for _, p := range out.parts {
@@ -266,13 +265,26 @@ func (r *ranges) alike(a, b *calibrate.Calibrated) bool {
 	})
 }
 
-// held returns e as it would be by v, a part of the evidence that it was made of: as much
-// less beyond all values as these reach less far, and else no wider than they are. A fix
-// position stays.
-func (s *search) held(v, all *evidence, e scheme.Encoding) scheme.Encoding {
-	if v == nil || all == nil || e.FixPosition != nil || len(e.Scale) != 1 {
+// extent returns the smallest and the largest value of all folds but one, and 0, and
+// whether there is any value.
+func (s *search) extent(without int) (lo, hi float64, ok bool) {
+	for i := range s.folds {
+		if p := &s.folds[i].peaks; i != without && !p.Empty() {
+			l, h := p.Extent()
+			lo, hi, ok = min(lo, float64(l)), max(hi, float64(h)), true
+		}
+	}
+	return lo, hi, ok
+}
+
+// held returns e as it would be without a fold: as much less beyond all values as the others
+// reach less far, and else no wider than they are. A fix position stays.
+func (s *search) held(without int, e scheme.Encoding) scheme.Encoding {
+	least, most, ok := s.extent(without)
+	if !ok || e.FixPosition != nil || len(e.Scale) != 1 {
 		return e
 	}
+	from, to, _ := s.extent(none)
 	end := func(e, part, whole float64) float64 {
 		if whole > 0 && e > whole {
 			return e * (part / whole)
@@ -281,10 +293,10 @@ func (s *search) held(v, all *evidence, e scheme.Encoding) scheme.Encoding {
 	}
 	lo, hi := ends(e)
 	if s.t.Settings.Settings.Symmetry {
-		hi = end(hi, max(v.hi, -v.lo), max(all.hi, -all.lo))
+		hi = end(hi, max(most, -least), max(to, -from))
 		return s.spanning(e, -hi, hi)
 	}
-	return s.spanning(e, -end(-lo, -v.lo, -all.lo), end(hi, v.hi, all.hi))
+	return s.spanning(e, -end(-lo, -least, -from), end(hi, most, to))
 }
 
 // reaching returns e, reaching to that part of the values at hand.

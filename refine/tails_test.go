@@ -138,14 +138,14 @@ func TestEvidenceWithoutFold(t *testing.T) {
 		if v.hi != want {
 			t.Errorf("without fold %d values reach to %g, want %g", f, v.hi, want)
 		}
-		if _, hi := ends(s.held(v, s.evidence(none, false), whole)); math.Abs(hi-want) > 1e-6 {
+		if _, hi := ends(s.held(f, whole)); math.Abs(hi-want) > 1e-6 {
 			t.Errorf("without fold %d the range reaches to %g, want %g", f, hi, want)
 		}
 	}
-	if _, hi := ends(s.held(s.evidence(2, false), s.evidence(none, false), symmetric(18))); math.Abs(hi-8) > 1e-6 {
+	if _, hi := ends(s.held(2, symmetric(18))); math.Abs(hi-8) > 1e-6 {
 		t.Errorf("without the fold of 9, twice as wide as that becomes %g, want 8", hi)
 	}
-	if e := s.held(nil, nil, whole); !slices.Equal(e.Scale, whole.Scale) {
+	if e := (&search{}).held(none, whole); !slices.Equal(e.Scale, whole.Scale) {
 		t.Error("without any evidence the range is another")
 	}
 }
