@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"narrow/calibrate"
+	"narrow/diag"
 	"narrow/export"
 	"narrow/graph/graphtext"
 	"narrow/internal/bounded"
@@ -381,5 +382,31 @@ func TestBiasCorr(t *testing.T) {
 	}
 	if _, err := export.ReadBiasCorr("dir/b.json", []byte("{\n\"a\": [1, \"x\"]}")); err == nil || !strings.HasPrefix(err.Error(), "dir/b.json: line 2") {
 		t.Errorf("a string: %v", err)
+	}
+}
+
+// TestAsked: that the guide's result was kept where high was asked for is told, and comes
+// back from the files; a result of --accuracy guide says nothing.
+func TestAsked(t *testing.T) {
+	for _, kept := range []bool{true, false} {
+		in := byHand(t, `{"target_device": "CPU"}`)
+		if kept {
+			in.Findings = diag.List{{Severity: diag.Note, Code: calibrate.GuideKept}}
+		}
+		files, err := export.Files(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, err := export.ReadQuantInfo("quant_info.json", files[export.QuantInfoFile])
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := q.Restore(in.Plan, in.Source, ".", files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back.KeptGuide() != kept || (q.Asked == "high") != kept {
+			t.Errorf("kept %v: asked %q, read back %v", kept, q.Asked, back.Findings)
+		}
 	}
 }
