@@ -169,7 +169,7 @@ func TestLoadErrors(t *testing.T) {
 	}{
 		{name: "another model", m: other, says: []string{info, "another model"}, another: "model"},
 		{name: "another strategy", by: testnet.Configs["bfloat16"], says: []string{info, "strategy.json"}, another: "strategy"},
-		{name: "no quant_info.json", file: info, says: []string{info, "there is no calibration"}},
+		{name: "no quant_info.json", file: info, says: []string{"there is no calibration in " + dir, filepath.Base(info)}},
 		{name: "no bias_corr.json", file: bias, says: []string{bias, "calibrate again"}},
 		{name: "cut off", file: info, change: func(s string) string { return s[:len(s)/2] }, says: []string{info}},
 		{name: "empty", file: info, change: func(string) string { return "" }, says: []string{info}},
