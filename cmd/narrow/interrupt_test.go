@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"strings"
 	"syscall"
@@ -79,6 +80,9 @@ func TestInterrupt(t *testing.T) {
 		{"test --data many.idx --save-output y.npy", 500 * time.Millisecond, os.Interrupt},
 		{"run --data many.idx --accuracy guide --subset-len 16 --test-len 10000000", 500 * time.Millisecond, os.Interrupt}, // tests
 	} {
+		if tt.signal == syscall.SIGHUP && signal.Ignored(syscall.SIGHUP) {
+			continue // these tests run below nohup, which the command inherits and heeds
+		}
 		c, stderr := narrowCommand(tt.args + " --model " + model)
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
