@@ -204,8 +204,9 @@ func choose(ctx context.Context, task Task, run engine.Runner, c, guide *calibra
 	if err != nil {
 		return nil, err
 	}
-	// Where quantizers stand is no matter of samples, so few have to speak against it to lose.
-	if gain >= doubt || few != nil && gain >= 0 {
+	// Where quantizers stand is no matter of samples, so few have to speak against it beyond
+	// doubt to lose.
+	if gain >= doubt || few != nil && gain >= -doubt {
 		return own()
 	}
 	text := diag.Textf("the result is that of --accuracy guide: on %d samples that chose nothing no other is clearly nearer to the float network", judged)

@@ -165,7 +165,8 @@ def test_the_example(monkeypatch, capsys, pictures):
     monkeypatch.setattr(sys, "argv", ["ray_cluster.py", str(MODEL), "images.npy", "labels.npy"])
     runpy.run_path(str(ROOT / "examples" / "python" / "ray_cluster.py"), run_name="__main__")
     assert "in float 1.0000" in capsys.readouterr().out
-    assert narrow.lint("strategy.json", MODEL) == []
+    # The rules of a search may be for several layers each, which lint notes.
+    assert [f for f in narrow.lint("strategy.json", MODEL) if f.severity != "note"] == []
 
 
 def test_failures_are_narrows_own(tmp_path, pictures):
