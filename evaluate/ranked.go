@@ -4,8 +4,7 @@ import "narrow/graph"
 
 // ranker returns the TopK in whose order an output's rows stand, or nil: what is between
 // them puts values together, moves them, or computes indices.
-func ranker(g *graph.Graph, output string) *graph.Node {
-	ix := graph.NewIndex(g)
+func ranker(ix *graph.Index, output string) *graph.Node {
 	seen := map[string]bool{}
 	for next := []string{output}; len(next) > 0; {
 		v := next[len(next)-1]

@@ -3,6 +3,7 @@ package evaluate
 import (
 	"testing"
 
+	"narrow/graph"
 	"narrow/graph/graphtext"
 )
 
@@ -17,7 +18,7 @@ func TestRanker(t *testing.T) {
 	} {
 		m := graphtext.MustParse(`<opset_import: ["": 12]> g (float[N, 8] x) => (float[] y) <int64[1] k = {4}, float[4, 4] w = {1, ...}> { ` + "[top] " + body + ` }`)
 		got := ""
-		if n := ranker(m.Graph, "y"); n != nil {
+		if n := ranker(graph.NewIndex(m.Graph), "y"); n != nil {
 			got = n.Label()
 		}
 		if got != want {

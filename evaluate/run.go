@@ -123,10 +123,11 @@ func Run(ctx context.Context, r engine.Runner, float *graph.Model, tested []engi
 		opts.scored(scores[0])
 	}
 	res := make([]*Result, len(scores))
+	ix := graph.NewIndex(m.Graph)
 	for i, s := range scores {
 		res[i] = s.Result()
 		for k, v := range m.Graph.Outputs {
-			if n := ranker(m.Graph, v.Name); n != nil && k < len(res[i].Outputs) {
+			if n := ranker(ix, v.Name); n != nil && k < len(res[i].Outputs) {
 				res[i].Outputs[k].ranker = n.Label()
 			}
 		}

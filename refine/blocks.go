@@ -129,7 +129,7 @@ func (f *refiner) blocks(ctx context.Context, l layer, drawn *columns) error {
 // chooseBlocks is [refiner.choose] of a wide layer.
 func (f *refiner) chooseBlocks(ctx context.Context, l layer, drawn *columns, float floats, width int) (bool, error) {
 	form := l.form
-	own := func(g, row, col int) float64 { return float64(float.weights[form.index(g, row, col)]) }
+	own := func(g, row, col int) float64 { return float.at(form, g*form.rows+row, col) }
 	left := drawn.rest(drawn.choose, func(row int) float64 {
 		v := float.missing(l, row)
 		if f.free(l) {
@@ -145,7 +145,7 @@ func (f *refiner) chooseBlocks(ctx context.Context, l layer, drawn *columns, flo
 	if err != nil {
 		return false, err
 	}
-	out, now := make([]float32, len(float.weights)), make([]float32, len(float.bias))
+	weights, bias := make([]float32, len(float.weights)), make([]float32, len(float.bias))
 	for from := 0; from < form.cols; from += width {
 		to := min(from+width, form.cols)
 		m := drawn.moments(ctx, f.pool, from, to, func(dst []float64, room, i, g int) {
@@ -157,92 +157,36 @@ func (f *refiner) chooseBlocks(ctx context.Context, l layer, drawn *columns, flo
 			return false, ctx.Err()
 		}
 		p := &problem{form: form, cols: to - from, n: to - from}
-		last := f.free(l) && to == form.cols
-		if last {
+		if f.free(l) && to == form.cols {
 			p.n++
 		}
 		f.arrange(l, p, m)
-		if !f.poseBlock(p, m, func(g, row, i int) float64 {
-			if i == p.cols {
-				return float64(float.bias[g*form.rows+row])
+		missing := func(x []float64, wide, g, lo, hi int) {
+			for at, i := range p.order {
+				copy(x[at*wide:][:hi-lo], m.target[g][i*m.rows+lo:])
 			}
-			return own(g, row, from+i)
-		}) {
+		}
+		if !p.solve(f.pool, m, form.cols+1, missing, func(k, i int) float64 { return float.at(form, k, from+i) }) {
 			return false, nil
 		}
-		free := grid{}
-		if last {
-			b := make([]float32, len(p.want))
-			for k, row := range p.want {
-				b[k] = float32(row[p.cols])
-			}
-			if free, err = f.fitBias(l, b); err != nil {
-				return false, err
-			}
+		free, err := f.biasGrid(l, p)
+		if err != nil {
+			return false, err
 		}
 		points, sums := make([][]float64, len(p.want)), make([]float64, len(p.want))
 		parts := p.parts(make([]bool, len(p.want)))
 		f.pool.Run(len(parts), func(i int) {
 			p.round(parts[i], points, sums, free, func(k int) grid { return gridOf(chosen, k) })
 		})
-		for k, q := range points {
-			for i, v := range q {
-				if i < p.cols {
-					out[form.index(k/form.rows, k%form.rows, from+i)] = float32(v)
-				} else {
-					now[k] = corrected(float.bias[k], v)
-				}
-			}
-		}
+		p.put(points, from, weights, bias, float)
 		if to < form.cols {
 			left.less(f.pool, from, to, func(g, row, col int) float64 {
 				return points[g*form.rows+row][col-from] - own(g, row, col)
 			})
 		}
 	}
-	f.c.Encodings[l.op.Weights] = chosen
-	f.c.Weights[l.op.Weights] = out
-	if f.free(l) {
-		f.c.Bias[l.op.Bias] = now
-	}
+	f.keep(l, chosen, weights, bias)
 	return true, nil
-}
-
-// poseBlock solves the problem of one block, whose moments are with what is left; false
-// where it has no solution. float tells the float network's weight of a group, row and
-// column, and its bias behind them.
-func (f *refiner) poseBlock(p *problem, m *moments, float func(g, row, col int) float64) bool {
-	p.want, p.solved = make([][]float64, p.form.groups*p.form.rows), make([]triangle, p.form.groups)
-	for g := range p.form.groups {
-		a := p.matrix(m, g, p.form.cols+1)
-		t, ok := factor(f.pool, a, p.n)
-		if !ok {
-			return false
-		}
-		p.solved[g] = t
-		f.pool.Run((p.form.rows+sides-1)/sides, func(part int) {
-			lo, hi := part*sides, min((part+1)*sides, p.form.rows)
-			wide := lanes(hi - lo)
-			x := make([]float64, lanes(p.n)*wide)
-			for at, i := range p.order {
-				copy(x[at*wide:][:hi-lo], m.target[g][i*m.rows+lo:])
-			}
-			t.solve(x, wide)
-			for r := lo; r < hi; r++ {
-				row := make([]float64, p.n)
-				for at, i := range p.order {
-					row[i] = float(g, r, i) + x[at*wide+r-lo]
-				}
-				p.want[g*p.form.rows+r] = row
-			}
-		})
-	}
-	return finite(p.want)
-}
-
-// gridOf is the grid of a row by its encoding.
-func gridOf(e scheme.Encoding, row int) grid {
-	return grid{float64(e.Scale[min(row, len(e.Scale)-1)]), float64(e.Min), float64(e.Max)}
 }
 
 // blockScales chooses the scales of a wide layer's weights, each by what rounding to the

@@ -100,14 +100,8 @@ func lanesFrom(m *graph.Model, inputs map[string][]graph.Dim, layers []layer) []
 
 // elements returns how many a value of that shape has; unknown where that is not known.
 func elements(shape []graph.Dim) int64 {
-	n := int64(1)
-	for _, d := range shape {
-		if d.Size < 0 || n > unknown {
-			return unknown
-		}
-		n *= d.Size
-	}
-	if shape == nil {
+	n, ok := infer.Elements(shape)
+	if !ok {
 		return unknown
 	}
 	return min(n, unknown)

@@ -9,6 +9,7 @@ import (
 
 	"narrow/calibrate"
 	"narrow/calibrate/observe"
+	"narrow/internal/kernel"
 	"narrow/plan"
 	"narrow/scheme"
 )
@@ -48,6 +49,14 @@ func (f *refiner) floats(l layer) (x floats, err error) {
 		x.kept, err = f.c.QuantizedConstant(f.pool, l.op.Bias)
 	}
 	return x, err
+}
+
+// at returns the weight of a row of all groups and a column, the bias behind them.
+func (x floats) at(form *weighted, k, col int) float64 {
+	if col == form.cols {
+		return float64(x.bias[k])
+	}
+	return float64(x.weights[form.index(k/form.rows, k%form.rows, col)])
 }
 
 // missing returns what the node of a row has to put out besides what it does in the float
@@ -112,16 +121,9 @@ func (f *refiner) where(l layer, judged func() (float64, error), choose func() (
 // choose gives the layer the best of what the problem's solution can be rounded to; it
 // returns false where there is none.
 func (f *refiner) choose(l layer, p *problem, float floats) (bool, error) {
-	free := grid{} // the bias's
-	if f.free(l) {
-		b := make([]float32, len(p.want))
-		for k, row := range p.want {
-			b[k] = float32(row[p.n-1])
-		}
-		var err error
-		if free, err = f.fitBias(l, b); err != nil {
-			return false, err
-		}
+	free, err := f.biasGrid(l, p)
+	if err != nil {
+		return false, err
 	}
 	solved := make([]float32, len(float.weights))
 	for k, row := range p.want {
@@ -145,9 +147,7 @@ func (f *refiner) choose(l layer, p *problem, float floats) (bool, error) {
 		tried := make([][]float64, rows)
 		parts := p.parts(settled)
 		f.pool.Run(len(parts), func(i int) {
-			p.round(parts[i], tried, sums, free, func(k int) grid {
-				return grid{float64(e.Scale[min(k, len(e.Scale)-1)]), float64(e.Min), float64(e.Max)}
-			})
+			p.round(parts[i], tried, sums, free, func(k int) grid { return gridOf(e, k) })
 		})
 		if len(e.Scale) > 1 {
 			// Each row chooses for itself.
@@ -177,27 +177,37 @@ func (f *refiner) choose(l layer, p *problem, float floats) (bool, error) {
 	if chosen.Scale == nil || slices.ContainsFunc(points, func(q []float64) bool { return q == nil }) {
 		return false, nil
 	}
-	out := solved
-	now := make([]float32, len(float.bias))
+	weights, bias := solved, make([]float32, len(float.bias))
+	p.put(points, 0, weights, bias, float)
+	f.keep(l, chosen, weights, bias)
+	return true, nil
+}
+
+// put writes points to the layer's weights, whose columns from the given one on are the
+// problem's, and to its bias where that is behind them.
+func (p *problem) put(points [][]float64, from int, weights, bias []float32, float floats) {
 	for k, q := range points {
-		for col, v := range q {
-			if col < p.cols {
-				out[l.form.index(k/l.form.rows, k%l.form.rows, col)] = float32(v)
+		for i, v := range q {
+			if i < p.cols {
+				weights[p.form.index(k/p.form.rows, k%p.form.rows, from+i)] = float32(v)
 			} else {
-				now[k] = corrected(float.bias[k], v)
+				bias[k] = corrected(float.bias[k], v)
 			}
 		}
 	}
-	f.c.Encodings[l.op.Weights] = chosen
-	f.c.Weights[l.op.Weights] = out
-	if f.free(l) {
-		f.c.Bias[l.op.Bias] = now
-	}
-	return true, nil
 }
 
 // corrected is a new value of a bias, as after reading its correction again.
 func corrected(bias float32, v float64) float32 { return bias - (bias - float32(v)) }
+
+// keep gives the layer those weights, and that bias where it is free.
+func (f *refiner) keep(l layer, e scheme.Encoding, weights, bias []float32) {
+	f.c.Encodings[l.op.Weights] = e
+	f.c.Weights[l.op.Weights] = weights
+	if f.free(l) {
+		f.c.Bias[l.op.Bias] = bias
+	}
+}
 
 // judged returns the squared error of the layer as it is quantized now, on the
 // samples that judge.
@@ -257,48 +267,55 @@ func (f *refiner) pose(l layer, m *moments, float floats) *problem {
 		p.n++
 	}
 	f.arrange(l, p, m)
-	p.want = make([][]float64, l.form.groups*l.form.rows)
-	p.solved = make([]triangle, l.form.groups)
-	for g := range l.form.groups {
-		t, ok := factor(f.pool, p.matrix(m, g, m.n), p.n)
+	missing := func(x []float64, wide, g, lo, hi int) {
+		from := make([]float64, m.n) // the float network's row
+		for r := lo; r < hi; r++ {
+			k := g*l.form.rows + r
+			for col := range l.form.cols {
+				from[col] = float64(float.weights[l.form.index(g, r, col)])
+			}
+			if f.free(l) {
+				from[m.n-1] = float64(float.bias[k])
+			}
+			m.missing(x[r-lo:], wide, g, r, p.order, from, float.missing(l, k))
+		}
+	}
+	if !p.solve(f.pool, m, m.n, missing, func(k, i int) float64 { return float.at(l.form, k, i) }) {
+		return nil
+	}
+	return p
+}
+
+// solve finds the best real weights of all rows, and the factors that they are rounded by;
+// it returns false where there are none. For rows lo..hi-1 of a group, missing writes the
+// mean products of the columns, in the problem's order and every wide elements, with what
+// is missing behind the float network's weights, which own tells of a row of all groups and
+// a column, the bias being the one behind. Each row has so many unknowns in all.
+func (p *problem) solve(pool *kernel.Pool, m *moments, unknowns int, missing func(x []float64, wide, g, lo, hi int), own func(k, i int) float64) bool {
+	p.want, p.solved = make([][]float64, p.form.groups*p.form.rows), make([]triangle, p.form.groups)
+	for g := range p.form.groups {
+		t, ok := factor(pool, p.matrix(m, g, unknowns), p.n)
 		if !ok {
-			return nil
+			return false
 		}
 		p.solved[g] = t
-		f.pool.Run((l.form.rows+sides-1)/sides, func(part int) {
-			lo, hi := part*sides, min((part+1)*sides, l.form.rows)
+		pool.Run((p.form.rows+sides-1)/sides, func(part int) {
+			lo, hi := part*sides, min((part+1)*sides, p.form.rows)
 			wide := lanes(hi - lo)
 			x := make([]float64, lanes(p.n)*wide)
-			from := make([]float64, m.n) // the float network's row
-			for r := lo; r < hi; r++ {
-				k := g*l.form.rows + r
-				for col := range l.form.cols {
-					from[col] = float64(float.weights[l.form.index(g, r, col)])
-				}
-				if f.free(l) {
-					from[m.n-1] = float64(float.bias[k])
-				}
-				m.missing(x[r-lo:], wide, g, r, p.order, from, float.missing(l, k))
-			}
+			missing(x, wide, g, lo, hi)
 			t.solve(x, wide) // for what is to be added to the float weights
 			for r := lo; r < hi; r++ {
-				k := g*l.form.rows + r
+				k := g*p.form.rows + r
 				row := make([]float64, p.n)
 				for at, i := range p.order {
-					if row[i] = x[at*wide+r-lo]; i < l.form.cols {
-						row[i] += float64(float.weights[l.form.index(g, r, i)])
-					} else {
-						row[i] += float64(float.bias[k])
-					}
+					row[i] = own(k, i) + x[at*wide+r-lo]
 				}
 				p.want[k] = row
 			}
 		})
 	}
-	if !finite(p.want) {
-		return nil
-	}
-	return p
+	return finite(p.want)
 }
 
 func finite(rows [][]float64) bool {
@@ -409,6 +426,24 @@ func (p *problem) round(rows []int, points [][]float64, sums []float64, free gri
 			points[k][col] = q[i*wide+r]
 		}
 	}
+}
+
+// biasGrid is [refiner.fitBias] of what the problem's solution has for the bias; the zero
+// grid where the bias is none of its columns.
+func (f *refiner) biasGrid(l layer, p *problem) (grid, error) {
+	if p.n == p.cols {
+		return grid{}, nil
+	}
+	b := make([]float32, len(p.want))
+	for k, row := range p.want {
+		b[k] = float32(row[p.cols])
+	}
+	return f.fitBias(l, b)
+}
+
+// gridOf is the grid of a row's weights by their encoding.
+func gridOf(e scheme.Encoding, row int) grid {
+	return grid{float64(e.Scale[min(row, len(e.Scale)-1)]), float64(e.Min), float64(e.Max)}
 }
 
 // fitBias gives the bias a scale that holds those real values, and returns its grid.

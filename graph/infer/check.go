@@ -37,7 +37,7 @@ func Check(m *graph.Model) error {
 			return diag.Errorf("input %q is of data type %d, which is none of ONNX's", v.Name, int32(v.Type))
 		}
 		f.declare(v, true)
-		if shape := f.shapes[v.Name]; slices.ContainsFunc(shape, absurd) || elements(shape) > maxElements {
+		if shape := f.shapes[v.Name]; slices.ContainsFunc(shape, absurd) || leastElements(shape) > maxElements {
 			return diag.Errorf("input %q is of shape %v: no machine holds that many elements", v.Name, shape)
 		}
 	}
@@ -119,7 +119,7 @@ func (f *frame) check(n *graph.Node) {
 		f.report(n, f.checkContributed(n))
 	}
 	for _, o := range n.Outputs {
-		if shape := f.shapes[o]; elements(shape) > maxElements {
+		if shape := f.shapes[o]; leastElements(shape) > maxElements {
 			f.report(n, tooMany(o, shape))
 		}
 	}
@@ -143,7 +143,7 @@ func (f *frame) checkConstant(n *graph.Node) {
 	}
 	for _, o := range n.Outputs {
 		f.found.constant[o] = true
-		size, err := f.types[o].ByteSize(int(elements(f.shapes[o])))
+		size, err := f.types[o].ByteSize(int(leastElements(f.shapes[o])))
 		if err != nil || n.Is("Constant") {
 			continue
 		}
@@ -153,9 +153,9 @@ func (f *frame) checkConstant(n *graph.Node) {
 	}
 }
 
-// elements returns how many elements a shape has at least, an open dimension
+// leastElements returns how many elements a shape has at least, an open dimension
 // counted as 1; more than maxElements where that is so. An unknown shape has 0.
-func elements(shape []graph.Dim) int64 {
+func leastElements(shape []graph.Dim) int64 {
 	if shape == nil {
 		return 0
 	}

@@ -114,7 +114,7 @@ func (a asked) reshape() error {
 	if rest > 1 {
 		return diag.Errorf("it is asked for the shape %v, of which only one dimension may be -1", want)
 	}
-	have, all := total(x)
+	have, all := Elements(x)
 	if !all || known < 0 {
 		return nil
 	}

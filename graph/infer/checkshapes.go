@@ -112,7 +112,7 @@ func (a asked) single(i int, t graph.DataType, what string) error {
 	if have := a.f.typeOf(a.n.Input(i)); have != graph.Undefined && have != t {
 		return diag.Errorf("its %s %q holds %v, not %v", what, a.n.Input(i), have, t)
 	}
-	if n, ok := total(a.shape(i)); ok && n != 1 {
+	if n, ok := Elements(a.shape(i)); ok && n != 1 {
 		return diag.Errorf("its %s %s must be one element", what, a.input(i))
 	}
 	return nil

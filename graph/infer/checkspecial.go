@@ -48,7 +48,7 @@ func alternatives(n []int) diag.Text {
 // one looks at an input of one element, a scalar or a list of one.
 func (a asked) one(i int, what string) error {
 	s := a.shape(i)
-	if n, ok := total(s); len(s) > 1 || ok && n != 1 {
+	if n, ok := Elements(s); len(s) > 1 || ok && n != 1 {
 		return diag.Errorf("its %s %s must be one element", what, a.input(i))
 	}
 	return nil

@@ -23,7 +23,7 @@ type Constant struct {
 }
 
 // Len returns the number of elements.
-func (c *Constant) Len() int { return int(elements(fixed(c.Dims))) }
+func (c *Constant) Len() int { return int(leastElements(fixed(c.Dims))) }
 
 // Constants are the constants that nodes of a model's outermost graph make.
 type Constants struct {
@@ -159,7 +159,7 @@ func (f *frame) describe(name string) *Constant {
 		}
 		c.Dims[i] = d.Size
 	}
-	if elements(shape) > maxElements {
+	if leastElements(shape) > maxElements {
 		return nil
 	}
 	v, ok := f.valueOf(name)

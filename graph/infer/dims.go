@@ -45,8 +45,8 @@ func dims(v []elem) []graph.Dim {
 	return out
 }
 
-// total returns the number of elements, where all dimensions are known.
-func total(shape []graph.Dim) (int64, bool) {
+// Elements returns how many elements a shape has, where all its dimensions are known.
+func Elements(shape []graph.Dim) (int64, bool) {
 	if shape == nil {
 		return 0, false
 	}

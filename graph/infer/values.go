@@ -141,7 +141,7 @@ func (f *frame) fold(n *graph.Node) {
 		}
 		f.setValue(out, v)
 	case "Size":
-		if n, ok := total(f.shapeOf(n.Input(0))); ok {
+		if n, ok := Elements(f.shapeOf(n.Input(0))); ok {
 			f.setValue(out, []elem{num(float64(n))})
 		}
 	case "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Dropout":
@@ -187,7 +187,7 @@ func (f *frame) fold(n *graph.Node) {
 			}
 		}
 	case "ConstantOfShape":
-		shape, ok := total(f.shapes[out])
+		shape, ok := Elements(f.shapes[out])
 		if !ok || shape > maxElems {
 			return
 		}
@@ -205,7 +205,7 @@ func (f *frame) fold(n *graph.Node) {
 		}
 		f.setValue(out, v)
 	case "Expand":
-		if size, ok := total(f.shapes[out]); ok && okA && len(a) == 1 && size <= maxElems {
+		if size, ok := Elements(f.shapes[out]); ok && okA && len(a) == 1 && size <= maxElems {
 			v := make([]elem, size)
 			for i := range v {
 				v[i] = a[0]
@@ -236,7 +236,7 @@ func (f *frame) fold(n *graph.Node) {
 			f.setValue(out, v)
 		}
 	case "ReduceProd", "ReduceSum", "ReduceMax", "ReduceMin":
-		if size, ok := total(f.shapes[out]); ok && size == 1 && okA && len(a) > 0 {
+		if size, ok := Elements(f.shapes[out]); ok && size == 1 && okA && len(a) > 0 {
 			op := map[string]string{"ReduceProd": "Mul", "ReduceSum": "Add", "ReduceMax": "Max", "ReduceMin": "Min"}[n.OpType]
 			acc := a[0]
 			for _, e := range a[1:] {
