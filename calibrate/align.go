@@ -67,9 +67,19 @@ func (c *Calibrated) alignInputs(op *plan.Operation) {
 	}
 }
 
-// alignOutput gives Pad and nearest Resize the scale of what they move.
+// alignOutput gives Pad and nearest Resize the scale of what they move, and with
+// [scheme.High] pools that select some of their values too: nothing is then rounded again,
+// and runtimes compute them in integers.
 func (c *Calibrated) alignOutput(op *plan.Operation) {
 	switch op.Op {
+	case "MaxPool", "GlobalMaxPool":
+		in := op.Input(0)
+		if c.Plan.Options.Accuracy != scheme.High || !op.Ends || in == nil {
+			return
+		}
+		if a, b := op.Output.Settings.Settings, in.Settings.Settings; a.Symmetry == b.Symmetry && a.ScaleType == b.ScaleType {
+			c.copyScale(op.Output, in, op.Op+" keeps the scale of its input")
+		}
 	case "Pad":
 		c.copyScale(op.Output, op.Input(0), "Pad keeps the scale of its input")
 	case "Resize", "Upsample":

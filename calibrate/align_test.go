@@ -1,6 +1,7 @@
 package calibrate
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 
@@ -56,6 +57,45 @@ const (
 	alignUp = `net (float[N, 4, 4, 4] x) => (float[N, 4, 8, 8] y) <float[4] s = {1, 1, 2, 2}> { a = Add (x, x)
 	  y = Resize <mode = %s> (a, , s) }`
 )
+
+// TestMaxPoolKeepsTheScale: a pool that selects values rounds nothing again with high accuracy,
+// unless a rule asks for other integers.
+func TestMaxPoolKeepsTheScale(t *testing.T) {
+	pool := strings.ReplaceAll(alignPool, "MaxPool <kernel_shape = [2, 2], strides = [2, 2]>", "%s")
+	max := `MaxPool <kernel_shape = [2, 2], strides = [2, 2]>`
+	wide := `{"target_device": "CPU", "layer_quantize_config": [{"layer_type": "MaxPool", "quantizable_data_type": ["activation"], "overall_quantize_config": {"bit_width": 16}}]}`
+	for _, c := range []struct {
+		name, op, config string
+		accuracy         scheme.Accuracy
+		want             float32
+	}{
+		{"MaxPool", max, "", scheme.High, 0.25},
+		{"GlobalMaxPool", "GlobalMaxPool", "", scheme.High, 0.25},
+		{"guide", max, "", scheme.Guide, 0.5},
+		{"an average", "GlobalAveragePool", "", scheme.High, 0.5},
+		{"other integers", max, wide, scheme.High, 0.5},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, list := strategy.Parse("test.json", []byte(cmp.Or(c.config, "{}")))
+			if err := list.Err(); err != nil {
+				t.Fatal(err)
+			}
+			p, list, err := plan.BuildWith(graphtext.MustParse(strings.ReplaceAll(pool, "%s", c.op)), s, plan.Options{Accuracy: c.accuracy})
+			if err != nil || list.HasErrors() {
+				t.Fatal(err, list)
+			}
+			got := &Calibrated{Plan: p, Encodings: map[*plan.Tensor]scheme.Encoding{}, Aligned: map[*plan.Tensor]string{}}
+			for i, x := range p.Tensors {
+				lo, hi := x.Settings.Settings.Range()
+				got.Encodings[x] = scheme.Encoding{Scale: []float32{0.25 * float32(i+1)}, ZeroPoint: []int64{0}, FixPosition: []int{2 - i}, Axis: -1, Min: lo, Max: hi}
+			}
+			got.align()
+			if y := p.Tensors[len(p.Tensors)-1]; len(p.Tensors) != 2 || got.Encodings[y].Scale[0] != c.want {
+				t.Errorf("%s has the scale %v of %d tensors, want %v", y.Name, got.Encodings[y].Scale, len(p.Tensors), c.want)
+			}
+		})
+	}
+}
 
 // TestAlign: fix positions after alignment, worked out by hand from
 // vai_q_pytorch's fix_pos_adjust.py: a sum is shifted right by w+x-y, in 0..16,
