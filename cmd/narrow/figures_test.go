@@ -27,7 +27,7 @@ var repeated = []struct{ doc, line string }{
 	{"docs/accuracy.md", "| the same, activations asymmetric, biases of 32 bits | not measured | {MobileNet v1 0.25|int8, weights per channel, asymmetric activations, bias corrected|guide|top-1} | {MobileNet v1 0.25|int8, weights per channel, asymmetric activations, bias corrected|high|top-1} |"},
 	{"docs/accuracy.zh-CN.md", "| DPU 默认 | 2.2 % | {MobileNet v1 0.25|DPU default|guide|top-1} | {MobileNet v1 0.25|DPU default|high|top-1} |"},
 	{"docs/accuracy.zh-CN.md", "| int8 maxmin，逐张量 | 0.0 % | {MobileNet v1 0.25|int8 per tensor (the guide's int_config)|guide|top-1} | {MobileNet v1 0.25|int8 per tensor (the guide's int_config)|high|top-1} |"},
-	{"docs/accuracy.zh-CN.md", "| 同上，均衡并修正偏差 | 1.4 % | {MobileNet v1 0.25|int8 per tensor, equalized, bias corrected|guide|top-1} | {MobileNet v1 0.25|int8 per tensor, equalized, bias corrected|high|top-1} |"},
+	{"docs/accuracy.zh-CN.md", "| 同上，均衡并纠正偏差 | 1.4 % | {MobileNet v1 0.25|int8 per tensor, equalized, bias corrected|guide|top-1} | {MobileNet v1 0.25|int8 per tensor, equalized, bias corrected|high|top-1} |"},
 	{"docs/accuracy.zh-CN.md", "| int8，权重逐通道 | 49.4 % | {MobileNet v1 0.25|int8, weights per channel|guide|top-1} | {MobileNet v1 0.25|int8, weights per channel|high|top-1} |"},
 	{"docs/accuracy.zh-CN.md", "| 同上，激活非对称，偏差 32 位 | 未测 | {MobileNet v1 0.25|int8, weights per channel, asymmetric activations, bias corrected|guide|top-1} | {MobileNet v1 0.25|int8, weights per channel, asymmetric activations, bias corrected|high|top-1} |"},
 }
