@@ -606,7 +606,7 @@ var zh = map[string]string{
 	"on the calibration samples %d of %d elements differ by one step":                                        "在校准样本上 %[2]d 个元素中有 %[1]d 个相差一个量化步长",
 	"%s (%d tensors were not counted)":                                                                       "%s（%d 个张量未统计）",
 	"%s, first in %q":                                                                                        "%s，首先出现在 %q",
-	"--exact-rounding expresses the mode in standard operators, at a cost in speed":                          "--exact-rounding 用标准算子表达该舍入方式，代价是速度变慢",
+	"--exact-rounding expresses the mode in standard operators, at a cost in speed":                          "--exact-rounding 用标准算子表达该舍入方法，代价是速度变慢",
 	"one bias is rounded to the int32 sums that integer kernels add it to":                                   "有 1 个偏差被舍入到整数内核累加用的 int32 单位",
 	"%d biases are rounded to the int32 sums that integer kernels add them to":                               "%d 个偏差被舍入到整数内核累加用的 int32 单位",
 	"%s, by at most %.2g quantization steps of the result (layer %q)":                                        "%s，对输出的影响至多 %.2g 个量化步长（层 %q）",
