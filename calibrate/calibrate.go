@@ -119,9 +119,9 @@ type Calibrated struct {
 	// Bias holds the corrected float values of the biases that bias correction
 	// changed.
 	Bias map[*plan.Tensor][]float32
-	// Weights holds the weights that package refine chose, each a multiple
-	// of its scale.
-	Weights map[*plan.Tensor][]float32
+	// Weights holds the weights that package refine chose, which go with their
+	// encodings.
+	Weights map[*plan.Tensor]*Integers
 	// Aligned tells, for tensors whose scale alignment changed, why.
 	Aligned map[*plan.Tensor]string
 	// Ties counts, for the inputs and activations whose round mode is not
@@ -215,7 +215,7 @@ func newCalibration(p *plan.Plan, opts Options) (*calibration, error) {
 		out: &Calibrated{
 			Source: opts.Source, Plan: p, Propagate: opts.Propagate,
 			Encodings: map[*plan.Tensor]scheme.Encoding{}, Bias: map[*plan.Tensor][]float32{}, Aligned: map[*plan.Tensor]string{},
-			Weights: map[*plan.Tensor][]float32{}, Ties: map[*plan.Tensor]Ties{},
+			Weights: map[*plan.Tensor]*Integers{}, Ties: map[*plan.Tensor]Ties{},
 		},
 		obs: map[*plan.Tensor]*observe.Observer{}, empty: map[*plan.Tensor]bool{},
 	}
@@ -306,7 +306,7 @@ func (c *Calibrated) QuantizedConstants(pool *kernel.Pool) (map[*plan.Tensor]*gr
 		if err != nil {
 			return nil, err
 		}
-		out[t] = graph.NewFloats(t.Name, t.Constant.Dims, x)
+		out[t] = graph.HoldFloats(t.Name, t.Constant.Dims, x)
 	}
 	return out, nil
 }
@@ -314,8 +314,8 @@ func (c *Calibrated) QuantizedConstants(pool *kernel.Pool) (map[*plan.Tensor]*gr
 // QuantizedConstant returns one constant of [Calibrated.QuantizedConstants].
 func (c *Calibrated) QuantizedConstant(pool *kernel.Pool, t *plan.Tensor) ([]float32, error) {
 	x, err := c.FloatConstant(t)
-	if err != nil {
-		return nil, err
+	if err != nil || c.Weights[t] != nil {
+		return x, err
 	}
 	if err := observe.Apply(pool, x, x, t.Settings.Settings, c.Encodings[t], t.Constant.Dims); err != nil {
 		return nil, diag.Errorf("layer %s: %v %q: %w", t.Layer.Name, t.Kind, t.Name, err)
@@ -326,10 +326,15 @@ func (c *Calibrated) QuantizedConstant(pool *kernel.Pool, t *plan.Tensor) ([]flo
 // FloatConstant returns a copy of a constant's float values, with bias
 // correction and refinement applied.
 func (c *Calibrated) FloatConstant(t *plan.Tensor) ([]float32, error) {
-	for _, x := range [][]float32{c.Bias[t], c.Weights[t]} {
-		if x != nil {
-			return append([]float32(nil), x...), nil
+	if x := c.Bias[t]; x != nil {
+		return slices.Clone(x), nil
+	}
+	if i := c.Weights[t]; i != nil {
+		x, err := i.Floats(t, c.Encodings[t])
+		if err != nil {
+			return nil, diag.Errorf("layer %s: %v %q: %w", t.Layer.Name, t.Kind, t.Name, err)
 		}
+		return x, nil
 	}
 	x, err := t.Constant.Floats()
 	if err != nil {

@@ -54,7 +54,7 @@ func (c *calibration) network(rows int, again bool) (*network, error) {
 			if err != nil {
 				return nil, err
 			}
-			o.Other[op.Weights] = graph.NewFloats(op.Weights.Name, op.Weights.Constant.Dims, x)
+			o.Other[op.Weights] = graph.HoldFloats(op.Weights.Name, op.Weights.Constant.Dims, x)
 		}
 	}
 	p := c.plan

@@ -29,11 +29,10 @@ func (q *qdq) constants() error {
 			}
 			values = b
 		}
-		if w, ok := q.in.Weights[t]; ok {
-			if len(w) != len(values) {
-				return diag.Errorf("%s has %d elements, its refined values %d", describe(t), len(values), len(w))
+		if w := q.in.Weights[t]; w != nil {
+			if values, err = w.Floats(t, q.in.Encodings[t]); err != nil {
+				return diag.Errorf("%s: %w", describe(t), err)
 			}
-			values = w
 		}
 		ns, err := q.constant(t, values, q.replaced[t])
 		if err != nil {

@@ -85,7 +85,7 @@ func (q *QuantInfo) restore(c *calibrate.Calibrated, corr map[string][]float32) 
 	if err != nil {
 		return err
 	}
-	c.Encodings, c.Weights = map[*plan.Tensor]scheme.Encoding{}, map[*plan.Tensor][]float32{}
+	c.Encodings, c.Weights = map[*plan.Tensor]scheme.Encoding{}, map[*plan.Tensor]*calibrate.Integers{}
 	c.Reasons = map[*plan.Tensor][]string{}
 	for _, t := range c.Plan.Tensors {
 		ti := infos[t]
@@ -95,7 +95,7 @@ func (q *QuantInfo) restore(c *calibrate.Calibrated, corr map[string][]float32) 
 			c.Encodings[t] = ti.encoding()
 		}
 		if ti.Integers != nil {
-			if c.Weights[t], err = ti.values(t); err != nil {
+			if c.Weights[t], err = ti.integers(t); err != nil {
 				return diag.Errorf("%s: %w", describe(t), err)
 			}
 		}

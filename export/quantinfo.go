@@ -147,8 +147,8 @@ func NewQuantInfo(in *calibrate.Calibrated) (*QuantInfo, error) {
 				return nil, diag.Errorf("%s: %w", describe(t), err)
 			}
 			ti.setEncoding(e)
-			if w, ok := in.Weights[t]; ok {
-				ti.setIntegers(t, e, w)
+			if w := in.Weights[t]; w != nil {
+				ti.Integers = w.Append(make([]byte, 0, w.Len()*ti.integerSize()), ti.integerSize())
 			}
 		}
 		q.Tensors = append(q.Tensors, ti)

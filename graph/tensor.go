@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"unsafe"
 
 	"narrow/diag"
 )
@@ -127,10 +128,30 @@ func (t DataType) ByteSize(n int) (int, error) {
 // NewFloats returns a float32 tensor.
 func NewFloats(name string, dims []int64, values []float32) *Tensor {
 	raw := make([]byte, 4*len(values))
-	for i, v := range values {
-		binary.LittleEndian.PutUint32(raw[4*i:], math.Float32bits(v))
+	if littleEndian {
+		copy(raw, bytesOf(values))
+	} else {
+		for i, v := range values {
+			binary.LittleEndian.PutUint32(raw[4*i:], math.Float32bits(v))
+		}
 	}
 	return &Tensor{Name: name, Type: Float32, Dims: dims, Raw: raw}
+}
+
+// HoldFloats is [NewFloats] in the memory of values, which must not be written into any more.
+func HoldFloats(name string, dims []int64, values []float32) *Tensor {
+	if !littleEndian {
+		return NewFloats(name, dims, values)
+	}
+	return &Tensor{Name: name, Type: Float32, Dims: dims, Raw: bytesOf(values)}
+}
+
+// littleEndian reports whether this machine holds numbers as tensors do.
+var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
+
+// bytesOf views values as bytes.
+func bytesOf(values []float32) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(values))), 4*len(values))
 }
 
 // NewInts returns an int64 tensor.
@@ -152,10 +173,19 @@ func (t *Tensor) Floats() ([]float32, error) {
 		return nil, diag.Errorf("tensor %q of shape %v has %d bytes, not %d", t.Name, t.Dims, len(t.Raw), 4*t.Len())
 	}
 	out := make([]float32, t.Len())
+	if littleEndian {
+		copy(bytesOf(out), t.Raw)
+		return out, nil
+	}
 	for i := range out {
 		out[i] = math.Float32frombits(binary.LittleEndian.Uint32(t.Raw[4*i:]))
 	}
 	return out, nil
+}
+
+// Float returns one element of a float32 tensor.
+func (t *Tensor) Float(i int) float32 {
+	return math.Float32frombits(binary.LittleEndian.Uint32(t.Raw[4*i:]))
 }
 
 // Int64s returns the elements of an integer or boolean tensor, widened.

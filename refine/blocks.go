@@ -141,11 +141,16 @@ func (f *refiner) chooseBlocks(ctx context.Context, l layer, drawn *columns, flo
 		left.less(f.pool, from, min(from+width, form.cols), own)
 	}
 	left.attenuate()
-	chosen, err := f.blockScales(l, drawn, float.weights)
+	// They are the float ones until each block is chosen.
+	weights, err := float.weights.Floats()
 	if err != nil {
 		return false, err
 	}
-	weights, bias := make([]float32, len(float.weights)), make([]float32, len(float.bias))
+	chosen, err := f.blockScales(l, drawn, weights)
+	if err != nil {
+		return false, err
+	}
+	bias := make([]float32, len(float.bias))
 	for from := 0; from < form.cols; from += width {
 		to := min(from+width, form.cols)
 		m := drawn.moments(ctx, f.pool, from, to, func(dst []float64, room, i, g int) {
@@ -185,8 +190,7 @@ func (f *refiner) chooseBlocks(ctx context.Context, l layer, drawn *columns, flo
 			})
 		}
 	}
-	f.keep(l, chosen, weights, bias)
-	return true, nil
+	return true, f.keep(l, chosen, weights, bias)
 }
 
 // blockScales chooses the scales of a wide layer's weights, each by what rounding to the

@@ -5,7 +5,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
-	"slices"
 	"testing"
 
 	"narrow/calibrate"
@@ -99,7 +98,7 @@ func TestBlocks(t *testing.T) {
 	var first *calibrate.Calibrated
 	for _, threads := range []int{1, 3} {
 		f := &refiner{pool: kernel.NewPool(threads), c: &calibrate.Calibrated{
-			Plan: p, Encodings: map[*plan.Tensor]scheme.Encoding{}, Weights: map[*plan.Tensor][]float32{}, Bias: map[*plan.Tensor][]float32{},
+			Plan: p, Encodings: map[*plan.Tensor]scheme.Encoding{}, Weights: map[*plan.Tensor]*calibrate.Integers{}, Bias: map[*plan.Tensor][]float32{},
 		}}
 		layers := f.layers()
 		if len(layers) != 1 || !layers[0].form.wide() {
@@ -146,7 +145,7 @@ func TestBlocks(t *testing.T) {
 		}
 		if first == nil {
 			first = f.c
-		} else if !reflect.DeepEqual(f.c.Encodings, first.Encodings) || !slices.Equal(f.c.Weights[l.op.Weights], first.Weights[l.op.Weights]) {
+		} else if !reflect.DeepEqual(f.c.Encodings, first.Encodings) || !reflect.DeepEqual(f.c.Weights[l.op.Weights], first.Weights[l.op.Weights]) {
 			t.Error("another result on three threads")
 		}
 	}

@@ -72,14 +72,14 @@ func TestJoin(t *testing.T) {
 	m, ctx := openFunnel(t), context.Background()
 	p := testnet.PlanFor(t, m, fourBits, narrow.High)
 	const all, kept = 72, 42 // of pictures of 786 KB are within 32 MB
-	choose := func(samples, size, threads int) map[string][]float32 {
+	choose := func(samples, size, threads int) map[string][]byte {
 		c, err := refine.Calibrate(ctx, refine.Task{Plan: p.Plan, Float: m.Graph}, testnet.Runner(t), levels(all, size), calibrate.Options{Threads: threads}, refine.Options{Samples: samples})
 		if err != nil {
 			t.Fatal(err)
 		}
-		out := map[string][]float32{}
+		out := map[string][]byte{}
 		for w, x := range c.Weights {
-			out[w.Name] = x
+			out[w.Name] = x.Append(nil, 1)
 		}
 		return out
 	}

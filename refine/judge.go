@@ -30,7 +30,7 @@ type jury struct {
 	fold    []int             // of each batch
 	values  []*graph.Value    // the outputs, and behind them what goes into their Softmax
 	soft    []int             // by output: which of values that is, or 0
-	want    [][]engine.Tensor // the float network's outputs, by batch
+	want    [][]engine.Tensor // the float network's outputs, by batch, as far as it has run
 	known   map[*calibrate.Calibrated][]errorsOf
 	// limit is how many samples judge at most for now, where it is not 0.
 	limit int
@@ -216,15 +216,12 @@ const doubted = 0.5
 
 // errors returns what c gets wrong on at least the first samples, by output.
 func (j *jury) errors(ctx context.Context, c *calibrate.Calibrated, samples int) ([]wrong, error) {
-	if err := j.prepare(ctx); err != nil {
-		return nil, err
-	}
 	if j.limit > 0 {
 		samples = min(samples, j.limit)
 	}
-	upto := 0
-	for n := 0; upto < len(j.cut) && n < samples; upto++ {
-		n += j.cut[upto].Count
+	upto, err := j.prepare(ctx, samples)
+	if err != nil {
+		return nil, err
 	}
 	if from := len(j.known[c]); from < upto {
 		more, err := j.measured(ctx, c, from, upto)
@@ -239,7 +236,7 @@ func (j *jury) errors(ctx context.Context, c *calibrate.Calibrated, samples int)
 // crossErrors returns what a calibration gets wrong, by output, each sample being run with
 // what was made without it.
 func (j *jury) crossErrors(ctx context.Context, c crossed) ([]wrong, error) {
-	if err := j.prepare(ctx); err != nil {
+	if _, err := j.prepare(ctx, math.MaxInt); err != nil {
 		return nil, err
 	}
 	var all []errorsOf
@@ -299,11 +296,50 @@ func (j *jury) summed(c *calibrate.Calibrated, batches []errorsOf) ([]wrong, err
 	return all, nil
 }
 
-// prepare runs the float network, once.
-func (j *jury) prepare(ctx context.Context) error {
-	if j.want != nil {
+// prepare runs the float network over at least the first samples, where it has not yet, and
+// returns how many batches these are.
+func (j *jury) prepare(ctx context.Context, samples int) (upto int, err error) {
+	if j.known == nil {
+		if err := j.gather(); err != nil {
+			return 0, err
+		}
+	}
+	for n := 0; upto < len(j.cut) && n < samples; upto++ {
+		n += j.cut[upto].Count
+	}
+	if upto <= len(j.want) {
+		return upto, nil
+	}
+	reads := j.reads(j.float)
+	s, err := j.run.Load(ctx, j.float, engine.LoadOptions{Threads: 1, Outputs: reads.names, Unoptimized: footprint.Unoptimized(j.float)})
+	if err != nil {
+		return 0, err
+	}
+	defer s.Close()
+	more := func(upto int) error {
+		from := len(j.want)
+		out := make([][]engine.Tensor, upto-from)
+		if err := j.outputs(ctx, s, nil, reads, from, upto, func(i int, got []engine.Tensor) { out[i-from] = got }); err != nil {
+			return err
+		}
+		j.want = append(j.want, out...)
 		return nil
 	}
+	if len(j.want) == 0 {
+		if err := more(1); err != nil {
+			return 0, err
+		}
+		j.cut = j.cut[:j.room()]
+		for _, b := range j.cut {
+			j.samples += b.Count
+		}
+		upto = min(upto, len(j.cut))
+	}
+	return upto, more(upto)
+}
+
+// gather cuts the samples as they run, and finds what is read of a network.
+func (j *jury) gather() error {
 	groups := j.folds
 	if groups == nil {
 		groups = [][]*engine.Batch{j.in}
@@ -326,23 +362,7 @@ func (j *jury) prepare(ctx context.Context) error {
 			j.values = append(j.values, &graph.Value{Name: in})
 		}
 	}
-	reads := j.reads(j.float)
-	s, err := j.run.Load(ctx, j.float, engine.LoadOptions{Threads: 1, Outputs: reads.names, Unoptimized: footprint.Unoptimized(j.float)})
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	j.want = make([][]engine.Tensor, len(j.cut))
-	keep := func(i int, out []engine.Tensor) { j.want[i] = out }
-	if err := j.outputs(ctx, s, nil, reads, 0, min(1, len(j.cut)), keep); err != nil {
-		return err
-	}
-	j.cut = j.cut[:j.room()]
-	j.want = j.want[:len(j.cut)]
-	for _, b := range j.cut {
-		j.samples += b.Count
-	}
-	return j.outputs(ctx, s, nil, reads, min(1, len(j.cut)), len(j.cut), keep)
+	return nil
 }
 
 // room returns how many batches judge, so that the float network's outputs, of which the
@@ -411,7 +431,7 @@ func sameConstants(a, b *calibrate.Calibrated) bool {
 	return a.Plan == b.Plan && !slices.ContainsFunc(a.Plan.Tensors, func(t *plan.Tensor) bool {
 		x, y := a.Encodings[t], b.Encodings[t]
 		return t.Constant != nil && !(slices.Equal(x.Scale, y.Scale) && slices.Equal(x.ZeroPoint, y.ZeroPoint) && slices.Equal(x.FixPosition, y.FixPosition) &&
-			same(a.Bias[t], b.Bias[t]) && same(a.Weights[t], b.Weights[t]))
+			same(a.Bias[t], b.Bias[t]) && a.Weights[t] == b.Weights[t])
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"narrow/calibrate"
 	"narrow/calibrate/observe"
+	"narrow/graph"
 	"narrow/internal/kernel"
 	"narrow/plan"
 	"narrow/scheme"
@@ -37,13 +38,16 @@ func (f *refiner) free(l layer) bool {
 	return l.op.Bias != nil && f.c.Plan.Strategy.IncludeBiasCorr
 }
 
-// floats are what a layer has in the float network: its weights, its bias if there is
-// one, and the quantized bias where that is not free.
-type floats struct{ weights, bias, kept []float32 }
+// floats are what a layer has in the float network: its weights, as they are stored, its bias
+// if there is one, and the quantized bias where that is not free.
+type floats struct {
+	weights    *graph.Tensor
+	bias, kept []float32
+}
 
 func (f *refiner) floats(l layer) (x floats, err error) {
-	if x.weights, err = l.op.Weights.Constant.Floats(); err != nil || l.op.Bias == nil {
-		return x, err
+	if x.weights = l.op.Weights.Constant; l.op.Bias == nil {
+		return x, nil
 	}
 	if x.bias, err = l.op.Bias.Constant.Floats(); err == nil && !f.free(l) {
 		x.kept, err = f.c.QuantizedConstant(f.pool, l.op.Bias)
@@ -56,7 +60,7 @@ func (x floats) at(form *weighted, k, col int) float64 {
 	if col == form.cols {
 		return float64(x.bias[k])
 	}
-	return float64(x.weights[form.index(k/form.rows, k%form.rows, col)])
+	return float64(x.weights.Float(form.index(k/form.rows, k%form.rows, col)))
 }
 
 // missing returns what the node of a row has to put out besides what it does in the float
@@ -125,7 +129,7 @@ func (f *refiner) choose(l layer, p *problem, float floats) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	solved := make([]float32, len(float.weights))
+	solved := make([]float32, float.weights.Len())
 	for k, row := range p.want {
 		for col := range p.cols {
 			solved[l.form.index(k/l.form.rows, k%l.form.rows, col)] = float32(row[col])
@@ -179,8 +183,7 @@ func (f *refiner) choose(l layer, p *problem, float floats) (bool, error) {
 	}
 	weights, bias := solved, make([]float32, len(float.bias))
 	p.put(points, 0, weights, bias, float)
-	f.keep(l, chosen, weights, bias)
-	return true, nil
+	return true, f.keep(l, chosen, weights, bias)
 }
 
 // put writes points to the layer's weights, whose columns from the given one on are the
@@ -200,13 +203,18 @@ func (p *problem) put(points [][]float64, from int, weights, bias []float32, flo
 // corrected is a new value of a bias, as after reading its correction again.
 func corrected(bias float32, v float64) float32 { return bias - (bias - float32(v)) }
 
-// keep gives the layer those weights, and that bias where it is free.
-func (f *refiner) keep(l layer, e scheme.Encoding, weights, bias []float32) {
-	f.c.Encodings[l.op.Weights] = e
-	f.c.Weights[l.op.Weights] = weights
+// keep gives the layer those weights, which are multiples of their scales, and that bias
+// where it is free.
+func (f *refiner) keep(l layer, e scheme.Encoding, weights, bias []float32) error {
+	ints, err := calibrate.NewIntegers(l.op.Weights, weights, e)
+	if err != nil {
+		return err
+	}
+	f.c.Encodings[l.op.Weights], f.c.Weights[l.op.Weights] = e, ints
 	if f.free(l) {
 		f.c.Bias[l.op.Bias] = bias
 	}
+	return nil
 }
 
 // judged returns the squared error of the layer as it is quantized now, on the
@@ -272,7 +280,7 @@ func (f *refiner) pose(l layer, m *moments, float floats) *problem {
 		for r := lo; r < hi; r++ {
 			k := g*l.form.rows + r
 			for col := range l.form.cols {
-				from[col] = float64(float.weights[l.form.index(g, r, col)])
+				from[col] = float64(float.weights.Float(l.form.index(g, r, col)))
 			}
 			if f.free(l) {
 				from[m.n-1] = float64(float.bias[k])

@@ -326,14 +326,21 @@ func (f *refiner) refine(ctx context.Context, choosing, judging []*engine.Batch,
 	if err != nil {
 		return err
 	}
-	constants, err := f.c.QuantizedConstants(f.pool)
-	if err != nil {
-		return err
+	constants := map[string]*plan.Tensor{}
+	for t, name := range y.sim.ConstantOf {
+		constants[name] = t
 	}
-	quantized := &lane{replace: map[string]*graph.Tensor{}, hook: f.c.Quantizer(y.sim, nil)}
-	for t, x := range constants {
-		quantized.replace[y.sim.ConstantOf[t]] = x
-	}
+	quantized := &lane{hook: f.c.Quantizer(y.sim, nil), quantized: func(name string) (*graph.Tensor, error) {
+		t := constants[name]
+		if t == nil {
+			return nil, nil
+		}
+		x, err := f.c.QuantizedConstant(f.pool, t)
+		if err != nil {
+			return nil, err
+		}
+		return graph.HoldFloats(t.Name, t.Constant.Dims, x), nil
+	}}
 	for _, b := range in {
 		copied := map[string]engine.Tensor{}
 		for v, t := range b {
@@ -371,16 +378,6 @@ func (f *refiner) refine(ctx context.Context, choosing, judging []*engine.Batch,
 		}
 		if err := choose(ctx, l, drawn); err != nil {
 			return diag.Errorf("refining layer %s: %w", l.op.Node.Label(), err)
-		}
-		for _, t := range []*plan.Tensor{l.op.Weights, l.op.Bias} {
-			if t == nil {
-				continue
-			}
-			x, err := f.c.QuantizedConstant(f.pool, t)
-			if err != nil {
-				return err
-			}
-			quantized.replace[y.sim.ConstantOf[t]] = graph.NewFloats(t.Name, t.Constant.Dims, x)
 		}
 		if f.progress != nil {
 			f.progress(i+1, len(layers))

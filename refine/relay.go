@@ -31,8 +31,9 @@ type relay struct {
 type lane struct {
 	at   int // nodes before this one have run
 	live []map[string]engine.Tensor
-	// replace holds constants to compute with instead of the network's, by name.
-	replace map[string]*graph.Tensor
+	// quantized returns the constant of that name to compute with instead of the
+	// network's; nil where there is none.
+	quantized func(name string) (*graph.Tensor, error)
 	// hook is called at the taps of the simulation, watch with what each batch has
 	// there, in C order.
 	hook  engine.Hook
@@ -123,18 +124,23 @@ func (y *relay) runPiece(ctx context.Context, l *lane, nodes []*graph.Node, taps
 	slices.Sort(names)
 	var inputs []string
 	for _, v := range names {
-		switch t := y.constants[v]; {
-		case l.replace[v] != nil:
-			r := *l.replace[v]
-			r.Name = v
-			m.Graph.Initializers = append(m.Graph.Initializers, &r)
-		case t != nil:
-			c := *t
-			c.Name = v
-			m.Graph.Initializers = append(m.Graph.Initializers, &c)
-		default:
+		t := y.constants[v]
+		if t == nil {
 			inputs = append(inputs, v)
+			continue
 		}
+		if l.quantized != nil {
+			q, err := l.quantized(v)
+			if err != nil {
+				return err
+			}
+			if q != nil {
+				t = q
+			}
+		}
+		c := *t
+		c.Name = v
+		m.Graph.Initializers = append(m.Graph.Initializers, &c)
 	}
 	for _, v := range keep {
 		typ := y.types[v]

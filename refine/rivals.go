@@ -2,6 +2,7 @@ package refine
 
 import (
 	"context"
+	"math/bits"
 	"slices"
 
 	"narrow/calibrate"
@@ -38,43 +39,61 @@ type sided struct {
 // none is the fold of no sample.
 const none = -1
 
+// A pooling puts what folds tell together, each set of them once.
+type pooling struct {
+	s *search
+	// values and peaks are by set, with a bit for each fold; sums are of the values.
+	values, peaks [1 << folds]*observe.Tally
+	sums          [1 << folds]*observe.Sums
+}
+
+// pooled returns what a set of folds, which is not empty, tells, of one of p's kinds.
+func (p *pooling) pooled(known *[1 << folds]*observe.Tally, kind func(*fold) *observe.Tally, set uint) *observe.Tally {
+	if known[set] == nil {
+		t := kind(&p.s.folds[bits.TrailingZeros(set)])
+		if rest := set & (set - 1); rest != 0 {
+			all := &observe.Tally{}
+			all.Merge(p.pooled(known, kind, rest))
+			all.Merge(t)
+			t = all
+		}
+		known[set] = t
+	}
+	return known[set]
+}
+
+// sided returns the values of a set of folds, with what the peaks tell to expect; nil where
+// there are none.
+func (p *pooling) sided(set uint, peaks *observe.Tally) *sided {
+	values := p.pooled(&p.values, func(f *fold) *observe.Tally { return &f.values }, set)
+	if values.Empty() {
+		return nil
+	}
+	if p.sums[set] == nil {
+		p.sums[set] = values.Sums()
+	}
+	v := &sided{values: p.sums[set]}
+	for i, side := range [...]float64{-1, 1} {
+		v.tails[i] = tailOf(peaks, values, side)
+	}
+	return v
+}
+
 // evidence returns that of all folds but one; nil where there are no values.
-func (s *search) evidence(without int, judged bool) *evidence {
-	judge := none
-	switch {
-	case judged && without == 0:
-		judge = 1
-	case judged:
-		judge = 0
+func (p *pooling) evidence(without int, judged bool) *evidence {
+	all := uint(1<<folds - 1)
+	if without != none {
+		all &^= 1 << without
 	}
-	var all, chosen, peaks observe.Tally
-	for i := range s.folds {
-		if i == without {
-			continue
-		}
-		peaks.Merge(&s.folds[i].peaks)
-		all.Merge(&s.folds[i].values)
-		if judged && i != judge {
-			chosen.Merge(&s.folds[i].values)
-		}
-	}
+	peaks := p.pooled(&p.peaks, func(f *fold) *observe.Tally { return &f.peaks }, all)
 	if peaks.Empty() {
 		return nil
 	}
-	of := func(values *observe.Tally) *sided {
-		if values.Empty() {
-			return nil
-		}
-		v := &sided{values: values.Sums()}
-		for i, side := range [...]float64{-1, 1} {
-			v.tails[i] = tailOf(&peaks, values, side)
-		}
-		return v
-	}
-	v := &evidence{all: of(&all), choose: of(&chosen), judged: judged}
-	v.lo, v.hi, _ = s.extent(without)
+	v := &evidence{all: p.sided(all, peaks), judged: judged}
+	v.lo, v.hi, _ = p.s.extent(without)
 	if judged {
-		v.judge = of(&s.folds[judge].values)
+		judge := all & -all // the first of them
+		v.choose, v.judge = p.sided(all&^judge, peaks), p.sided(judge, peaks)
 	}
 	return v
 }
@@ -163,10 +182,11 @@ func (r *ranges) rivals(c, guide *calibrate.Calibrated) (out []crossed) {
 		}
 		own, of := c.Encodings[t], guides[t.Name]
 		agree := own.FixPosition != nil && c.Samples >= agreeing
-		all := s.evidence(none, !agree)
+		pooling := &pooling{s: s}
+		all := pooling.evidence(none, !agree)
 		var parts [folds]*evidence
 		for f := range parts {
-			parts[f] = s.evidence(f, !agree)
+			parts[f] = pooling.evidence(f, !agree)
 		}
 		for i, u := range used {
 			whole := u.of(s, all, own, of)
@@ -396,7 +416,7 @@ func (s *search) cheapest(v *evidence, over *sided, e scheme.Encoding, clipping 
 	c := over.costs(clipping, more)
 	found, least := e, c.of(e)
 	try := func(x scheme.Encoding) bool {
-		cost := c.of(x)
+		cost := c.below(x, least)
 		if cost >= least {
 			return false
 		}
@@ -423,20 +443,24 @@ func (s *search) cheapest(v *evidence, over *sided, e scheme.Encoding, clipping 
 // parts are the parts of the whole range that are tried.
 var parts = [...]float64{1.6, 1.5, 1.4, 1.3, 1.2, 1.15, 1.1, 1.05, 1, 0.96, 0.92, 0.88, 0.84, 0.8, 0.76, 0.72, 0.68, 0.64, 0.6, 0.56, 0.52, 0.48, 0.44, 0.4, 0.35, 0.3, 0.25, 0.2}
 
-// twoSided tries ranges with both ends of their own: one end after the other.
+// twoSided tries ranges with both ends of their own: one end after the other, twice where the
+// other has moved.
 func (s *search) twoSided(v *evidence, e scheme.Encoding, try func(scheme.Encoding) bool) {
 	from, to := 1.0, 1.0
 	at := func(from, to float64) bool { return try(s.spanning(e, v.lo*from, v.hi*to)) }
 	at(1, 1)
+	triedFrom, triedTo := 0.0, 0.0 // with which the other end was tried
 	for range 2 {
-		if v.hi > 0 {
+		if v.hi > 0 && from != triedFrom {
+			triedFrom = from
 			for _, p := range parts {
 				if at(from, p) {
 					to = p
 				}
 			}
 		}
-		if v.lo < 0 {
+		if v.lo < 0 && to != triedTo {
+			triedTo = to
 			for _, p := range parts {
 				if at(p, to) {
 					from = p

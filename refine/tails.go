@@ -58,7 +58,7 @@ func tailOf(peaks, t *observe.Tally, side float64) (out tail) {
 	if out.start == 0 {
 		return tail{}
 	}
-	t.Each(func(v float64, w uint64) {
+	t.Beyond(out.start, side < 0, func(v float64, w uint64) {
 		if d := v*side - out.start; d > 0 {
 			out.cost += float64(w) * float64(d*d)
 		}
@@ -75,26 +75,35 @@ func (t tail) clipped(bound, seen float64) float64 {
 }
 
 // of is what e costs.
-func (c *costs) of(e scheme.Encoding) float64 {
+func (c *costs) of(e scheme.Encoding) float64 { return c.below(e, math.Inf(1)) }
+
+// below is what e costs where that is less than a limit, else something that is no less.
+func (c *costs) below(e scheme.Encoding, limit float64) float64 {
 	scale, zero := float64(e.Scale[0]), e.ZeroPoint[0]
-	var n, x, xx float64
-	// errors are those of the values up to the next bound, where all become v.
-	errors := func(v float64, count, sum, squares float64) float64 {
-		e := squares - xx - float64(2*v*(sum-x)) + float64(float64(v*v)*(count-n))
-		n, x, xx = count, sum, squares
+	// errors are those of the values between two bounds, where all become v.
+	errors := func(v float64, from, to observe.Sum) float64 {
+		e := to.Squares - from.Squares - float64(2*v*(to.Sum-from.Sum)) + float64(float64(v*v)*(to.Count-from.Count))
 		return max(e, 0)
 	}
-	below := func(v float64) (count, sum, squares float64) { return c.values.Below(v) }
 	lo, hi := float64(e.Min-zero)*scale, float64(e.Max-zero)*scale
-	count, sum, squares := below(lo - scale/2)
-	under := errors(lo, count, sum, squares)
-	within := 0.0
-	for q := e.Min; q <= e.Max; q++ {
-		v := float64(q-zero) * scale
-		count, sum, squares = below(v + scale/2)
-		within += errors(v, count, sum, squares)
+	from := c.values.Below(lo - scale/2)
+	under, over := errors(lo, observe.Sum{}, from), errors(hi, c.values.Below(hi+scale/2), c.values.All())
+	clipped := float64(c.clipping * (c.tails[0].clipped(-lo, under) + c.tails[1].clipped(hi, over)))
+	// Beyond what values reach nothing is added, nor where all is clipped that lies there.
+	least, most := c.values.Reach()
+	first, last := e.Min, e.Max
+	if q := math.Floor(least/scale) - 1 + float64(zero); q > float64(first) {
+		first = int64(min(q, float64(last)))
 	}
-	count, sum, squares = c.values.All()
-	over := errors(hi, count, sum, squares)
-	return within + float64(c.clipping*(c.tails[0].clipped(-lo, under)+c.tails[1].clipped(hi, over)))
+	if q := math.Ceil(most/scale) + 1 + float64(zero); q < float64(last) {
+		last = int64(max(q, float64(first)))
+	}
+	within := 0.0
+	for q := first; q <= last && within+clipped < limit; q++ {
+		v := float64(q-zero) * scale
+		to := c.values.Below(v + scale/2)
+		within += errors(v, from, to)
+		from = to
+	}
+	return within + clipped
 }

@@ -2,6 +2,7 @@ package refine
 
 import (
 	"math"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -115,7 +116,7 @@ func TestRangeOfHeavyTail(t *testing.T) {
 		heavy[i] = 1.5 + math.Log(64/(float64(i)+0.5))
 	}
 	s := newSearch(heavy...)
-	v := s.evidence(none, false)
+	v := (&pooling{s: s}).evidence(none, false)
 	whole := symmetric(v.hi)
 	narrow := s.cheapest(v, v.all, whole, 1, false)
 	if narrow.Scale[0] >= whole.Scale[0] {
@@ -134,7 +135,7 @@ func TestEvidenceWithoutFold(t *testing.T) {
 	s := newSearch(2, 3, 9, 4, 2, 3, 4, 4)
 	whole := symmetric(9)
 	for f, want := range map[int]float64{none: 9, 0: 9, 1: 9, 2: 4, 3: 9} {
-		v := s.evidence(f, false)
+		v := (&pooling{s: s}).evidence(f, false)
 		if v.hi != want {
 			t.Errorf("without fold %d values reach to %g, want %g", f, v.hi, want)
 		}
@@ -187,6 +188,91 @@ func TestNearer(t *testing.T) {
 	for _, c := range [][4]int{{4, 4, 3, 4}, {4, 3, 3, 3}, {4, 2, 3, 3}, {4, 3, 1, 3}, {4, 3, 5, 4}, {4, 6, 5, 5}} {
 		if got := nearer(fix(c[0]), fix(c[1]), fix(c[2])).FixPosition[0]; got != c[3] {
 			t.Errorf("from %d to %d and %d: %d, want %d", c[0], c[1], c[2], got, c[3])
+		}
+	}
+}
+
+// What folds tell together is the same whichever sets of them were put together before.
+func TestPooling(t *testing.T) {
+	s := newSearch(2, -3, 9, 0.004, 2, 3, 0.5, 4)
+	shared := &pooling{s: s}
+	for _, judged := range []bool{true, false} {
+		for f := none; f < folds; f++ {
+			a, b := shared.evidence(f, judged), (&pooling{s: s}).evidence(f, judged)
+			if !reflect.DeepEqual(a, b) {
+				t.Errorf("without fold %d: %v and %v", f, a, b)
+			}
+			var all observe.Tally
+			for i := range s.folds {
+				if i != f {
+					all.Merge(&s.folds[i].values)
+				}
+			}
+			if a.values().values.All() != all.Sums().All() {
+				t.Errorf("without fold %d values weigh %v, want %v", f, a.values().values.All(), all.Sums().All())
+			}
+		}
+	}
+}
+
+// A limit changes no cost below it, and hides none.
+func TestCostsBelow(t *testing.T) {
+	s := newSearch(2, -3, 5, 4, 7, 3, 2, 2)
+	v := (&pooling{s: s}).evidence(none, false)
+	for _, more := range []bool{true, false} {
+		c := v.all.costs(clipping, more)
+		for _, hi := range []float64{0.1, 0.7, 2, 5, 9, 40} {
+			for _, e := range []scheme.Encoding{symmetric(hi), s.spanning(asymmetric, -hi/3, hi)} {
+				want := c.of(e)
+				for _, part := range []float64{0, 0.3, 0.9, 1, 1.01, 5} {
+					limit := part * want
+					if got := c.below(e, limit); want < limit && got != want || want >= limit && got < limit {
+						t.Errorf("%v below %g: %g, want %g", e, limit, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+// asymmetric is an encoding whose ends are free.
+var asymmetric = scheme.Encoding{Axis: -1, Scale: []float32{1}, ZeroPoint: []int64{0}, Min: -128, Max: 127}
+
+// The range that is found is the one that trying all, again and again, finds.
+func TestCheapest(t *testing.T) {
+	for _, peaks := range [][]float64{{2, 3, 9, 4, 2, 3, 4, 4}, {2, -3, 5, -4, 7, 3, 2, -9}, {40, 1, 1, 1, 1, -9, 1, 1}} {
+		s := newSearch(peaks...)
+		s.t.Settings.Settings.Symmetry = false
+		v := (&pooling{s: s}).evidence(none, false)
+		for _, more := range []bool{true, false} {
+			c := v.all.costs(1, more)
+			e := s.spanning(asymmetric, v.lo, v.hi)
+			want, least, from, to := e, c.of(e), 1.0, 1.0
+			at := func(a, b float64) bool {
+				x := s.spanning(e, v.lo*a, v.hi*b)
+				cost := c.of(x)
+				if cost < least {
+					want, least = x, cost
+					return true
+				}
+				return false
+			}
+			at(1, 1)
+			for range 2 {
+				for _, p := range parts {
+					if at(from, p) {
+						to = p
+					}
+				}
+				for _, p := range parts {
+					if at(p, to) {
+						from = p
+					}
+				}
+			}
+			if got := s.cheapest(v, v.all, e, 1, more); !reflect.DeepEqual(got, want) {
+				t.Errorf("%v: %v, want %v", peaks, got, want)
+			}
 		}
 	}
 }

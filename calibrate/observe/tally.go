@@ -2,7 +2,6 @@ package observe
 
 import (
 	"math"
-	"slices"
 
 	"narrow/diag"
 	"narrow/internal/kernel"
@@ -116,15 +115,19 @@ func (t *Tally) Merge(o *Tally) {
 		return
 	}
 	t.reach(o.extent)
-	if o.exponent != t.exponent {
-		c := &Tally{extent: o.extent, exponent: o.exponent, zero: o.zero, bins: [2][]uint64{slices.Clone(o.bins[0]), slices.Clone(o.bins[1])}}
-		c.reach(t.extent)
-		o = c
-	}
 	t.zero += o.zero
+	wider := t.exponent - o.exponent
 	for s, b := range o.bins {
+		into := t.bins[s]
+		if wider == 0 {
+			into = into[:len(b)]
+			for i, w := range b {
+				into[i] += w
+			}
+			continue
+		}
 		for i, w := range b {
-			t.bins[s][i] += w
+			into[i>>wider] += w
 		}
 	}
 }
@@ -155,6 +158,28 @@ func (t *Tally) Each(f func(v float64, weight uint64)) {
 	}
 	for i, w := range t.bins[1] {
 		if w > 0 {
+			f(math.Ldexp(float64(i)+0.5, t.exponent), w)
+		}
+	}
+}
+
+// Beyond is [Tally.Each] for the bins that lie beyond a magnitude on one side of zero, and
+// one or two before that.
+func (t *Tally) Beyond(magnitude float64, negative bool, f func(v float64, weight uint64)) {
+	if t.Empty() {
+		return
+	}
+	from := max(int(min(math.Ldexp(magnitude, -t.exponent), tallyBins))-1, 0)
+	if negative {
+		for i := tallyBins - 1; i >= from; i-- {
+			if w := t.bins[0][i]; w > 0 {
+				f(-math.Ldexp(float64(i)+0.5, t.exponent), w)
+			}
+		}
+		return
+	}
+	for i := from; i < tallyBins; i++ {
+		if w := t.bins[1][i]; w > 0 {
 			f(math.Ldexp(float64(i)+0.5, t.exponent), w)
 		}
 	}

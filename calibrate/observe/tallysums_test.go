@@ -4,6 +4,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"narrow/internal/kernel"
 )
 
 // The sums below a bound are those of the bins whose middles lie below it.
@@ -28,19 +30,46 @@ func TestSums(t *testing.T) {
 					squares += float64(w) * v * v
 				}
 			})
-			count, x, xx := s.Below(bound)
-			if count != n || math.Abs(x-sum) > 1e-9*n*float64(scale) || math.Abs(xx-squares) > 1e-9*squares {
-				t.Fatalf("below %g: %g, %g, %g, want %g, %g, %g", bound, count, x, xx, n, sum, squares)
+			b := s.Below(bound)
+			if b.Count != n || math.Abs(b.Sum-sum) > 1e-9*n*float64(scale) || math.Abs(b.Squares-squares) > 1e-9*squares {
+				t.Fatalf("below %g: %v, want %g, %g, %g", bound, b, n, sum, squares)
 			}
 		}
-		if n, _, _ := s.All(); n != float64(3*len(x)) {
+		if n := s.All().Count; n != float64(3*len(x)) {
 			t.Errorf("all weigh %g, want %d", n, 3*len(x))
 		}
-		if n, _, _ := s.Below(0); n == 0 || n >= float64(3*len(x))/2+300 {
+		if n := s.Below(0).Count; n == 0 || n >= float64(3*len(x))/2+300 {
 			t.Errorf("below 0 are %g", n)
 		}
 	}
-	if n, _, _ := new(Tally).Sums().All(); n != 0 {
+	if n := new(Tally).Sums().All().Count; n != 0 {
 		t.Error("an empty tally weighs something")
+	}
+}
+
+// Values that all lie on one side have sums below every bound too, and all between two
+// bounds that hold nothing else.
+func TestSumsOfOneSide(t *testing.T) {
+	for _, x := range [][]float32{{1, 2, 3}, {-1, -2, -3}, {0, 0, 0}, {-1, 0, 7}} {
+		var tally Tally
+		e := kernel.MinMax(x)
+		tally.Reach(min(e.Min, 0), max(e.Max, 0))
+		tally.Add(x, 1, len(x), 2)
+		s := tally.Sums()
+		for _, v := range []float64{-1e9, -2.5, -0.5, 0, 0.5, 2.5, 1e9} {
+			want := 0.0
+			for _, u := range x {
+				if float64(u) < v {
+					want += 2
+				}
+			}
+			if got := s.Below(v).Count; got != want {
+				t.Errorf("%v: below %g are %g, want %g", x, v, got, want)
+			}
+		}
+		lo, hi := s.Reach()
+		if lo > float64(e.Min) || hi < float64(e.Max) || lo < 1.01*float64(min(e.Min, 0))-0.01 || hi > 1.01*float64(max(e.Max, 0))+0.01 {
+			t.Errorf("%v: reaches from %g to %g", x, lo, hi)
+		}
 	}
 }

@@ -174,3 +174,20 @@ func Dequantize[T Integer](dst []float32, src []T, a Affine) {
 		dst[i] = float32(int64(q)-a.ZeroPoint) * a.Scale
 	}
 }
+
+// DequantizeChannels is Dequantize with a[c] for channel c.
+func DequantizeChannels[T Integer](dst []float32, src []T, l Layout, a []Affine) {
+	if l.Inner > 1 {
+		for i := range l.Outer * l.Channels {
+			lo, hi := i*l.Inner, (i+1)*l.Inner
+			Dequantize(dst[lo:hi], src[lo:hi], a[i%l.Channels])
+		}
+		return
+	}
+	for o := range l.Outer {
+		row := dst[o*l.Channels:][:l.Channels]
+		for c, q := range src[o*l.Channels:][:l.Channels] {
+			row[c] = float32(int64(q)-a[c].ZeroPoint) * a[c].Scale
+		}
+	}
+}
