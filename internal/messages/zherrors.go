@@ -343,7 +343,6 @@ var zhErrors = map[string]string{
 	"unknown key %q":                                                                                           "未知的键 %q",
 	"%s is missing beside %s: calibrate again":                                                                 "%[2]s 旁边缺少 %[1]s：请重新校准",
 	"%s has %d elements, its corrected values %d":                                                              "%s 有 %d 个元素，而其修正后的值有 %d 个",
-	"%s has %d elements, its refined values %d":                                                                "%s 有 %d 个元素，而其优化后的值有 %d 个",
 	"layer %s: the bias correction has %d values, the bias %d":                                                 "层 %s：偏差纠正有 %d 个值，而偏差有 %d 个",
 	"the bias correction of layer %q is of no layer of this model":                                             "层 %q 的偏差纠正不属于该模型的任何层",
 	"%s counts tensors that are not quantized in this model under this strategy: calibrate again":              "%s 统计的张量在该模型和策略下未被量化：请重新校准",
