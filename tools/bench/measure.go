@@ -118,7 +118,7 @@ func (b *bench) memory(ctx context.Context, w io.Writer, path string, rows []row
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "| %s | +%d MB | +%d MB |\n", r.name, short-base, many-base)
+		fmt.Fprintf(w, "| %s | %+d MB | %+d MB |\n", r.name, short-base, many-base)
 		fmt.Fprintf(os.Stderr, "%s: memory of %s\n", filepath.Base(path), r.name)
 	}
 	return nil
