@@ -2,11 +2,13 @@ package refine_test
 
 import (
 	"context"
+	"fmt"
 	"reflect"
 	"testing"
 
 	"narrow"
 	"narrow/calibrate"
+	"narrow/engine"
 	"narrow/internal/testnet"
 	"narrow/refine"
 )
@@ -65,5 +67,48 @@ func TestOwnIsKept(t *testing.T) {
 	}
 	if len(first.Weights) == 0 {
 		t.Error("no weights were chosen")
+	}
+}
+
+// detector joins boxes in pixels and scores below 1.
+const detector = `g (float[N, 3, 8, 8] x) => (float[N, 10, 8, 8] y)
+	<float[4, 3, 1, 1] wb = {0.5, -0.25, 0.75, ...}, float[6, 3, 1, 1] ws = {1.5, -1.0, 0.5, -2.0, ...}, float pixels = {150}>
+	{ [box] h = Conv (x, wb) [relu] r = Relu (h) [pixels] b = Mul (r, pixels) [cls] k = Conv (x, ws) [score] s = Sigmoid (k) [join] y = Concat <axis = 1> (b, s) }`
+
+// Boxes that are nearer by far do not make up for scores that have become one value,
+// however many samples judge.
+func TestDeadScoresAreNotKept(t *testing.T) {
+	m, run, ctx := testnet.Parse(t, detector), testnet.Runner(t), context.Background()
+	const config = `{"target_device": "CPU", "include_cle": false, "overall_quantize_config": {"bit_width": 8}, "layer_quantize_config": [%s]}`
+	const rule = `{"layer_type": null, "layer_name": "relu", "quantizable_data_type": ["activation"], "overall_quantize_config": {"bit_width": 5}}`
+	own := testnet.PlanFor(t, m, fmt.Sprintf(config, rule), narrow.High)
+	guide := testnet.PlanFor(t, m, fmt.Sprintf(config, ""), narrow.Guide)
+	for _, n := range []int{16, 32, 64} {
+		got, err := refine.Calibrate(ctx, refine.Task{Plan: own.Plan, Guide: guide.Plan, Float: m.Graph}, run, some(m, n), calibrate.Options{}, refine.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Plan != own.Plan {
+			t.Errorf("%d samples: the guide's is kept, whose scores are dead: %v", n, got.Findings)
+			continue
+		}
+		told := false
+		for _, f := range got.Findings {
+			told = told || f.Code == "dead-parts"
+		}
+		if !told {
+			t.Errorf("%d samples: it is not told that scores decided: %v", n, got.Findings)
+		}
+	}
+}
+
+// some yields n samples for m's inputs, 8 at once.
+func some(m *narrow.Model, n int) engine.Batches {
+	return func(yield func(*engine.Batch, error) bool) {
+		for at := 0; at < n; at += 8 {
+			if !yield(&engine.Batch{First: at, Count: 8, Inputs: testnet.Inputs(m.Graph, 8, uint64(at), 1)}, nil) {
+				return
+			}
+		}
 	}
 }

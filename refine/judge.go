@@ -62,6 +62,7 @@ type errorsOf []errorOf
 type errorOf struct {
 	each   []squares
 	logits *logits
+	cuts   []cuts
 }
 
 // exact is the ratio in dB at which an output counts as equal.
@@ -78,14 +79,21 @@ type rival struct {
 // the first.
 func (j *jury) safest(ctx context.Context, samples int, rivals ...rival) (*calibrate.Calibrated, error) {
 	var best *calibrate.Calibrated
+	var of []wrong
 	most := math.Inf(-1)
 	for _, r := range rivals {
 		es, err := j.errors(ctx, r.c, samples)
 		if err != nil {
 			return nil, err
 		}
-		if v := worst(es, -1) - r.handicap; best == nil || v > most {
-			best, most = r.c, v
+		better := best == nil
+		v := worst(es, -1) - r.handicap
+		if !better {
+			side, _ := spared(es, of)
+			better = side > 0 || side == 0 && v > most
+		}
+		if better {
+			best, of, most = r.c, es, v
 		}
 	}
 	return best, nil
@@ -130,29 +138,34 @@ func (j *jury) ruled(ctx context.Context, samples int, rivals []crossed) (*calib
 
 // surplus returns by how many dB one of [jury.ruled] is better than the first.
 func surplus(es, first []wrong, open bool, samples int) float64 {
-	gain, doubt := gainOf(es, first)
+	v := gainOf(es, first)
+	if v.side != 0 {
+		return float64(v.side) * exact
+	}
+	gain := v.gain
 	if open {
 		gain -= unseen(worst(es, -1), samples)
 	}
 	if open || samples < plenty {
-		gain -= doubt
+		gain -= v.doubt
 	}
 	return gain
 }
 
 // crossGain is [jury.gain] where the ranges of both are judged by samples that had no part in
-// them. It tells how many these are.
-func (j *jury) crossGain(ctx context.Context, c, other crossed) (gain, doubt float64, samples int, err error) {
+// them.
+func (j *jury) crossGain(ctx context.Context, c, other crossed) (verdict, error) {
 	a, err := j.crossErrors(ctx, c)
 	if err != nil {
-		return 0, 0, 0, err
+		return verdict{}, err
 	}
 	b, err := j.crossErrors(ctx, other)
 	if err != nil {
-		return 0, 0, 0, err
+		return verdict{}, err
 	}
-	gain, doubt = gainOf(a, b)
-	return gain, doubt, j.samples, nil
+	v := gainOf(a, b)
+	v.samples = j.samples
+	return v, nil
 }
 
 // clippedError is the error of an output, as a part of its signal, whose sample reaches far
@@ -172,31 +185,58 @@ func (j *jury) score(ctx context.Context, c *calibrate.Calibrated) (float64, err
 	return worst(es, -1), err
 }
 
-// gain returns by how many dB c is nearer to the float network than other, and how much of
-// that may be chance: a part of its standard error, which each sample's part in it tells
-// (the jackknife). What is chosen with care is better more often than not, so less than one
-// is asked for.
-func (j *jury) gain(ctx context.Context, c, other *calibrate.Calibrated) (gain, doubt float64, err error) {
+// A verdict is by how many dB a result is nearer to the float network than another, and how
+// much of that may be chance: a part of its standard error, which each sample's part in it
+// tells (the jackknife). What is chosen with care is better more often than not, so less than
+// one is asked for.
+type verdict struct {
+	gain, doubt float64
+	samples     int // how many judged
+	// side is above 0 where the result keeps slices of an output alive that are dead in the
+	// other, below where the other does, and then decides; lost are these slices.
+	side int
+	lost lost
+}
+
+// better reports whether the result is to be taken, inDoubt unless it is worse beyond
+// doubt.
+func (v verdict) better(inDoubt bool) bool {
+	if v.side != 0 {
+		return v.side > 0
+	}
+	return v.nearer(inDoubt)
+}
+
+// nearer is [verdict.better] where no slice decides.
+func (v verdict) nearer(inDoubt bool) bool { return v.gain >= v.doubt || inDoubt && v.gain >= -v.doubt }
+
+// gain compares c with other.
+func (j *jury) gain(ctx context.Context, c, other *calibrate.Calibrated) (verdict, error) {
 	a, err := j.errors(ctx, c, math.MaxInt)
 	if err != nil {
-		return 0, 0, err
+		return verdict{}, err
 	}
 	b, err := j.errors(ctx, other, math.MaxInt)
 	if err != nil {
-		return 0, 0, err
+		return verdict{}, err
 	}
-	gain, doubt = gainOf(a, b)
-	return gain, doubt, nil
+	return gainOf(a, b), nil
 }
 
-// gainOf is [jury.gain] of what was measured.
-func gainOf(a, b []wrong) (gain, doubt float64) {
+// gainOf is [jury.gain] of what was measured, of both in the same way.
+func gainOf(a, b []wrong) (v verdict) {
+	a, b = slices.Clone(a), slices.Clone(b)
+	for o := range a {
+		if (a[o].pairs == nil) != (b[o].pairs == nil) {
+			a[o].pairs, b[o].pairs = nil, nil
+		}
+	}
 	n := 0
 	for _, e := range a {
 		n = max(n, len(e.each))
 	}
 	if n == 0 {
-		return 0, 0 // no output is of numbers
+		return v // no output is of numbers
 	}
 	without := make([]float64, n)
 	mean, square := 0.0, 0.0
@@ -207,8 +247,9 @@ func gainOf(a, b []wrong) (gain, doubt float64) {
 	for _, d := range without {
 		square += float64((d - mean) * (d - mean))
 	}
-	se := math.Sqrt(square * float64(n-1) / float64(n))
-	return worst(a, -1) - worst(b, -1), doubted * se
+	v.gain, v.doubt = worst(a, -1)-worst(b, -1), doubted*math.Sqrt(square*float64(n-1)/float64(n))
+	v.side, v.lost = spared(a, b)
+	return v
 }
 
 // doubted is which part of its standard error a gain has to be of.
@@ -268,6 +309,8 @@ func (j *jury) measured(ctx context.Context, c *calibrate.Calibrated, from, upto
 			e[o].each = squaresOf(j.want[i][o], got[o], j.cut[i].Count)
 			if k := j.soft[o]; k > 0 {
 				e[o].logits = logitsOf(j.want[i][k], got[k], j.cut[i].Count)
+			} else {
+				e[o].cuts = cutsOf(j.want[i][o], got[o])
 			}
 		}
 		out[i-from] = e
@@ -285,6 +328,7 @@ func (j *jury) summed(c *calibrate.Calibrated, batches []errorsOf) ([]wrong, err
 				l = &logits{}
 			}
 			l = l.with(e[o].logits)
+			all[o].cuts = merged(all[o].cuts, e[o].cuts, i == 0)
 		}
 		if l != nil {
 			var err error
@@ -329,6 +373,7 @@ func (j *jury) prepare(ctx context.Context, samples int) (upto int, err error) {
 		if err := more(1); err != nil {
 			return 0, err
 		}
+		j.checkSoftmax()
 		j.cut = j.cut[:j.room()]
 		for _, b := range j.cut {
 			j.samples += b.Count
@@ -336,6 +381,16 @@ func (j *jury) prepare(ctx context.Context, samples int) (upto int, err error) {
 		upto = min(upto, len(j.cut))
 	}
 	return upto, more(upto)
+}
+
+// checkSoftmax forgets what goes into a Softmax where the outputs of the first batch are not
+// made so.
+func (j *jury) checkSoftmax() {
+	for o, k := range j.soft {
+		if k > 0 && !logitsOf(j.want[0][k], j.want[0][k], j.cut[0].Count).is(j.want[0][o].Floats) {
+			j.soft[o] = 0
+		}
+	}
 }
 
 // gather cuts the samples as they run, and finds what is read of a network.
@@ -457,7 +512,11 @@ type reads struct {
 // there.
 func (j *jury) reads(m *graph.Model) (r reads) {
 	for i, v := range j.values {
-		if o := slices.Index(j.soft, i); i > 0 && o >= 0 {
+		if i >= len(j.soft) {
+			o := slices.Index(j.soft, i)
+			if o < 0 {
+				continue // it proved to be no Softmax
+			}
 			v = &graph.Value{Name: softmaxInput(m, j.values[o].Name)}
 		}
 		if v.Name != "" {
@@ -518,10 +577,11 @@ func squaresOf(want, got engine.Tensor, count int) []squares {
 }
 
 // wrong is what an output gets wrong: the squares of each sample, and where a Softmax
-// makes it, of all pairs of samples.
+// makes it, of all pairs of samples, else of the slices of the output.
 type wrong struct {
 	each  []squares
 	pairs *pairs
+	cuts  []cuts
 }
 
 // worst returns how near outputs are to the float network's, in dB, of the worst one:

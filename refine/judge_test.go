@@ -52,15 +52,15 @@ func TestGain(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			j, x, y := judged(c.a, c.b)
-			gain, doubt, err := j.gain(context.Background(), x, y)
+			v, err := j.gain(context.Background(), x, y)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if math.Abs(gain-c.gain) > 0.01 {
-				t.Errorf("gain %.3f dB, want %.3f", gain, c.gain)
+			if math.Abs(v.gain-c.gain) > 0.01 {
+				t.Errorf("gain %.3f dB, want %.3f", v.gain, c.gain)
 			}
-			if (gain >= doubt) != c.clear {
-				t.Errorf("gain %.3f dB, doubt %.3f", gain, doubt)
+			if v.better(false) != c.clear {
+				t.Errorf("gain %.3f dB, doubt %.3f", v.gain, v.doubt)
 			}
 		})
 	}

@@ -194,22 +194,31 @@ func choose(ctx context.Context, task Task, run engine.Runner, c, guide *calibra
 	if guide == nil {
 		return own()
 	}
-	judge := j.settle
+	var v verdict
 	if few != nil {
-		judge = func(ctx context.Context, c, guide *calibrate.Calibrated) (gain, doubt float64, samples int, err error) {
-			return j.crossGain(ctx, found.cross(c), found.cross(guide))
-		}
+		v, err = j.crossGain(ctx, found.cross(best), found.cross(guide))
+	} else {
+		v, err = j.settle(ctx, best, guide)
 	}
-	gain, doubt, judged, err := judge(ctx, best, guide)
 	if err != nil {
 		return nil, err
 	}
 	// Where quantizers stand is no matter of samples, so few have to speak against it beyond
 	// doubt to lose.
-	if gain >= doubt || few != nil && gain >= -doubt {
+	inDoubt := few != nil
+	if v.better(inDoubt) {
+		if !v.nearer(inDoubt) {
+			best.Findings = append(best.Findings, diag.Finding{
+				Severity: diag.Note, Code: "dead-parts",
+				Message: diag.Textf("the result of --accuracy guide loses %v, whatever its SQNR: it is not taken", v.lost.text(task.Float)),
+			})
+		}
 		return own()
 	}
-	text := diag.Textf("the result is that of --accuracy guide: on %d samples that chose nothing no other is clearly nearer to the float network", judged)
+	text := diag.Textf("the result is that of --accuracy guide: on %d samples that chose nothing no other is clearly nearer to the float network", v.samples)
+	if v.nearer(inDoubt) {
+		text = diag.Textf("the result is that of --accuracy guide: others lose %v", v.lost.text(task.Float))
+	}
 	if n := guide.Samples; n < c.Samples {
 		text = diag.Textf("%v; it is calibrated on the %d samples of %d that were kept", text, n, c.Samples)
 	}

@@ -14,22 +14,23 @@ const (
 )
 
 // settle is [jury.gain] on the samples that have judged ranges, where they leave no
-// doubt; else on all. It tells how many these are.
-func (j *jury) settle(ctx context.Context, c, other *calibrate.Calibrated) (gain, doubt float64, samples int, err error) {
+// doubt; else on all.
+func (j *jury) settle(ctx context.Context, c, other *calibrate.Calibrated) (verdict, error) {
 	j.limit = rangeJudges
-	gain, doubt, err = j.gain(ctx, c, other)
+	v, err := j.gain(ctx, c, other)
 	j.limit = 0
 	if err != nil {
-		return 0, 0, 0, err
+		return v, err
 	}
 	for _, b := range j.cut {
-		if samples += b.Count; samples >= rangeJudges {
+		if v.samples += b.Count; v.samples >= rangeJudges {
 			break
 		}
 	}
-	if samples == j.samples || gain > surely*doubt || gain < -hardly*doubt {
-		return gain, doubt, samples, nil
+	if v.samples == j.samples || v.side == 0 && (v.gain > surely*v.doubt || v.gain < -hardly*v.doubt) {
+		return v, nil
 	}
-	gain, doubt, err = j.gain(ctx, c, other)
-	return gain, doubt, j.samples, err
+	v, err = j.gain(ctx, c, other)
+	v.samples = j.samples
+	return v, err
 }

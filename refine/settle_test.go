@@ -29,16 +29,16 @@ func TestSettle(t *testing.T) {
 			known[y] = append(known[y], errorsOf{{each: noisy(c.b(i))}})
 		}
 		j.known = known
-		gain, doubt, samples, err := j.settle(context.Background(), x, y)
+		got, err := j.settle(context.Background(), x, y)
 		if err != nil {
 			t.Fatal(err)
 		}
-		all, of, err := j.gain(context.Background(), x, y)
+		all, err := j.gain(context.Background(), x, y)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if samples != c.samples || (gain >= doubt) != (all >= of) {
-			t.Errorf("%s: %v of %v on %d samples, %v of %v on all", c.name, gain, doubt, samples, all, of)
+		if got.samples != c.samples || got.better(false) != all.better(false) {
+			t.Errorf("%s: %+v, %+v on all", c.name, got, all)
 		}
 	}
 }

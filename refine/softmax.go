@@ -2,6 +2,7 @@ package refine
 
 import (
 	"math"
+	"slices"
 
 	"narrow/calibrate"
 	"narrow/calibrate/observe"
@@ -22,8 +23,9 @@ type logits struct {
 	float, away []float32
 }
 
-// softmaxInput returns the value whose Softmax, over the second of two axes, is the
-// output of m with that name, or "".
+// softmaxInput returns a value whose Softmax, over the second of two axes, is the
+// output of m with that name, or "". A Softmax may be written out as exp(x) / sum(exp(x)):
+// what is taken off all of x before changes nothing.
 func softmaxInput(m *graph.Model, output string) string {
 	ix := graph.NewIndex(m.Graph)
 	for v := output; ; {
@@ -38,10 +40,60 @@ func softmaxInput(m *graph.Model, output string) string {
 				return ""
 			}
 			return n.Inputs[0]
+		case n.Is("Div"):
+			return exponent(ix, n.Inputs[0], n.Inputs[1], false)
+		case n.Is("Mul"):
+			if x := exponent(ix, n.Inputs[0], n.Inputs[1], true); x != "" {
+				return x
+			}
+			return exponent(ix, n.Inputs[1], n.Inputs[0], true)
 		default:
 			return ""
 		}
 	}
+}
+
+// exponent returns the x of a value exp(x) whose sum the other value is made of, inverted or
+// not; "" where they are not that.
+func exponent(ix *graph.Index, value, sum string, inverted bool) string {
+	exp := ix.Producer[value]
+	if exp == nil || !exp.Is("Exp") {
+		return ""
+	}
+	made := func(v string) bool { return ix.Producer[v] != nil }
+	for n := ix.Producer[sum]; n != nil; {
+		switch {
+		case n.Is("ReduceSum") && n.Inputs[0] == value && !inverted:
+			return exp.Inputs[0]
+		case n.Is("Reciprocal") && inverted:
+			inverted = false
+		case !n.Is("Reshape", "Expand", "Unsqueeze", "Identity", "Max", "Clip", "Add"):
+			return ""
+		}
+		i := slices.IndexFunc(n.Inputs, made)
+		if i < 0 {
+			return ""
+		}
+		n = ix.Producer[n.Inputs[i]]
+	}
+	return ""
+}
+
+// is reports whether y is the Softmax of l's float network.
+func (l *logits) is(y []float32) bool {
+	if l == nil || len(y) != len(l.float) {
+		return false
+	}
+	p := make([]float32, l.classes)
+	for at := 0; at < len(y); at += l.classes {
+		softmax(p, l.float[at:at+l.classes], nil)
+		for i, v := range p {
+			if d := v - y[at+i]; !(d < 1e-3 && d > -1e-3) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // logitsOf returns those of some samples; nil where they are not of two axes.

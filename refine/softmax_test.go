@@ -6,6 +6,7 @@ import (
 
 	"narrow/engine"
 	"narrow/graph"
+	"narrow/graph/graphtext"
 )
 
 // The errors of samples whose Softmax is certain count as they would for the others, and
@@ -79,6 +80,36 @@ func TestSoftmaxInput(t *testing.T) {
 		m := &graph.Model{Graph: &graph.Graph{Nodes: c.nodes}}
 		if got := softmaxInput(m, "y"); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// A Softmax that is written out is one, whatever is taken off before; a quotient is not.
+func TestWrittenSoftmax(t *testing.T) {
+	for _, c := range []struct{ name, nodes, want string }{
+		{"one operator", `y = Softmax <axis = 1> (x)`, "x"},
+		{"written out", `e = Exp (x) s = ReduceSum <keepdims = 1> (e, axes) y = Div (e, s)`, "x"},
+		{"the largest taken off", `m = ReduceMax (x, axes) d = Sub (x, m) e = Exp (d) s = ReduceSum (e, axes) t = Max (least, s) y = Div (e, t)`, "d"},
+		{"by the inverse", `e = Exp (x) s = ReduceSum (e, axes) r = Reciprocal (s) y = Mul (r, e)`, "x"},
+		{"the inverse divides", `e = Exp (x) s = ReduceSum (e, axes) r = Reciprocal (s) y = Div (e, r)`, ""},
+		{"another sum", `e = Exp (x) s = ReduceSum (x, axes) y = Div (e, s)`, ""},
+		{"rounded between", `e = Exp (x) k = Round (e) s = ReduceSum (e, axes) y = Div (k, s)`, ""},
+	} {
+		m, err := graphtext.Parse(`g (float[N, 3] x) => (float[N, 3] y) <int64[1] axes = {1}, float least = {0.0}> { ` + c.nodes + ` }`)
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		if got := softmaxInput(m, "y"); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+	z := engine.Tensor{Type: graph.Float32, Shape: []int64{1, 2}, Floats: []float32{0.5, -0.5}}
+	for _, c := range []struct {
+		y  []float32
+		is bool
+	}{{[]float32{0.7311, 0.2689}, true}, {[]float32{0.5, 0.5}, false}, {[]float32{1}, false}} {
+		if got := logitsOf(z, z, 1).is(c.y); got != c.is {
+			t.Errorf("%v is the Softmax: %v", c.y, got)
 		}
 	}
 }

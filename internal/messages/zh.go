@@ -878,6 +878,9 @@ var zh = map[string]string{
 	"%d samples are too few to choose weights and ranges by: they stay as calibrated":                                                                      "%d 个样本太少，无法据此选择权重和量化范围：保留校准得到的结果",
 	"give %d samples or more": "请提供至少 %d 个样本",
 	"the result is that of --accuracy guide: high was asked for, and nothing was clearly nearer to the float network on the samples": "结果采用 --accuracy guide 的结果：虽指定了 high，但在样本上没有其他结果明显更接近浮点网络",
+	"the result is that of --accuracy guide: others lose %v":                                                                         "结果采用 --accuracy guide 的结果：其他结果会丢失%v",
+	"the result of --accuracy guide loses %v, whatever its SQNR: it is not taken":                                                    "--accuracy guide 的结果会丢失%v，无论其 SQNR 如何都不采用",
+	"%d of the %d slices of output %q along axis %d, which become one value or noise":                                                "输出 %[3]q 沿轴 %[4]d 的 %[2]d 个切片中的 %[1]d 个（变为同一个值或噪声）",
 	"the result is that of --accuracy guide: on %d samples that chose nothing no other is clearly nearer to the float network":       "结果采用 --accuracy guide 的结果：在未参与选择的 %d 个样本上，没有其他结果明显更接近浮点网络",
 
 	"--save-stats would take about %s for %s (3 KB for each value of the network and sample), more than %s: give at most %d by --subset-len, or calibrate each strategy, by --shard if one machine is too slow": "--save-stats 对 %[2]s约需 %[1]s（网络的每个值和每个样本 3 KB），超过 %[3]s：请用 --subset-len 给出至多 %[4]d 个，或逐个策略校准；若一台机器太慢，可用 --shard",
