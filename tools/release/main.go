@@ -206,7 +206,7 @@ func sharedFiles(ctx context.Context, host, work string) ([]entry, error) {
 		}
 		out = append(out, entry{name: "completions/" + name, data: script, mode: 0o644})
 	}
-	for folder, pattern := range map[string]string{"man/man1": man + "/*.1", "configs": "examples/configs/*.json"} {
+	for folder, pattern := range map[string]string{"man/man1": man + "/*.1", "configs": "examples/configs/*.json", "examples/metrics": "examples/metrics/*.py"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			return nil, fmt.Errorf("no file is like %s", pattern)
