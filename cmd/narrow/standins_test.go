@@ -35,12 +35,12 @@ net (float[N, 3, H, W] image) => (float[N, 3] class)
 }`
 
 // standInDetector has the outputs of a YOLOv8 with two classes and 16 anchors, for
-// pictures of 64x64.
+// pictures of 640x640.
 const standInDetector = `
-yolo (float[N, 3, 64, 64] image) => (float[N, 6, 16] found)
+yolo (float[N, 3, 640, 640] image) => (float[N, 6, 16] found)
 <float[6, 3, 16, 16] w = {0.02, 0.03, -0.01, 0.025, ...}, float[6] b = {20, 30, 16, 16, 0.5, 0.4}, int64[3] s = {0, 6, -1}>
 {
-  ["/model.0/conv/Conv"] h = Conv <strides = [16, 16], kernel_shape = [16, 16]> (image, w, b)
+  ["/model.0/conv/Conv"] h = Conv <strides = [160, 160], kernel_shape = [16, 16]> (image, w, b)
   ["/model.22/Reshape"] found = Reshape (h, s)
 }`
 
