@@ -111,40 +111,40 @@ func (j *jury) crossRuled(ctx context.Context, byFold [][]*engine.Batch, samples
 }
 
 // ruled returns the calibration whose ranges are best where samples judge that had no part in
-// them. Another than the first has to be better than that, beyond doubt unless it leaves room
+// them. Another has to be better than the best before it, beyond doubt unless it leaves room
 // for what was not seen and samples are plenty; one that is open counts as if one more sample
 // than there are had come and been clipped.
 func (j *jury) ruled(ctx context.Context, samples int, rivals []crossed) (*calibrate.Calibrated, error) {
 	if len(rivals) == 1 {
 		return rivals[0].whole, nil
 	}
-	var first []wrong
-	best, most := rivals[0].whole, 0.0
+	var of []wrong
+	best := rivals[0]
 	for i, r := range rivals {
 		es, err := j.crossErrors(ctx, r)
 		if err != nil {
 			return nil, err
 		}
-		if i == 0 {
-			first = es
-			continue
-		}
-		if v := surplus(es, first, r.open, samples); v > most {
-			best, most = r.whole, v
+		if i == 0 || surplus(es, of, r.open, best.open, samples) > 0 {
+			best, of = r, es
 		}
 	}
-	return best, nil
+	return best.whole, nil
 }
 
-// surplus returns by how many dB one of [jury.ruled] is better than the first.
-func surplus(es, first []wrong, open bool, samples int) float64 {
-	v := gainOf(es, first)
+// surplus returns by how many dB one of [jury.ruled] is better than the best before it, each
+// of which is safer.
+func surplus(es, of []wrong, open, before bool, samples int) float64 {
+	v := gainOf(es, of)
 	if v.side != 0 {
 		return float64(v.side) * exact
 	}
 	gain := v.gain
 	if open {
 		gain -= unseen(worst(es, -1), samples)
+	}
+	if before {
+		gain += unseen(worst(of, -1), samples)
 	}
 	if open || samples < plenty {
 		gain -= v.doubt

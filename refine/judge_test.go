@@ -118,7 +118,7 @@ func TestRuled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v := surplus(of, es, other.open, c.samples); (v > 0) != c.wins {
+		if v := surplus(of, es, other.open, false, c.samples); (v > 0) != c.wins {
 			t.Errorf("%s: surplus %g dB", c.name, v)
 		}
 	}

@@ -118,10 +118,10 @@ func TestSparedDecides(t *testing.T) {
 	if v := gainOf(dead, alive); v.better(true) || !v.nearer(true) {
 		t.Errorf("%+v", v)
 	}
-	if v := surplus(dead, alive, true, 64); v > 0 {
+	if v := surplus(dead, alive, true, false, 64); v > 0 {
 		t.Errorf("a rule that kills has a surplus of %g dB", v)
 	}
-	if v := surplus(alive, dead, true, 64); v < 0 {
+	if v := surplus(alive, dead, true, false, 64); v < 0 {
 		t.Errorf("a rule that spares has a surplus of %g dB", v)
 	}
 }
