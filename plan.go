@@ -148,6 +148,7 @@ func (m *Model) rewrites(s *strategy.Strategy, a Accuracy, d decided) rewrite.Op
 		o.ConvertRelu6 = s.ConvertReLU6
 		o.Rounds = equalizeRounds
 		o.DeviceArithmetic = s.Target == scheme.DPU // as in vai_q_pytorch the guide's is for every target
+		o.SpareNormalizations = true
 		if e := d.equalization; e != nil {
 			o.Equalize = o.Equalize && !e.None
 			o.Relu6, o.Largest, o.Scales = rewrite.Relu6Shared, e.Largest, e.Steps

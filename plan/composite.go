@@ -2,6 +2,7 @@ package plan
 
 import (
 	"math"
+	"slices"
 
 	"narrow/graph"
 )
@@ -67,6 +68,22 @@ func findComposites(ix *graph.Index, written bool) map[*graph.Node]*composite {
 		}
 	}
 	return found
+}
+
+// Normalizations returns the nodes of the normalizations that a network writes
+// out: what the accuracy high takes as one layer.
+func Normalizations(ix *graph.Index) map[*graph.Node]bool {
+	m := &matcher{ix: ix, taken: map[*graph.Node]bool{}}
+	for _, match := range []func(*graph.Node) *composite{m.groupNorm, m.normalization} {
+		for _, n := range slices.Backward(ix.Graph.Nodes) {
+			if c := match(n); c != nil && m.closed(c) {
+				for _, x := range c.nodes {
+					m.taken[x] = true
+				}
+			}
+		}
+	}
+	return m.taken
 }
 
 // wholes finds the operators that a rewrite rule spelled as several nodes.

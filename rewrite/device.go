@@ -7,6 +7,7 @@ import (
 	"narrow/diag"
 	"narrow/graph"
 	"narrow/graph/op"
+	"narrow/plan"
 )
 
 // Numbers of the DPU's arithmetic, as vai_q_pytorch 3.5 simulates it (its
@@ -23,8 +24,9 @@ const (
 
 // DeviceArithmetic replaces average pooling, leaky ReLU, HardSigmoid and
 // HardSwish by the fixed-point forms that vai_q_pytorch simulates, for every
-// target device.
-func DeviceArithmetic() Rule {
+// target device. With spare, the means inside of normalizations that are written
+// out stay as they are: no DPU computes these.
+func DeviceArithmetic(spare bool) Rule {
 	return Rule{
 		Name:   "device-arithmetic",
 		Doc:    "Computes average pooling, LeakyRelu, HardSigmoid and HardSwish with the DPU's fixed-point constants, as vai_q_pytorch does.",
@@ -37,6 +39,9 @@ func DeviceArithmetic() Rule {
 			case n.Is("LeakyRelu"):
 				return w.deviceLeaky(n)
 			case n.Is("AveragePool", "GlobalAveragePool", "ReduceMean"):
+				if spare && w.normalizes(n) {
+					return nil
+				}
 				return w.deviceMean(n)
 			case n.Is("HardSwish"):
 				return w.deviceHardSwish(n, n.Input(0), nil)
@@ -55,6 +60,14 @@ func DeviceArithmetic() Rule {
 			return nil
 		},
 	}
+}
+
+// normalizes reports whether n stands in a normalization that is written out.
+func (w *work) normalizes(n *graph.Node) bool {
+	if w.normals == nil {
+		w.normals = plan.Normalizations(w.ix)
+	}
+	return w.normals[n]
 }
 
 func (w *work) deviceLeaky(n *graph.Node) *site {

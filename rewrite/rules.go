@@ -19,6 +19,9 @@ type Options struct {
 	// DeviceArithmetic computes pooling and some activation functions with the
 	// DPU's constants, as vai_q_pytorch does. Not exact.
 	DeviceArithmetic bool
+	// SpareNormalizations leaves those that are written out the network's own
+	// means there.
+	SpareNormalizations bool
 	// EqualPads leaves a Pad of other widths on both sides, as vai_q_pytorch does.
 	EqualPads bool
 	// Values are constants that nodes make, as an engine computed them, see
@@ -78,7 +81,7 @@ func Before(o Options) []Rule {
 		rules = append(rules, MoveScales(o.Scales))
 	}
 	if o.DeviceArithmetic {
-		rules = append(rules, DeviceArithmetic())
+		rules = append(rules, DeviceArithmetic(o.SpareNormalizations))
 	}
 	return rules
 }

@@ -14,18 +14,19 @@ import (
 // Nodes that are removed stay in the graph, marked in gone, until sweep: a rule
 // may remove each of many thousands.
 type work struct {
-	m      *graph.Model
-	g      *graph.Graph
-	ix     *graph.Index
-	fresh  func(base string) string // see [graph.Fresh]
-	stored map[string]int           // where in the graph's initializers each name is
-	gone   map[*graph.Node]bool
-	spare  map[string]bool        // values and initializers that nobody read to begin with
-	idle   map[*graph.Node]bool   // nodes whose results nobody read to begin with
-	ranks  map[string]int         // memory of rank
-	shapes map[string][]graph.Dim // of the values that the model came with
-	types  map[string]graph.DataType
-	fold   *folding // see [work.folding]
+	m       *graph.Model
+	g       *graph.Graph
+	ix      *graph.Index
+	fresh   func(base string) string // see [graph.Fresh]
+	stored  map[string]int           // where in the graph's initializers each name is
+	gone    map[*graph.Node]bool
+	spare   map[string]bool        // values and initializers that nobody read to begin with
+	idle    map[*graph.Node]bool   // nodes whose results nobody read to begin with
+	ranks   map[string]int         // memory of rank
+	shapes  map[string][]graph.Dim // of the values that the model came with
+	types   map[string]graph.DataType
+	fold    *folding             // see [work.folding]
+	normals map[*graph.Node]bool // memory of normalizes
 
 	rule   string
 	made   []string
