@@ -62,3 +62,28 @@ func TestBatchAxis(t *testing.T) {
 		}
 	}
 }
+
+// TestJoinedSamples: a network that makes one row of four samples gets them four
+// at a time, and what cannot be saved is told so.
+func TestJoinedSamples(t *testing.T) {
+	emptyFolder(t)
+	if err := saveText("net.onnx", `<opset_import: ["": 12]> g (float[N, 10] x) => (float[] y) <int64[2] s = {10, -1}, int64[2] four = {4, -1}, float[10, 10] w = {0.1, -0.2, 0.3, ...}>
+		{ h = MatMul (x, w) t = Transpose <perm = [1, 0]> (h) u = Reshape (t, s) v = Transpose <perm = [1, 0]> (u) r = Reshape (v, four) y = ReduceMean <axes = [0], keepdims = 1> (r) }`); err != nil {
+		t.Fatal(err)
+	}
+	if err := mkFile(strings.Fields("npy x.npy float32 20,10")); err != nil {
+		t.Fatal(err)
+	}
+	args := "--model net.onnx --data x.npy -o out"
+	code, _, stderr := execute("calib --accuracy guide " + args)
+	if code != 0 || !strings.Contains(stderr, "takes 4 samples at a time") {
+		t.Fatalf("exit code %d, %s", code, stderr)
+	}
+	code, _, stderr = execute("test --save-output y.npy " + args)
+	if code != 1 || !strings.Contains(stderr, "the network's first output has 5 rows for 20 samples") {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+	if _, err := os.Stat("y.npy"); err == nil {
+		t.Error("half of y.npy is left")
+	}
+}

@@ -306,9 +306,9 @@ func outputError(file string, err error) error {
 
 // outputWriter writes a network's first output, batch by batch, as one .npy.
 type outputWriter struct {
-	w     io.Writer
-	total int
-	npy   *samples.NPYWriter
+	w           io.Writer
+	total, rows int
+	npy         *samples.NPYWriter
 }
 
 func (o *outputWriter) add(_ int, outs []engine.Tensor) error {
@@ -326,6 +326,9 @@ func (o *outputWriter) add(_ int, outs []engine.Tensor) error {
 			return err
 		}
 	}
+	if o.rows += int(t.Shape[0]); o.rows > o.total {
+		return o.unlike(diag.Textf("more rows than %d samples have", o.total))
+	}
 	if t.Floats != nil {
 		return o.npy.WriteFloats(t.Floats)
 	}
@@ -333,10 +336,18 @@ func (o *outputWriter) add(_ int, outs []engine.Tensor) error {
 }
 
 func (o *outputWriter) close() error {
-	if o.npy == nil {
+	switch {
+	case o.npy == nil:
 		return nil
+	case o.rows < o.total:
+		return o.unlike(diag.Textf("%d rows for %d samples", o.rows, o.total))
 	}
 	return o.npy.Close()
+}
+
+// unlike tells that the output has other rows than one for each sample.
+func (o *outputWriter) unlike(rows diag.Text) error {
+	return diag.Errorf("the network's first output has %s: it cannot be saved as one array; --metric hands over every batch as it is", rows)
 }
 
 // printResult writes the table of test.

@@ -72,15 +72,34 @@ func (b *Batch) only(m *graph.Model, merged bool) int {
 	if !merged && runs(2) && runs(3) {
 		return 0
 	}
+	first := int64(0) // 0: whatever is wrong, it is not the number of samples
 	for _, n := range append([]int64{1}, written(m)...) {
-		if runs(n) {
+		switch {
+		case !runs(n):
+		case b.apart(m, n):
 			return int(n)
+		case first == 0:
+			first = n
 		}
 	}
-	return 0 // whatever is wrong, it is not the number of samples
+	return int(first)
 }
 
-// written lists the numbers in a network that may be one of samples.
+// apart reports whether every output has n rows for n samples, as far as shapes
+// are known: a network that puts out one row for four samples has not.
+func (b *Batch) apart(m *graph.Model, n int64) bool {
+	shapes := b.shapes(m, n)
+	for _, v := range m.Graph.Outputs {
+		s := shapes[v.Name]
+		if s != nil && !slices.ContainsFunc(s, func(d graph.Dim) bool { return d.Size < 0 || d.Size == n }) {
+			return false
+		}
+	}
+	return true
+}
+
+// written lists the numbers in a network that may be one of samples, the
+// smallest first: a multiple of it may be the size of another axis.
 func written(m *graph.Model) []int64 {
 	ix := graph.NewIndex(m.Graph)
 	var list []int64
@@ -103,6 +122,7 @@ func written(m *graph.Model) []int64 {
 			}
 		}
 	}
+	slices.Sort(list)
 	return list
 }
 

@@ -31,6 +31,9 @@ func TestBatches(t *testing.T) {
 			map[string]int{"x": 0}, map[string]int{}, 16},
 		{"one sample, or they run into one another", "g (float[N, 10, 6] x) => (float[] y) <int64[3] s = {1, 10, -1}> { y = Reshape (x, s) }",
 			map[string]int{"x": 0}, map[string]int{}, 1},
+		{"one row for four samples, and a feature's axis of 10 in front", `g (float[N, 10] x) => (float[] y) <int64[2] s = {10, -1}, int64[2] four = {4, -1}>
+			{ t = Transpose <perm = [1, 0]> (x) u = Reshape (t, s) v = Transpose <perm = [1, 0]> (u) w = Reshape (v, four) y = ReduceMean <axes = [0], keepdims = 1> (w) }`,
+			map[string]int{"x": 0}, map[string]int{}, 4},
 		{"fixed", "g (float[4, 3] x) => (float[] y) { y = Relu (x) }", map[string]int{"x": 0}, map[string]int{"y": 0}, 0},
 	} {
 		b := Batches(graphtext.MustParse(tt.text))

@@ -723,8 +723,10 @@ var zh = map[string]string{
 	"is_quantized False becomes datatype float32 in tensor_quantize_config or a layer rule, op_type layer rules by layer_type, is_symmetric symmetry":                                                                                              "is_quantized 为 False 对应 tensor_quantize_config 或层规则中的 datatype float32，op_type 对应按 layer_type 的层规则，is_symmetric 对应 symmetry",
 	"encodings are a result, not a strategy: bitwidth becomes bit_width, is_symmetric symmetry; the ranges are found again by calib":                                                                                                               "encodings 是结果而非策略：bitwidth 对应 bit_width，is_symmetric 对应 symmetry；取值范围由 calib 重新求得",
 	"samples go along axis %d of input %q of shape %s, one at a time":                                                                                                                                                                              "样本沿输入 %[2]q（形状 %[3]s）的第 %[1]d 轴排列，每次一个",
-	"the network takes one sample at a time, although input %q leaves it open: an operator inside, such as a Reshape, holds that number":                                                                                                           "网络每次只接受一个样本，尽管输入 %q 未固定该维：内部的某个算子（如 Reshape）写死了这个数",
-	"the network takes %d samples at a time, although input %q leaves it open: an operator inside, such as a Reshape, holds that number; the last batch is filled up":                                                                              "网络每次接受 %d 个样本，尽管输入 %q 未固定该维：内部的某个算子（如 Reshape）写死了这个数；最后一个批次会被补满",
+	"more rows than %d samples have": "多于 %d 个样本的行数",
+	"%d rows for %d samples":         "%d 行（%d 个样本）",
+	"the network takes one sample at a time, although input %q leaves it open: an operator inside, such as a Reshape, holds that number":                              "网络每次只接受一个样本，尽管输入 %q 未固定该维：内部的某个算子（如 Reshape）写死了这个数",
+	"the network takes %d samples at a time, although input %q leaves it open: an operator inside, such as a Reshape, holds that number; the last batch is filled up": "网络每次接受 %d 个样本，尽管输入 %q 未固定该维：内部的某个算子（如 Reshape）写死了这个数；最后一个批次会被补满",
 
 	// A command whose working process crashed.
 	"narrow: ONNX Runtime crashed (%s) while %s: the library is damaged, or made for another machine: install it again": "narrow：在%[2]s时 ONNX Runtime 崩溃（%[1]s）：该库已损坏，或不适用于本机：请重新安装",
