@@ -71,6 +71,9 @@ type Options struct {
 	Propagate Propagation
 	// Threads is how many threads share the work; 0 means one per core.
 	Threads int
+	// Thrifty lets the engine run a small network on one thread, which takes less of the
+	// processor and sometimes longer; the result is the same. Float propagation always does.
+	Thrifty bool
 	// SkipInvalid skips tensors that hold NaN or Inf in a batch, and
 	// counts them, where they would otherwise be an error.
 	SkipInvalid bool

@@ -71,9 +71,11 @@ func (c *calibration) network(rows int, again bool) (*network, error) {
 // load readies the network.
 func (n *network) load(ctx context.Context, r engine.Runner) (engine.Session, error) {
 	o := engine.LoadOptions{Threads: n.c.opts.Threads, Outputs: []string{}, AnyOrder: n.anyOrder, InBlocks: n.inBlocks}
-	if m := n.c.plan.Model; n.c.float != nil {
-		o.Threads, o.Unoptimized = footprint.Threads(m, o.Threads), footprint.Unoptimized(m)
+	m := n.c.plan.Model
+	if n.c.float != nil || n.c.opts.Thrifty {
+		o.Threads = footprint.Threads(m, o.Threads)
 	}
+	o.Unoptimized = n.c.float != nil && footprint.Unoptimized(m)
 	s, err := r.Load(ctx, n.model, o)
 	if err != nil {
 		return nil, err

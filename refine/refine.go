@@ -293,7 +293,7 @@ func (t Task) guide(ctx context.Context, run engine.Runner, in engine.Batches, o
 		return nil, nil
 	}
 	c, err := calibrate.Calibrate(ctx, t.Guide, run, in, calibrate.Options{
-		Source: opts.Source, Propagate: calibrate.Progressive, Threads: opts.Threads, SkipInvalid: opts.SkipInvalid, Checkpoint: opts.Checkpoint,
+		Source: opts.Source, Propagate: calibrate.Progressive, Threads: opts.Threads, Thrifty: true, SkipInvalid: opts.SkipInvalid, Checkpoint: opts.Checkpoint,
 	})
 	if err != nil {
 		return nil, ctx.Err() //nolint:nilerr // what the guide's way cannot calibrate is no rival

@@ -265,6 +265,9 @@ func (j *calibJob) calibrate(ctx context.Context) (*narrow.Calibrated, error) {
 		j.seconds = time.Since(start).Seconds()
 		return c, err
 	}
+	if j.a.lean && j.f.accuracy.chosen == narrow.High {
+		allowGarbage(choosingGarbage)
+	}
 	bar, set := j.a.bar(diag.Textf("calibrating"), j.set.Len())
 	defer func() { bar.Done() }()
 	start := time.Now()

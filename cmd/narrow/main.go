@@ -23,7 +23,8 @@ import (
 )
 
 func main() {
-	if os.Getenv("GOGC") == "" {
+	lean := os.Getenv("GOGC") == ""
+	if lean {
 		// Most of the heap is weights, which stay: waiting for it to double would
 		// be memory for nothing.
 		debug.SetGCPercent(collectAt)
@@ -33,7 +34,7 @@ func main() {
 		ends = append(ends, syscall.SIGHUP) // the terminal is gone
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), ends...)
-	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, lang: messages.FromEnv(os.Getenv)}
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, lang: messages.FromEnv(os.Getenv), lean: lean}
 	if ctx, a.record = supervise.Child(ctx); a.record != nil {
 		a.stderr = a.record.Stderr()
 	} else if code, handled := a.supervised(os.Args[1:]); handled {
@@ -45,10 +46,6 @@ func main() {
 	})
 	a.record.Exit(a.run(ctx, os.Args[1:]))
 }
-
-// collectAt is how much the heap may grow before garbage is collected, in per
-// cent of what is in use.
-const collectAt = 20
 
 // patience is how long an interrupted command may take to end by itself.
 const patience = 700 * time.Millisecond

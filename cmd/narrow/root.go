@@ -26,6 +26,8 @@ type app struct {
 	stdout, stderr io.Writer
 	// lang is the language of findings, summaries and usage errors.
 	lang messages.Language
+	// lean says that garbage is collected early: see [collectAt].
+	lean bool
 	// strict makes warnings count for the exit code.
 	strict bool
 	// color is --color.
