@@ -19,6 +19,8 @@ type look struct {
 	// join are the functions that join a layer with weights although they have
 	// no integer form there.
 	join bool
+	// apart are the functions, by their value, that stay apart despite join.
+	apart map[string]bool
 	// device takes what vai_q_pytorch quantizes for the DPU alone.
 	device bool
 }
@@ -28,7 +30,14 @@ func lookOf(o Options, target scheme.Target) look {
 	if o.Accuracy != scheme.High {
 		return look{device: target == scheme.DPU}
 	}
-	return look{high: true, join: target == scheme.GPU || target == scheme.CPU && o.Functions.Join}
+	l := look{high: true, join: target == scheme.GPU || target == scheme.CPU && o.Functions.Join}
+	if target == scheme.CPU {
+		l.apart = map[string]bool{}
+		for _, v := range o.Functions.Apart {
+			l.apart[v] = true
+		}
+	}
+	return l
 }
 
 // joining are the functions that look.join speaks of: a compiler fuses them
@@ -47,7 +56,7 @@ func (f *flow) joins(u *unit, g *group) bool {
 	case activation[u.op], u.moves():
 		return true
 	}
-	return f.look.join && joining[u.op] && f.weighted(g.units[0])
+	return f.look.join && joining[u.op] && f.weighted(g.units[0]) && !f.look.apart[u.outs[0]]
 }
 
 // JoinedFunctions returns the values that functions such as SiLU put out which

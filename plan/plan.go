@@ -118,6 +118,8 @@ type Functions struct {
 	// computes these operators in float. For the GPU they join always, for the DPU
 	// never.
 	Join bool `json:"join,omitempty"`
+	// Apart are those of them that stay apart despite Join, by their value.
+	Apart []string `json:"apart,omitempty"`
 	// Steps are by how many steps channels of their results are multiplied, by
 	// value, so that all use the range of one scale: the rewrite
 	// equalize-functions does that.
