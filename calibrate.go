@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"slices"
 	"time"
 
 	"narrow/calibrate"
@@ -197,7 +198,7 @@ func (p *Planned) high(ctx context.Context, run engine.Runner, in, rest engine.B
 	case some == nil:
 		some = in
 	}
-	p, d, known, err := p.decidedOr(keep, func() (*Planned, float64, error) {
+	p, d, known, err := p.decidedOr(keep, func() (*Planned, refine.Joined, error) {
 		return p.decide(ctx, run, some, o, opts.KeepIntegers)
 	})
 	if err != nil {
@@ -227,7 +228,7 @@ func (p *Planned) high(ctx context.Context, run engine.Runner, in, rest engine.B
 	if err := refine.Together(rest, uses...); err != nil {
 		return nil, err
 	}
-	return p.chosen(c, guide, d.Gain), nil
+	return p.chosen(c, guide, d.Joined), nil
 }
 
 // saveStats is what keeps statistics of p's network, nil where none are asked for.
@@ -246,39 +247,63 @@ func refineOptions(opts CalibrateOptions) refine.Options {
 	return refine.Options{Samples: opts.RefineSamples, Batch: opts.BatchSize, Progress: opts.RefineProgress}
 }
 
-// decide is p as equalization and functions are best on samples, and by how many dB
-// joining functions makes it better, 0 where they are not joined. keepIntegers is
+// decide is p as equalization and functions are best on samples, and what joining
+// functions brings, zero where they are not joined. keepIntegers is
 // [CalibrateOptions.KeepIntegers].
-func (p *Planned) decide(ctx context.Context, run engine.Runner, some engine.Batches, o calibrate.Options, keepIntegers bool) (*Planned, float64, error) {
+func (p *Planned) decide(ctx context.Context, run engine.Runner, some engine.Batches, o calibrate.Options, keepIntegers bool) (*Planned, refine.Joined, error) {
 	known, err := p.first(ctx, run, some, o)
 	if err != nil {
-		return nil, 0, err
+		return nil, refine.Joined{}, err
 	}
 	if p, err = p.equalized(known); err != nil {
-		return nil, 0, err
+		return nil, refine.Joined{}, err
 	}
 	if p, err = p.scaled(ctx, run, known.few, o); err != nil {
-		return nil, 0, err
+		return nil, refine.Joined{}, err
 	}
 	if keepIntegers && p.Plan.Strategy.Target == scheme.CPU {
-		return p, 0, nil
+		return p, refine.Joined{}, nil
 	}
 	return p.functions(ctx, run, known.few, o)
 }
 
 // chosen is the calibration c, of p's plan or of the guide's.
-func (p *Planned) chosen(c *calibrate.Calibrated, guide *Planned, gain float64) *Calibrated {
+func (p *Planned) chosen(c *calibrate.Calibrated, guide *Planned, told refine.Joined) *Calibrated {
 	if c.Plan == guide.Plan {
 		p = guide
-	} else if gain > 0 {
-		c.Findings = append(c.Findings, diag.Finding{
-			Severity: diag.Note, Code: "functions-joined",
-			Message: diag.Textf("functions such as %s are quantized together with the layers before them, which brings %.1f dB; ONNX Runtime computes these layers in float", p.Plan.JoinedFunctions()[0], gain),
-			Fix:     diag.Textf("--keep-integers keeps them apart, without these dB: the layers then run in integers"),
-		})
+	} else if told.Gain > 0 {
+		c.Findings = append(c.Findings, p.joined(told))
 	}
 	c.Equalization = p.decided.equalization
 	return &Calibrated{Planned: p, Result: c}
+}
+
+// joined notes that functions are joined, and what that brings.
+func (p *Planned) joined(told refine.Joined) diag.Finding {
+	quantized := map[string]bool{}
+	for _, o := range p.Plan.Operations {
+		quantized[o.Out] = o.Output != nil
+	}
+	var functions []string
+	apart := 0
+	for _, x := range p.Plan.Joints() {
+		switch {
+		case !slices.Contains(p.decided.functions.Apart, x.Function):
+			functions = append(functions, x.Function)
+		case quantized[x.Function]: // what leaves the network unquantized is no matter of joining
+			apart++
+		}
+	}
+	f := diag.Finding{
+		Severity: diag.Note, Code: "functions-joined",
+		Message: diag.Textf("functions such as %s are quantized together with the layers before them, which brings %.1f dB; ONNX Runtime computes these layers in float", functions[0], told.Gain),
+		Fix:     diag.Textf("--keep-integers keeps them apart, without these dB: the layers then run in integers"),
+	}
+	if apart > 0 {
+		f.Message = diag.Textf("%d of %d functions, such as %s, are quantized together with the layers before them, which brings %.1f dB; ONNX Runtime computes these layers in float; the other functions would bring %.1f dB more",
+			len(functions), len(functions)+apart, functions[0], told.Gain, told.Left)
+	}
+	return f
 }
 
 // first is what [High] has to know of the samples before it plans.
@@ -375,35 +400,38 @@ func (p *Planned) scaledChannels() bool {
 }
 
 // functions is p with what is best for the functions behind its weighted
-// operators on the samples, and by how many dB: see [refine.Functions].
-func (p *Planned) functions(ctx context.Context, run engine.Runner, few []*engine.Batch, o calibrate.Options) (*Planned, float64, error) {
+// operators on the samples, and what that brings where they are joined: see
+// [refine.Functions].
+func (p *Planned) functions(ctx context.Context, run engine.Runner, few []*engine.Batch, o calibrate.Options) (*Planned, refine.Joined, error) {
 	target := p.Plan.Strategy.Target
 	if target == scheme.DPU {
-		return p, 0, nil
+		return p, refine.Joined{}, nil
 	}
 	least, enough := 0.0, math.Inf(1)
 	if target == scheme.CPU {
 		least, enough = refine.JoinGain, refine.JoinBelow
 	}
-	var other *Planned
-	chosen, gain, err := refine.Functions(ctx, refine.Task{Plan: p.Plan, Float: p.Model.Graph}, least, enough, run, few, o, func(ranges map[string]rewrite.ChannelRange) (*plan.Plan, error) {
+	made := map[*plan.Plan]*Planned{}
+	chosen, told, err := refine.Functions(ctx, refine.Task{Plan: p.Plan, Float: p.Model.Graph}, least, enough, run, few, o, func(ranges map[string]rewrite.ChannelRange, join bool, apart []string) (*plan.Plan, error) {
 		scales, err := rewrite.ChooseFunctionScales(p.Plan.Model, ranges)
 		if err != nil {
 			return nil, err
 		}
-		d := decided{p.decided.equalization, plan.Functions{Join: target == scheme.CPU, Steps: scales.Steps, Negated: scales.Negated}}
-		if other, err = p.Model.plan(p.Plan.Strategy, High, d); err != nil {
+		d := decided{p.decided.equalization, plan.Functions{Join: join && target == scheme.CPU, Apart: apart, Steps: scales.Steps, Negated: scales.Negated}}
+		other, err := p.Model.plan(p.Plan.Strategy, High, d)
+		if err != nil {
 			return nil, err
 		}
+		made[other.Plan] = other
 		return other.Plan, nil
 	})
 	if err != nil || chosen == nil {
-		return p, 0, err
+		return p, refine.Joined{}, err
 	}
-	if target != scheme.CPU {
-		return other, 0, nil
+	if target != scheme.CPU || !chosen.Options.Functions.Join {
+		told = refine.Joined{}
 	}
-	return other, gain, nil
+	return made[chosen], told, nil
 }
 
 // checkpoint reads the file of a checkpoint, if there is one, and returns what

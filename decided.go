@@ -8,14 +8,15 @@ import (
 	"narrow/calibrate"
 	"narrow/diag"
 	"narrow/plan"
+	"narrow/refine"
 )
 
-// keptDecided is what shards and checkpoints keep of [decided]. Gain is by how many dB
-// joining functions makes the network better, 0 where they are not joined.
+// keptDecided is what shards and checkpoints keep of [decided], and what joining
+// functions brings, zero where they are not joined.
 type keptDecided struct {
 	Equalization *calibrate.Equalization `json:"equalization,omitempty"`
 	Functions    plan.Functions          `json:"functions,omitzero"`
-	Gain         float64                 `json:"gain,omitempty"`
+	refine.Joined
 }
 
 // of takes over what p was decided to be.
@@ -51,9 +52,9 @@ type highState struct {
 
 // decidedOr is p as keep knows that it was decided, or as decide decides, with the state
 // that keep has for package refine.
-func (p *Planned) decidedOr(keep *calibrate.Checkpoint, decide func() (*Planned, float64, error)) (_ *Planned, d keptDecided, state []byte, err error) {
+func (p *Planned) decidedOr(keep *calibrate.Checkpoint, decide func() (*Planned, refine.Joined, error)) (_ *Planned, d keptDecided, state []byte, err error) {
 	if keep == nil || keep.State == nil {
-		p, d.Gain, err = decide()
+		p, d.Joined, err = decide()
 		if err != nil {
 			return nil, d, nil, err
 		}

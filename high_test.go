@@ -147,6 +147,21 @@ func TestHighKeepsSlope(t *testing.T) {
 	}
 }
 
+// Weights that several operators read are not chosen anew, and a note says so.
+func TestSharedWeightsAreTold(t *testing.T) {
+	for w, want := range map[string]bool{"w": true, "v": false} {
+		m := testnet.Parse(t, `g (float[N, 2, 4, 4] x) => (float[N, 2, 4, 4] y) <float[2, 2, 1, 1] w = {0.5, -0.25, ...}, float[2, 2, 1, 1] v = {0.5, -0.25, ...}>
+			{ [a] h = Conv (x, w) [r] k = Relu (h) [b] y = Conv (k, `+w+`) }`)
+		c, err := testnet.PlanFor(t, m, perChannel, narrow.High).Calibrate(context.Background(), testnet.Runner(t), noise(m), narrow.CalibrateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.ContainsFunc(c.Result.Findings, func(f diag.Finding) bool { return f.Code == "weights-shared" }); got != want && c.Plan.Options.Accuracy == narrow.High {
+			t.Errorf("%s: a note: %v", w, got)
+		}
+	}
+}
+
 // silus is a network whose SiLU has one loud channel and quiet ones that decide:
 // apart, and with one scale for all channels, it is far from the float network.
 const silus = `g (float[N, 4, 8, 8] x) => (float[N, 4, 8, 8] y)

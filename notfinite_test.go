@@ -3,8 +3,10 @@ package narrow_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"narrow"
@@ -25,6 +27,9 @@ func TestWhatMadeIt(t *testing.T) {
 	}
 	const root = `g (float[N, 2] x) => (float[N, 2] y) <float[2] c = {1, 1}> { [root] r = Sqrt (x) [add] y = Add (r, c) }`
 	const log = `g (float[N, 2] x) => (float[N, 2] y) <float[2] c = {1e-6, 1e-6}> { [square] s = Mul (x, x) [eps] e = Add (s, c) [log] l = Log (e) [scale] y = Mul (l, c) }`
+	// A Softmax makes finite values of infinite ones.
+	const once = `g (float[N, 2] x) => (float[N, 2] y) <float lo = {0}> { [first] a = Clip (x, lo) [log1] l = Log (a) [soft1] y = Softmax (l) }`
+	const masks = `g (float[N, 2] x) => (float[N, 2] y) <float lo = {0}> { [first] a = Clip (x, lo) [log1] l = Log (a) [soft1] b = Softmax (l) [log2] m = Log (b) [soft2] y = Softmax (m) }`
 	for _, c := range []struct {
 		name, net string
 		in        engine.Batches
@@ -35,8 +40,10 @@ func TestWhatMadeIt(t *testing.T) {
 	}{
 		{"the sample", root, rows(1, 4, float32(math.NaN()), 9), calibrate.Progressive, calibrate.FromSample, []string{"x"}, "x"},
 		{"the sample, in float", root, rows(1, 4, float32(math.Inf(1)), 9), calibrate.Float, calibrate.FromSample, []string{"x"}, "x"},
-		{"the model", root, rows(1, 4, -1, 9), calibrate.Progressive, calibrate.FromModel, nil, "root"},
-		{"the model, in float", root, rows(1, 4, -1, 9), calibrate.Float, calibrate.FromModel, nil, "root"},
+		{"the model", root, rows(1, 4, -1, 9), calibrate.Progressive, calibrate.FromModel, []string{"add"}, "root"},
+		{"the model, in float", root, rows(1, 4, -1, 9), calibrate.Float, calibrate.FromModel, []string{"add"}, "root"},
+		{"the model, twice", masks, rows(1, 4, -1, 9), calibrate.Float, calibrate.FromModel, []string{"log2"}, "log1"},
+		{"the model, once", once, rows(1, 4, -1, 9), calibrate.Float, calibrate.FromModel, nil, "log1"},
 		{"a quantizer", log, rows(1, 100, 0.001, 9), calibrate.Progressive, calibrate.FromQuantizer, []string{"eps"}, "log"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -48,6 +55,9 @@ func TestWhatMadeIt(t *testing.T) {
 			}
 			if bad.Origin != c.origin || !slices.Equal(bad.By, c.by) || bad.Layer != c.layer {
 				t.Errorf("origin %d by %q at %s: %v", bad.Origin, bad.By, bad.Layer, err)
+			}
+			if rule := fmt.Sprintf(`"layer_name": ["%s", "%s"]`, bad.Layer, strings.Join(bad.By, "\", \"")); bad.Origin == calibrate.FromModel && len(bad.By) > 0 && !strings.Contains(err.Error(), rule) {
+				t.Errorf("the rule %s is missing: %v", rule, err)
 			}
 		})
 	}

@@ -65,7 +65,7 @@ func (p *Planned) shard(ctx context.Context, run engine.Runner, opts ShardOption
 			return nil, diag.Errorf("a shard for high accuracy needs the same samples in all shards to decide over")
 		}
 		d := keptDecided{}
-		if p, d.Gain, err = p.decide(ctx, run, opts.Some, o, opts.KeepIntegers); err != nil {
+		if p, d.Joined, err = p.decide(ctx, run, opts.Some, o, opts.KeepIntegers); err != nil {
 			return nil, err
 		}
 		if s.Decided, err = d.of(p).text(); err != nil {
@@ -133,5 +133,5 @@ func (p *Planned) mergedHigh(ctx context.Context, run engine.Runner, s *calibrat
 	if err != nil {
 		return nil, err
 	}
-	return p.chosen(c, guide, d.Gain), nil
+	return p.chosen(c, guide, d.Joined), nil
 }

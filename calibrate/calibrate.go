@@ -7,6 +7,7 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"narrow/calibrate/observe"
@@ -267,6 +268,16 @@ func (c *calibration) observers() error {
 
 // constants observes weights and biases, once.
 func (c *calibration) constants() error {
+	var refused error
+	var layers []string // of constants that are not finite
+	refuse := func(t *plan.Tensor, err error) {
+		if refused == nil {
+			refused = err
+		}
+		if !slices.Contains(layers, t.Layer.Name) {
+			layers = append(layers, t.Layer.Name)
+		}
+	}
 	for _, t := range c.plan.Tensors {
 		if t.Constant == nil {
 			continue
@@ -278,7 +289,7 @@ func (c *calibration) constants() error {
 		o := c.obs[t]
 		if o == nil {
 			if !c.pool.MinMax(x).Finite {
-				return diag.Errorf("layer %s: tensor %q (%v) holds NaN or Inf: repair the model", t.Layer.Name, t.Name, t.Kind)
+				refuse(t, diag.Errorf("layer %s: tensor %q (%v) holds NaN or Inf: repair the model", t.Layer.Name, t.Name, t.Kind))
 			}
 			c.out.Encodings[t] = scheme.Encoding{Axis: -1, Batches: 1}
 			continue
@@ -286,7 +297,8 @@ func (c *calibration) constants() error {
 		var bad *observe.InvalidError
 		switch err := o.Observe(x, t.Constant.Dims); {
 		case errors.As(err, &bad):
-			return diag.Errorf("layer %s: tensor %q (%v) holds %v in element %d: repair the model", t.Layer.Name, t.Name, t.Kind, bad.Value, bad.Index)
+			refuse(t, diag.Errorf("layer %s: tensor %q (%v) holds %v in element %d: repair the model", t.Layer.Name, t.Name, t.Kind, bad.Value, bad.Index))
+			continue
 		case err != nil:
 			return diag.Errorf("layer %s: %v: %w", t.Layer.Name, t.Kind, err)
 		}
@@ -294,7 +306,10 @@ func (c *calibration) constants() error {
 			return diag.Errorf("layer %s: %w", t.Layer.Name, err)
 		}
 	}
-	return nil
+	if len(layers) > 1 {
+		return diag.Errorf("%w; constants of other layers hold NaN or Inf too: %s", refused, strings.Join(layers[1:], ", "))
+	}
+	return refused
 }
 
 // QuantizedConstants returns the weights and biases as quantization leaves
@@ -492,6 +507,8 @@ func (c *calibration) observe(t *plan.Tensor, b *engine.Batch, x []float32, shap
 
 // finish takes the encodings of inputs and activations and aligns scales.
 func (c *calibration) finish() error {
+	var first error
+	var never []string // layers without one finite sample
 	for _, t := range c.plan.Activations() {
 		o := c.obs[t]
 		if o == nil {
@@ -506,9 +523,21 @@ func (c *calibration) finish() error {
 		}
 		e, err := o.Encoding()
 		if err != nil {
-			return diag.Errorf("layer %s: %w: it holds NaN or Inf in every sample; leave the layer in float with the layer rule %s", t.Layer.Name, err, floatRule([]string{t.Layer.Name}))
+			if first == nil {
+				first = err
+			}
+			if !slices.Contains(never, t.Layer.Name) {
+				never = append(never, t.Layer.Name)
+			}
+			continue
 		}
 		c.out.Encodings[t] = e
+	}
+	switch {
+	case len(never) == 1:
+		return diag.Errorf("layer %s: %w: it holds NaN or Inf in every sample; leave the layer in float with the layer rule %s", never[0], first, floatRule(never))
+	case len(never) > 1:
+		return diag.Errorf("layer %s: %w: it holds NaN or Inf in every sample, and so do %d other layers; leave them all in float with the layer rule %s", never[0], first, len(never)-1, floatRule(never))
 	}
 	if err := c.bias.finish(c.out.Bias); err != nil {
 		return err

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"narrow/diag"
 	"narrow/engine"
@@ -33,7 +33,9 @@ type NotFiniteError struct {
 	Layer, Tensor, Sample string
 	Value                 float32
 	// Origin is what made it. By are, for [FromSample], the inputs that hold such a
-	// value, and for [FromQuantizer] the layers whose quantizers stand before it.
+	// value, for [FromModel] the other layers at which the float network makes such
+	// values of this batch, and for [FromQuantizer] the layers whose quantizers stand
+	// before it.
 	Origin Origin
 	By     []string
 }
@@ -48,6 +50,10 @@ func (e *NotFiniteError) Text() diag.Text {
 	case FromSample:
 		return diag.Textf("%s: the sample itself holds NaN or Inf, in input %s: fix it, leave it out, or skip such tensors", at, quotedNames(e.By))
 	case FromModel:
+		if len(e.By) > 0 {
+			return diag.Textf("%s: the float network makes it, of a finite sample, and such values at %d other layers: leave them all in float with the layer rule %s",
+				at, len(e.By), floatRule(append([]string{e.Layer}, e.By...)))
+		}
 		return diag.Textf("%s: the float network makes it, of a finite sample: leave the layer in float with the layer rule %s", at, floatRule([]string{e.Layer}))
 	case FromQuantizer:
 		if len(e.By) == 0 {
@@ -92,21 +98,47 @@ func (c *calibration) traced(ctx context.Context, run engine.Runner, b *engine.B
 		bad.Origin = FromSample
 		return err
 	}
-	s, failed := run.Load(ctx, c.plan.Model, engine.LoadOptions{Threads: c.opts.Threads, Outputs: []string{bad.Tensor}})
+	made, failed := c.madeInFloat(ctx, run, b)
 	if failed != nil {
 		return err // which tells where the value is
 	}
-	defer s.Close()
-	out, failed := s.Run(ctx, b.Inputs, nil)
-	if failed != nil {
-		return err
-	}
-	if slices.ContainsFunc(out[bad.Tensor].Floats, func(x float32) bool { return math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) }) {
+	if made[bad.Tensor] {
 		bad.Origin = FromModel
+		for _, t := range c.plan.Activations() {
+			if made[t.Name] && t.Layer.Name != bad.Layer && !slices.Contains(bad.By, t.Layer.Name) {
+				bad.By = append(bad.By, t.Layer.Name)
+			}
+		}
 		return err
 	}
 	bad.Origin, bad.By = FromQuantizer, quantizersBefore(c.plan, bad.Tensor)
 	return err
+}
+
+// madeInFloat runs the float network over a batch, and returns which of the values that
+// are to be quantized hold NaN or infinity.
+func (c *calibration) madeInFloat(ctx context.Context, run engine.Runner, b *engine.Batch) (map[string]bool, error) {
+	sim, err := c.plan.Simulation(plan.SimulationOptions{})
+	if err != nil {
+		return nil, err
+	}
+	s, err := run.Load(ctx, sim.Model, engine.LoadOptions{Threads: c.opts.Threads})
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	var m sync.Mutex
+	made := map[string]bool{}
+	_, err = engine.Run(ctx, s, b.Inputs, func(tap int, dst, src []float32, _ []int64) error {
+		copy(dst, src)
+		if kernel.FirstNonFinite(src) >= 0 {
+			m.Lock()
+			defer m.Unlock()
+			made[sim.Taps[tap].Tensor.Name] = true
+		}
+		return nil
+	})
+	return made, err
 }
 
 // quantizersBefore returns the layers whose quantizers stand nearest before a

@@ -245,3 +245,38 @@ func (f *flow) leavesThrough(u *unit, free map[*unit]bool) bool {
 		return !(free[c] || c.moves() && f.leavesThrough(c, free))
 	})
 }
+
+// A Joint is a function such as SiLU behind a weighted operator, which it may join.
+type Joint struct {
+	// Function is the value that the function puts out.
+	Function string
+	// Entering is the quantized tensor that the function reads where it stays apart; nil
+	// where it has joined, or nothing is quantized there.
+	Entering *Tensor
+}
+
+// Joints returns the functions of p that may join the weighted operators before them, in
+// topological order.
+func (p *Plan) Joints() []Joint {
+	tensors := map[string]*Tensor{}
+	for _, t := range p.Activations() {
+		if t.Uses == nil {
+			tensors[t.Name] = t
+		}
+	}
+	var out []Joint
+	f := newFlow(p.Model.Graph, infer.Types(p.Model), look{high: true, join: true})
+	for _, u := range f.units {
+		us := u.group.units
+		at := slices.IndexFunc(us, func(u *unit) bool { return joining[u.op] })
+		if at < 1 || us[at] != u {
+			continue
+		}
+		before := at - 1
+		for before > 0 && us[before].moves() {
+			before--
+		}
+		out = append(out, Joint{u.outs[0], tensors[us[before].outs[0]]})
+	}
+	return out
+}

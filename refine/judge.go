@@ -302,6 +302,11 @@ func (j *jury) measured(ctx context.Context, c *calibrate.Calibrated, from, upto
 	if err != nil {
 		return nil, err
 	}
+	return j.measuredBy(ctx, hook, from, upto)
+}
+
+// measuredBy returns the errors of some batches in the network that is loaded.
+func (j *jury) measuredBy(ctx context.Context, hook engine.Hook, from, upto int) ([]errorsOf, error) {
 	out := make([]errorsOf, upto-from)
 	return out, j.outputs(ctx, j.loaded.session, hook, j.loaded.reads, from, upto, func(i int, got []engine.Tensor) {
 		e := make(errorsOf, len(j.float.Graph.Outputs))

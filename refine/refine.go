@@ -184,6 +184,7 @@ func choose(ctx context.Context, task Task, run engine.Runner, c, guide *calibra
 		if err := f.refine(ctx, choosing, judging, waiting); err != nil {
 			return nil, err
 		}
+		refined.Findings = append(refined.Findings, f.shared()...)
 		if best, err = j.safest(ctx, rangeJudges, rival{refined, 0}, rival{plain, plainHandicap}); err != nil {
 			return nil, err
 		}
@@ -415,7 +416,7 @@ func (f *refiner) layers() []layer {
 	var out []layer
 	for _, op := range f.c.Plan.Operations {
 		w := op.Weights
-		if w == nil || !refines(w.Settings.Settings) || len(w.Uses) != 1 || op.Bias != nil && len(op.Bias.Uses) != 1 {
+		if w == nil || !refines(w.Settings.Settings) || sharesConstants(op) {
 			continue
 		}
 		form := weightedOf(w.Uses[0].Node, w.Constant, w.Uses[0].Input)
@@ -425,6 +426,31 @@ func (f *refiner) layers() []layer {
 		out = append(out, layer{op, form})
 	}
 	return out
+}
+
+// sharesConstants reports whether another operation reads the weights or the bias of op too.
+func sharesConstants(op *plan.Operation) bool {
+	return len(op.Weights.Uses) != 1 || op.Bias != nil && len(op.Bias.Uses) != 1
+}
+
+// shared notes the operations whose weights would be chosen anew if no other read them too:
+// what is best for one is not for the others.
+func (f *refiner) shared() diag.List {
+	n, first := 0, ""
+	for _, op := range f.c.Plan.Operations {
+		if w := op.Weights; w != nil && refines(w.Settings.Settings) && sharesConstants(op) {
+			if n++; n == 1 {
+				first = op.Node.Label()
+			}
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return diag.List{{
+		Severity: diag.Note, Code: "weights-shared",
+		Message: diag.Textf("%d operators such as %s share weights or a bias with others: these are rounded to nearest, not chosen over samples", n, first),
+	}}
 }
 
 // refines reports whether weights of those settings gain by being chosen anew:

@@ -90,6 +90,8 @@ func fitPixels(spec InputSpec, r recipe) (*plan, error) {
 	default:
 		return nil, diag.Errorf("%s, which is not the shape of images (N,C,H,W); give an .npy array", describe(spec))
 	}
+	r = r.uncropped(h, w)
+	p.recipe = r
 	if err := p.values(); err != nil {
 		return nil, err
 	}
@@ -113,9 +115,9 @@ func sizeAdvice(h, w int64) diag.Text {
 		return diag.Textf("resizing to height x width makes every image one size")
 	}
 	if h == w {
-		return diag.Textf("resizing to %d with a crop of %d, or to %dx%d without one, makes them so", h, h, h, w)
+		return diag.Textf("resizing to %d with a crop of %d, or to %dx%d with the crop none, makes them so", h, h, h, w)
 	}
-	return diag.Textf("resizing to %dx%d without a crop makes them so", h, w)
+	return diag.Textf("resizing to %dx%d with the crop none makes them so", h, w)
 }
 
 // channelsLast tells whether an input of rank 4 is N,H,W,C.
@@ -309,6 +311,7 @@ func fitImageArray(spec InputSpec, r recipe, shape []int64) (*plan, error) {
 	if !r.own && int64(in.h) == netH && int64(in.w) == netW || len(d) == 2 && !r.own {
 		r.resize, r.crop = Size{}, Size{} // it was laid out for this network
 	}
+	r = r.uncropped(netH, netW)
 	p.recipe = r
 	if err := p.values(); err != nil {
 		return nil, err

@@ -91,7 +91,9 @@ func ParseSize(s string) (Size, error) {
 // reversed for BGR. Float and other arrays are taken as they are.
 //
 // uint8 arrays that have the network's height and width already are not
-// resized and cropped by a preset, only by an explicit Resize or Crop.
+// resized and cropped by a preset, only by an explicit Resize or Crop. A
+// preset's crop falls away where an explicit Resize makes just the network's
+// height and width, and the crop does not.
 type Preprocess struct {
 	Preset Preset
 	Resize Size
@@ -110,6 +112,7 @@ type Preprocess struct {
 type recipe struct {
 	resize, crop Size
 	own          bool // resize or crop were asked for, not the preset's
+	ownCrop      bool // the crop was
 	scale        float64
 	mean, std    []float64
 	ownMean      bool
@@ -140,7 +143,7 @@ func (p Preprocess) recipe() (recipe, error) {
 		r.resize, r.own = p.Resize, true
 	}
 	if !p.Crop.IsZero() {
-		r.crop, r.own = p.Crop, true
+		r.crop, r.own, r.ownCrop = p.Crop, true, true
 	}
 	for _, s := range []Size{r.resize, r.crop} {
 		if s.Short < 0 || s.H < 0 || s.W < 0 || (s.H == 0) != (s.W == 0) || max(s.H, s.W, s.Short) > maxSide {
@@ -164,6 +167,15 @@ func (p Preprocess) recipe() (recipe, error) {
 		return r, diag.Errorf("std must not be 0, and neither mean nor std empty")
 	}
 	return r, nil
+}
+
+// uncropped is r without a preset's crop where what was asked for resizes to just the
+// h x w that a network takes, and the crop makes something else.
+func (r recipe) uncropped(h, w int64) recipe {
+	if !r.ownCrop && r.resize.H > 0 && int64(r.resize.H) == h && int64(r.resize.W) == w {
+		r.crop = Size{}
+	}
+	return r
 }
 
 // String is the canonical form that goes into the hash of a set.

@@ -405,7 +405,7 @@ func TestBadInput(t *testing.T) {
 	writeFile(t, images, "b.png", jpg)
 	fails(t, images, net, Options{}, "b.png", "45 x 61", "resizing to 8")
 	fails(t, images, spec(graph.Float32, -1, 3, -1, -1), Options{}, "b.png", "first one made 8 x 8", "resizing to")
-	fails(t, images, net, Options{Preprocess: Preprocess{Preset: Imagenet}}, images, "224 x 224", "resizing to 8 with a crop of 8")
+	fails(t, images, net, Options{Preprocess: Preprocess{Preset: Imagenet}}, images, "224 x 224", "resizing to 8 with a crop of 8, or to 8x8 with the crop none")
 	fails(t, images, spec(graph.Float32, -1, 10), Options{}, "not the shape of images")
 	fails(t, images, spec(graph.Float32, -1, 5, 8, 8), Options{}, "1 or 3 channels")
 	fails(t, filepath.Join(images, "a.png"), net, Options{}, "is one image", "folder")
@@ -646,6 +646,28 @@ func TestPresets(t *testing.T) {
 	got, shapes := all(t, open(t, dir, spec(graph.Float32, -1, 3, -1, -1), Options{Preprocess: Preprocess{Preset: PM1}}), 1)
 	if !slices.Equal(shapes[0], []int64{1, 3, 224, 224}) || float32(got["x"][0]) != float32(10)/127.5-1 {
 		t.Errorf("pm1 gives %v", shapes[0])
+	}
+}
+
+// A preset's crop falls away where what was asked for resizes to the network's size; one
+// that was asked for stays, and none takes the preset's away.
+func TestPresetsCropFallsAway(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	writePNG(t, dir, "a.png", 20, 30, grey(7))
+	array := writeNPY(t, filepath.Join(t.TempDir(), "x.npy"), graph.Uint8, []int64{1, 30, 20, 3}, func(i int) float64 { return float64(i % 256) })
+	net, to := spec(graph.Float32, -1, 3, 10, 12), Size{H: 10, W: 12}
+	for _, path := range []string{dir, array} {
+		for _, pre := range []Preprocess{{Preset: Imagenet, Resize: to}, {Preset: PM1, Resize: to}, {Preset: Imagenet, Resize: to, Crop: Size{Off: true}}} {
+			if _, shapes := all(t, open(t, path, net, Options{Preprocess: pre}), 1); !slices.Equal(shapes[0], []int64{1, 3, 10, 12}) {
+				t.Errorf("%s, %+v: %v", path, pre, shapes)
+			}
+		}
+		fails(t, path, net, Options{Preprocess: Preprocess{Preset: Imagenet, Resize: to, Crop: Size{Short: 8}}}, "8 x 8", "10x12 with the crop none")
+		fails(t, path, net, Options{Preprocess: Preprocess{Preset: Imagenet, Resize: Size{H: 20, W: 24}}}, "224 x 224", "10x12 with the crop none")
+		// Where sizes are open the crop is as good as any.
+		if _, shapes := all(t, open(t, path, spec(graph.Float32, -1, 3, -1, -1), Options{Preprocess: Preprocess{Preset: Imagenet, Resize: to}}), 1); !slices.Equal(shapes[0], []int64{1, 3, 224, 224}) {
+			t.Errorf("%s: %v", path, shapes)
+		}
 	}
 }
 

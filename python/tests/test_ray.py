@@ -30,6 +30,11 @@ def _cluster():
     ray.shutdown()
 
 
+def test_takes_what_calibrate_takes():
+    own = set(inspect.signature(narrow.calibrate).parameters) - {"propagate"}  # it is always float
+    assert own <= set(inspect.signature(narrow.ray.calibrate).parameters)
+
+
 class Killer(threading.Thread):
     """Kill the worker that runs a shard, once it does."""
 

@@ -1,4 +1,5 @@
 import collections
+import inspect
 import json
 import os
 
@@ -214,6 +215,70 @@ def test_accuracy_comes_from_the_environment(net, images, monkeypatch):
         q.export_quant_config()
         with open(f"{level}/quant_info.json") as f:
             assert json.load(f).get("accuracy", "guide") == level
+
+
+def test_takes_what_calibrate_takes():
+    own = set(inspect.signature(narrow.calibrate).parameters) - {"model", "data", "config", "batch_size", "progress", "options"}
+    assert own <= set(inspect.signature(torch_quantizer).parameters)
+
+
+class Loud(nn.Module):
+    """One loud channel before a SiLU, and quiet ones that decide: SiLU apart costs much."""
+
+    def __init__(self):
+        super().__init__()
+        self.mix = nn.Conv2d(4, 4, 1, bias=False)
+        self.each = nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False)
+        with torch.no_grad():
+            rows = [[40, 40, -30, 40], [0.2, -0.1, 0.3, 0.1], [0.1, 0.2, -0.1, -0.3], [-0.2, 0.1, 0.1, 0.3]]
+            self.mix.weight.copy_(torch.tensor(rows)[:, :, None, None])
+            self.each.weight.copy_(torch.tensor([0.01, 3.0, -2.0, 3.0])[:, None, None, None].expand(4, 1, 3, 3))
+
+    def forward(self, x):
+        return self.each(nn.functional.silu(self.mix(x)))
+
+
+def test_keep_integers(tmp_path):
+    strategy = tmp_path / "cpu.json"
+    strategy.write_text(
+        json.dumps(
+            {
+                "target_device": "CPU",
+                "overall_quantize_config": {
+                    "method": "maxmin",
+                    "scale_type": "float",
+                    "calib_statistic_method": "max",
+                    "round_mode": "half_even",
+                },
+                "tensor_quantize_config": {
+                    "weights": {"per_channel": True},
+                    "activation": {"symmetry": False},
+                    "input": {"symmetry": False},
+                },
+            }
+        )
+    )
+    x = torch.randn(128, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    for keep in (False, True):
+        q = torch_quantizer("calib", Loud().eval(), (x[:1],), quant_config_file=str(strategy), output_dir=str(keep), keep_integers=keep)
+        q.quant_model(x)
+        q.export_quant_config()
+        with open(f"{keep}/quant_info.json") as f:
+            assert json.load(f).get("functions", {}).get("join", False) != keep
+
+
+def test_how_samples_calibrate(net, images):
+    with pytest.raises(ValueError, match="propagate is 'both'"):
+        torch_quantizer("calib", net, (images[:1],), propagate="both")
+    with pytest.raises(narrow.UsageError, match="does not go with 'high'"):
+        torch_quantizer("calib", net, (images[:1],), propagate="progressive", accuracy="high")
+    q = torch_quantizer("calib", net, (images[:1],), propagate="float", accuracy="guide", skip_invalid=True)
+    bad = images.clone()
+    bad[3] = float("nan")
+    q.quant_model(bad)
+    q.export_quant_config()
+    with open("quantize_result/quant_info.json") as f:
+        assert json.load(f)["propagate"] == "float"
 
 
 def test_one_process_flow_and_exports(net, images, capfd):

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .. import _api
 from .._client import Array, Client, array
 from .._errors import NarrowError, UsageError
 from .._progress import Bar
@@ -49,7 +50,7 @@ class torch_quantizer:  # noqa: N801 (the name is the guide's)
         device: where outputs are put; default: where the inputs are. narrow itself computes on the CPU.
         quant_config_file: the strategy file; default: vai_q_pytorch's defaults for the DPU.
         dynamo: export with torch's newer exporter instead of by tracing.
-        accuracy: "high" (the best for the target) or "guide" (what vai_q_pytorch does); default: NARROW_ACCURACY, else "high".
+        accuracy, propagate, skip_invalid, keep_integers: as for ``narrow.calibrate``, keyword only.
         app_deploy, target, custom_quant_ops: accepted for vai_q_pytorch's sake.
 
     Raises:
@@ -79,6 +80,9 @@ class torch_quantizer:  # noqa: N801 (the name is the guide's)
         dynamo: bool = False,
         *,
         accuracy: str | None = None,
+        propagate: str | None = None,
+        skip_invalid: bool = False,
+        keep_integers: bool = False,
     ) -> None:
         global _last
         if lstm:
@@ -95,6 +99,8 @@ class torch_quantizer:  # noqa: N801 (the name is the guide's)
             raise TypeError(f"module is a {type(module).__name__}: it must be a torch.nn.Module")
         if accuracy not in (None, "guide", "high"):
             raise UsageError(f"accuracy is {accuracy!r}: it must be 'guide' or 'high'")
+        if propagate not in (None, "progressive", "float"):
+            raise UsageError(f"propagate is {propagate!r}: it must be 'progressive' or 'float'")
         self._mode = _mode(quant_mode)
         if isinstance(module, (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)):
             module = module.module
@@ -104,7 +110,8 @@ class torch_quantizer:  # noqa: N801 (the name is the guide's)
         self._name = type(module).__name__
         self._dir = os.fspath(output_dir)
         self._device = _export.device_of(device)
-        self._accuracy = accuracy or os.environ.get("NARROW_ACCURACY") or None
+        self._accuracy = _api._accuracy(accuracy, propagate)
+        self._how = {"propagate": propagate or "", "skip_invalid": skip_invalid, "keep_integers": keep_integers}
         self._strategy = _strategy(quant_config_file, bitwidth)
         self._dynamo = dynamo
         self._bar = Bar()
@@ -399,7 +406,7 @@ class torch_quantizer:  # noqa: N801 (the name is the guide's)
             raise UsageError(
                 "there are no samples to calibrate on: run some through quant_model first, which is the module to call, not the float one"
             )
-        self._calibration, _ = self._ask("calibrate", {"plan": self._plan, "samples": self._samples})
+        self._calibration, _ = self._ask("calibrate", {"plan": self._plan, "samples": self._samples, **self._how})
         self._stale = False
         self._session = None
         self._tell(self._calibration)
