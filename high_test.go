@@ -1,8 +1,11 @@
 package narrow_test
 
 import (
+	"bytes"
 	"context"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -167,6 +170,57 @@ func TestSharedWeightsAreTold(t *testing.T) {
 const silus = `g (float[N, 4, 8, 8] x) => (float[N, 4, 8, 8] y)
 <float[4, 4, 1, 1] w = {40, 40, -30, 40, 0.2, -0.1, 0.3, 0.1, 0.1, 0.2, -0.1, -0.3, -0.2, 0.1, 0.1, 0.3}, float[4, 1, 3, 3] d = {0.01, -0.02, 0.01, 0.02, 0.01, -0.01, 0.02, 0.01, 0.01, 3, -2, 1, 2, 4, 1, -1, 2, 3, 3, -2, 1, 2, 4, 1, -1, 2, 3, 3, -2, 1, 2, 4, 1, -1, 2, 3}>
 { [a] h = Conv (x, w) [s] s = Sigmoid (h) [m] k = Mul (h, s) [b] y = Conv <group = 4, pads = [1, 1, 1, 1]> (k, d) }`
+
+// Functions join one by one: one that the output hardly hangs on stays apart beside one that
+// costs much, its layer keeps its quantizer, and the note counts both. That is saved and loaded.
+func TestFunctionsJoinOneByOne(t *testing.T) {
+	ctx, run := context.Background(), testnet.Runner(t)
+	net := strings.Replace(silus, "y = Conv", "z = Conv", 1)
+	net = strings.Replace(net, "(k, d) }", "(k, d) [c] i = Conv (x, w2) [s2] r = Sigmoid (i) [m2] o = Mul (i, r) [e] q = Conv (o, w3) [add] y = Add (z, q) }", 1)
+	net = strings.Replace(net, "float[4, 1, 3, 3] d", "float[4, 4, 1, 1] w2 = {0.5, -0.25, ...}, float[4, 4, 1, 1] w3 = {0.0001, -0.0002, ...}, float[4, 1, 3, 3] d", 1)
+	m := testnet.Parse(t, net)
+	var first []byte
+	for _, threads := range []int{1, 3} {
+		c, err := testnet.PlanFor(t, m, perChannel, narrow.High).Calibrate(ctx, run, noise(m), narrow.CalibrateOptions{Threads: threads})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f := c.Plan.Options.Functions; !f.Join || !slices.Equal(f.Apart, []string{"o"}) {
+			t.Fatalf("%+v", f)
+		}
+		quantized := map[string]bool{}
+		for _, x := range c.Plan.Activations() {
+			quantized[x.Name] = true
+		}
+		if quantized["h"] || !quantized["i"] || !quantized["k"] || !quantized["o"] {
+			t.Errorf("quantized: %v", quantized)
+		}
+		told := slices.IndexFunc(c.Result.Findings, func(f diag.Finding) bool { return f.Code == "functions-joined" })
+		if told < 0 || !strings.Contains(c.Result.Findings[told].Message.String(), "1 of 2 functions, such as k,") {
+			t.Errorf("%v", c.Result.Findings)
+		}
+		dir := t.TempDir()
+		if err := c.Save(dir); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.ReadFile(filepath.Join(dir, "quant_info.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = info
+		} else if !bytes.Equal(first, info) {
+			t.Error("threads change what is chosen")
+		}
+		loaded, err := narrow.Load(dir, m, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(loaded.Plan.Options.Functions.Apart, []string{"o"}) {
+			t.Errorf("loaded: %+v", loaded.Plan.Options.Functions)
+		}
+	}
+}
 
 // Functions join, and their channels get one range, where the samples say that
 // it pays: always considered for the CPU and the GPU, never for the DPU. What was

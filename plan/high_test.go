@@ -3,6 +3,7 @@ package plan_test
 import (
 	"maps"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -307,6 +308,49 @@ func TestHighPlacesAsGuide(t *testing.T) {
 	for _, config := range []string{forDPU, forCPU, forGPU} {
 		if got, want := quantized(high(t, net, config, true)), quantized(build(t, net, config)); got != want {
 			t.Errorf("%s: %s, want %s", config, got, want)
+		}
+	}
+}
+
+// Functions join but those that stay apart, and what they would read there is known.
+func TestSomeFunctionsJoin(t *testing.T) {
+	const net = `g (float[N, 1, 2, 2] x) => (float[N, 1, 2, 2] y) <float[1, 1, 1, 1] w = {0.5}> {
+		[a] h = Conv (x, w) s = Sigmoid (h) k = Mul (h, s) [b] i = Conv (k, w) r = Sigmoid (i) o = Mul (i, r) [c] y = Conv (o, w) }`
+	m, err := graphtext.Parse(net)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, list := strategy.Parse("s.json", []byte(forCPU))
+	if err := list.Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		f    plan.Functions
+		want []string
+	}{
+		{plan.Functions{}, []string{"x", "h", "k", "i", "o", "y"}},
+		{plan.Functions{Join: true}, []string{"x", "k", "o", "y"}},
+		{plan.Functions{Join: true, Apart: []string{"o"}}, []string{"x", "k", "i", "o", "y"}},
+	} {
+		p, _, err := plan.BuildWith(m, s, plan.Options{Accuracy: scheme.High, Functions: tt.f})
+		if err != nil {
+			t.Fatal(err)
+		}
+		quantized := map[string]bool{}
+		var got []string
+		for _, x := range p.Activations() {
+			got = append(got, x.Name)
+			quantized[x.Name] = true
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%+v: %v, want %v", tt.f, got, tt.want)
+		}
+		joints := p.Joints()
+		for i, want := range [][2]string{{"k", "h"}, {"o", "i"}} {
+			if len(joints) != 2 || joints[i].Function != want[0] || (joints[i].Entering != nil) != quantized[want[1]] ||
+				joints[i].Entering != nil && joints[i].Entering.Name != want[1] {
+				t.Errorf("%+v: %+v", tt.f, joints)
+			}
 		}
 	}
 }
