@@ -15,9 +15,9 @@ import (
 const (
 	// apartShare is which part of the error that the other activations make those that stay
 	// apart may add, by what each adds alone.
-	apartShare = 0.2
+	apartShare = 0.06
 	// apartCosts is by how many dB the network may be worse for them over all samples.
-	apartCosts = 0.8
+	apartCosts = 0.3
 	// apartRuns is how many runs of the network for one sample tell what each function adds,
 	// about; they share these out, but each takes one sample at least and apartSamples at most.
 	apartRuns    = 64
