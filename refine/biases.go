@@ -7,12 +7,13 @@ import (
 )
 
 // holdBiases widens the scales of biases that correction has moved beyond their
-// ranges, which were those of the float ones.
+// ranges, which were those of the float ones. Where a fix position gets too low for the
+// DPU's shifts by that, [calibrate.Calibrated.Align] says what gives way.
 func holdBiases(c *calibrate.Calibrated) error {
 	for t, x := range c.Bias {
 		e := c.Encodings[t]
 		s := t.Settings.Settings
-		if s.Datatype != scheme.Int || e.FixPosition != nil || len(e.Scale) != 1 || len(x) == 0 {
+		if s.Datatype != scheme.Int || len(e.Scale) != 1 || len(x) == 0 {
 			continue
 		}
 		s.Method, s.PerChannel = scheme.MaxMin, false

@@ -44,3 +44,38 @@ func TestHoldBiases(t *testing.T) {
 		}
 	}
 }
+
+// So does one with a fix position.
+func TestHoldBiasesOfTheDPU(t *testing.T) {
+	m := graphtext.MustParse(`net (float[N, 1, 4, 4] x) => (float[N, 2, 4, 4] y)
+		<float[2, 1, 1, 1] w = {0.5, 1}, float[2] b = {0.25, -0.5}> { y = Conv (x, w, b) }`)
+	s, list := strategy.Parse("s", []byte(`{"target_device": "DPU", "include_cle": false}`))
+	if err := list.Err(); err != nil {
+		t.Fatal(err)
+	}
+	p, _, err := plan.Build(m, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bias := p.Operations[len(p.Operations)-1].Bias
+	for _, tt := range []struct {
+		corrected []float32
+		want      int
+	}{
+		{[]float32{0.25, -0.4}, 8},
+		{[]float32{3, -0.4}, 5},
+	} {
+		c := &calibrate.Calibrated{
+			Plan: p, Bias: map[*plan.Tensor][]float32{bias: tt.corrected},
+			Encodings: map[*plan.Tensor]scheme.Encoding{
+				bias: {Axis: -1, Scale: []float32{1. / 256}, ZeroPoint: []int64{0}, FixPosition: []int{8}, Min: -128, Max: 127},
+			},
+		}
+		if err := holdBiases(c); err != nil {
+			t.Fatal(err)
+		}
+		if got := *c.FixPosition(bias); got != tt.want {
+			t.Errorf("%v: fix position %d, want %d", tt.corrected, got, tt.want)
+		}
+	}
+}
