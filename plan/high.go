@@ -105,7 +105,7 @@ func (f *flow) destroys(n *graph.Node) string {
 // fragile finds the units whose results a small error destroys, each with the
 // unit that does it: what feeds a logarithm, a root, a denominator, also by
 // way of operators that hand a relative error on; what is searched for peaks; what becomes
-// integers, such as indices.
+// integers, such as indices; inputs of the network that others are only compared with.
 func (f *flow) fragile() map[*unit]*unit {
 	found := f.peaks()
 	var mark func(v string, by *unit)
@@ -136,11 +136,24 @@ func (f *flow) fragile() map[*unit]*unit {
 		}
 	}
 	for _, n := range f.ix.Graph.Nodes {
-		if becomesInteger(n) {
-			mark(n.Input(0), &unit{op: n.OpType, main: n, nodes: []*graph.Node{n}})
+		by := &unit{op: n.OpType, main: n, nodes: []*graph.Node{n}}
+		switch {
+		case becomesInteger(n):
+			mark(n.Input(0), by)
+		case compares(n):
+			for _, in := range n.Inputs {
+				if u := f.producer[in]; u != nil && u.main == nil && found[u] == nil && !slices.ContainsFunc(f.ix.Consumers[in], func(n *graph.Node) bool { return !compares(n) }) {
+					found[u] = by // an input of the network that is a bound and nothing else
+				}
+			}
 		}
 	}
 	return found
+}
+
+// compares reports whether n tells which of two values is larger.
+func compares(n *graph.Node) bool {
+	return n.Is("Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal")
 }
 
 // becomesInteger reports whether n makes integers of floats.

@@ -209,6 +209,16 @@ func TestFragile(t *testing.T) {
 	if got, want := quantized(p), "activation e, weights w, activation z"; got != want {
 		t.Errorf("indices: %s, want %s", got, want)
 	}
+	// An input that is a bound of others, and nothing else.
+	for text, want := range map[string]string{
+		`z = Where (c, h, zero)`:                  "input x, weights w, activation h",
+		`k = Where (c, h, zero) z = Mul (k, top)`: "input x, input top, weights w, activation h, activation k, activation z",
+	} {
+		p = high(t, `g (float[N, 4] x, float top) => (float[N, 8] z) <float[4, 8] w = {0.5, ...}, float zero = {0}> { [a] h = MatMul (x, w) c = LessOrEqual (h, top) `+text+` }`, forCPU, false)
+		if got := quantized(p); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
 }
 
 // All that functions read is quantized only as far as they are not flat.
