@@ -175,10 +175,15 @@ func (p *Planned) FloatReference() (m *graph.Model, exact bool, err error) {
 	if err != nil {
 		return nil, false, diag.Errorf("model %s: %w", p.Model.Path, err)
 	}
-	constants := graph.NewIndex(m.Graph).Constant
-	for name, t := range graph.NewIndex(p.Plan.Model.Graph).Constant {
+	constants, own := graph.NewIndex(m.Graph).Constant, graph.NewIndex(p.Plan.Model.Graph).Constant
+	for name, t := range own {
 		if c := constants[name]; c != nil && !bytes.Equal(c.Raw, t.Raw) {
 			return p.Plan.Model, false, nil
+		}
+	}
+	for i, c := range m.Graph.Initializers { // equal ones are held once
+		if t := own[c.Name]; t != nil && t.Type == c.Type && slices.Equal(t.Dims, c.Dims) {
+			m.Graph.Initializers[i] = t
 		}
 	}
 	for _, t := range p.Plan.Tensors {

@@ -123,7 +123,12 @@ func (f *refiner) blocks(ctx context.Context, l layer, drawn *columns) error {
 		}
 		return sum, nil
 	}
-	return f.where(l, judged, func() (bool, error) { return f.chooseBlocks(ctx, l, drawn, float, width) })
+	return f.where(l, judged, func() (bool, error) {
+		freeMemory() // the weights that were judged
+		chosen, err := f.chooseBlocks(ctx, l, drawn, float, width)
+		freeMemory() // the chosen ones, which are integers now
+		return chosen, err
+	})
 }
 
 // chooseBlocks is [refiner.choose] of a wide layer.

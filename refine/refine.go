@@ -15,6 +15,7 @@ import (
 	"narrow/diag"
 	"narrow/engine"
 	"narrow/graph"
+	"narrow/internal/footprint"
 	"narrow/internal/kernel"
 	"narrow/plan"
 	"narrow/scheme"
@@ -99,6 +100,10 @@ func Calibrate(ctx context.Context, task Task, run engine.Runner, in engine.Batc
 	if err != nil {
 		return nil, err
 	}
+	heavy := footprint.Heavy(task.Plan.Model)
+	if heavy {
+		p.NoGuide = true // one network at a time: the guide's runs over what is kept
+	}
 	c, guide, err := task.calibrate(ctx, run, in, opts, p)
 	if err != nil {
 		return nil, err
@@ -106,7 +111,10 @@ func Calibrate(ctx context.Context, task Task, run engine.Runner, in engine.Batc
 	if choice.Batch == 0 {
 		choice.Batch = p.Batch
 	}
-	return choose(ctx, task, run, c, guide, found, opts, choice)
+	if c, err = choose(ctx, task, run, c, guide, found, opts, choice); heavy {
+		freeMemory() // what choosing left behind
+	}
+	return c, err
 }
 
 func (o Options) most() int {
@@ -179,6 +187,11 @@ func choose(ctx context.Context, task Task, run engine.Runner, c, guide *calibra
 			return nil, err
 		}
 		found.by = nil // room for what follows
+		if footprint.Heavy(task.Plan.Model) {
+			if err := j.close(); err != nil {
+				return nil, err
+			}
+		}
 		refined := plain.Clone()
 		f := &refiner{c: refined, pool: pool, run: run, batch: j.batch, progress: choice.Progress}
 		if err := f.refine(ctx, choosing, judging, waiting); err != nil {
