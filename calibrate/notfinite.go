@@ -38,6 +38,9 @@ type NotFiniteError struct {
 	// before it.
 	Origin Origin
 	By     []string
+	// Spoilt, for [FromModel], says that outputs of the float network are NaN for this
+	// batch: what it makes of such a sample tells nothing.
+	Spoilt bool
 }
 
 // Error says where it is, what made it, and the way out.
@@ -50,6 +53,9 @@ func (e *NotFiniteError) Text() diag.Text {
 	case FromSample:
 		return diag.Textf("%s: the sample itself holds NaN or Inf, in input %s: fix it, leave it out, or skip such tensors", at, quotedNames(e.By))
 	case FromModel:
+		if e.Spoilt {
+			return diag.Textf("%s: the float network makes it, of a finite sample, and its outputs are NaN: leave the sample out, or skip such tensors", at)
+		}
 		if len(e.By) > 0 {
 			return diag.Textf("%s: the float network makes it, of a finite sample, and such values at %d other layers: leave them all in float with the layer rule %s",
 				at, len(e.By), floatRule(append([]string{e.Layer}, e.By...)))
@@ -98,12 +104,12 @@ func (c *calibration) traced(ctx context.Context, run engine.Runner, b *engine.B
 		bad.Origin = FromSample
 		return err
 	}
-	made, failed := c.madeInFloat(ctx, run, b)
+	made, spoilt, failed := c.madeInFloat(ctx, run, b)
 	if failed != nil {
 		return err // which tells where the value is
 	}
 	if made[bad.Tensor] {
-		bad.Origin = FromModel
+		bad.Origin, bad.Spoilt = FromModel, spoilt
 		for _, t := range c.plan.Activations() {
 			if made[t.Name] && t.Layer.Name != bad.Layer && !slices.Contains(bad.By, t.Layer.Name) {
 				bad.By = append(bad.By, t.Layer.Name)
@@ -116,20 +122,20 @@ func (c *calibration) traced(ctx context.Context, run engine.Runner, b *engine.B
 }
 
 // madeInFloat runs the float network over a batch, and returns which of the values that
-// are to be quantized hold NaN or infinity.
-func (c *calibration) madeInFloat(ctx context.Context, run engine.Runner, b *engine.Batch) (map[string]bool, error) {
+// are to be quantized hold NaN or infinity; spoilt is true where an output holds NaN.
+func (c *calibration) madeInFloat(ctx context.Context, run engine.Runner, b *engine.Batch) (made map[string]bool, spoilt bool, err error) {
 	sim, err := c.plan.Simulation(plan.SimulationOptions{})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	s, err := run.Load(ctx, sim.Model, engine.LoadOptions{Threads: c.opts.Threads})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer s.Close()
 	var m sync.Mutex
-	made := map[string]bool{}
-	_, err = engine.Run(ctx, s, b.Inputs, func(tap int, dst, src []float32, _ []int64) error {
+	made = map[string]bool{}
+	out, err := engine.Run(ctx, s, b.Inputs, func(tap int, dst, src []float32, _ []int64) error {
 		copy(dst, src)
 		if kernel.FirstNonFinite(src) >= 0 {
 			m.Lock()
@@ -138,7 +144,10 @@ func (c *calibration) madeInFloat(ctx context.Context, run engine.Runner, b *eng
 		}
 		return nil
 	})
-	return made, err
+	for _, t := range out {
+		spoilt = spoilt || slices.ContainsFunc(t.Floats, func(x float32) bool { return x != x })
+	}
+	return made, spoilt, err
 }
 
 // quantizersBefore returns the layers whose quantizers stand nearest before a

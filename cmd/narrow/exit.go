@@ -96,7 +96,7 @@ func (a *app) exit(c *cobra.Command, err error) int {
 func wayOut(err error) string {
 	var bad *calibrate.NotFiniteError
 	switch {
-	case !errors.As(err, &bad) || bad.Origin == calibrate.FromModel:
+	case !errors.As(err, &bad) || bad.Origin == calibrate.FromModel && !bad.Spoilt:
 		return ""
 	case bad.Origin == calibrate.FromQuantizer:
 		return "--accuracy high"
