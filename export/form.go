@@ -113,7 +113,7 @@ func ParseForm(s string) (Form, error) {
 			return f, nil
 		}
 	}
-	return 0, diag.Errorf("the form is %q: it must be one of %s", s, strings.Join(Forms(), ", "))
+	return 0, diag.Errorf("the form is %q: it must be one of %s", s, diag.Commas(Forms()))
 }
 
 // FileName returns the name of the file that a model, by its path, is exported

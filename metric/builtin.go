@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"narrow/calibrate/observe"
@@ -38,7 +37,7 @@ type Builtin struct {
 // such metric.
 func NewBuiltin(name string, outputs []*graph.Value, labels engine.Labels) (*Builtin, error) {
 	if !slices.Contains(Builtins(), name) {
-		return nil, diag.Errorf("there is no metric %q: it is one of %s", name, strings.Join(Builtins(), ", "))
+		return nil, diag.Errorf("there is no metric %q: it is one of %s", name, diag.Commas(Builtins()))
 	}
 	if (name == "top1" || name == "top5") && labels.Classes == nil {
 		return nil, diag.Errorf("%s cannot be told without labels: give --labels, or images in class folders", name)

@@ -283,7 +283,7 @@ func (c *Command) parse(out []byte) (*Figures, error) {
 		for _, x := range all {
 			names = append(names, x.Name)
 		}
-		return nil, diag.Errorf("prints no number %q: it prints %s", c.name, strings.Join(names, ", "))
+		return nil, diag.Errorf("prints no number %q: it prints %s", c.name, diag.Commas(names))
 	}
 	return f, nil
 }

@@ -8,7 +8,6 @@ import (
 	"hash"
 	"slices"
 	"strconv"
-	"strings"
 
 	"narrow/diag"
 	"narrow/graph"
@@ -87,7 +86,7 @@ func (c *container) find(spec InputSpec, inputs int) (*arrayFile, error) {
 	for _, a := range c.arrays {
 		have = append(have, fmt.Sprintf("%q", a.key))
 	}
-	return nil, diag.Errorf("it has no array for input %q: it holds %s", spec.Name, strings.Join(have, ", "))
+	return nil, diag.Errorf("it has no array for input %q: it holds %s", spec.Name, diag.Commas(have))
 }
 
 // candidate is one way to read an array.
@@ -173,7 +172,7 @@ func (s *arraySource) fit(specs []InputSpec, r recipe) error {
 	for i, a := range s.arrays {
 		lengths = append(lengths, fmt.Sprintf("%q %s", specs[i].Name, shapeString(a.shape)))
 	}
-	return diag.Errorf("its arrays have different numbers of samples (the first axis): %s", strings.Join(lengths, ", "))
+	return diag.Errorf("its arrays have different numbers of samples (the first axis): %s", diag.Commas(lengths))
 }
 
 // fitWhole plans for a sample that is all of an input, which has no batch axis

@@ -57,7 +57,7 @@ func (p *networkParams) network(ctx context.Context, s *Server, now func() *call
 	}
 	var target scheme.Target
 	if err := target.UnmarshalText([]byte(strings.ToUpper(p.Target))); err != nil {
-		return nil, space, usagef("target takes one of %s, not %q", strings.Join(scheme.TargetNames(), ", "), p.Target)
+		return nil, space, usagef("target takes one of %s, not %q", diag.Commas(scheme.TargetNames()), p.Target)
 	}
 	if len(p.Labels) > 0 && len(p.Labels) != test.Len() {
 		return nil, space, usagef("there are %d labels for %d test samples", len(p.Labels), test.Len())

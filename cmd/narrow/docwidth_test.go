@@ -135,10 +135,32 @@ func joinLines(lines []string) string {
 	return text
 }
 
+// target is where a link leads, with the last character of its text.
+var target = regexp.MustCompile(`.\]\([^)]*\)`)
+
 // wrapProse is wrap, but for lines that would begin with the mark of a list or of
-// something else.
+// something else, and for the targets of links, which are not broken.
 func wrapProse(text string, columns int) []string {
+	// No line ends at a rune of private use: they stand for the wide ones of targets.
+	var wide []rune
+	text = target.ReplaceAllStringFunc(text, func(link string) string {
+		return strings.Map(func(r rune) rune {
+			if runeWidth(r) < 2 {
+				return r
+			}
+			wide = append(wide, r)
+			return 0xE000 + rune(len(wide)) - 1
+		}, link)
+	})
 	lines := wrap(text, columns)
+	for i := range lines {
+		lines[i] = strings.Map(func(r rune) rune {
+			if k := int(r) - 0xE000; k >= 0 && k < len(wide) {
+				return wide[k]
+			}
+			return r
+		}, lines[i])
+	}
 	for i := 1; i < len(lines); i++ {
 		if marker.MatchString(lines[i]) {
 			// The mark goes up: one word too long is better than a list.
@@ -171,6 +193,7 @@ func TestFillMarkdown(t *testing.T) {
 		{"# A\n\none\ntwo\n", "# A\n\none two\n"},
 		{"- one\n  two\n- three\n", "- one two\n- three\n"},
 		{"一行\n两行\n", "一行两行\n"},
+		{strings.Repeat("字", 56) + "[见](#下面的一节)", strings.Repeat("字", 56) + "\n[见](#下面的一节)"},
 		{"| a |\n|---|\n| b |\n", "| a |\n|---|\n| b |\n"},
 		{"```\na\nb\n```\n", "```\na\nb\n```\n"},
 		{"x\n\n    code a\n    code b\n", "x\n\n    code a\n    code b\n"},

@@ -77,7 +77,7 @@ func (f *exportFlags) form() (export.Form, error) {
 	}
 	form, err := export.ParseForm(f.runtime)
 	if err != nil {
-		return 0, usagef("--for is %q: it must be one of %s", f.runtime, strings.Join(export.Forms(), ", "))
+		return 0, usagef("--for is %q: it must be one of %s", f.runtime, diag.Commas(export.Forms()))
 	}
 	return form, nil
 }

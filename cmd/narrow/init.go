@@ -24,11 +24,11 @@ func newInitCommand(a *app) *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			var t scheme.Target
 			if err := t.UnmarshalText([]byte(strings.ToUpper(target))); err != nil {
-				return usagef("--target takes one of %s, not %q", strings.Join(scheme.TargetNames(), ", "), target)
+				return usagef("--target takes one of %s, not %q", diag.Commas(scheme.TargetNames()), target)
 			}
 			var d scheme.Datatype
 			if err := d.UnmarshalText([]byte(strings.ToLower(datatype))); err != nil {
-				return usagef("--datatype takes one of %s, not %q%s", strings.Join(scheme.DatatypeNames(), ", "), datatype,
+				return usagef("--datatype takes one of %s, not %q%s", diag.Commas(scheme.DatatypeNames()), datatype,
 					didYouMean("", strategy.Nearest(datatype, scheme.DatatypeNames())))
 			}
 			text := strategy.Template(t, d)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,7 +40,7 @@ func (f *metricFlags) builtin() bool { return slices.Contains(metric.Builtins(),
 func (f *metricFlags) check(c *cobra.Command) error {
 	switch {
 	case !f.set() && c.Flags().Changed("metric"):
-		return usagef("--metric is empty: give a command, or one of %s", strings.Join(metric.Builtins(), ", "))
+		return usagef("--metric is empty: give a command, or one of %s", diag.Commas(metric.Builtins()))
 	case !f.set() && (f.name != "" || f.lower):
 		return usagef("--metric-name and --lower-is-better say how to read a --metric: give one")
 	case !f.set():
@@ -59,7 +58,7 @@ func (f *metricFlags) check(c *cobra.Command) error {
 	// What it needs is made again once the network is known.
 	probe, err := metric.NewCommand(f.words, metric.CommandOptions{})
 	if err != nil {
-		return usagef("--metric: %w: name one that there is, or one of %s", err, strings.Join(metric.Builtins(), ", "))
+		return usagef("--metric: %w: name one that there is, or one of %s", err, diag.Commas(metric.Builtins()))
 	}
 	return probe.Close()
 }

@@ -128,7 +128,7 @@ func (f *searchFlags) check(c *cobra.Command) (scheme.Target, error) {
 	var t scheme.Target
 	switch {
 	case t.UnmarshalText([]byte(strings.ToUpper(f.target))) != nil:
-		return 0, usagef("--target takes one of %s, not %q", strings.Join(scheme.TargetNames(), ", "), f.target)
+		return 0, usagef("--target takes one of %s, not %q", diag.Commas(scheme.TargetNames()), f.target)
 	case f.metric.set() && !(f.maxDrop >= 0 && finite(f.maxDrop)):
 		return 0, usagef("--max-drop is %v: give 0 or more, in the units of --metric", f.maxDrop)
 	case !f.metric.set() && !(f.maxDrop >= 0 && f.maxDrop < 1):

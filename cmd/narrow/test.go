@@ -80,7 +80,7 @@ samples tells.`,
 			form, err := export.ParseForm(f.runtime)
 			switch {
 			case err != nil:
-				return usagef("--for is %q: it must be one of %s", f.runtime, strings.Join(export.Forms(), ", "))
+				return usagef("--for is %q: it must be one of %s", f.runtime, diag.Commas(export.Forms()))
 			case form != export.ORT && !f.exported:
 				return usagef("--for says which exported model --exported runs: give both")
 			}
