@@ -265,7 +265,7 @@ func (j *calibJob) calibrate(ctx context.Context) (*narrow.Calibrated, error) {
 		j.seconds = time.Since(start).Seconds()
 		return c, err
 	}
-	if j.a.lean && j.f.accuracy.chosen == narrow.High {
+	if j.a.lean && j.f.accuracy.chosen == narrow.High && j.f.memory.limit == 0 {
 		allowGarbage(choosingGarbage)
 	}
 	bar, set := j.a.bar(diag.Textf("calibrating"), j.set.Len())
