@@ -21,6 +21,7 @@ func (q *qdq) activations() {
 		if t == nil {
 			nodes = append(nodes, n)
 			nodes = append(nodes, q.afterMove(l, n)...)
+			nodes = append(nodes, q.beforeBodies(l, n)...)
 			continue
 		}
 		nodes = append(nodes, q.quantize(l, t, n.Inputs[0], n.Outputs[0])...)

@@ -51,6 +51,54 @@ func (q *qdq) afterMove(l *links, n *graph.Node) []*graph.Node {
 	return pairs
 }
 
+// beforeBodies returns pairs behind n where it moves quantized values on to the body of
+// a Loop, If or Scan. ONNX Runtime (1.30 at least) carries a DequantizeLinear over n, and
+// ends its process where it then looks for the input of the node that a body reads by name.
+func (q *qdq) beforeBodies(l *links, n *graph.Node) []*graph.Node {
+	if n.Domain != "" || !n.Is("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "MaxPool") {
+		return nil
+	}
+	value := n.Outputs[0]
+	var readers []*graph.Node
+	for _, r := range q.m.Graph.Nodes {
+		if slices.Contains(graph.Reads(&graph.Node{Attrs: r.Attrs}), value) {
+			readers = append(readers, r)
+		}
+	}
+	t := q.source(l.producedBy, n.Input(0))
+	p, ok := q.pairs[t]
+	if !ok || len(readers) == 0 {
+		return nil
+	}
+	out := q.fresh(value + "_body")
+	for _, r := range readers {
+		readInstead(r, value, out)
+	}
+	return q.pair(ruleFuse, t, p.e, p.st, p.e.Scale[0], 0, value, out)
+}
+
+// readInstead makes the bodies of n read another value.
+func readInstead(n *graph.Node, value, other string) {
+	for _, body := range n.Subgraphs() {
+		if !slices.Contains(graph.Reads(&graph.Node{Attrs: []*graph.Attr{{Kind: graph.AttrGraph, Graph: body}}}), value) {
+			continue // it has its own value of that name
+		}
+		for _, x := range body.Nodes {
+			for i, in := range x.Inputs {
+				if in == value {
+					x.Inputs[i] = other
+				}
+			}
+			readInstead(x, value, other)
+		}
+		for _, o := range body.Outputs {
+			if o.Name == value {
+				o.Name = other
+			}
+		}
+	}
+}
+
 // movesOnly reports whether n puts out nothing but values of its first input and zeros.
 func (q *qdq) movesOnly(l *links, n *graph.Node) bool {
 	if n.OpType == "Pad" {
