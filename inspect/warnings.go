@@ -329,7 +329,7 @@ func (w *warner) clipped() {
 	for _, c := range clips {
 		fix := unclip(c.t.Settings.Settings, MayGain(w.m.c))
 		if w.m.c.Accuracy == narrow.High && c.t.Constant == nil {
-			fix = diag.Textf("its range is that of all calibration samples, or was chosen over them: samples that reach as far, or more bits")
+			fix = diag.Textf("the range was chosen over the calibration samples: more of them, samples that reach as far, or more bits")
 		}
 		w.warn("clipped",
 			diag.Textf("%.1f %% of the values of the %v %q of layer %s (%.3g to %.3g) are clipped to its range (%.3g to %.3g)",

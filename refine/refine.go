@@ -153,6 +153,8 @@ func choose(ctx context.Context, task Task, run engine.Runner, c, guide *calibra
 	}
 	(&refiner{c: c, pool: pool}).holdAll()
 	kept := keep.Kept(max(choice.most(), fewest), keptBytes)
+	told := sameSamples(kept)
+	c.Findings = append(c.Findings, told...)
 	waiting := toJoin(keep.Waiting(len(kept)), choice.most()-len(kept))
 	if !slices.ContainsFunc(task.Plan.Activations(), tied) {
 		*keep = calibrate.Keeper{} // nothing is to be counted over them
@@ -166,7 +168,7 @@ func choose(ctx context.Context, task Task, run engine.Runner, c, guide *calibra
 	if c.Samples < fewest {
 		few = diag.List{{
 			Severity: diag.Note, Code: "few-samples",
-			Message: diag.Textf("%d samples are too few to choose weights and ranges by: they stay as calibrated", c.Samples),
+			Message: tooFew(c.Samples),
 			Fix:     diag.Textf("give %d samples or more", fewest),
 		}}
 		c.Findings = append(c.Findings, few...)
@@ -230,14 +232,39 @@ func choose(ctx context.Context, task Task, run engine.Runner, c, guide *calibra
 		return own()
 	}
 	text := diag.Textf("the result is that of --accuracy guide: on %d samples that chose nothing no other is clearly nearer to the float network", v.samples)
+	if v.samples == 1 {
+		text = diag.Textf("the result is that of --accuracy guide: on one sample that chose nothing no other is clearly nearer to the float network")
+	}
 	if v.nearer(inDoubt) {
 		text = diag.Textf("the result is that of --accuracy guide: others lose %v", v.lost.text(task.Float))
 	}
 	if n := guide.Samples; n < c.Samples {
 		text = diag.Textf("%v; it is calibrated on the %d samples of %d that were kept", text, n, c.Samples)
 	}
-	guide.Findings = append(append(guide.Findings, few...), diag.Finding{Severity: diag.Note, Code: calibrate.GuideKept, Message: text})
+	guide.Findings = append(slices.Concat(guide.Findings, told, few), diag.Finding{Severity: diag.Note, Code: calibrate.GuideKept, Message: text})
 	return guide, nil
+}
+
+// tooFew tells that nothing is chosen over so few samples.
+func tooFew(samples int) diag.Text {
+	if samples == 1 {
+		return diag.Textf("one sample is too few to choose weights and ranges by: they stay as calibrated")
+	}
+	return diag.Textf("%d samples are too few to choose weights and ranges by: they stay as calibrated", samples)
+}
+
+// sameSamples warns where all samples that were kept feed the same to the network,
+// as a script does that saves one picture many times, or nothing but zeros. kept is
+// by ascending digest.
+func sameSamples(kept []calibrate.Kept) diag.List {
+	if n := len(kept); n < 2 || kept[0].Digest != kept[n-1].Digest {
+		return nil
+	}
+	return diag.List{{
+		Severity: diag.Warning, Code: "same-samples",
+		Message: diag.Textf("%d samples are all the same: ranges are those of a single one", len(kept)),
+		Fix:     diag.Textf("look at how the samples were made; calibrate on some hundred unlike ones"),
+	}}
 }
 
 // freeMemory gives memory back where the heap has much of it.

@@ -114,7 +114,7 @@ func arrayLabels(a *arrayFile) (*labelTable, error) {
 		return nil, diag.Errorf("labels must be one number a sample, but the array is a single one")
 	}
 	if !isInt(a.typ) {
-		return nil, diag.Errorf("labels must be whole numbers, but the array holds %v", a.typ)
+		return nil, diag.Errorf("labels must be whole numbers, but the array holds %v: save class numbers, as x.astype(np.int64), or of one-hot rows x.argmax(1)", a.typ)
 	}
 	t := &labelTable{samples: int(a.shape[0])}
 	if product(a.shape) != a.shape[0] {

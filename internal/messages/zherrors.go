@@ -276,12 +276,12 @@ var zhErrors = map[string]string{
 	"writing .npy: numpy has no %v":                     "写出 .npy：numpy 没有 %v 类型",
 
 	// Labels.
-	"%s: the labels cannot be read: %v":                                                            "%s：无法读取标签：%v",
-	"%s: is a folder: labels are an .npy, IDX or CSV file":                                         "%s：这是文件夹：标签应为 .npy、IDX 或 CSV 文件",
-	"%s: holds %d arrays: labels are one":                                                          "%s：其中有 %d 个数组：标签应为一个数组",
-	"%s: holds %d labels, but %s holds %d samples: give one label for each":                        "%s：其中有 %d 个标签，但 %s 有 %d 个样本：请为每个样本给出一个标签",
-	"labels must be one number a sample, but the array is a single one":                            "每个样本应有一个标签，但该数组只是一个数",
-	"labels must be whole numbers, but the array holds %v":                                         "标签必须是整数，但该数组为 %v",
+	"%s: the labels cannot be read: %v":                                     "%s：无法读取标签：%v",
+	"%s: is a folder: labels are an .npy, IDX or CSV file":                  "%s：这是文件夹：标签应为 .npy、IDX 或 CSV 文件",
+	"%s: holds %d arrays: labels are one":                                   "%s：其中有 %d 个数组：标签应为一个数组",
+	"%s: holds %d labels, but %s holds %d samples: give one label for each": "%s：其中有 %d 个标签，但 %s 有 %d 个样本：请为每个样本给出一个标签",
+	"labels must be one number a sample, but the array is a single one":     "每个样本应有一个标签，但该数组只是一个数",
+	"labels must be whole numbers, but the array holds %v: save class numbers, as x.astype(np.int64), or of one-hot rows x.argmax(1)": "标签必须是整数，但该数组为 %v：请保存类别编号，如 x.astype(np.int64)；one-hot 行用 x.argmax(1)",
 	"label %d is %v: classes count from 0":                                                         "第 %d 个标签为 %v：类别从 0 开始编号",
 	"not a CSV file of labels (columns file,class): %v":                                            "不是标签 CSV 文件（应有 file,class 两列）：%v",
 	"line 1: has %d columns and names none of them class: expected file,class":                     "第 1 行：有 %d 列，但没有名为 class 的列：应为 file,class",
