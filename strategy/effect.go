@@ -86,7 +86,7 @@ func (c *checker) layerEffects(rule *Rule, l *layer, kinds Kinds, overall bool, 
 			}
 		}
 		switch {
-		case r == nil:
+		case r == nil, k == KeyDatatype: // where only rules quantize a kind, and set it
 			if rule != nil {
 				continue // the guide asks that a rule's overall settings be complete
 			}

@@ -78,6 +78,7 @@ func TestFindings(t *testing.T) {
 		{"DPU widths in a rule", `{"layer_quantize_config": [{"layer_type": "Conv", "quantizable_data_type": ["activation"], "overall_quantize_config": {"bit_width": 4}}]}`, `4}`, "dpu-bit-width", diag.Error, ""},
 
 		{"method with bfloat16", "{" + cpu + `"overall_quantize_config": {"datatype": "bfloat16", "method": "mse"}}`, `"method"`, "no-effect", diag.Warning, ""},
+		{"datatype that rules set", "{" + cpu + `"quantizable_data_type": ["weights"], "tensor_quantize_config": {"bias": {"datatype": "bfloat16"}}, "layer_quantize_config": [{"layer_type": "Conv", "quantizable_data_type": ["bias"], "overall_quantize_config": {"datatype": "float32"}}]}`, `"datatype"`, "no-effect", diag.Note, ""},
 		{"percentage alone", "{" + cpu + `"overall_quantize_config": {"percentage": 99.9}}`, `"percentage"`, "no-effect", diag.Warning, ""},
 		{"statistic of weights", "{" + cpu + `"tensor_quantize_config": {"weights": {"calib_statistic_method": "modal"}}}`, `"calib_statistic_method"`, "no-effect", diag.Warning, ""},
 		{"kind not listed", "{" + cpu + `"quantizable_data_type": ["weights"], "tensor_quantize_config": {"bias": {"bit_width": 4}}}`, `"bias"`, "no-effect", diag.Warning, ""},
