@@ -175,7 +175,7 @@ func (q *qdq) guard(l *links, t *plan.Tensor, e scheme.Encoding, st storage, val
 		return 0
 	case n.Is("Softmax"):
 		return 1
-	case n.Is("Add", "Mul", "AveragePool") && q.holds(l, t, e, value):
+	case n.Is("Add", "Mul", "AveragePool") && !q.gemms[n] && q.holds(l, t, e, value):
 		return math.MaxFloat32
 	}
 	return 0

@@ -101,7 +101,7 @@ func (q *qdq) fuse(l *links, t *plan.Tensor, e scheme.Encoding, st storage, in s
 	default:
 		return
 	}
-	if p := l.inner(n.Input(0)); p != nil && fusable(p) && !q.requantized(l, n.Input(0), e.Scale[0]) && !(q.holds(l, t, e, in) && !p.Is("Conv", "ConvTranspose", "Gemm", "MatMul")) {
+	if p := l.inner(n.Input(0)); p != nil && fusable(p) && !q.requantized(l, n.Input(0), e.Scale[0]) && (q.gemms[p] || p.Is("Conv", "ConvTranspose", "Gemm", "MatMul") || !q.holds(l, t, e, in)) {
 		q.fuseInput(l, t, e, st, n, 0)
 	}
 }

@@ -37,8 +37,9 @@ func Executions(exported, optimized *graph.Model) []Execution {
 		}
 		weights := l.stored(n.Input(in.Weights))
 		e := Execution{Layer: n.Label(), Integer: ran[n.Name]}
-		if n.Name == "" {
-			e.Integer = ran[weights.Name] // which other layers may share
+		if next := l.reader[n.Outputs[0]]; n.Name == "" || n.Is("MatMul") && next != nil && next.Is("Add") {
+			// Which other layers may share. (Of a MatMul and an Add a Gemm is made, of another name.)
+			e.Integer = e.Integer || ran[weights.Name]
 		}
 		if !e.Integer {
 			e.Reason = l.whyFloat(n, in)

@@ -52,7 +52,7 @@ func TestConvolutionsAreIntegers(t *testing.T) {
 		t.Skip("how ONNX Runtime fuses depends on the processor")
 	}
 	const weights = `<float[2, 2, 3, 3] w = {0.5, -0.25, 0.125, ...}, float[2] b = {0.5, -0.25},
- float[2, 2, 3, 3] v = {0.25, 0.5, -0.125, ...}, float[2] d = {0.25, 0.5}, float[2, 6, 3, 3] six = {0.125, 0.5, -0.25, ...}, float[2] b3 = {0.3, 0.1}, float[128, 4] fc = {0.25, -0.5, 0.125, ...}, float[4] e = {0.1, 0.2, -0.3, 0.4}>`
+ float[2, 2, 3, 3] v = {0.25, 0.5, -0.125, ...}, float[2] d = {0.25, 0.5}, float[2, 6, 3, 3] six = {0.125, 0.5, -0.25, ...}, float[2] b3 = {0.3, 0.1}, float[128, 4] fc = {0.25, -0.5, 0.125, ...}, float[4] e = {0.1, 0.2, -0.3, 0.4}, float[4, 4] square = {0.5, 0.25, -0.5, ...}>`
 	const dpu = `{"include_bias_corr": false}`
 	for _, c := range []struct{ name, config, net string }{
 		{"residual", dpu, `net (float[N, 2, 8, 8] x) => (float[N, 2, 8, 8] y) ` + weights + ` {
@@ -93,6 +93,15 @@ func TestConvolutionsAreIntegers(t *testing.T) {
   [a] xa = Conv <pads = [1, 1, 1, 1]> (x, w, b)
   [f] f = Flatten (xa)
   [g] y = Gemm (f, fc, e)
+}`},
+		{"products of Keras", dpu, `net (float[N, 2, 8, 8] x) => (float[N, 4] y) ` + weights + ` {
+  [a] xa = Conv <pads = [1, 1, 1, 1]> (x, w, b)
+  [f] f = Flatten (xa)
+  [g] fg = MatMul (f, fc)
+  [bias] fb = Add (fg, e)
+  [r] h = Relu (fb)
+  [last] hl = MatMul (h, square)
+  [bias2] y = Add (e, hl)
 }`},
 	} {
 		for name, config := range map[string]string{"DPU": c.config, "per channel": config(t, "int8_perchannel")} {

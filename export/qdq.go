@@ -81,12 +81,18 @@ type qdq struct {
 	list  diag.List
 	opset int64
 
-	m     *graph.Model
-	fresh func(name string) string
+	m *graph.Model
+	// shapes are those of the plan's network.
+	shapes map[string][]graph.Dim
+	fresh  func(name string) string
 	// tensor is what a Tap node of m quantizes.
 	tensor map[*graph.Node]*plan.Tensor
 	// nodes maps the plan's nodes to those of m.
 	nodes map[*graph.Node]*graph.Node
+	// products are the plan's MatMuls by the Adds of a bias behind them, gemms these Adds
+	// in m: see [qdq.findProducts].
+	products map[*graph.Node]*graph.Node
+	gemms    map[*graph.Node]bool
 	// replaced names the value that stands for a constant.
 	replaced map[*plan.Tensor]string
 	// extra are the pairs that let runtimes fuse.
@@ -131,13 +137,15 @@ func (q *qdq) run() error {
 	if err := q.clone(); err != nil {
 		return err
 	}
-	if list := raiseOpset(q.m, q.opset, infer.Shapes(q.in.Plan.Model, nil)); len(list) > 0 {
+	q.shapes = infer.Shapes(q.in.Plan.Model, nil)
+	if list := raiseOpset(q.m, q.opset, q.shapes); len(list) > 0 {
 		q.list = append(q.list, list...)
 		if list.HasErrors() {
 			return nil
 		}
 	}
 	raiseIR(q.m, irVersion(q.opset))
+	q.findProducts()
 	q.shiftBiases()
 	if err := q.constants(); err != nil {
 		return err

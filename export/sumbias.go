@@ -141,13 +141,32 @@ func (q *qdq) channels(n *graph.Node) int {
 	return int(c)
 }
 
+// findProducts finds the Adds of a bias behind a MatMul whose values have two axes, since
+// ONNX Runtime makes a Gemm of the two.
+func (q *qdq) findProducts() {
+	q.products, q.gemms = map[*graph.Node]*graph.Node{}, map[*graph.Node]bool{}
+	for _, o := range q.in.Plan.Operations {
+		if add := o.Nodes[len(o.Nodes)-1]; o.Node.Is("MatMul") && add.Is("Add") && len(q.shapes[o.Node.Input(0)]) == 2 && len(q.shapes[add.Outputs[0]]) == 2 {
+			q.products[add], q.gemms[q.nodes[add]] = o.Node, true
+		}
+	}
+}
+
+// productOf returns the operator to whose products the bias that is read at u is added,
+// or nil where there is none.
+func (q *qdq) productOf(u plan.Use) *graph.Node {
+	if u.Node.Is("Conv", "ConvTranspose", "Gemm") && u.Input == 2 {
+		return u.Node
+	}
+	return q.products[u.Node]
+}
+
 // productScales returns the scales of the products that the bias of n elements
-// read at u is added to: one, or one per channel. The operator must be a Conv,
-// ConvTranspose or Gemm whose input and weights are integers of at most 8 bits:
-// wider ones have no integer kernels.
+// read at u is added to: one, or one per channel. The operator's input and weights
+// must be integers of at most 8 bits: wider ones have no integer kernels.
 func (q *qdq) productScales(u plan.Use, n int) ([]float32, bool) {
-	node := u.Node
-	if !node.Is("Conv", "ConvTranspose", "Gemm") || u.Input != 2 {
+	node := q.productOf(u)
+	if node == nil {
 		return nil, false
 	}
 	in, ok := q.inputEncoding(q.producer, q.nodes[node].Input(0))
