@@ -58,16 +58,19 @@ func (q *qdq) beforeBodies(l *links, n *graph.Node) []*graph.Node {
 	if n.Domain != "" || !n.Is("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "MaxPool") {
 		return nil
 	}
+	t := q.source(l.producedBy, n.Input(0))
+	p, ok := q.pairs[t]
+	if !ok {
+		return nil
+	}
 	value := n.Outputs[0]
 	var readers []*graph.Node
 	for _, r := range q.m.Graph.Nodes {
-		if slices.Contains(graph.Reads(&graph.Node{Attrs: r.Attrs}), value) {
+		if len(r.Subgraphs()) > 0 && slices.Contains(graph.Reads(&graph.Node{Attrs: r.Attrs}), value) {
 			readers = append(readers, r)
 		}
 	}
-	t := q.source(l.producedBy, n.Input(0))
-	p, ok := q.pairs[t]
-	if !ok || len(readers) == 0 {
+	if len(readers) == 0 {
 		return nil
 	}
 	out := q.fresh(value + "_body")
